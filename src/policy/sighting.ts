@@ -1,0 +1,71 @@
+import { flightOf } from './state.js';
+import { currentTurn, type MessageHead } from './turn.js';
+
+/**
+ * What one read showed of a session. Small and plain, because it travels through Temporal between the steps of a case.
+ */
+export interface Sighting {
+  /** The session answered 404. The other fields are null then. */
+  readonly missing: boolean;
+  /** Vendor's state in lower case; unknown values and null are kept. */
+  readonly state: string | null;
+  readonly turnKey: string | null;
+  /** Vendor's time of the turn's user message, ms since the Unix epoch. */
+  readonly turnStartedAtMs: number | null;
+  /** Vendor's time of the read, ms since the Unix epoch. */
+  readonly atMs: number;
+}
+
+export function sightingOf(
+  session: { readonly state: string | null; readonly messages: readonly MessageHead[] },
+  atMs: number,
+): Sighting {
+  const turn = currentTurn(session.messages);
+  return { missing: false, state: session.state, turnKey: turn.key, turnStartedAtMs: turn.startedAtMs, atMs };
+}
+
+export const missingSighting = (atMs: number): Sighting => ({
+  missing: true,
+  state: null,
+  turnKey: null,
+  turnStartedAtMs: null,
+  atMs,
+});
+
+/** A turn that an order is to end, as the order knows it. */
+export interface OrderedTurn {
+  /** Null when the order is known to be older than any turn that a read has shown. */
+  readonly key: string | null;
+  readonly startedAtMs: number | null;
+}
+
+/**
+ * What a sighting says about one ordered turn.
+ *
+ * - `missing`: the session was not there
+ * - `in-flight`, `completed`, `failed`, `unclear`: the ordered turn is the last one, and so it stands
+ * - `newer-in-flight`, `newer-at-rest`, `newer-unclear`: another turn is the last one, so the ordered one is over
+ * - `stale`: the read showed an older turn than the ordered one, so it is no news
+ */
+export type View =
+  | 'missing'
+  | 'in-flight'
+  | 'completed'
+  | 'failed'
+  | 'unclear'
+  | 'newer-in-flight'
+  | 'newer-at-rest'
+  | 'newer-unclear'
+  | 'stale';
+
+export function viewOf(sighting: Sighting, turn: OrderedTurn): View {
+  if (sighting.missing) return 'missing';
+  const flight = flightOf(sighting.state);
+  if (sighting.turnKey !== turn.key) {
+    const older =
+      turn.startedAtMs !== null && sighting.turnStartedAtMs !== null && sighting.turnStartedAtMs < turn.startedAtMs;
+    return older ? 'stale' : `newer-${flight}`;
+  }
+  if (flight === 'at-rest') return sighting.state === 'completed' ? 'completed' : 'failed';
+  return flight;
+}

@@ -1,0 +1,205 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { UserError } from '../errors.js';
+import { checkBaseUrl } from './base-url.js';
+import type { Credentials } from './credentials.js';
+import type { SessionsOperation } from './errors.js';
+import { exchange, isSuccess } from './exchange.js';
+import { parseJson, translate, type CallContext, type Trouble } from './failures.js';
+import { isSessionId } from './ids.js';
+import { parseHttpDate } from './times.js';
+import type { Answer, CancelOptions, SessionsClient } from './types.js';
+import { readAgentPage, readCancelAnswer, readQueue, readSession, readSessionPage, UnreadableAnswer } from './wire.js';
+
+export interface SessionsClientOptions {
+  /** Address of the API, ending in its version: `https://api.gumloop.com/api/v1`. */
+  readonly baseUrl: string;
+  readonly credentials: Credentials;
+  /** Header `user-agent`: product and version. */
+  readonly userAgent: string;
+  readonly timeouts?: {
+    /** Limit for each of name lookup, TCP connection and TLS handshake. Default 10,000. */
+    readonly connectMs?: number;
+    /** Limit for a whole read, body included. Default 30,000. */
+    readonly readMs?: number;
+    /** Limit for a whole cancel request. Default 100,000: the vendor's budget is 90 s, and giving up earlier loses answers. */
+    readonly cancelMs?: number;
+  };
+  /** Limit for the body of an answer after decompression. Default 64 MiB; transcripts come whole. */
+  readonly maxResponseBytes?: number;
+  /** Accept `http:` to hosts other than this machine, where the key can be read on the way. Default false. */
+  readonly allowPlainHttp?: boolean;
+}
+
+/** A client that holds connections open until it is closed. */
+export interface OpenSessionsClient extends SessionsClient {
+  /** Closes all connections; calls under way fail. */
+  close(): void;
+}
+
+interface Call<T> {
+  readonly operation: SessionsOperation;
+  /** Id of the session or agent that the call is about. */
+  readonly subject: string | null;
+  readonly method: 'GET' | 'POST';
+  /** Segments behind the base URL, not yet encoded. */
+  readonly path: readonly string[];
+  readonly query?: Readonly<Record<string, string | number | undefined>>;
+  readonly options: CancelOptions | undefined;
+  /** @throws {UnreadableAnswer} */
+  readonly read: (json: unknown) => T;
+}
+
+/**
+ * Idle connections are closed by us before common servers (5 s and up) do it: a cancel request that meets a closing
+ * connection has an unknown outcome. A server that announces a shorter time is obeyed by Node.
+ */
+const IDLE_CONNECTION_MS = 4_000;
+
+const BAD_ID = 'nothing was sent, because an id has 1 to 200 characters, no slash, no white space, and is not . or ..';
+
+/**
+ * The client of the vendor's API. Every call is one HTTP request, bounded in time and size, that either answers or fails with a
+ * `SessionsError`; the key is in the request's header and nowhere else.
+ *
+ * @throws {UserError} when the base URL is no usable address
+ */
+export function createSessionsClient(settings: SessionsClientOptions): OpenSessionsClient {
+  const { credentials, userAgent, maxResponseBytes = 64 * 1024 * 1024 } = settings;
+  const { connectMs = 10_000, readMs = 30_000, cancelMs = 100_000 } = settings.timeouts ?? {};
+  const baseUrl = checkBaseUrl(settings.baseUrl, settings.allowPlainHttp ?? false);
+  // Without a limit of connections: a request that waits for one would leave later than its caller decided.
+  // The latest connection first, because it is the least likely to be closing.
+  const pool = { keepAlive: true, scheduling: 'lifo', timeout: IDLE_CONNECTION_MS } as const;
+  const agent = { http: new HttpAgent(pool), https: new HttpsAgent(pool) };
+
+  function urlOf({ path, query }: Call<unknown>): URL {
+    const url = new URL(`${baseUrl}/${path.map(encodeURIComponent).join('/')}`);
+    if (credentials.teamId !== null) url.searchParams.set('team_id', credentials.teamId);
+    for (const [name, value] of Object.entries(query ?? {})) {
+      if (value !== undefined) url.searchParams.set(name, String(value));
+    }
+    return url;
+  }
+
+  async function perform<T>(call: Call<T>): Promise<Answer<T>> {
+    const context: CallContext = {
+      operation: call.operation,
+      subject: call.subject,
+      redact: (text) => credentials.redact(text),
+    };
+    const failed = (trouble: Trouble) => translate(trouble, context);
+
+    // An id that would lead to another path must never be sent.
+    if (call.subject !== null && !isSessionId(call.subject)) {
+      throw failed({ type: 'refused', kind: 'bad-request', why: BAD_ID });
+    }
+    let authentication: Record<string, string>;
+    try {
+      authentication = await credentials.headers();
+    } catch (error) {
+      const why = error instanceof UserError ? `${error.message} ${error.next}` : '';
+      throw failed({ type: 'refused', kind: 'no-credential', why });
+    }
+    const ending = await exchange({
+      url: urlOf(call),
+      method: call.method,
+      headers: { ...authentication, accept: 'application/json', 'user-agent': userAgent },
+      agent,
+      connectMs,
+      totalMs: call.operation === 'cancelSession' ? cancelMs : readMs,
+      maxBytes: maxResponseBytes,
+      sendBefore: call.options?.sendBefore,
+      signal: call.options?.signal,
+    });
+    const { head } = ending;
+    if (ending.end !== 'complete' || head === null || !isSuccess(head)) throw failed({ type: 'ending', ending });
+
+    const json = parseJson(ending.body);
+    if (json === undefined) throw failed({ type: 'unreadable', ending, why: 'it is no JSON' });
+    let value: T;
+    try {
+      value = call.read(json);
+    } catch (error) {
+      const why = error instanceof UnreadableAnswer ? error.message : 'it has an unknown form';
+      throw failed({ type: 'unreadable', ending, why });
+    }
+    return {
+      value,
+      status: head.status,
+      serverDateMs: parseHttpDate(head.date),
+      sentAt: ending.sentAt,
+      receivedAt: ending.receivedAt,
+    };
+  }
+
+  return {
+    listAgents(options) {
+      return perform({
+        operation: 'listAgents',
+        subject: null,
+        method: 'GET',
+        path: ['agents'],
+        query: { team_id: options?.teamId, page_size: options?.pageSize, cursor: options?.cursor },
+        options,
+        read: readAgentPage,
+      });
+    },
+
+    listSessions(agentId, options) {
+      return perform({
+        operation: 'listSessions',
+        subject: agentId,
+        method: 'GET',
+        path: ['agents', agentId, 'sessions'],
+        query: {
+          state: options?.state,
+          page_size: options?.pageSize,
+          cursor: options?.cursor,
+          creator_user_id: options?.creatorUserId,
+          sort_order: options?.sortOrder,
+        },
+        options,
+        read: readSessionPage,
+      });
+    },
+
+    retrieveSession(sessionId, options) {
+      return perform({
+        operation: 'retrieveSession',
+        subject: sessionId,
+        method: 'GET',
+        path: ['sessions', sessionId],
+        options,
+        read: (json) => readSession(json, sessionId),
+      });
+    },
+
+    cancelSession(sessionId, options) {
+      return perform({
+        operation: 'cancelSession',
+        subject: sessionId,
+        method: 'POST',
+        path: ['sessions', sessionId, 'cancel'],
+        options,
+        read: (json) => readCancelAnswer(json, sessionId),
+      });
+    },
+
+    listQueue(sessionId, options) {
+      return perform({
+        operation: 'listQueue',
+        subject: sessionId,
+        method: 'GET',
+        path: ['sessions', sessionId, 'queue'],
+        options,
+        read: readQueue,
+      });
+    },
+
+    close() {
+      agent.http.destroy();
+      agent.https.destroy();
+    },
+  };
+}

@@ -1,0 +1,27 @@
+export { createSessionsClient, type OpenSessionsClient, type SessionsClientOptions } from './client.js';
+export { createCredentials, type Credentials } from './credentials.js';
+export {
+  FAILURES,
+  SessionsError,
+  type Failure,
+  type SessionsErrorDetails,
+  type SessionsErrorKind,
+  type SessionsOperation,
+} from './errors.js';
+export { isSessionId } from './ids.js';
+export type {
+  Agent,
+  AgentPage,
+  Answer,
+  CallOptions,
+  CancelAnswer,
+  CancelOptions,
+  ListAgentsOptions,
+  ListSessionsOptions,
+  MessageHead,
+  QueuedMessage,
+  Session,
+  SessionPage,
+  SessionsClient,
+  Usage,
+} from './types.js';

@@ -1,0 +1,200 @@
+import { z } from 'zod';
+import { isSessionId } from './ids.js';
+import { parseTime } from './times.js';
+import type {
+  Agent,
+  AgentPage,
+  CancelAnswer,
+  MessageHead,
+  QueuedMessage,
+  Session,
+  SessionPage,
+  Usage,
+} from './types.js';
+
+/**
+ * The vendor's JSON, in all generations. A field that is absent, null or of another type becomes null; unknown fields, and
+ * with them all text of messages, are dropped. Only an answer that cannot be what was asked for is refused.
+ */
+
+/** The answer is JSON, but not an answer to the question. Its message is for people and repeats nothing that was sent. */
+export class UnreadableAnswer extends Error {
+  override readonly name = 'UnreadableAnswer';
+}
+
+const field = <T>(read: (value: unknown) => T) => z.unknown().optional().transform(read);
+
+const text = field((value) => (typeof value === 'string' && value !== '' ? value : null));
+const word = field((value) => (typeof value === 'string' ? value.trim().toLowerCase() || null : null));
+const time = field(parseTime);
+const amount = field(parseAmount);
+const truth = field((value) => (typeof value === 'boolean' ? value : null));
+const entries = field((value): unknown[] | null => (Array.isArray(value) ? (value as unknown[]) : null));
+
+const messageWire = z.object({ id: text, role: word, created_at: time });
+const queuedWire = z.object({ id: text, state: word, position: amount, created_at: time });
+const creatorWire = z.object({ id: text, email: text });
+const usageWire = z.object({
+  credit_cost: amount,
+  tool_credit_cost: amount,
+  flow_credit_cost: amount,
+  input_tokens: amount,
+  cached_input_tokens: amount,
+  cache_write_input_tokens: amount,
+  output_tokens: amount,
+  reasoning_tokens: amount,
+});
+const sessionWire = z.object({
+  id: z.string().refine(isSessionId),
+  agent_id: text,
+  agent_name: text,
+  agent_team_id: text,
+  name: text,
+  type: text,
+  state: word,
+  created_at: time,
+  messages: entries,
+  usage: usageWire.nullish().catch(null),
+  creator: creatorWire.nullish().catch(null),
+});
+const agentWire = z.object({
+  id: z.string().refine(isSessionId),
+  name: text,
+  team_id: text,
+  is_active: truth,
+  creator: creatorWire.nullish().catch(null),
+});
+
+const cursorWire = z
+  .string()
+  .nullish()
+  .transform((cursor) => cursor || null);
+const sessionAnswer = z.object({ session: sessionWire, queue_position: amount });
+const sessionListAnswer = z.object({ sessions: z.array(z.unknown()), next_cursor: cursorWire });
+const agentListAnswer = z.object({ agents: z.array(z.unknown()), next_cursor: cursorWire });
+const queueAnswer = z.object({ queue: z.array(z.unknown()) });
+
+/** @throws {UnreadableAnswer} without a session, or about another one than `askedId` */
+export function readSession(json: unknown, askedId: string): Session {
+  const { session, queue_position } = sessionEnvelope(json, askedId);
+  return toSession(session, (session.messages ?? []).map(readMessage), queue_position);
+}
+
+/** @throws {UnreadableAnswer} without a session, or about another one than `askedId` */
+export function readCancelAnswer(json: unknown, askedId: string): CancelAnswer {
+  const { session } = sessionEnvelope(json, askedId);
+  return { id: session.id, state: session.state };
+}
+
+/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that is no text */
+export function readSessionPage(json: unknown): SessionPage {
+  const page = parsed(sessionListAnswer, json, 'it holds no list of sessions with a cursor');
+  const { items, unreadable } = readable(page.sessions, sessionWire);
+  return { sessions: items.map((item) => toSession(item, [], null)), nextCursor: page.next_cursor, unreadable };
+}
+
+/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that is no text */
+export function readAgentPage(json: unknown): AgentPage {
+  const page = parsed(agentListAnswer, json, 'it holds no list of agents with a cursor');
+  const { items, unreadable } = readable(page.agents, agentWire);
+  return { agents: items.map(toAgent), nextCursor: page.next_cursor, unreadable };
+}
+
+/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list */
+export function readQueue(json: unknown): QueuedMessage[] {
+  return parsed(queueAnswer, json, 'it holds no message queue').queue.map((item) => {
+    const queued = queuedWire.safeParse(item).data;
+    return {
+      id: queued?.id ?? null,
+      state: queued?.state ?? null,
+      position: queued?.position ?? null,
+      createdAtMs: queued?.created_at ?? null,
+    };
+  });
+}
+
+function sessionEnvelope(json: unknown, askedId: string): z.output<typeof sessionAnswer> {
+  const envelope = parsed(sessionAnswer, json, 'it holds no session with an id');
+  // Never judge or record one session by the state of another, whatever proxy or cache mixed them up.
+  if (envelope.session.id !== askedId) throw new UnreadableAnswer('it is about another session');
+  return envelope;
+}
+
+function parsed<S extends z.ZodType>(schema: S, json: unknown, otherwise: string): z.output<S> {
+  const result = schema.safeParse(json);
+  if (!result.success) throw new UnreadableAnswer(otherwise);
+  return result.data;
+}
+
+/** One malformed item must not lose the page; nor may it be lost unnoticed. */
+function readable<S extends z.ZodType>(
+  list: readonly unknown[],
+  schema: S,
+): { items: z.output<S>[]; unreadable: number } {
+  const items = list.flatMap((item) => {
+    const result = schema.safeParse(item);
+    return result.success ? [result.data] : [];
+  });
+  return { items, unreadable: list.length - items.length };
+}
+
+function toSession(
+  wire: z.output<typeof sessionWire>,
+  messages: readonly MessageHead[],
+  queuePosition: number | null,
+): Session {
+  return {
+    id: wire.id,
+    agentId: wire.agent_id,
+    agentName: wire.agent_name,
+    name: wire.name,
+    type: wire.type,
+    state: wire.state,
+    createdAtMs: wire.created_at,
+    messages,
+    usage: wire.usage == null ? null : toUsage(wire.usage),
+    creatorId: wire.creator?.id ?? null,
+    creatorEmail: wire.creator?.email ?? null,
+    teamId: wire.agent_team_id,
+    queuePosition,
+  };
+}
+
+function toUsage(wire: z.output<typeof usageWire>): Usage {
+  return {
+    creditCost: wire.credit_cost,
+    toolCreditCost: wire.tool_credit_cost,
+    flowCreditCost: wire.flow_credit_cost,
+    inputTokens: wire.input_tokens,
+    cachedInputTokens: wire.cached_input_tokens,
+    cacheWriteInputTokens: wire.cache_write_input_tokens,
+    outputTokens: wire.output_tokens,
+    reasoningTokens: wire.reasoning_tokens,
+  };
+}
+
+function toAgent(wire: z.output<typeof agentWire>): Agent {
+  return {
+    id: wire.id,
+    name: wire.name,
+    teamId: wire.team_id,
+    creatorId: wire.creator?.id ?? null,
+    isActive: wire.is_active,
+  };
+}
+
+function readMessage(value: unknown): MessageHead {
+  const message = messageWire.safeParse(value).data;
+  return { id: message?.id ?? null, role: message?.role ?? null, createdAtMs: message?.created_at ?? null };
+}
+
+/**
+ * A count or a cost: a number, or the decimal text that some JSON writers make of exact decimals.
+ *
+ * @returns null for everything that cannot be one: negative, not finite, other text
+ */
+function parseAmount(value: unknown): number | null {
+  const isDecimal = typeof value === 'string' && /^\d+(\.\d+)?(e[+-]?\d+)?$/i.test(value.trim());
+  const number = typeof value === 'number' ? value : isDecimal ? Number(value) : NaN;
+  return Number.isFinite(number) && number >= 0 ? number : null;
+}

@@ -1,0 +1,295 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { getEventListeners } from 'node:events';
+import type { Socket } from 'node:net';
+import { gzipSync } from 'node:zlib';
+import { failureOf, Started } from './support.js';
+
+const started = new Started();
+afterEach(() => started.stop());
+
+const MIB = 1024 * 1024;
+const ANSWER = JSON.stringify({ session: { id: 'sess_1', state: 'failed' } });
+const rawAnswer = (body: string, length = body.length): string =>
+  `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n${body}`;
+
+/** Both a cancel and a read against the same trouble: only the cancel may have done something. */
+async function bothFail(client: ReturnType<Started['client']>, kind: string, outcomeUnknown: boolean): Promise<void> {
+  const retryable = true;
+  const sent = kind !== 'connection-failed';
+  expect(await failureOf(client.cancelSession('sess_1'))).toMatchObject({ kind, outcomeUnknown, retryable, sent });
+  expect(await failureOf(client.retrieveSession('sess_1'))).toMatchObject({ kind, outcomeUnknown: false, retryable });
+}
+
+describe('connections', () => {
+  it('that are refused sent nothing', async () => {
+    const { origin } = await started.json(200, {});
+    await started.stop();
+    const client = started.client(origin);
+    await bothFail(client, 'connection-failed', false);
+    expect((await failureOf(client.cancelSession('sess_1'))).message).toContain('ECONNREFUSED');
+  });
+
+  it('to a name that does not exist sent nothing', async () => {
+    // A label of over 63 characters is refused by the resolver itself, without a question to the network.
+    await bothFail(started.client(`https://${'x'.repeat(64)}.invalid`), 'connection-failed', false);
+  });
+
+  it('that fail to be encrypted sent nothing', async () => {
+    const { origin } = await started.raw((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+    await bothFail(started.client(origin.replace('http:', 'https:')), 'connection-failed', false);
+  });
+
+  it('that are reset while being encrypted sent nothing', async () => {
+    const { origin } = await started.raw((socket) => socket.resetAndDestroy());
+    await bothFail(started.client(origin.replace('http:', 'https:')), 'connection-failed', false);
+  });
+
+  it('that are never encrypted sent nothing', async () => {
+    const { origin } = await started.raw(() => undefined);
+    const client = started.client(origin.replace('http:', 'https:'), { timeouts: { connectMs: 100 } });
+    await bothFail(client, 'connection-failed', false);
+  });
+
+  it('that are reset before the answer leave the outcome unknown', async () => {
+    const { origin } = await started.raw((socket) => socket.resetAndDestroy());
+    await bothFail(started.client(origin), 'connection-lost', true);
+  });
+
+  it('that are closed before the answer leave the outcome unknown', async () => {
+    const { origin } = await started.raw((socket) => socket.end());
+    await bothFail(started.client(origin), 'connection-lost', true);
+  });
+
+  it('that answer with something else than HTTP leave the outcome unknown', async () => {
+    const { origin } = await started.raw((socket) => socket.end('220 mail.example.com ESMTP\r\n'));
+    await bothFail(started.client(origin), 'connection-lost', true);
+  });
+
+  it('that were kept alive and are reset at the next request leave its outcome unknown', async () => {
+    const requests = new Map<Socket, number>();
+    const { origin } = await started.raw((socket) => {
+      requests.set(socket, (requests.get(socket) ?? 0) + 1);
+      if (requests.get(socket) === 1) socket.write(rawAnswer(ANSWER));
+      else socket.resetAndDestroy();
+    });
+    const client = started.client(origin);
+    await client.retrieveSession('sess_1');
+    expect(await failureOf(client.cancelSession('sess_1'))).toMatchObject({
+      kind: 'connection-lost',
+      outcomeUnknown: true,
+    });
+    // The reset request came on the first connection, and was not repeated on another one.
+    expect([...requests.values()]).toEqual([2]);
+  });
+
+  it('are used again after an answer', async () => {
+    const { origin, server } = await started.json(200, JSON.parse(ANSWER));
+    let connections = 0;
+    server.on('connection', () => (connections += 1));
+    const client = started.client(origin);
+    for (let i = 0; i < 5; i += 1) await client.retrieveSession('sess_1');
+    expect(connections).toBe(1);
+  });
+});
+
+describe('answers that break off', () => {
+  it('are unreadable when the success was cut', async () => {
+    const { origin } = await started.raw((socket) => socket.end(rawAnswer(ANSWER.slice(0, 20), ANSWER.length)));
+    const client = started.client(origin);
+    await bothFail(client, 'unreadable', true);
+    expect(await failureOf(client.cancelSession('sess_1'))).toMatchObject({ status: 200 });
+  });
+
+  it('are unreadable when the compressed body ends early', async () => {
+    const half = gzipSync(ANSWER).subarray(0, 25);
+    const { origin } = await started.http((_request, response) => {
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(half);
+    });
+    await bothFail(started.client(origin), 'unreadable', true);
+  });
+
+  it('still tell of a missing session by their status', async () => {
+    const { origin } = await started.raw((socket) =>
+      socket.end('HTTP/1.1 404 Not Found\r\ncontent-length: 99\r\n\r\n{"er'),
+    );
+    const error = await failureOf(started.client(origin).cancelSession('sess_1'));
+    expect(error).toMatchObject({ kind: 'not-found', status: 404, outcomeUnknown: false, retryable: false });
+  });
+
+  it('do not tell whether a 403 is about the session or the account', async () => {
+    const { origin } = await started.raw((socket) =>
+      socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 99\r\n\r\n{"er'),
+    );
+    const error = await failureOf(started.client(origin).cancelSession('sess_1'));
+    expect(error).toMatchObject({ kind: 'unreadable', status: 403, retryable: true });
+  });
+});
+
+describe('time', () => {
+  it('ends a request that is never answered', async () => {
+    const { origin } = await started.http(() => undefined);
+    await bothFail(started.client(origin, { timeouts: { readMs: 150, cancelMs: 150 } }), 'timeout', true);
+  });
+
+  it('ends an answer that drips for ever', async () => {
+    const drips: NodeJS.Timeout[] = [];
+    const { origin } = await started.http((_request, response) => {
+      response.writeHead(200);
+      drips.push(setInterval(() => response.write(' '), 20));
+      response.on('close', () => drips.forEach((drip) => clearInterval(drip)));
+    });
+    const client = started.client(origin, { timeouts: { readMs: 300, cancelMs: 300 } });
+    await bothFail(client, 'timeout', true);
+    expect(await failureOf(client.cancelSession('sess_1'))).toMatchObject({ status: 200 });
+  });
+
+  it('gives a cancel request longer than a read', async () => {
+    const { origin } = await started.http((_request, response) => {
+      setTimeout(() => response.end(ANSWER), 600);
+    });
+    const client = started.client(origin, { timeouts: { readMs: 100 } });
+    expect((await client.cancelSession('sess_1')).value.state).toBe('failed');
+    expect(await failureOf(client.retrieveSession('sess_1'))).toMatchObject({ kind: 'timeout' });
+  });
+
+  it('sends nothing when the request would leave too late', async () => {
+    const { origin, seen } = await started.json(200, JSON.parse(ANSWER));
+    const error = await failureOf(
+      started.client(origin).cancelSession('sess_1', { sendBefore: performance.now() - 1 }),
+    );
+    expect(error).toMatchObject({ kind: 'connection-failed', outcomeUnknown: false, retryable: true });
+    expect(error.message).toContain('too late');
+    expect(seen).toEqual([]);
+  });
+
+  it('gives up a connection that is not ready by the last moment to send', async () => {
+    const { origin } = await started.raw(() => undefined);
+    const client = started.client(origin.replace('http:', 'https:'));
+    const error = await failureOf(client.cancelSession('sess_1', { sendBefore: performance.now() + 100 }));
+    expect(error).toMatchObject({ kind: 'connection-failed', outcomeUnknown: false });
+    expect(error.message).toContain('too late');
+  });
+
+  it('lets the answer come after the last moment to send', async () => {
+    const { origin } = await started.http((_request, response) => {
+      setTimeout(() => response.end(ANSWER), 400);
+    });
+    const client = started.client(origin);
+    // Warms the connection up, so that only the answer takes long.
+    await client.retrieveSession('sess_1');
+    const answer = await client.cancelSession('sess_1', { sendBefore: performance.now() + 200 });
+    expect(answer.value.state).toBe('failed');
+  });
+});
+
+describe('our own signal', () => {
+  it('stops a call before it is sent', async () => {
+    const { origin, seen } = await started.json(200, JSON.parse(ANSWER));
+    const error = await failureOf(started.client(origin).cancelSession('sess_1', { signal: AbortSignal.abort() }));
+    expect(error).toMatchObject({ kind: 'aborted', outcomeUnknown: false, sent: false });
+    expect(seen).toEqual([]);
+  });
+
+  it('leaves the outcome of a cancel request unknown once it was sent', async () => {
+    const abort = new AbortController();
+    const { origin } = await started.http(() => abort.abort());
+    const client = started.client(origin);
+    const { signal } = abort;
+    expect(await failureOf(client.cancelSession('sess_1', { signal }))).toMatchObject({
+      kind: 'aborted',
+      outcomeUnknown: true,
+      retryable: true,
+    });
+  });
+
+  it('is ours even when it is a timer', async () => {
+    const { origin } = await started.http(() => undefined);
+    const error = await failureOf(
+      started.client(origin).retrieveSession('sess_1', { signal: AbortSignal.timeout(100) }),
+    );
+    expect(error).toMatchObject({ kind: 'aborted', outcomeUnknown: false });
+  });
+
+  it('gathers no listeners over many calls', async () => {
+    const { origin } = await started.json(200, JSON.parse(ANSWER));
+    const { signal } = new AbortController();
+    const client = started.client(origin);
+    for (let i = 0; i < 5; i += 1) await client.retrieveSession('sess_1', { signal });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+});
+
+describe('size', () => {
+  /** A server that sends 100 MiB as fast as they are taken. `written` resolves, when the client has gone, to how much that was. */
+  async function flood(status: number): Promise<{ origin: string; written: Promise<number> }> {
+    const block = Buffer.alloc(64 * 1024, ' ');
+    let report: (bytes: number) => void = () => undefined;
+    const written = new Promise<number>((resolve) => (report = resolve));
+    const { origin } = await started.http((_request, response) => {
+      let bytes = 0;
+      const fill = (): void => {
+        while (bytes < 100 * MIB && !response.destroyed) {
+          bytes += block.length;
+          if (!response.write(block)) return;
+        }
+        response.end();
+      };
+      response.on('drain', fill);
+      response.on('close', () => report(bytes));
+      response.writeHead(status);
+      fill();
+    });
+    return { origin, written };
+  }
+
+  it('stops reading an endless answer at the limit', async () => {
+    const { origin, written } = await flood(200);
+    const error = await failureOf(started.client(origin, { maxResponseBytes: MIB }).retrieveSession('sess_1'));
+    expect(error).toMatchObject({ kind: 'unreadable', status: 200 });
+    expect(error.message).toContain('too large');
+    // What the sockets of both sides hold is a few MiB, never the whole.
+    expect(await written).toBeLessThan(40 * MIB);
+  });
+
+  it('stops reading an endless error sooner, and keeps its status', async () => {
+    const { origin, written } = await flood(500);
+    const error = await failureOf(started.client(origin).cancelSession('sess_1'));
+    expect(error).toMatchObject({ kind: 'server-error', status: 500, outcomeUnknown: true });
+    expect(await written).toBeLessThan(40 * MIB);
+  });
+
+  it('counts what a compressed answer unfolds to', async () => {
+    const bomb = gzipSync(Buffer.alloc(100 * MIB, ' '));
+    const { origin } = await started.http((_request, response) => {
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb);
+    });
+    expect(bomb.length).toBeLessThan(MIB);
+    const error = await failureOf(started.client(origin, { maxResponseBytes: MIB }).cancelSession('sess_1'));
+    expect(error).toMatchObject({ kind: 'unreadable', outcomeUnknown: true });
+    expect(error.message).toContain('too large');
+  });
+
+  it('accepts an answer of exactly the limit', async () => {
+    const { origin } = await started.json(200, JSON.parse(ANSWER));
+    const size = Buffer.byteLength(ANSWER);
+    expect((await started.client(origin, { maxResponseBytes: size }).cancelSession('sess_1')).status).toBe(200);
+    expect(
+      await failureOf(started.client(origin, { maxResponseBytes: size - 1 }).cancelSession('sess_1')),
+    ).toMatchObject({
+      kind: 'unreadable',
+    });
+  });
+
+  it('reads a compressed answer', async () => {
+    const { origin } = await started.http((_request, response) => {
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(ANSWER));
+    });
+    expect((await started.client(origin).cancelSession('sess_1')).value.state).toBe('failed');
+  });
+
+  it('reads a long transcript', async () => {
+    const messages = Array.from({ length: 5000 }, (_, i) => ({ id: `m${i}`, role: 'user', content: 'x'.repeat(1000) }));
+    const { origin } = await started.json(200, { session: { id: 'sess_1', messages } });
+    expect((await started.client(origin).retrieveSession('sess_1')).value.messages).toHaveLength(5000);
+  });
+});

@@ -1,13 +1,28 @@
 import type { OrderedTurn, Sighting } from './sighting.js';
 
-/**
- * Difference between two clocks that cannot be told from none: the vendor's `Date` header has a resolution of one
- * second, and a request takes its time.
- */
-export const CLOCK_TOLERANCE_MS = 2_000;
-
 /** A read this soon after the order shows the turn that was meant, even when its message carries no time. */
 export const SAME_MOMENT_MS = 10_000;
+
+/** When a read was, on both clocks. All values are ms since the Unix epoch. */
+export interface ReadTimes {
+  /** Our clock before the read was sent, and after the answer was there. */
+  readonly sentMs: number;
+  readonly receivedMs: number;
+  /** The vendor's `Date` header, which has whole seconds only; null when there was none. */
+  readonly serverDateMs: number | null;
+}
+
+/**
+ * How far the vendor's clock is ahead of ours, ms; 0 when the read can't tell it from ours.
+ *
+ * The header is cut to whole seconds, so one read gives a range of at least a second; clocks that agree fall into it.
+ */
+export function vendorClockOffset({ sentMs, receivedMs, serverDateMs }: ReadTimes): number {
+  if (serverDateMs === null) return 0;
+  const least = serverDateMs - receivedMs;
+  const most = serverDateMs + 999 - sentMs;
+  return least <= 0 && most >= 0 ? 0 : Math.round((least + most) / 2);
+}
 
 /** Which turn an order without a turn key means: the one that was the last when the order was given. */
 export interface UnboundOrder {
@@ -19,20 +34,17 @@ export interface UnboundOrder {
  * Finds the turn that an order means.
  *
  * An order given without a turn key ends the turn that was there when it was given, and never a later one: a turn whose
- * user message came after the order is not meant. Until something has been sent, each read binds anew, so that a stale
- * first read does no harm.
+ * user message came after the order is not meant, not even by a moment.
  *
- * @param readAtMs - our clock at the read, ms since the Unix epoch; with the sighting's time it gives the clocks' difference
  * @returns the turn; with key null when the session's last turn is known (or must be feared) to be newer than the order
  */
-export function bindOrder(order: UnboundOrder, sighting: Sighting, readAtMs: number): OrderedTurn {
+export function bindOrder(order: UnboundOrder, sighting: Sighting, times: ReadTimes): OrderedTurn {
   const nothingElse: OrderedTurn = { key: null, startedAtMs: null };
   if (sighting.turnKey === null) return nothingElse;
   const thisTurn: OrderedTurn = { key: sighting.turnKey, startedAtMs: sighting.turnStartedAtMs };
   if (sighting.turnStartedAtMs === null) {
     // The unknown is kept: without a time only a read at once after the order can show the turn that was meant.
-    return readAtMs - order.orderedAtMs <= SAME_MOMENT_MS ? thisTurn : nothingElse;
+    return times.receivedMs - order.orderedAtMs <= SAME_MOMENT_MS ? thisTurn : nothingElse;
   }
-  const orderedAtOnVendorsClock = order.orderedAtMs + (sighting.atMs - readAtMs);
-  return sighting.turnStartedAtMs <= orderedAtOnVendorsClock + CLOCK_TOLERANCE_MS ? thisTurn : nothingElse;
+  return sighting.turnStartedAtMs <= order.orderedAtMs + vendorClockOffset(times) ? thisTurn : nothingElse;
 }

@@ -1,5 +1,7 @@
 import type { Attribution, Outcome } from '../contract.js';
 import { viewOf, type OrderedTurn, type Sighting, type View } from './sighting.js';
+import { flightOf } from './state.js';
+import type { Turn } from './turn.js';
 
 /**
  * What is known of a cancel request that was let out for the ordered turn.
@@ -129,21 +131,26 @@ function concludeRequested(
 }
 
 /**
- * Whether a request may have hit a turn newer than the one that was read before it: the newer turn's user message came
- * after that read and before the answer. The vendor has no precondition, so this race remains; it is reported.
+ * The turn newer than the ordered one that a request may have hit; null when there is none. Its user message came between
+ * our read and the answer, and it does not run any more. The vendor has no precondition, so this race remains; it is
+ * reported. A newer turn that is seen in flight, or that ended normally, was not hit.
  *
  * @param request - vendor's times, ms: of the read before the request, and of its answer (null when none was stored)
  */
-export function mayHaveHitNewerTurn(
+export function newerTurnPerhapsHit(
   request: { readonly readAtMs: number; readonly answeredAtMs: number | null },
-  turn: OrderedTurn,
+  ordered: OrderedTurn,
   sighting: Sighting,
-): boolean {
-  if (sighting.turnKey === turn.key || sighting.turnStartedAtMs === null) return false;
-  if (viewOf(sighting, turn) === 'stale') return false;
+): Turn | null {
+  const from = request.readAtMs;
   // The vendor's clock is read in whole seconds.
-  const latest = (request.answeredAtMs ?? request.readAtMs + LONGEST_REQUEST_MS) + 1_000;
-  return sighting.turnStartedAtMs >= request.readAtMs && sighting.turnStartedAtMs <= latest;
+  const until = (request.answeredAtMs ?? request.readAtMs + LONGEST_REQUEST_MS) + 1_000;
+  const inBetween = (turn: Turn): boolean =>
+    turn.key !== ordered.key && turn.startedAtMs !== null && turn.startedAtMs >= from && turn.startedAtMs <= until;
+
+  const last: Turn = { key: sighting.turnKey ?? '', startedAtMs: sighting.turnStartedAtMs };
+  const lastWasSpared = flightOf(sighting.state) === 'in-flight' || sighting.state === 'completed';
+  return [...sighting.earlierTurns, ...(lastWasSpared ? [] : [last])].find(inBetween) ?? null;
 }
 
 /** A cancel request is given up on after 100 s: the vendor's own budget is 90 s. */

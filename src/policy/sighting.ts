@@ -1,5 +1,5 @@
 import { flightOf } from './state.js';
-import { currentTurn, type MessageHead } from './turn.js';
+import { currentTurn, turnsOf, type MessageHead, type Turn } from './turn.js';
 
 /**
  * What one read showed of a session. Small and plain, because it travels through Temporal between the steps of a case.
@@ -12,16 +12,28 @@ export interface Sighting {
   readonly turnKey: string | null;
   /** Vendor's time of the turn's user message, ms since the Unix epoch. */
   readonly turnStartedAtMs: number | null;
+  /** The turns before the last one, oldest first; at most {@link EARLIER_TURNS}. */
+  readonly earlierTurns: readonly Turn[];
   /** Vendor's time of the read, ms since the Unix epoch. */
   readonly atMs: number;
 }
+
+/** A turn can come and go between two reads; more than these would hardly fit between. */
+const EARLIER_TURNS = 4;
 
 export function sightingOf(
   session: { readonly state: string | null; readonly messages: readonly MessageHead[] },
   atMs: number,
 ): Sighting {
   const turn = currentTurn(session.messages);
-  return { missing: false, state: session.state, turnKey: turn.key, turnStartedAtMs: turn.startedAtMs, atMs };
+  return {
+    missing: false,
+    state: session.state,
+    turnKey: turn.key,
+    turnStartedAtMs: turn.startedAtMs,
+    earlierTurns: turnsOf(session.messages).slice(-1 - EARLIER_TURNS, -1),
+    atMs,
+  };
 }
 
 export const missingSighting = (atMs: number): Sighting => ({
@@ -29,6 +41,7 @@ export const missingSighting = (atMs: number): Sighting => ({
   state: null,
   turnKey: null,
   turnStartedAtMs: null,
+  earlierTurns: [],
   atMs,
 });
 

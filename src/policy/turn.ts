@@ -13,22 +13,26 @@ export interface Turn {
 }
 
 /**
- * The turn that a transcript shows last.
+ * The turns that a transcript shows, oldest first.
  *
- * The vendor has no turn id: the last message with role `user` stands for the turn it started. Where that message has
- * no id, its time or else its ordinal serves, so that a new turn always has another key.
- * The order of messages is not documented, hence a later time wins over a later place.
+ * The vendor has no turn id: a message with role `user` stands for the turn it started. Where that message has no id, its
+ * time or else its ordinal serves, so that a new turn always has another key.
+ * The order of messages is not documented, hence times decide where all are there, and places otherwise.
  */
-export function currentTurn(messages: readonly MessageHead[]): Turn {
-  let last: MessageHead | null = null;
-  let count = 0;
+export function turnsOf(messages: readonly MessageHead[]): Turn[] {
+  const turns: Turn[] = [];
   for (const message of messages) {
     if (message.role?.toLowerCase() !== 'user') continue;
-    count += 1;
-    const earlier = last?.createdAtMs != null && message.createdAtMs != null && message.createdAtMs < last.createdAtMs;
-    if (!earlier) last = message;
+    const startedAtMs = message.createdAtMs;
+    const ordinal = turns.length + 1;
+    turns.push({ key: message.id ?? (startedAtMs === null ? `nth:${ordinal}` : `at:${startedAtMs}`), startedAtMs });
   }
-  if (last === null) return { key: 'nth:0', startedAtMs: null };
-  const key = last.id ?? (last.createdAtMs === null ? `nth:${count}` : `at:${last.createdAtMs}`);
-  return { key, startedAtMs: last.createdAtMs };
+  return turns.every(({ startedAtMs }) => startedAtMs !== null)
+    ? turns.sort((a, b) => (a.startedAtMs ?? 0) - (b.startedAtMs ?? 0))
+    : turns;
+}
+
+/** The turn that a transcript shows last. A session that shows no user message has one turn as far as we can tell. */
+export function currentTurn(messages: readonly MessageHead[]): Turn {
+  return turnsOf(messages).at(-1) ?? { key: 'nth:0', startedAtMs: null };
 }

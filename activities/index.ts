@@ -1,0 +1,87 @@
+import { Context, heartbeat } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
+import type { CaseResult } from '../src/contract.js';
+import { caseWorkflowId } from '../src/contract.js';
+import { attemptCase, confirmCase, type CaseDependencies, type Step } from '../src/gate/case-step.js';
+import { watchForRestart, type WatchStep } from '../src/gate/restart-watch.js';
+import { TryAgain } from '../src/gate/try-again.js';
+import { LedgerUnavailableError } from '../src/ledger/errors.js';
+import type { Sighting } from '../src/policy/sighting.js';
+import type { SessionsClient } from '../src/sessions/index.js';
+
+export interface ActivityDependencies extends CaseDependencies {
+  readonly sessions: SessionsClient;
+}
+
+/** Shows the server every so often that this worker is alive, ms. A quarter of the heartbeat timeout. */
+const HEARTBEAT_MS = 2_000;
+/** More orders than this on one session make no result for people; the ledger has them all. */
+const RESULT_ORDERS = 50;
+
+/**
+ * The activities of a case. Each is one step, safe to run again: what it did is in the ledger, and the next run reads
+ * that first.
+ */
+export function createActivities(deps: ActivityDependencies) {
+  return {
+    /** One pass through the gate. An already ended session is success. */
+    cancelSession: (input: { sessionId: string }): Promise<Step> =>
+      asActivity(deps, (failures) => attemptCase(deps, input.sessionId, caseWorkflowId(input.sessionId), failures)),
+
+    /** One confirming read after a request. */
+    confirmCancellation: (input: { sessionId: string; look: number; sightings: readonly Sighting[] }): Promise<Step> =>
+      asActivity(deps, (failures) => confirmCase(deps, input.sessionId, input.sightings, input.look, failures)),
+
+    /** One look whether an ended session has started again. */
+    watchForRestart: (input: { sessionId: string; look: number; queued: boolean }): Promise<WatchStep> =>
+      asActivity(deps, (failures) => watchForRestart(deps, input.sessionId, input.look, input.queued, failures)),
+
+    /** What became of the session's orders since the case began. */
+    reportCase: (input: { sessionId: string; since: string }): Promise<CaseResult> =>
+      asActivity(deps, async () => {
+        const views = await deps.ledger.orders.views({ sessionId: input.sessionId, limit: RESULT_ORDERS });
+        const since = Date.parse(input.since);
+        return {
+          orders: views
+            .filter(({ decidedAtMs }) => decidedAtMs !== null && decidedAtMs >= since)
+            .map(({ result }) => result)
+            .reverse(),
+        };
+      }),
+  };
+}
+
+export type Activities = ReturnType<typeof createActivities>;
+
+/** Runs a step under a background heartbeat, and translates what it throws into Temporal's terms. */
+async function asActivity<T>(deps: CaseDependencies, step: (failures: number) => Promise<T>): Promise<T> {
+  const timer = setInterval(() => heartbeat(), HEARTBEAT_MS);
+  try {
+    heartbeat();
+    return await step(Context.current().info.attempt - 1);
+  } catch (error) {
+    throw toFailure(deps, error);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+function toFailure(deps: CaseDependencies, error: unknown): unknown {
+  if (error instanceof TryAgain) {
+    return ApplicationFailure.create({
+      type: error.reason,
+      message: error.message,
+      nextRetryDelay: error.afterMs,
+      // Held by ourselves or the account: expected, and told elsewhere.
+      ...(error.counts ? {} : { category: 'BENIGN' as const }),
+    });
+  }
+  if (error instanceof LedgerUnavailableError) {
+    return ApplicationFailure.create({
+      type: 'LedgerUnavailable',
+      message: `${error.message} Nothing is ended without the ledger; the case goes on when it is back.`,
+      nextRetryDelay: deps.timing.heldRetryMs,
+    });
+  }
+  return error;
+}

@@ -1,0 +1,164 @@
+import type { Command } from 'commander';
+import { caseWorkflowId, ENDED_OUTCOMES, REFUSED_OUTCOMES, type OrderResult } from '../../contract.js';
+import { ExitCode, UserError } from '../../errors.js';
+import type { OrderView } from '../../ledger/results.js';
+import { checkedSessionIds, contextOf, openControlPlane, requester, type ControlPlane } from '../context.js';
+import { followOrders } from '../follow.js';
+import { table, type Output } from '../output.js';
+import { onInterrupt } from '../interrupt.js';
+import { outcomeName, outcomeWords, standing } from '../words.js';
+
+/** More targets than this are no longer a handful that a person has looked at one by one. */
+const MOST_IDS = 100;
+const AT_ONCE = 10;
+/** How long to wait for a worker to take a case up, ms. */
+const JOIN_PATIENCE_MS = 8_000;
+/** Without `--wait`: how long to wait for the first word about each session, ms. */
+const FIRST_WORD_MS = 5_000;
+
+interface CancelOptions {
+  readonly reason?: string;
+  readonly wait?: boolean;
+  readonly evenIfExempt?: boolean;
+}
+
+export function registerCancel(program: Command): void {
+  program
+    .command('cancel')
+    .summary('order the end of the current turn of each session')
+    .description(
+      'Orders the end of the turn that runs in each session now. A turn that starts later is left alone. The order is\ndurable: it is carried out even if this command, a worker or the server dies.',
+    )
+    .argument('<ids...>', 'session ids')
+    .option('--reason <text>', 'why; shown to whoever asks what ended the session')
+    .option('--wait', 'wait until each turn is seen to have ended, or has another outcome')
+    .option('--even-if-exempt', 'also end sessions that are exempt')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ curfew cancel sess_xYz789AbCd --wait
+  $ curfew cancel sess_1 sess_2 --reason "loops since noon" --wait
+  $ curfew cancel sess_1 --wait --json | jq -r '.orders[0].outcome'
+
+Exit codes: without --wait 0 when ordered; with --wait 0 when no ordered turn runs any more,
+3 when a rule refused one (exempt, capped), 5 when one did not end, 4 when Curfew can't be reached.`,
+    )
+    .action(async (ids: string[], options: CancelOptions, command: Command) => {
+      process.exitCode = await cancel(ids, options, command);
+    });
+}
+
+async function cancel(ids: readonly string[], options: CancelOptions, command: Command): Promise<number> {
+  const sessionIds = checkedSessionIds(ids);
+  if (sessionIds.length > MOST_IDS) {
+    throw new UserError(
+      `${sessionIds.length} sessions are more than ${MOST_IDS} at once. Nothing was ordered.`,
+      `Give them in portions of at most ${MOST_IDS}.`,
+      ExitCode.usage,
+    );
+  }
+  const { config, out } = contextOf(command, true);
+  const plane = await openControlPlane(config);
+  try {
+    const pauseSwitch = await plane.ledger.pauseSwitch.read();
+    if (pauseSwitch.paused) {
+      const why = pauseSwitch.reason === null ? '' : ` (${pauseSwitch.reason})`;
+      out.say(`Curfew is paused${why}: orders are kept, and carried out after \`curfew resume\`.`);
+    }
+    const orderIds = await order(plane, sessionIds, options, out);
+    const interrupt = onInterrupt();
+    const enough = options.wait === true ? allSettled : firstWord(Date.now() + FIRST_WORD_MS);
+    const views = await followOrders(plane.ledger, orderIds, out, enough, interrupt.signal);
+    interrupt.dispose();
+    const results = inOrderOf(orderIds, views).map(({ result }) => result);
+
+    if (interrupt.signal.aborted) {
+      out.say(
+        `\nStopped waiting; the ${sessionIds.length === 1 ? 'case goes' : 'cases go'} on. Look again: curfew cases ${sessionIds[0]}`,
+      );
+    }
+    out.result({ orders: results }, () => describe(inOrderOf(orderIds, views), plane, options.wait === true));
+    if (interrupt.signal.aborted) return 130;
+    return options.wait === true ? exitCodeOf(results) : ExitCode.done;
+  } finally {
+    await plane.close();
+  }
+}
+
+/** Each order is in the ledger before its case is started: whatever fails after that, a worker takes it up. */
+async function order(
+  plane: ControlPlane,
+  sessionIds: readonly string[],
+  options: CancelOptions,
+  out: Output,
+): Promise<string[]> {
+  const orderIds: string[] = [];
+  let waiting = false;
+  for (let first = 0; first < sessionIds.length; first += AT_ONCE) {
+    const batch = sessionIds.slice(first, first + AT_ONCE).map(async (sessionId) => {
+      const orderId = await plane.ledger.orders.create({
+        sessionId,
+        source: 'person',
+        requestedBy: requester(),
+        reason: { text: options.reason ?? null, policy: null, policyVersion: null, limit: null, observed: null },
+        evenIfExempt: options.evenIfExempt === true,
+        turnKey: null,
+      });
+      try {
+        if ((await plane.cases.join(sessionId, orderId, JOIN_PATIENCE_MS)) === 'no-worker-yet') waiting = true;
+      } catch {
+        waiting = true;
+      }
+      return orderId;
+    });
+    orderIds.push(...(await Promise.all(batch)));
+  }
+  if (waiting) {
+    out.say(
+      'The orders are kept, but no worker answered yet. They are carried out as soon as one runs: `curfew up`, or see `curfew doctor`.',
+    );
+  }
+  return orderIds;
+}
+
+const allSettled = (views: readonly OrderView[]): boolean => views.every(({ result }) => result.outcome !== null);
+
+/** Each order has an outcome, or a request was sent, or something is in the way; or it takes too long. */
+const firstWord =
+  (untilMs: number) =>
+  (views: readonly OrderView[]): boolean =>
+    Date.now() > untilMs ||
+    views.every(({ result }) => result.outcome !== null || result.attempts > 0 || result.lastError !== null);
+
+const inOrderOf = (orderIds: readonly string[], views: readonly OrderView[]): OrderView[] =>
+  orderIds.flatMap((id) => views.find((view) => view.orderId === id) ?? []);
+
+/** Contract: 0 no ordered turn runs any more, 3 refused by a rule, otherwise 5. */
+export function exitCodeOf(results: readonly OrderResult[]): number {
+  const outcomes = results.map((result) => result.outcome);
+  if (outcomes.every((outcome) => outcome !== null && ENDED_OUTCOMES.includes(outcome))) return ExitCode.done;
+  if (outcomes.some((outcome) => outcome !== null && REFUSED_OUTCOMES.includes(outcome))) return ExitCode.refused;
+  return ExitCode.someNotEnded;
+}
+
+function describe(views: readonly OrderView[], plane: ControlPlane, waited: boolean): string {
+  const rows = views.map((view) => [
+    view.result.sessionId,
+    view.result.outcome === null ? 'open' : outcomeName(view.result.outcome),
+    String(view.result.attempts),
+    view.result.outcome === null ? standing(view, Date.now()) : outcomeWords(view.result),
+  ]);
+  const text = table(['SESSION', 'OUTCOME', 'REQUESTS', 'WHAT IT MEANS'], rows);
+  const restarted = views.filter(({ result }) => result.events.some((event) => event.kind === 'restarted'));
+  const notes = restarted.map(({ result }) => `${result.sessionId} has started a new turn since; it was left alone.`);
+  const open = views.find(({ result }) => result.outcome === null);
+  if (open !== undefined && !waited) {
+    notes.push(`Ordered, not ended yet. Look again: curfew cases ${open.result.sessionId}`);
+  }
+  if (open !== undefined && plane.target.kind === 'embedded' && plane.target.uiUrl !== null) {
+    const path = `namespaces/${plane.target.namespace}/workflows/${encodeURIComponent(caseWorkflowId(open.result.sessionId))}`;
+    notes.push(`In Temporal: ${plane.target.uiUrl}/${path}`);
+  }
+  return [text, ...notes].join('\n');
+}

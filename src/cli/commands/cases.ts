@@ -1,0 +1,135 @@
+import type { Command } from 'commander';
+import { caseWorkflowId } from '../../contract.js';
+import { ExitCode, UserError } from '../../errors.js';
+import type { OrderView } from '../../ledger/results.js';
+import { checkedSessionIds, contextOf, openControlPlane, openExistingLedger, requester } from '../context.js';
+import { span, table } from '../output.js';
+import { outcomeName, shorten, standing } from '../words.js';
+
+const RECENT = 50;
+
+export function registerCases(program: Command): void {
+  const cases = program
+    .command('cases')
+    .summary('open and recent cases')
+    .description('Shows open and recent cases, newest first; with an id, all that is known of that session’s orders.')
+    .argument('[id]', 'session id')
+    .option('--open', 'only open ones')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ curfew cases                     what is going on
+  $ curfew cases sess_xYz789AbCd     one session, with errors and events
+  $ curfew cases retry sess_1        do not wait for the next try
+  $ curfew cases abandon sess_1 --reason "owner takes over"`,
+    )
+    .action(async (id: string | undefined, options: { open?: boolean }, command: Command) => {
+      const { config, out } = contextOf(command, true);
+      const [sessionId] = id === undefined ? [] : checkedSessionIds([id]);
+      const ledger = await openExistingLedger(config);
+      try {
+        const views = await ledger.orders.views({
+          ...(sessionId === undefined ? {} : { sessionId }),
+          openOnly: options.open === true,
+          limit: RECENT,
+        });
+        const nowMs = await ledger.now();
+        if (sessionId !== undefined && views.length === 0) {
+          throw new UserError(
+            `No order was ever given for ${sessionId}.`,
+            `To end its current turn: curfew cancel ${sessionId} --wait`,
+            ExitCode.failed,
+          );
+        }
+        out.result({ orders: views.map(({ result }) => result) }, () =>
+          sessionId === undefined ? overview(views, nowMs) : details(views, nowMs),
+        );
+      } finally {
+        await ledger.close();
+      }
+    });
+
+  cases
+    .command('retry')
+    .summary('try now, do not wait for the next try')
+    .argument('<id>', 'session id')
+    .action(async (id: string, _options: unknown, command: Command) => {
+      const { config, out } = contextOf(command, true);
+      const sessionId = checkedSessionIds([id])[0] ?? id;
+      const plane = await openControlPlane(config);
+      try {
+        const [open] = await plane.ledger.orders.views({ sessionId, openOnly: true, limit: 1 });
+        if (open === undefined) throw nothingOpen(sessionId);
+        const going = await plane.cases.retryNow(sessionId);
+        if (!going) await plane.cases.join(sessionId, open.orderId, 8_000);
+        out.result({ sessionId, retried: true }, () => `Trying now: ${sessionId}. Follow it: curfew cases ${sessionId}`);
+      } finally {
+        await plane.close();
+      }
+    });
+
+  cases
+    .command('abandon')
+    .summary('give up the open orders on a session')
+    .description('Gives up the open orders on a session: no further request is sent. One that is under way is not called back.')
+    .argument('<id>', 'session id')
+    .requiredOption('--reason <text>', 'why')
+    .action(async (id: string, options: { reason: string }, command: Command) => {
+      const { config, out } = contextOf(command, true);
+      const sessionId = checkedSessionIds([id])[0] ?? id;
+      const ledger = await openExistingLedger(config);
+      try {
+        const open = await ledger.orders.views({ sessionId, openOnly: true, limit: 1_000 });
+        if (open.length === 0) throw nothingOpen(sessionId);
+        await ledger.orders.abandon(
+          open.map(({ orderId }) => orderId),
+          { by: requester(), reason: options.reason },
+        );
+        const views = await ledger.orders.views({ orderIds: open.map(({ orderId }) => orderId) });
+        out.result({ orders: views.map(({ result }) => result) }, () => overview(views, Date.now()));
+      } finally {
+        await ledger.close();
+      }
+    });
+}
+
+const nothingOpen = (sessionId: string): UserError =>
+  new UserError(`No order is open for ${sessionId}. Nothing was changed.`, 'curfew cases --open shows those that are.', ExitCode.failed);
+
+function overview(views: readonly OrderView[], nowMs: number): string {
+  if (views.length === 0) return 'No cases. To end the current turn of a session: curfew cancel ID --wait';
+  const rows = views.map((view) => [
+    view.result.sessionId,
+    view.result.outcome === null ? view.phase : outcomeName(view.result.outcome),
+    String(view.result.attempts),
+    `${span(nowMs - Date.parse(view.result.orderedAt))} ago`,
+    view.result.requestedBy,
+    view.result.outcome === null ? shorten(standing(view, nowMs), 90) : shorten(view.result.reason.text ?? '', 90),
+  ]);
+  return table(['SESSION', 'STATE', 'REQUESTS', 'ORDERED', 'BY', 'NOTE'], rows);
+}
+
+function details(views: readonly OrderView[], nowMs: number): string {
+  const blocks = views.map((view) => {
+    const { result } = view;
+    const rows: [string, string | null][] = [
+      ['session', result.sessionId],
+      ['agent', result.agentId],
+      ['turn', result.turnKey],
+      ['stands', standing(view, nowMs)],
+      ['requests', String(result.attempts)],
+      ['ordered', `${result.orderedAt} by ${result.requestedBy}`],
+      ['reason', result.reason.text],
+      ['ended', result.endedAt],
+      ['last error', result.lastError === null ? null : `${result.lastError.at} ${result.lastError.message}`],
+      ...result.events.map(({ at, kind, ...data }): [string, string] => ['event', `${at} ${kind} ${JSON.stringify(data)}`]),
+    ];
+    return rows
+      .filter((row): row is [string, string] => row[1] !== null)
+      .map(([name, value]) => `${name.padEnd(11)} ${value}`)
+      .join('\n');
+  });
+  const id = views[0]?.result.sessionId ?? '';
+  return `${blocks.join('\n\n')}\n\nin Temporal  temporal workflow describe --workflow-id ${caseWorkflowId(id)}`;
+}

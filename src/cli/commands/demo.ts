@@ -1,0 +1,58 @@
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { ExitCode } from '../../errors.js';
+import { installRuntime } from '../../worker.js';
+import { contextOf } from '../context.js';
+import { onInterrupt } from '../interrupt.js';
+import { table } from '../output.js';
+
+export function registerDemo(program: Command): void {
+  program
+    .command('demo')
+    .summary('the whole story on a simulator, no key needed')
+    .description(
+      'Plays the whole story with real workers, a real Temporal server and a simulated vendor, in a home of its own that is\nremoved afterwards: clean end, already over, a storm of 500s, a killed worker, a new turn left alone. At the end\nwhat Curfew says stands beside what the simulator knows.',
+    )
+    .addHelpText('after', '\nExample:\n  $ curfew demo\n\nExits 1 when Curfew and the simulator disagree.')
+    .action(async (_options: unknown, command: Command) => {
+      const { config, out, log } = contextOf(command, true);
+      installRuntime(log, config.logLevel);
+      const interrupt = onInterrupt();
+      out.say('Setting the stage: a Temporal server and a simulated vendor, on this machine alone.');
+      const { setStage } = await import('../demo/stage.js');
+      const { play } = await import('../demo/story.js');
+      const startedAt = Date.now();
+      try {
+        const stage = await setStage(config.env, out, interrupt.signal);
+        try {
+          const verdicts = await play(stage, out, interrupt.signal);
+          const agree = verdicts.every((verdict) => verdict.agree);
+          const seconds = Math.round((Date.now() - startedAt) / 1000);
+          out.result({ agree, seconds, sessions: verdicts }, () => {
+            const rows = verdicts.map(({ sessionId, says, requests, knows, agree: same }) => [
+              sessionId,
+              says,
+              String(requests),
+              knows,
+              same ? pc.green('agree') : pc.red('DISAGREE'),
+            ]);
+            return [
+              '',
+              table(['SESSION', 'CURFEW SAYS', 'SENT', 'THE SIMULATOR KNOWS', ''], rows),
+              '',
+              agree
+                ? `All ${verdicts.length} agree, after ${seconds} s. Next: README.md, "With a real key".`
+                : 'They do not agree: this is a bug in Curfew or its simulator.',
+            ].join('\n');
+          });
+          process.exitCode = agree ? ExitCode.done : ExitCode.failed;
+        } finally {
+          await stage.close();
+        }
+      } catch (error) {
+        if (!interrupt.signal.aborted) throw error;
+        out.say('Stopped; everything the demo had started is stopped and removed.');
+        process.exitCode = 130;
+      }
+    });
+}

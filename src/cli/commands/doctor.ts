@@ -1,0 +1,30 @@
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { ExitCode } from '../../errors.js';
+import { runChecks, type CheckResult } from '../../doctor.js';
+import { contextOf } from '../context.js';
+
+export function registerDoctor(program: Command): void {
+  program
+    .command('doctor')
+    .summary('check key, API, Temporal, ledger and clock, and say what to do')
+    .description('Checks all that Curfew needs, changes nothing, and says what to do about what is wrong.')
+    .addHelpText('after', '\nExample:\n  $ curfew doctor\n\nExit codes: 0 all is well, 2 a setting is wrong, 4 something can’t be reached.')
+    .action(async (_options: unknown, command: Command) => {
+      const { config, out } = contextOf(command, true);
+      const checks = await runChecks(config);
+      out.result({ checks }, () => checks.map(describe).join('\n'));
+      const worst = checks.filter(({ status }) => status === 'failed').map(({ exitCode }) => exitCode);
+      process.exitCode = worst.includes(ExitCode.unreachable) ? ExitCode.unreachable : (worst[0] ?? ExitCode.done);
+    });
+}
+
+const MARKS: Readonly<Record<CheckResult['status'], string>> = {
+  ok: pc.green('ok     '),
+  warning: pc.yellow('warning'),
+  failed: pc.red('failed '),
+  skipped: pc.dim('skipped'),
+};
+
+const describe = ({ name, status, says, next }: CheckResult): string =>
+  `${MARKS[status]}  ${name.padEnd(14)} ${says}${next === null ? '' : `\n${' '.repeat(25)}→ ${next}`}`;

@@ -1,0 +1,50 @@
+import type { Command } from 'commander';
+import { parseDuration } from '../../config.js';
+import { ExitCode, UserError } from '../../errors.js';
+import { checkedSessionIds, contextOf, openExistingLedger, requester } from '../context.js';
+
+export function registerExempt(program: Command): void {
+  program
+    .command('exempt')
+    .summary('leave a session alone for a while')
+    .description('No cancel request leaves for this session until the time is over, not even for orders given before.')
+    .argument('<id>', 'session id')
+    .requiredOption('--for <duration>', 'how long: 90s, 30m, 2h, 7d')
+    .requiredOption('--reason <text>', 'why')
+    .addHelpText('after', '\nExample:\n  $ curfew exempt sess_xYz789AbCd --for 2h --reason "month-end close"')
+    .action(async (id: string, options: { for: string; reason: string }, command: Command) => {
+      const sessionId = checkedSessionIds([id])[0] ?? id;
+      const forMs = parseDuration(options.for);
+      if (forMs === null || forMs < 1_000) {
+        throw new UserError(`"${options.for}" is no duration.`, 'Write it with a unit: --for 2h.', ExitCode.usage);
+      }
+      const { config, out } = contextOf(command, true);
+      const ledger = await openExistingLedger(config);
+      try {
+        const { untilMs } = await ledger.exemptions.add({ sessionId, forMs, reason: options.reason, by: requester() });
+        const until = new Date(untilMs).toISOString();
+        out.result({ sessionId, exemptUntil: until }, () => `${sessionId} is exempt until ${until}.`);
+      } finally {
+        await ledger.close();
+      }
+    });
+
+  program
+    .command('unexempt')
+    .summary('end an exemption')
+    .argument('<id>', 'session id')
+    .addHelpText('after', '\nExample:\n  $ curfew unexempt sess_xYz789AbCd')
+    .action(async (id: string, _options: unknown, command: Command) => {
+      const sessionId = checkedSessionIds([id])[0] ?? id;
+      const { config, out } = contextOf(command, true);
+      const ledger = await openExistingLedger(config);
+      try {
+        const ended = await ledger.exemptions.end(sessionId, requester());
+        out.result({ sessionId, ended }, () =>
+          ended === 0 ? `${sessionId} was not exempt.` : `${sessionId} is no longer exempt.`,
+        );
+      } finally {
+        await ledger.close();
+      }
+    });
+}

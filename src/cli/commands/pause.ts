@@ -1,0 +1,67 @@
+import type { Command } from 'commander';
+import { contextOf, openExistingLedger, requester } from '../context.js';
+import { span, table } from '../output.js';
+
+export function registerPause(program: Command): void {
+  program
+    .command('pause')
+    .summary('no cancel request leaves until `curfew resume`')
+    .description(
+      'Turns the switch in the ledger, so it works while Temporal is away. Cases stay open and keep reading; nothing is\nsent. What was sent already can’t be called back, and is listed.',
+    )
+    .option('--reason <text>', 'why; shown to whoever orders meanwhile')
+    .addHelpText('after', '\nExample:\n  $ curfew pause --reason "wrong policy rolled out"')
+    .action((options: { reason?: string }, command: Command) => turn(command, true, options.reason ?? null));
+
+  program
+    .command('resume')
+    .summary('cancel requests may leave again')
+    .description('Turns the switch back. Held cases go on within seconds.')
+    .addHelpText('after', '\nExample:\n  $ curfew resume')
+    .action((_options: unknown, command: Command) => turn(command, false, null));
+}
+
+async function turn(command: Command, paused: boolean, reason: string | null): Promise<void> {
+  const { config, out } = contextOf(command, true);
+  const ledger = await openExistingLedger(config);
+  try {
+    const changed = await ledger.pauseSwitch.set(paused, requester(), reason);
+    const state = await ledger.pauseSwitch.read();
+    const underWay = await ledger.requests.underWay();
+    const held = (await ledger.orders.views({ openOnly: true, limit: 1_000 })).length;
+    const nowMs = await ledger.now();
+    const document = {
+      paused: state.paused,
+      changed,
+      reason: state.reason,
+      changedBy: state.changedBy,
+      changedAt: state.changedAtMs === null ? null : new Date(state.changedAtMs).toISOString(),
+      openOrders: held,
+      underWay: underWay.map(({ sessionId, turnKey, registeredAtMs }) => ({
+        sessionId,
+        turnKey,
+        sentAt: new Date(registeredAtMs).toISOString(),
+      })),
+    };
+    out.result(document, () => {
+      const lines = [headline(paused, changed, state.changedBy, state.reason)];
+      if (paused && underWay.length > 0) {
+        lines.push('Already sent and not answered yet; these may still end their turn:');
+        const rows = underWay.map((one) => [one.sessionId, one.turnKey, `${span(nowMs - one.registeredAtMs)} ago`]);
+        lines.push(table(['SESSION', 'TURN', 'SENT'], rows));
+      } else if (paused) {
+        lines.push('No cancel request is under way.');
+      }
+      lines.push(`Open orders: ${held}${paused && held > 0 ? ', kept until `curfew resume`' : ''}.`);
+      return lines.join('\n');
+    });
+  } finally {
+    await ledger.close();
+  }
+}
+
+function headline(paused: boolean, changed: boolean, by: string | null, reason: string | null): string {
+  if (!paused) return changed ? 'Resumed: cancel requests may leave again.' : 'Curfew was not paused.';
+  const why = reason === null ? '' : `, because: ${reason}`;
+  return changed ? 'Paused: no cancel request leaves.' : `Curfew was paused already, by ${by ?? 'someone'}${why}.`;
+}

@@ -1,0 +1,42 @@
+import type { Command } from 'commander';
+import { ExitCode, UserError } from '../../errors.js';
+import { contextOf } from '../context.js';
+import { onInterrupt } from '../interrupt.js';
+
+export function registerSimulate(program: Command): void {
+  program
+    .command('simulate')
+    .summary('a Gumloop to practise on')
+    .description('Serves the vendor’s agents and sessions API on this machine, with sessions that run, cost and misbehave on demand.')
+    .option('--port <number>', 'port on 127.0.0.1; 0 for a free one', '4010')
+    .option('--scenario <file>', 'agents, sessions and faults to begin with (YAML or JSON)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ curfew simulate                              in one terminal; it prints the settings for the next
+  $ curfew simulate --scenario examples/simulator/storm.yaml --port 0 --json
+
+Faults and control API: docs/simulator.md`,
+    )
+    .action(async (options: { port: string; scenario?: string }, command: Command) => {
+      const { out } = contextOf(command, true);
+      if (!/^\d{1,5}$/.test(options.port) || Number(options.port) > 65_535) {
+        throw new UserError(`"${options.port}" is no port.`, 'Give a number from 0 to 65535: --port 4010.', ExitCode.usage);
+      }
+      const { defaultScenario, loadScenario, startSimulator } = await import('../../../simulator/index.js');
+      const scenario = options.scenario === undefined ? defaultScenario : await loadScenario(options.scenario);
+      const interrupt = onInterrupt();
+      const simulator = await startSimulator({ port: Number(options.port), scenario });
+      const { url, controlUrl, apiKey, userId } = simulator;
+      out.result({ url, controlUrl, apiKey, userId }, () =>
+        [
+          `Simulator at ${url}; control at ${controlUrl}. Ctrl-C ends it.`,
+          'In the next terminals:',
+          `  export GUMLOOP_BASE_URL=${url} GUMLOOP_API_KEY=${apiKey} GUMLOOP_USER_ID=${userId}`,
+        ].join('\n'),
+      );
+      await new Promise<void>((resolve) => interrupt.signal.addEventListener('abort', () => resolve(), { once: true }));
+      await simulator.close();
+    });
+}

@@ -1,0 +1,103 @@
+import { existsSync } from 'node:fs';
+import { hostname, userInfo } from 'node:os';
+import type { Command } from 'commander';
+import { loadConfig, type Config } from '../config.js';
+import { ExitCode, UserError } from '../errors.js';
+import { homePaths } from '../home.js';
+import { openLedger, type Ledger } from '../ledger/ledger.js';
+import { isSessionId } from '../sessions/index.js';
+import { createLogger, type Logger } from '../telemetry.js';
+import { belongsTogether, SEARCH_ATTRIBUTES_META } from '../temporal/belonging.js';
+import { createCases, type Cases } from '../temporal/cases.js';
+import { connectClient, resolveTemporal, type TemporalTarget } from '../temporal/connection.js';
+import { createOutput, type Output } from './output.js';
+
+/** A person waits: a Temporal that does not answer by then is told, ms. */
+const COMMAND_PATIENCE_MS = 5_000;
+
+export interface CommandContext {
+  readonly config: Config;
+  readonly out: Output;
+  readonly log: Logger;
+}
+
+/** @param quiet - commands that answer and go say only what went wrong */
+export function contextOf(command: Command, quiet: boolean): CommandContext {
+  const { json } = command.optsWithGlobals<{ json?: boolean }>();
+  const config = loadConfig(process.env, process.cwd());
+  const out = createOutput(json === true);
+  const level = quiet && config.env['CURFEW_LOG'] === undefined ? 'error' : config.logLevel;
+  return { config, out, log: createLogger(level, process.stderr.isTTY === true) };
+}
+
+/** Opens the ledger that `curfew up` or a worker made. Commands never make one: it would be nobody's. */
+export async function openExistingLedger(config: Config): Promise<Ledger> {
+  const isDefault = config.databaseUrl === homePaths(config.home).ledger;
+  if (isDefault && !existsSync(config.databaseUrl)) {
+    throw new UserError(
+      `No Curfew has run here yet: there is no ledger in ${config.home}. Nothing was done.`,
+      'Start `curfew up` in another terminal, or set CURFEW_HOME or CURFEW_DATABASE_URL as your worker has it.',
+      ExitCode.unreachable,
+    );
+  }
+  return openLedger(config.databaseUrl);
+}
+
+export interface ControlPlane {
+  readonly target: TemporalTarget;
+  readonly ledger: Ledger;
+  readonly cases: Cases;
+  close(): Promise<void>;
+}
+
+/** Ledger and Temporal, for commands that give orders. Fails before anything is written when either is away. */
+export async function openControlPlane(config: Config): Promise<ControlPlane> {
+  const target = resolveTemporal({ env: config.env, home: config.home });
+  const temporal = await connectClient(target, { retryForMs: COMMAND_PATIENCE_MS });
+  try {
+    const ledger = await openExistingLedger(config);
+    try {
+      await belongsTogether(ledger, target, temporal, false);
+      const searchAttributes = (await ledger.meta.read(SEARCH_ATTRIBUTES_META)) === 'present';
+      return {
+        target,
+        ledger,
+        cases: createCases(temporal.client, searchAttributes),
+        close: async () => {
+          await ledger.close();
+          await temporal.close();
+        },
+      };
+    } catch (error) {
+      await ledger.close();
+      throw error;
+    }
+  } catch (error) {
+    await temporal.close();
+    throw error;
+  }
+}
+
+/** Who orders: claimed, not authenticated. */
+export function requester(): string {
+  let user = 'unknown';
+  try {
+    user = userInfo().username;
+  } catch {
+    // A container's user may have no name.
+  }
+  return `${user}@${hostname()}`;
+}
+
+/** @throws UserError with exit code 2 that names the ids that can't be any */
+export function checkedSessionIds(ids: readonly string[]): string[] {
+  const wrong = ids.filter((id) => !isSessionId(id));
+  if (wrong.length > 0) {
+    throw new UserError(
+      `${wrong.length === 1 ? 'This is no session id' : 'These are no session ids'}: ${wrong.map((id) => JSON.stringify(id.slice(0, 80))).join(', ')}. Nothing was ordered.`,
+      'An id is one word without slashes, for example sess_xYz789AbCd; it is in the address of the session, and in `curfew cases`.',
+      ExitCode.usage,
+    );
+  }
+  return [...new Set(ids)];
+}

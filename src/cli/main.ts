@@ -1,0 +1,78 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander';
+import { ExitCode, UserError } from '../errors.js';
+import { isLedgerUnavailable, unavailableAsUserError } from '../ledger/errors.js';
+import { VERSION } from '../version.js';
+import { registerCancel } from './commands/cancel.js';
+import { registerCases } from './commands/cases.js';
+import { registerDemo } from './commands/demo.js';
+import { registerDoctor } from './commands/doctor.js';
+import { registerExempt } from './commands/exempt.js';
+import { registerPause } from './commands/pause.js';
+import { registerSimulate } from './commands/simulate.js';
+import { registerUp } from './commands/up.js';
+
+const program = new Command('curfew')
+  .description('Ends Gumloop agent sessions that broke a limit, and makes sure that they really ended.')
+  .version(VERSION)
+  .option('--json', 'print one JSON document on stdout, and nothing else there')
+  .showHelpAfterError('(curfew --help shows the commands)')
+  .exitOverride()
+  .addHelpText(
+    'after',
+    `
+Examples:
+  $ curfew demo                               the whole story on a simulator, no key needed
+  $ curfew up                                 start Curfew here; leave it running
+  $ curfew cancel sess_xYz789AbCd --wait      end the current turn of a session, and see that it ended
+  $ curfew pause --reason "incident 42"       no cancel request leaves until \`curfew resume\`
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or invalid file, 3 refused by a safety rule,
+4 not reachable (Temporal, API or ledger), 5 finished, but some targets did not end, 130 interrupted.`,
+  );
+
+for (const register of [
+  registerDemo,
+  registerUp,
+  registerCancel,
+  registerCases,
+  registerPause,
+  registerExempt,
+  registerDoctor,
+  registerSimulate,
+]) {
+  register(program);
+}
+// Every command takes what the program takes: `curfew cancel ID --json` is what people type.
+for (const command of program.commands) {
+  command.exitOverride();
+  if (!command.options.some((option) => option.long === '--json')) command.option('--json', 'print JSON on stdout');
+  for (const child of command.commands) {
+    child.exitOverride();
+    child.option('--json', 'print JSON on stdout');
+  }
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+/** Says what happened and what to do next. A stack trace is shown only on demand, for errors that are ours. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
+  const known = isLedgerUnavailable(error) ? unavailableAsUserError(error) : error;
+  if (known instanceof UserError) {
+    process.stderr.write(`curfew: ${known.message}\n  next: ${known.next}\n`);
+    if (process.argv.includes('--json')) {
+      const { message, next, exitCode } = known;
+      process.stdout.write(`${JSON.stringify({ error: { message, next, exitCode } })}\n`);
+    }
+    return known.exitCode;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`curfew: ${message}\n  next: this is not expected; CURFEW_LOG=debug shows more, and \`curfew doctor\` checks the parts.\n`);
+  if (process.env['CURFEW_LOG'] === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  return ExitCode.failed;
+}

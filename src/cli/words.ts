@@ -1,0 +1,58 @@
+import pc from 'picocolors';
+import type { OrderResult, Outcome } from '../contract.js';
+import type { OrderView } from '../ledger/results.js';
+import { span } from './output.js';
+
+/** What an outcome means, for the person who ordered and for the one whose session it was. */
+const OUTCOME_WORDS: Readonly<Record<Outcome, string>> = {
+  cancelled: 'ended by our request',
+  'already-ended': 'had ended by itself',
+  'ended-unattributed': 'ended; by our request or otherwise, nobody can tell',
+  superseded: 'over; a newer turn runs and was left alone',
+  'no-longer-violating': 'no longer breaks the rule; left alone',
+  exempted: 'exempt; left alone',
+  capped: "over the policy's cap; left alone",
+  'not-in-flight': 'not in flight (idle, waiting for a person, or in an unknown state); left alone',
+  gone: 'not found any more (404 twice)',
+  forbidden: 'the key may not end it (403); give the key update access',
+  'retries-exhausted': 'STILL RUNNING as far as is known; given up after trying for the configured time',
+  abandoned: 'given up on an operator’s word',
+};
+
+const COLOURS: Partial<Record<Outcome, (text: string) => string>> = {
+  cancelled: pc.green,
+  'already-ended': pc.green,
+  'ended-unattributed': pc.green,
+  superseded: pc.green,
+  'no-longer-violating': pc.green,
+};
+
+export function outcomeWords(result: OrderResult): string {
+  if (result.outcome === null) return 'open';
+  const probable = result.attribution === 'probable' ? ' (probably)' : '';
+  return `${OUTCOME_WORDS[result.outcome]}${probable}`;
+}
+
+export const outcomeName = (outcome: Outcome): string => (COLOURS[outcome] ?? pc.yellow)(outcome);
+
+/** Where an open order stands, in one line. */
+export function standing(view: OrderView, nowMs: number): string {
+  const { result, phase, nextTryAtMs } = view;
+  if (result.outcome !== null) return `${outcomeName(result.outcome)}: ${outcomeWords(result)}`;
+  const next = nextTryAtMs === null ? 'now' : nextTryAtMs <= nowMs ? 'any moment' : `in ${span(nextTryAtMs - nowMs)}`;
+  const sent = result.attempts === 1 ? '1 request sent' : `${result.attempts} requests sent`;
+  const why = result.lastError === null ? '' : `; last error: ${shorten(result.lastError.message, 120)}`;
+  switch (phase) {
+    case 'ordered':
+      return 'ordered; no worker has looked at it yet';
+    case 'held':
+      return `held (${sent}), next try ${next}${why}`;
+    case 'confirming':
+      return `confirming (${sent}), next look ${next}`;
+    default:
+      return nextTryAtMs === null ? `trying now (${sent})${why}` : `attempting (${sent}), next try ${next}${why}`;
+  }
+}
+
+export const shorten = (text: string, most: number): string =>
+  text.length > most ? `${text.slice(0, most - 1)}…` : text;

@@ -1,0 +1,153 @@
+import { existsSync } from 'node:fs';
+import type { Config } from './config.js';
+import { TASK_QUEUE } from './contract.js';
+import { ExitCode, UserError } from './errors.js';
+import { homePaths } from './home.js';
+import { LedgerUnavailableError, unavailableAsUserError } from './ledger/errors.js';
+import { openLedger, type Ledger } from './ledger/ledger.js';
+import { createCredentials, createSessionsClient, SessionsError } from './sessions/index.js';
+import { belongsTogether } from './temporal/belonging.js';
+import { connectClient, resolveTemporal } from './temporal/connection.js';
+import { USER_AGENT } from './version.js';
+
+export interface CheckResult {
+  readonly name: string;
+  readonly status: 'ok' | 'warning' | 'failed' | 'skipped';
+  /** What was found, in one sentence. */
+  readonly says: string;
+  /** What to do about it; null when nothing is to be done. */
+  readonly next: string | null;
+  /** What the command exits with when this failed. */
+  readonly exitCode: ExitCode;
+}
+
+/** A clock further off than this makes times in the ledger hard to read beside the vendor's, ms. Decisions use the vendor's clock. */
+const TOLERATED_SKEW_MS = 5_000;
+
+type Finding = Pick<CheckResult, 'status' | 'says'> & { readonly next?: string; readonly exitCode?: ExitCode };
+
+/** All checks, in the order in which things are needed. Changes nothing. */
+export async function runChecks(config: Config): Promise<CheckResult[]> {
+  const results: CheckResult[] = [];
+  const check = async (name: string, look: () => Promise<Finding>): Promise<void> => {
+    const finding = await look().catch(asFinding);
+    results.push({ name, status: finding.status, says: finding.says, next: finding.next ?? null, exitCode: finding.exitCode ?? ExitCode.failed });
+  };
+
+  await check('node', () => Promise.resolve({ status: 'ok', says: `Node.js ${process.version} on ${process.platform} ${process.arch}.` }));
+  await check('home', () =>
+    Promise.resolve(
+      existsSync(config.home)
+        ? { status: 'ok', says: `${config.home}` }
+        : { status: 'warning', says: `${config.home} does not exist yet.`, next: '`curfew up` makes it.' },
+    ),
+  );
+  await checkVendor(config, check);
+  const ledger = await checkLedger(config, check);
+  try {
+    await checkTemporal(config, ledger, check);
+  } finally {
+    await ledger?.close();
+  }
+  return results;
+}
+
+type Check = (name: string, look: () => Promise<Finding>) => Promise<void>;
+
+async function checkVendor(config: Config, check: Check): Promise<void> {
+  const credentials = createCredentials(config.env);
+  let usable = false;
+  await check('key', async () => {
+    await credentials.headers();
+    usable = true;
+    return { status: 'ok', says: `A ${credentials.describe()}.` };
+  });
+  await check('api', async () => {
+    if (!usable) return { status: 'skipped', says: 'Not tried, because there is no usable key.' };
+    const sessions = createSessionsClient({ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT });
+    try {
+      const sentWallMs = Date.now();
+      const { value, serverDateMs } = await sessions.listAgents({ pageSize: 1 });
+      const skewMs = serverDateMs === null ? null : serverDateMs - sentWallMs;
+      if (skewMs !== null && Math.abs(skewMs) > TOLERATED_SKEW_MS) {
+        return {
+          status: 'warning',
+          says: `${config.apiBaseUrl} answers; its clock is ${Math.round(skewMs / 1000)} s from ours.`,
+          next: 'Set the clock of this machine (NTP). Curfew judges by the vendor’s clock, but times in the ledger are ours.',
+        };
+      }
+      const none = value.agents.length === 0 ? ' It shows no agents to this key.' : '';
+      return { status: 'ok', says: `${config.apiBaseUrl} answers and accepts the key.${none}` };
+    } finally {
+      sessions.close();
+    }
+  });
+}
+
+async function checkLedger(config: Config, check: Check): Promise<Ledger | null> {
+  let ledger: Ledger | null = null;
+  await check('ledger', async () => {
+    if (config.databaseUrl === homePaths(config.home).ledger && !existsSync(config.databaseUrl)) {
+      return { status: 'warning', says: 'There is no ledger yet.', next: '`curfew up` makes it.' };
+    }
+    ledger = await openLedger(config.databaseUrl);
+    const open = await ledger.orders.views({ openOnly: true, limit: 1_000 });
+    return { status: 'ok', says: `${ledger.describe}; ${open.length === 1_000 ? '1000 or more' : open.length} open orders.` };
+  });
+  const opened = ledger as Ledger | null;
+  if (opened !== null) {
+    await check('pause switch', async () => {
+      const { paused, changedBy, reason } = await opened.pauseSwitch.read();
+      if (!paused) return { status: 'ok', says: 'Not paused.' };
+      return {
+        status: 'warning',
+        says: `Paused by ${changedBy ?? 'someone'}${reason === null ? '' : `: ${reason}`}. No cancel request leaves.`,
+        next: '`curfew resume`, when it is safe.',
+      };
+    });
+  }
+  return opened;
+}
+
+async function checkTemporal(config: Config, ledger: Ledger | null, check: Check): Promise<void> {
+  await check('temporal', async () => {
+    const target = resolveTemporal(config);
+    const temporal = await connectClient(target, { retryForMs: 3_000 });
+    try {
+      if (ledger !== null) await belongsTogether(ledger, target, temporal, false);
+      const where = target.kind === 'configured' ? target.describe : target.kind === 'embedded' ? target.address : '';
+      const { pollers } = await temporal.connection.workflowService.describeTaskQueue({
+        namespace: temporal.namespace,
+        taskQueue: { name: TASK_QUEUE },
+        taskQueueType: 1,
+      });
+      if ((pollers ?? []).length > 0) return { status: 'ok', says: `${where} answers; ${pollers.length} pollers on the queue "${TASK_QUEUE}".` };
+      return {
+        status: 'failed',
+        says: `${where} answers, but no worker polls the queue "${TASK_QUEUE}": nothing is carried out.`,
+        next: 'Start one: `curfew up` or `curfew worker`.',
+        exitCode: ExitCode.unreachable,
+      };
+    } finally {
+      await temporal.close();
+    }
+  });
+}
+
+function asFinding(error: unknown): Finding {
+  const known = error instanceof LedgerUnavailableError ? unavailableAsUserError(error) : error;
+  if (known instanceof UserError) return { status: 'failed', says: known.message, next: known.next, exitCode: known.exitCode };
+  if (known instanceof SessionsError) {
+    return { status: 'failed', says: `${known.message}.`, next: VENDOR_ADVICE[known.kind] ?? VENDOR_ADVICE_ELSE, exitCode: ExitCode.unreachable };
+  }
+  return { status: 'failed', says: known instanceof Error ? known.message : String(known) };
+}
+
+const VENDOR_ADVICE: Partial<Record<SessionsError['kind'], string>> = {
+  unauthorized: 'Make a new key, set it, and check that GUMLOOP_USER_ID is the user it belongs to. Open cases go on by themselves then.',
+  'no-credential': 'Set GUMLOOP_API_KEY (or GUMLOOP_API_KEY_FILE) and GUMLOOP_USER_ID.',
+  'account-forbidden': 'API keys need a paid plan, and an administrator may have switched the API off.',
+  'connection-failed': 'Check the network, a proxy in between, and GUMLOOP_BASE_URL.',
+  redirected: 'Check GUMLOOP_BASE_URL: it has to end in /api/v1 and lead straight to the API.',
+};
+const VENDOR_ADVICE_ELSE = 'Try again in a minute; orders are kept meanwhile.';

@@ -1,0 +1,218 @@
+import type { Ledger } from '../ledger/ledger.js';
+import type { OpenOrder, Settlement } from '../ledger/orders.js';
+import { backoffMs } from '../policy/backoff.js';
+import type { Sighting } from '../policy/sighting.js';
+import type { CaseTiming } from '../policy/timing.js';
+import { SessionsError } from '../sessions/index.js';
+import type { Logger } from '../telemetry.js';
+import type { Account } from './account.js';
+import type { Gate, Read } from './gate.js';
+import { settleForbidden, settleWhatIsClear, settlementOf, type Judged } from './judge.js';
+import type { Limiter } from './limiter.js';
+import type { PolicyRules } from './rules.js';
+import { TryAgain } from './try-again.js';
+import { notePhase, noteWaits, tryAgain } from './waits.js';
+
+/** What the case does next. Plain data: it travels through Temporal. */
+export type Step =
+  /** No order is open. */
+  | { readonly next: 'done' }
+  /** Read again after a wait, to confirm. */
+  | { readonly next: 'look'; readonly afterMs: number; readonly look: number; readonly sightings: readonly Sighting[] }
+  /** Go through the gate again after a wait. */
+  | { readonly next: 'attempt'; readonly afterMs: number };
+
+export interface CaseDependencies {
+  readonly gate: Gate;
+  readonly ledger: Ledger;
+  readonly account: Account;
+  readonly limiter: Limiter;
+  readonly rules: PolicyRules;
+  readonly timing: CaseTiming;
+  readonly log: Logger;
+  /** A number in [0, 1). */
+  readonly random: () => number;
+}
+
+/**
+ * One pass through the gate for all open orders of a session: read, conclude what can be concluded, and send a cancel
+ * request for those whose turn is in flight.
+ *
+ * @param failures - passes that failed in a row before this one; spaces the next attempt
+ * @throws TryAgain when it has to be done again after a wait
+ */
+export async function attemptCase(
+  deps: CaseDependencies,
+  sessionId: string,
+  owner: string,
+  failures: number,
+): Promise<Step> {
+  return noteWaits(deps, sessionId, async () => {
+    const orders = await deps.ledger.orders.beginPass(sessionId);
+    if (orders.length === 0) return { next: 'done' };
+    await notePhase(deps, sessionId, 'attempting', null, true);
+
+    const read = await readSession(deps, sessionId, orders, failures);
+    if (read === null) return { next: 'done' };
+    const open = await settleWhatIsClear(deps, orders, read, [read.sighting], false);
+    if (open.length === 0) return { next: 'done' };
+
+    const toSend = open.filter(({ conclusion }) => conclusion.kind === 'send');
+    if (toSend.length === 0) return look(deps, sessionId, read, 0, [read.sighting]);
+    return send(deps, sessionId, owner, read, toSend, failures);
+  });
+}
+
+/**
+ * One confirming read. Sends nothing.
+ *
+ * @param sightings - what the looks before this one showed
+ * @param lookNumber - from 0; after the last look of the confirm window the case goes back to the gate
+ */
+export async function confirmCase(
+  deps: CaseDependencies,
+  sessionId: string,
+  sightings: readonly Sighting[],
+  lookNumber: number,
+  failures: number,
+): Promise<Step> {
+  return noteWaits(deps, sessionId, async () => {
+    const orders = await deps.ledger.orders.beginPass(sessionId);
+    if (orders.length === 0) return { next: 'done' };
+    await notePhase(deps, sessionId, 'confirming', null, true);
+
+    const read = await readSession(deps, sessionId, orders, failures);
+    if (read === null) return { next: 'done' };
+    const seen = [...sightings, read.sighting];
+    const windowOpen = lookNumber + 1 < deps.timing.confirmGapsMs.length;
+    const open = await settleWhatIsClear(deps, orders, read, seen, windowOpen);
+    if (open.length === 0) return { next: 'done' };
+    if (open.some(({ conclusion }) => conclusion.kind === 'send')) return { next: 'attempt', afterMs: 0 };
+    return windowOpen
+      ? look(deps, sessionId, read, lookNumber + 1, seen)
+      : { next: 'attempt', afterMs: deps.timing.heldRetryMs };
+  });
+}
+
+async function look(
+  deps: CaseDependencies,
+  sessionId: string,
+  read: Read,
+  lookNumber: number,
+  sightings: readonly Sighting[],
+): Promise<Step> {
+  const afterMs = read.sighting.missing ? deps.timing.missingGapMs : (deps.timing.confirmGapsMs[lookNumber] ?? 0);
+  await notePhase(deps, sessionId, 'confirming', afterMs, true, read.agentId);
+  return { next: 'look', afterMs, look: lookNumber, sightings };
+}
+
+/** @returns null when the vendor forbids this session: then its orders are settled */
+async function readSession(
+  deps: CaseDependencies,
+  sessionId: string,
+  orders: readonly OpenOrder[],
+  failures: number,
+): Promise<Read | null> {
+  try {
+    const read = await deps.gate.read(sessionId);
+    await deps.account.works();
+    return read;
+  } catch (error) {
+    if (!(error instanceof SessionsError)) throw error;
+    if (error.kind === 'forbidden' && !(await deps.account.concernsAccount(error))) {
+      await settleForbidden(deps, orders);
+      return null;
+    }
+    throw await tryAgain(deps, error, failures);
+  }
+}
+
+async function send(
+  deps: CaseDependencies,
+  sessionId: string,
+  owner: string,
+  read: Read,
+  candidates: readonly Judged[],
+  failures: number,
+): Promise<Step> {
+  const senders = await applyRules(deps, read, candidates);
+  if (senders.length === 0) return { next: 'attempt', afterMs: 0 };
+
+  const result = await deps.gate.send({ sessionId, read, orderIds: senders.map(({ order }) => order.id), owner });
+  switch (result.kind) {
+    case 'paused':
+      throw new TryAgain(
+        'Paused',
+        `Curfew is paused${result.reason === null ? '' : ` (${result.reason})`}; nothing was sent.`,
+        deps.timing.heldRetryMs,
+      );
+    case 'busy':
+      throw new TryAgain('SenderBusy', 'Another cancel request for this session is under way.', result.retryInMs);
+    case 'nothing-to-send':
+      return { next: 'attempt', afterMs: 0 };
+    case 'read-too-old':
+      throw new TryAgain(
+        'ReadTooOld',
+        `The read of the session was ${result.ageMs} ms old when the request was to leave; nothing was sent.`,
+        backoffMs(failures + 1, deps.timing.retryCapMs, deps.random()),
+      );
+    case 'not-sent':
+      throw await tryAgain(deps, result.error, failures);
+    case 'answered':
+      break;
+  }
+  if (result.error === null) {
+    await deps.account.works();
+    const afterMs = deps.timing.confirmGapsMs[0] ?? 0;
+    await notePhase(deps, sessionId, 'confirming', afterMs, true, read.agentId);
+    return { next: 'look', afterMs, look: 0, sightings: [] };
+  }
+  const { error } = result;
+  if (error.kind === 'forbidden' && !(await deps.account.concernsAccount(error))) {
+    await settleForbidden(
+      deps,
+      senders.map(({ order }) => order),
+    );
+    return { next: 'attempt', afterMs: 0 };
+  }
+  // The next read tells whether the session is really gone.
+  if (error.kind === 'not-found') return { next: 'attempt', afterMs: deps.timing.heldRetryMs };
+  throw await tryAgain(deps, error, failures);
+}
+
+/** Policy orders are judged again on the fresh read, before each request. */
+async function applyRules(deps: CaseDependencies, read: Read, candidates: readonly Judged[]): Promise<Judged[]> {
+  const senders: Judged[] = [];
+  const settlements: Settlement[] = [];
+  let unknown: string | null = null;
+  for (const candidate of candidates) {
+    const verdict =
+      candidate.order.source === 'policy' ? await deps.rules.judge(candidate.order, read.sighting) : 'send';
+    const nothingSent = candidate.sent.every((request) => request.answer === 'refused');
+    switch (verdict) {
+      case 'send':
+        senders.push(candidate);
+        break;
+      case 'no-longer-violating':
+        settlements.push(settlementOf(candidate, 'no-longer-violating', null, null));
+        break;
+      case 'capped':
+        // A case that has already sent goes on: half a cancel helps nobody.
+        if (nothingSent) settlements.push(settlementOf(candidate, 'capped', null, null));
+        else senders.push(candidate);
+        break;
+      case 'unknown':
+        unknown = candidate.order.policy;
+        break;
+    }
+  }
+  if (settlements.length > 0) await deps.ledger.orders.settle({ settlements, events: [], alertedOrderIds: [] });
+  if (senders.length === 0 && unknown !== null) {
+    throw new TryAgain(
+      'RuleUnknown',
+      `The policy "${unknown}" that ordered this is not in force here, so it can't be judged again; nothing was sent.`,
+      deps.timing.accountRetryMs,
+    );
+  }
+  return senders;
+}

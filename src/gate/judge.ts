@@ -1,0 +1,146 @@
+import type { Outcome } from '../contract.js';
+import type { EventKind } from '../ledger/events.js';
+import type { EventToRecord } from '../ledger/ledger.js';
+import type { OpenOrder, Settlement } from '../ledger/orders.js';
+import type { RequestRow } from '../ledger/requests.js';
+import { bindOrder } from '../policy/binding.js';
+import { conclude, newerTurnPerhapsHit, type Conclusion } from '../policy/conclusion.js';
+import { viewOf, type OrderedTurn, type Sighting } from '../policy/sighting.js';
+import type { CaseDependencies } from './case-step.js';
+import type { Read } from './gate.js';
+
+/** An order with all that is known about its turn. */
+export interface Judged {
+  readonly order: OpenOrder;
+  readonly turn: OrderedTurn;
+  readonly sent: readonly RequestRow[];
+  readonly conclusion: Conclusion;
+}
+
+const OUTCOME_ALERTS: Partial<Record<Outcome, EventKind>> = {
+  gone: 'gone',
+  forbidden: 'forbidden',
+  'retries-exhausted': 'retries-exhausted',
+};
+
+/**
+ * Concludes each order on what was seen, and writes outcomes, events and alerts together.
+ *
+ * @returns the orders that stay open
+ */
+export async function settleWhatIsClear(
+  deps: CaseDependencies,
+  orders: readonly OpenOrder[],
+  read: Read,
+  sightings: readonly Sighting[],
+  windowOpen: boolean,
+): Promise<Judged[]> {
+  const judged: Judged[] = [];
+  for (const order of orders) judged.push(await judge(deps, order, read, sightings, windowOpen));
+
+  const settlements: Settlement[] = [];
+  const events: EventToRecord[] = [];
+  const alertedOrderIds: string[] = [];
+  const open: Judged[] = [];
+  for (const one of judged) {
+    const { order, turn, sent, conclusion } = one;
+    const about = { sessionId: order.sessionId, orderId: order.id };
+    if (conclusion.kind === 'outcome') {
+      const overAt = sightings.find((sighting) => isOver(sighting, turn))?.atMs ?? read.sighting.atMs;
+      settlements.push(settlementOf(one, conclusion.outcome, conclusion.attribution, conclusion.over ? overAt : null));
+      const alert = OUTCOME_ALERTS[conclusion.outcome];
+      if (alert !== undefined) events.push({ ...about, kind: alert });
+      if (conclusion.restarted) {
+        events.push({
+          ...about,
+          kind: 'restarted',
+          data: { turnKey: read.sighting.turnKey, state: read.sighting.state },
+        });
+      }
+      const hit = sent
+        .filter((request) => request.answer !== 'refused')
+        .map((request) => newerTurnPerhapsHit(request, turn, read.sighting))
+        .find((perhaps) => perhaps !== null);
+      if (hit !== undefined) events.push({ ...about, kind: 'may-have-hit-newer-turn', data: { turnKey: hit.key } });
+    } else if (order.triedForMs >= deps.timing.giveUpAfterMs) {
+      settlements.push(settlementOf(one, 'retries-exhausted', null, null));
+      events.push({ ...about, kind: 'retries-exhausted', data: { triedForMs: order.triedForMs } });
+    } else {
+      open.push(one);
+      if (order.triedForMs >= deps.timing.alertAfterMs && !order.alerted) {
+        alertedOrderIds.push(order.id);
+        events.push({ ...about, kind: 'not-ending', data: { triedForMs: order.triedForMs } });
+      }
+    }
+  }
+  if (settlements.length + events.length > 0) {
+    await deps.ledger.orders.settle({ settlements, events, alertedOrderIds });
+    for (const event of events)
+      deps.log.warn({ ...event.data, sessionId: event.sessionId, orderId: event.orderId }, event.kind);
+    for (const { orderId, sessionId, outcome, attribution, attempts } of settlements) {
+      deps.log.info({ sessionId, orderId, outcome, attribution, attempts }, 'order settled');
+    }
+  }
+  return open;
+}
+
+async function judge(
+  deps: CaseDependencies,
+  order: OpenOrder,
+  read: Read,
+  sightings: readonly Sighting[],
+  windowOpen: boolean,
+): Promise<Judged> {
+  const turn: OrderedTurn = order.turnFixed
+    ? { key: order.turnKey, startedAtMs: order.turnStartedAtMs }
+    : bindOrder(order, read.sighting, read.times);
+  // From the first time it is seen in flight the order means this turn, whatever later reads show.
+  if (!order.turnFixed && viewOf(read.sighting, turn) === 'in-flight') await deps.ledger.orders.bind(order.id, turn);
+  // What was sent before an earlier order on the same turn was settled is that order's affair.
+  const settledAt =
+    turn.key === null ? null : await deps.ledger.orders.concludedBefore(order.sessionId, turn.key, order.orderedAtMs);
+  const sent = turn.key === null ? [] : await deps.ledger.requests.forTurn(order.sessionId, turn.key, settledAt ?? 0);
+  return { order, turn, sent, conclusion: conclude(turn, sent, sightings, windowOpen) };
+}
+
+const isOver = (sighting: Sighting, turn: OrderedTurn): boolean => {
+  const view = viewOf(sighting, turn);
+  return view !== 'in-flight' && view !== 'stale' && view !== 'missing';
+};
+
+export const settlementOf = (
+  { order, turn, sent }: Pick<Judged, 'order' | 'turn' | 'sent'>,
+  outcome: Outcome,
+  attribution: Settlement['attribution'],
+  endedAtMs: number | null,
+): Settlement => ({
+  orderId: order.id,
+  sessionId: order.sessionId,
+  outcome,
+  attribution,
+  attempts: sent.length,
+  endedAtMs,
+  turnKey: turn.key,
+});
+
+/** The vendor forbids this session to us: no retry helps, someone has to give the key the right. */
+export async function settleForbidden(deps: CaseDependencies, orders: readonly OpenOrder[]): Promise<void> {
+  const settlements: Settlement[] = [];
+  for (const order of orders) {
+    const sent =
+      order.turnKey === null
+        ? []
+        : await deps.ledger.requests.forTurn(order.sessionId, order.turnKey, order.orderedAtMs);
+    const turn = { key: order.turnKey, startedAtMs: order.turnStartedAtMs };
+    settlements.push(settlementOf({ order, turn, sent }, 'forbidden', null, null));
+  }
+  const events = orders.map((order): EventToRecord => ({
+    kind: 'forbidden',
+    sessionId: order.sessionId,
+    orderId: order.id,
+  }));
+  await deps.ledger.orders.settle({ settlements, events, alertedOrderIds: [] });
+  for (const { sessionId, orderId } of settlements) {
+    deps.log.error({ sessionId, orderId }, 'the vendor forbids this session: its orders were settled as forbidden');
+  }
+}

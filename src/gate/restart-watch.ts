@@ -1,0 +1,89 @@
+import type { Outcome } from '../contract.js';
+import type { EventToRecord } from '../ledger/ledger.js';
+import { flightOf } from '../policy/state.js';
+import { viewOf } from '../policy/sighting.js';
+import { SessionsError, type SessionsClient } from '../sessions/index.js';
+import type { CaseDependencies } from './case-step.js';
+import { tryAgain } from './waits.js';
+
+/** What the watch for a restart does next. */
+export type WatchStep =
+  { readonly next: 'done' } | { readonly next: 'look'; readonly afterMs: number; readonly queued: boolean };
+
+/** Outcomes after which a session may start again by itself: up to 20 queued messages are sent when a turn ends. */
+const WATCHED: ReadonlySet<Outcome> = new Set<Outcome>(['cancelled', 'ended-unattributed']);
+/** An end longer ago than this is no reason to watch, ms. */
+const RECENT_MS = 15 * 60_000;
+
+/**
+ * One look at a session whose turn was ended lately: has it started again? A restart is reported on each order that
+ * ended a turn; what to do about it is a policy's choice.
+ *
+ * @param lookNumber - from 0
+ * @param queued - whether messages waited at the first look
+ */
+export async function watchForRestart(
+  deps: CaseDependencies & { readonly sessions: SessionsClient },
+  sessionId: string,
+  lookNumber: number,
+  queued: boolean,
+  failures: number,
+): Promise<WatchStep> {
+  const since = (await deps.ledger.now()) - RECENT_MS;
+  const ended = (await deps.ledger.orders.views({ sessionId, limit: 50 })).filter(
+    ({ result, decidedAtMs }) => result.outcome !== null && WATCHED.has(result.outcome) && (decidedAtMs ?? 0) > since,
+  );
+  if (ended.length === 0) return { next: 'done' };
+  try {
+    const { sighting } = await deps.gate.read(sessionId);
+    const events: EventToRecord[] = [];
+    if (flightOf(sighting.state) === 'in-flight') {
+      for (const { orderId, result } of ended) {
+        const known = result.events.some((event) => event.kind === 'restarted');
+        // The ordered turn itself in flight again would be the vendor's stale read, not a restart.
+        const turn = { key: result.turnKey, startedAtMs: null };
+        if (known || viewOf(sighting, turn) !== 'newer-in-flight') continue;
+        events.push({
+          kind: 'restarted',
+          sessionId,
+          orderId,
+          data: { turnKey: sighting.turnKey, state: sighting.state },
+        });
+      }
+      await deps.ledger.recordEvents(events);
+      if (events.length > 0)
+        deps.log.warn({ sessionId, turnKey: sighting.turnKey }, 'session started again after its end');
+      return { next: 'done' };
+    }
+
+    const waiting = lookNumber === 0 ? await messagesWaiting(deps.sessions, sessionId) : 0;
+    if (waiting > 0) {
+      await deps.ledger.recordEvents(
+        ended.map(({ orderId }) => ({
+          kind: 'queued-messages-waiting',
+          sessionId,
+          orderId,
+          data: { messages: waiting },
+        })),
+      );
+    }
+    const stillQueued = queued || waiting > 0;
+    const { restartGapsMs, restartGapsWithQueueMs } = deps.timing;
+    const gaps = stillQueued ? [...restartGapsMs, ...restartGapsWithQueueMs] : restartGapsMs;
+    const afterMs = gaps[lookNumber];
+    return afterMs === undefined ? { next: 'done' } : { next: 'look', afterMs, queued: stillQueued };
+  } catch (error) {
+    if (error instanceof SessionsError) throw await tryAgain(deps, error, failures);
+    throw error;
+  }
+}
+
+/** @returns 0 where the vendor has no message queue (generation A) or won't show it */
+async function messagesWaiting(sessions: SessionsClient, sessionId: string): Promise<number> {
+  try {
+    return (await sessions.listQueue(sessionId)).value.length;
+  } catch (error) {
+    if (error instanceof SessionsError && !error.retryable) return 0;
+    throw error;
+  }
+}

@@ -1,0 +1,35 @@
+/**
+ * Why a step could not finish. Each is a fact, not a fault of Curfew; the step is tried again after a wait.
+ *
+ * `counts`: whether the wait counts towards giving up. What we or the account hold back does not.
+ */
+const REASONS = {
+  CancelFailed: { counts: true },
+  ReadTooOld: { counts: true },
+  ApiUnavailable: { counts: false },
+  RateLimited: { counts: false },
+  AccountRefused: { counts: false },
+  Paused: { counts: false },
+  SenderBusy: { counts: false },
+  LedgerUnavailable: { counts: false },
+  RuleUnknown: { counts: false },
+} as const;
+export type TryAgainReason = keyof typeof REASONS;
+
+export class TryAgain extends Error {
+  override readonly name = 'TryAgain';
+  readonly counts: boolean;
+
+  /**
+   * @param message - what happened, for people; free of secrets
+   * @param afterMs - wait before the next try
+   */
+  constructor(
+    readonly reason: TryAgainReason,
+    message: string,
+    readonly afterMs: number,
+  ) {
+    super(message);
+    this.counts = REASONS[reason].counts;
+  }
+}

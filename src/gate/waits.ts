@@ -1,0 +1,52 @@
+import type { CasePhase } from '../contract.js';
+import { backoffMs } from '../policy/backoff.js';
+import type { SessionsError } from '../sessions/index.js';
+import type { CaseDependencies, Step } from './case-step.js';
+import { TryAgain } from './try-again.js';
+
+/** The wait that a failed call asks for. */
+export async function tryAgain(deps: CaseDependencies, error: SessionsError, failures: number): Promise<TryAgain> {
+  const backoff = backoffMs(failures + 1, deps.timing.retryCapMs, deps.random());
+  if (error.kind === 'rate-limited') {
+    const wait = Math.max(error.retryAfterMs ?? 0, backoff);
+    deps.limiter.backOff(error.retryAfterMs ?? 0);
+    return new TryAgain('RateLimited', error.message, wait);
+  }
+  if (await deps.account.concernsAccount(error)) {
+    await deps.account.refused(error);
+    return new TryAgain('AccountRefused', error.message, deps.timing.accountRetryMs);
+  }
+  const reason = error.operation === 'cancelSession' && error.sent ? 'CancelFailed' : 'ApiUnavailable';
+  return new TryAgain(reason, error.message, Math.max(error.retryAfterMs ?? 0, backoff));
+}
+
+/** Leaves word in the ledger where the case stands and when it is next looked at. */
+export async function notePhase(
+  deps: CaseDependencies,
+  sessionId: string,
+  phase: CasePhase,
+  nextInMs: number | null,
+  counts: boolean,
+  agentId: string | null = null,
+): Promise<void> {
+  const nextTryAtMs = nextInMs === null ? null : (await deps.ledger.now()) + nextInMs;
+  await deps.ledger.orders.notePass(sessionId, { phase, nextTryAtMs, error: null, counts, agentId });
+}
+
+/** Leaves word in the ledger why and for how long a case waits, so that whoever waits for it can read it there. */
+export async function noteWaits(deps: CaseDependencies, sessionId: string, step: () => Promise<Step>): Promise<Step> {
+  try {
+    return await step();
+  } catch (error) {
+    if (!(error instanceof TryAgain)) throw error;
+    const nowMs = await deps.ledger.now();
+    await deps.ledger.orders.notePass(sessionId, {
+      phase: error.counts ? 'attempting' : 'held',
+      nextTryAtMs: nowMs + error.afterMs,
+      error: { type: error.reason, message: error.message, at: new Date(nowMs).toISOString() },
+      counts: error.counts,
+    });
+    deps.log.warn({ sessionId, reason: error.reason, afterMs: error.afterMs }, error.message);
+    throw error;
+  }
+}

@@ -1,0 +1,55 @@
+import type { Kysely } from 'kysely';
+import type { LedgerDatabase } from './schema.js';
+
+/** Things that happened and that someone may want to know later. Those in {@link ALERTS} want a person now. */
+export const EVENT_KINDS = [
+  'restarted',
+  'queued-messages-waiting',
+  'may-have-hit-newer-turn',
+  'not-ending',
+  'retries-exhausted',
+  'gone',
+  'forbidden',
+  'account-refused',
+  'account-accepted',
+  'abandoned',
+  'paused',
+  'resumed',
+  'exempt',
+  'unexempt',
+] as const;
+export type EventKind = (typeof EVENT_KINDS)[number];
+
+export const ALERTS: ReadonlySet<EventKind> = new Set<EventKind>([
+  'may-have-hit-newer-turn',
+  'not-ending',
+  'retries-exhausted',
+  'gone',
+  'forbidden',
+  'account-refused',
+]);
+
+export interface NewEvent {
+  readonly kind: EventKind;
+  /** Our clock, ms since the Unix epoch. */
+  readonly at: number;
+  readonly sessionId?: string;
+  readonly orderId?: string;
+  readonly data?: Readonly<Record<string, unknown>>;
+}
+
+export async function recordEvents(db: Kysely<LedgerDatabase>, events: readonly NewEvent[]): Promise<void> {
+  if (events.length === 0) return;
+  await db
+    .insertInto('events')
+    .values(
+      events.map((event) => ({
+        at: event.at,
+        session_id: event.sessionId ?? null,
+        order_id: event.orderId ?? null,
+        kind: event.kind,
+        data_json: event.data === undefined ? null : JSON.stringify(event.data),
+      })),
+    )
+    .execute();
+}

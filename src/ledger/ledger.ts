@@ -1,0 +1,157 @@
+import { recordEvents, type NewEvent } from './events.js';
+import { exempt, unexempt, type NewExemption } from './exemptions.js';
+import { ledgerNow } from './locks.js';
+import { claimMeta, dropMeta, readMeta, replaceMeta } from './meta.js';
+import { openDatabase } from './open.js';
+import * as orders from './orders.js';
+import { readPauseSwitch, setPauseSwitch, type PauseSwitch } from './pause-switch.js';
+import * as requests from './requests.js';
+import { orderViews, type OrderFilter, type OrderView } from './results.js';
+
+/** An event without its time: the ledger's clock gives it. */
+export type EventToRecord = Omit<NewEvent, 'at'>;
+
+/** What a pass found out: outcomes, events, and orders that someone has now been told about. Written together or not at all. */
+export interface PassRecord {
+  readonly settlements: readonly orders.Settlement[];
+  readonly events: readonly EventToRecord[];
+  readonly alertedOrderIds: readonly string[];
+}
+
+/**
+ * The memory of what was ordered, seen and sent. Every method is one short transaction and throws
+ * `LedgerUnavailableError` when the database can't be reached; then nothing was written.
+ */
+export interface Ledger {
+  /** Where it is, without a password. */
+  readonly describe: string;
+  /** The ledger's clock, ms since the Unix epoch: the database's where several machines share it. */
+  now(): Promise<number>;
+  readonly orders: {
+    create(order: orders.NewOrder): Promise<string>;
+    beginPass(sessionId: string): Promise<orders.OpenOrder[]>;
+    /** Fixes the turn that an order means, unless it is fixed already. */
+    bind(orderId: string, turn: { readonly key: string | null; readonly startedAtMs: number | null }): Promise<void>;
+    notePass(sessionId: string, note: orders.PassNote): Promise<void>;
+    settle(record: PassRecord): Promise<void>;
+    /** Gives up open orders on a person's word. */
+    abandon(orderIds: readonly string[], word: { readonly by: string; readonly reason: string }): Promise<void>;
+    /** When an earlier order on this turn was settled, at or before the given time. */
+    concludedBefore(sessionId: string, turnKey: string, beforeMs: number): Promise<number | null>;
+    neglected(lookedAtBeforeMs: number, limit: number): Promise<{ sessionId: string; orderId: string }[]>;
+    views(filter: OrderFilter): Promise<OrderView[]>;
+  };
+  readonly requests: {
+    register(departure: requests.Departure): Promise<requests.Registration>;
+    renew(requestId: string): Promise<void>;
+    withdraw(requestId: string, orderIds: readonly string[]): Promise<void>;
+    answer(requestId: string, answer: requests.RequestAnswer): Promise<void>;
+    forTurn(sessionId: string, turnKey: string, registeredAfterMs: number): Promise<requests.RequestRow[]>;
+    underWay(): Promise<{ sessionId: string; turnKey: string; registeredAtMs: number }[]>;
+  };
+  readonly pauseSwitch: {
+    read(): Promise<PauseSwitch>;
+    /** @returns false when it already stood so */
+    set(paused: boolean, by: string, reason: string | null): Promise<boolean>;
+  };
+  readonly exemptions: {
+    add(exemption: Omit<NewExemption, 'untilMs'> & { readonly forMs: number }): Promise<{ untilMs: number }>;
+    /** @returns how many running exemptions it ended */
+    end(sessionId: string, by: string): Promise<number>;
+  };
+  readonly meta: {
+    read(key: string): Promise<string | null>;
+    /** Writes a value if none is there. @returns whether this call wrote it */
+    claim(key: string, value: string): Promise<boolean>;
+    replace(key: string, value: string): Promise<void>;
+    /** @returns whether this call removed it */
+    drop(key: string): Promise<boolean>;
+  };
+  recordEvents(events: readonly EventToRecord[]): Promise<void>;
+  /** Sessions whose orders were settled as `forbidden` lately; 0 when any cancel request was accepted lately. */
+  forbiddenSessionsWithin(ms: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the ledger and brings its tables up to date.
+ *
+ * @param url - `postgres://…`, or a file path or `file:` URL for SQLite
+ * @throws UserError when the address is no use, or the file is of a newer Curfew
+ */
+export async function openLedger(url: string): Promise<Ledger> {
+  const { db, describe, close } = await openDatabase(url);
+  const now = (): Promise<number> => ledgerNow(db);
+  const stamp = (events: readonly EventToRecord[], at: number): NewEvent[] => events.map((event) => ({ ...event, at }));
+
+  return {
+    describe,
+    now,
+    orders: {
+      create: async (order) => orders.createOrder(db, order, await now()),
+      beginPass: async (sessionId) => orders.beginPass(db, sessionId, await now()),
+      bind: async (orderId, turn) => orders.bindOrderToTurn(db, orderId, turn, await now()),
+      notePass: (sessionId, note) => orders.notePass(db, sessionId, note),
+      settle: async ({ settlements, events, alertedOrderIds }) => {
+        const at = await now();
+        await db.transaction().execute(async (trx) => {
+          await orders.settleOrders(trx, settlements, at);
+          await recordEvents(trx, stamp(events, at));
+          await orders.markAlerted(trx, alertedOrderIds, at);
+        });
+      },
+      abandon: async (orderIds, word) => {
+        const at = await now();
+        await db.transaction().execute((trx) => orders.abandonOrders(trx, orderIds, word, at));
+      },
+      concludedBefore: (sessionId, turnKey, beforeMs) => orders.concludedBefore(db, sessionId, turnKey, beforeMs),
+      neglected: (lookedAtBeforeMs, limit) => orders.neglectedSessions(db, lookedAtBeforeMs, limit),
+      views: (filter) => orderViews(db, filter),
+    },
+    requests: {
+      register: (departure) => requests.registerRequest(db, departure, ledgerNow),
+      renew: async (requestId) => requests.renewLease(db, requestId, await now()),
+      withdraw: (requestId, orderIds) => requests.withdrawRequest(db, requestId, orderIds),
+      answer: (requestId, answer) => requests.answerRequest(db, requestId, answer),
+      forTurn: (sessionId, turnKey, after) => requests.requestsForTurn(db, sessionId, turnKey, after),
+      underWay: async () => requests.requestsUnderWay(db, await now()),
+    },
+    pauseSwitch: {
+      read: () => readPauseSwitch(db),
+      set: async (paused, by, reason) => setPauseSwitch(db, { paused, by, reason, at: await now() }),
+    },
+    exemptions: {
+      add: async ({ forMs, ...exemption }) => {
+        const at = await now();
+        await exempt(db, { ...exemption, untilMs: at + forMs }, at);
+        return { untilMs: at + forMs };
+      },
+      end: async (sessionId, by) => unexempt(db, sessionId, by, await now()),
+    },
+    meta: {
+      read: (key) => readMeta(db, key),
+      claim: (key, value) => claimMeta(db, key, value),
+      replace: (key, value) => replaceMeta(db, key, value),
+      drop: (key) => dropMeta(db, key),
+    },
+    recordEvents: async (events) => recordEvents(db, stamp(events, await now())),
+    forbiddenSessionsWithin: async (ms) => {
+      const since = (await now()) - ms;
+      const accepted = await db
+        .selectFrom('requests')
+        .select('id')
+        .where('registered_at', '>', since)
+        .where('answer', '=', 'accepted')
+        .executeTakeFirst();
+      if (accepted !== undefined) return 0;
+      const { sessions } = await db
+        .selectFrom('outcomes')
+        .select(({ fn }) => fn.count<number>('session_id').distinct().as('sessions'))
+        .where('decided_at', '>', since)
+        .where('outcome', '=', 'forbidden')
+        .executeTakeFirstOrThrow();
+      return Number(sessions);
+    },
+    close,
+  };
+}

@@ -1,0 +1,31 @@
+import type { Kysely } from 'kysely';
+import type { LedgerDatabase } from './schema.js';
+
+export async function readMeta(db: Kysely<LedgerDatabase>, key: string): Promise<string | null> {
+  const row = await db.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst();
+  return row?.value ?? null;
+}
+
+/** Writes a value if none is there. @returns true when it was written by this call */
+export async function claimMeta(db: Kysely<LedgerDatabase>, key: string, value: string): Promise<boolean> {
+  const written = await db
+    .insertInto('meta')
+    .values({ key, value })
+    .onConflict((conflict) => conflict.column('key').doNothing())
+    .executeTakeFirst();
+  return Number(written.numInsertedOrUpdatedRows ?? 0) > 0;
+}
+
+export async function replaceMeta(db: Kysely<LedgerDatabase>, key: string, value: string): Promise<void> {
+  await db
+    .insertInto('meta')
+    .values({ key, value })
+    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+    .execute();
+}
+
+/** @returns true when this call removed it */
+export async function dropMeta(db: Kysely<LedgerDatabase>, key: string): Promise<boolean> {
+  const dropped = await db.deleteFrom('meta').where('key', '=', key).executeTakeFirst();
+  return Number(dropped.numDeletedRows) > 0;
+}

@@ -1,0 +1,207 @@
+import { Migrator, sql, type CreateTableBuilder, type Kysely, type Migration } from 'kysely';
+import { ExitCode, UserError } from '../errors.js';
+import { dialectOf } from './dialect.js';
+
+/** Our own names: a database may hold another program that Kysely migrates. */
+const MIGRATION_TABLE = 'ledger_migration';
+const MIGRATION_LOCK_TABLE = 'ledger_migration_lock';
+
+/** Once released, a migration is never changed: later ones add to it. They do not use `schema.ts`, which moves on. */
+const MIGRATIONS: Readonly<Record<string, Migration>> = {
+  '0001_ledger': { up: createLedger },
+};
+
+/**
+ * Brings the schema up to date; one that is so already is only read. Safe while other processes do the same.
+ *
+ * @throws {UserError} if a newer Curfew wrote the ledger, or the database belongs to something else; nothing is changed
+ * @throws {LedgerUnavailableError} if the database can't be used right now
+ */
+export async function migrateToLatest<Database>(db: Kysely<Database>, describe: string): Promise<void> {
+  const executed = await executedMigrations(db, describe);
+  refuseNewer(executed, describe);
+  if (executed.length === Object.keys(MIGRATIONS).length) return;
+
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: () => Promise.resolve({ ...MIGRATIONS }) },
+    migrationTableName: MIGRATION_TABLE,
+    migrationLockTableName: MIGRATION_LOCK_TABLE,
+  });
+  const { error } = await migrator.migrateToLatest();
+  if (error === undefined) return;
+  // A newer Curfew may have come between the look above and the migration.
+  refuseNewer(await executedMigrations(db, describe), describe);
+  throw error as Error;
+}
+
+/** Names of the migrations that this database has seen; empty for a fresh one. */
+async function executedMigrations<Database>(db: Kysely<Database>, describe: string): Promise<string[]> {
+  const tables = await ownTables(db);
+  if (tables.includes(MIGRATION_TABLE)) {
+    const { rows } = await sql<{ name: string }>`select name from ${sql.table(MIGRATION_TABLE)} order by name`.execute(
+      db,
+    );
+    return rows.map((row) => row.name);
+  }
+  if (tables.length > 0) {
+    throw new UserError(
+      `The database at ${describe} is no ledger: it holds the tables of something else (${tables.slice(0, 3).join(', ')}). Nothing was changed.`,
+      'Set CURFEW_DATABASE_URL to a database of its own; it may be empty.',
+      ExitCode.unreachable,
+    );
+  }
+  return [];
+}
+
+/** Tables in the place where the ledger's would be made: the file, or the first schema on PostgreSQL's search path. */
+async function ownTables<Database>(db: Kysely<Database>): Promise<string[]> {
+  const query =
+    dialectOf(db) === 'postgres'
+      ? sql<{ name: string }>`select tablename as name from pg_tables where schemaname = current_schema() order by 1`
+      : sql<{
+          name: string;
+        }>`select name from sqlite_master where type = 'table' and name not like 'sqlite%' order by 1`;
+  const { rows } = await query.execute(db);
+  return rows.map((row) => row.name);
+}
+
+function refuseNewer(executed: readonly string[], describe: string): void {
+  const unknown = executed.find((name) => !(name in MIGRATIONS));
+  if (unknown === undefined) return;
+  throw new UserError(
+    `The ledger at ${describe} was written by a newer Curfew (its schema has "${unknown}", which this one does not know). Nothing was changed.`,
+    'Run the version of Curfew that wrote it, or a later one.',
+    ExitCode.unreachable,
+  );
+}
+
+async function createLedger(db: Kysely<unknown>): Promise<void> {
+  const sqlite = dialectOf(db) === 'sqlite';
+  const int8 = sqlite ? 'integer' : 'bigint';
+  /** SQLite checks column types only when told to; PostgreSQL always does. */
+  const create = async (table: CreateTableBuilder<string, string>): Promise<void> =>
+    (sqlite ? table.modifyEnd(sql`strict`) : table).execute();
+
+  await create(
+    db.schema
+      .createTable('meta')
+      .addColumn('key', 'text', (column) => column.primaryKey().notNull())
+      .addColumn('value', 'text', (column) => column.notNull()),
+  );
+
+  await create(
+    db.schema
+      .createTable('orders')
+      .addColumn('id', 'text', (column) => column.primaryKey().notNull())
+      .addColumn('session_id', 'text', (column) => column.notNull())
+      .addColumn('agent_id', 'text')
+      .addColumn('turn_key', 'text')
+      .addColumn('turn_started_at', int8)
+      .addColumn('bound_at', int8)
+      .addColumn('source', 'text', (column) => column.notNull())
+      .addColumn('requested_by', 'text', (column) => column.notNull())
+      .addColumn('reason_text', 'text')
+      .addColumn('policy', 'text')
+      .addColumn('policy_version', 'integer')
+      .addColumn('limit_json', 'text')
+      .addColumn('observed_json', 'text')
+      .addColumn('even_if_exempt', 'integer', (column) => column.notNull())
+      .addColumn('ordered_at', int8, (column) => column.notNull())
+      .addColumn('open', 'integer', (column) => column.notNull())
+      .addColumn('phase', 'text', (column) => column.notNull())
+      .addColumn('attempts', 'integer', (column) => column.notNull().defaultTo(0))
+      .addColumn('next_try_at', int8)
+      .addColumn('last_error_json', 'text')
+      .addColumn('counted_ms', int8, (column) => column.notNull().defaultTo(0))
+      .addColumn('last_pass_at', int8)
+      .addColumn('last_pass_counts', 'integer', (column) => column.notNull().defaultTo(0))
+      .addColumn('alerted_at', int8),
+  );
+  await db.schema.createIndex('orders_session').on('orders').column('session_id').execute();
+  await db.schema.createIndex('orders_ordered_at').on('orders').column('ordered_at').execute();
+  await sql`create index orders_open on orders (ordered_at) where open = 1`.execute(db);
+
+  await create(
+    db.schema
+      .createTable('outcomes')
+      .addColumn('order_id', 'text', (column) => column.primaryKey().notNull().references('orders.id'))
+      .addColumn('session_id', 'text', (column) => column.notNull())
+      .addColumn('outcome', 'text', (column) => column.notNull())
+      .addColumn('attribution', 'text')
+      .addColumn('attempts', 'integer', (column) => column.notNull())
+      .addColumn('ended_at', int8)
+      .addColumn('decided_at', int8, (column) => column.notNull()),
+  );
+  await db.schema.createIndex('outcomes_decided_at').on('outcomes').column('decided_at').execute();
+
+  await create(
+    db.schema
+      .createTable('requests')
+      .addColumn('id', 'text', (column) => column.primaryKey().notNull())
+      .addColumn('session_id', 'text', (column) => column.notNull())
+      .addColumn('turn_key', 'text', (column) => column.notNull())
+      .addColumn('owner', 'text', (column) => column.notNull())
+      .addColumn('worker', 'text', (column) => column.notNull())
+      .addColumn('attempt', 'integer', (column) => column.notNull())
+      .addColumn('read_at', int8, (column) => column.notNull())
+      .addColumn('registered_at', int8, (column) => column.notNull())
+      .addColumn('lease_until', int8, (column) => column.notNull())
+      .addColumn('status', 'text', (column) => column.notNull())
+      .addColumn('sent_at', int8)
+      .addColumn('answered_at', int8)
+      .addColumn('answer', 'text')
+      .addColumn('answer_state', 'text')
+      .addColumn('http_status', 'integer')
+      .addColumn('error_code', 'text')
+      .addColumn('error_message', 'text')
+      .addColumn('turn_started_at', int8),
+  );
+  await db.schema.createIndex('requests_turn').on('requests').columns(['session_id', 'turn_key']).execute();
+  await sql`create index requests_open on requests (session_id) where status = 'open'`.execute(db);
+
+  await create(
+    db.schema
+      .createTable('exemptions')
+      .addColumn('id', 'text', (column) => column.primaryKey().notNull())
+      .addColumn('session_id', 'text', (column) => column.notNull())
+      .addColumn('until', int8, (column) => column.notNull())
+      .addColumn('reason', 'text')
+      .addColumn('by', 'text', (column) => column.notNull())
+      .addColumn('created_at', int8, (column) => column.notNull())
+      .addColumn('ended_at', int8),
+  );
+  await db.schema.createIndex('exemptions_session').on('exemptions').column('session_id').execute();
+
+  await create(
+    db.schema
+      .createTable('pause_switch')
+      .addColumn('id', 'integer', (column) =>
+        column
+          .primaryKey()
+          .notNull()
+          .check(sql`id = 1`),
+      )
+      .addColumn('paused', 'integer', (column) => column.notNull())
+      .addColumn('reason', 'text')
+      .addColumn('changed_by', 'text')
+      .addColumn('changed_at', int8),
+  );
+  await sql`insert into pause_switch (id, paused) values (1, 0)`.execute(db);
+
+  await create(
+    db.schema
+      .createTable('events')
+      .addColumn('seq', sqlite ? 'integer' : 'bigserial', (column) =>
+        sqlite ? column.primaryKey().autoIncrement() : column.primaryKey(),
+      )
+      .addColumn('at', int8, (column) => column.notNull())
+      .addColumn('session_id', 'text')
+      .addColumn('order_id', 'text')
+      .addColumn('kind', 'text', (column) => column.notNull())
+      .addColumn('data_json', 'text'),
+  );
+  await db.schema.createIndex('events_session').on('events').columns(['session_id', 'seq']).execute();
+  await db.schema.createIndex('events_order').on('events').columns(['order_id', 'seq']).execute();
+  await db.schema.createIndex('events_at').on('events').column('at').execute();
+}

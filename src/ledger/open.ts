@@ -1,0 +1,146 @@
+import { accessSync, closeSync, constants, openSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Kysely, type Dialect } from 'kysely';
+import { ExitCode, UserError } from '../errors.js';
+import type { LedgerDialect } from './dialect.js';
+import { codeOf, isLedgerUnavailable, messageOf, unavailableAsUserError } from './errors.js';
+import { migrateToLatest } from './migrations.js';
+import { postgresDialect } from './postgres.js';
+import type { LedgerDatabase } from './schema.js';
+import { LibsqlDialect } from './sqlite.js';
+
+export interface OpenedDatabase {
+  readonly db: Kysely<LedgerDatabase>;
+  readonly dialect: LedgerDialect;
+  /** The file's path, or host, port and database; never a password. */
+  readonly describe: string;
+  /** Waits for what runs; safe to call twice. */
+  readonly close: () => Promise<void>;
+}
+
+interface Target {
+  readonly kind: LedgerDialect;
+  readonly dialect: Dialect;
+  readonly describe: string;
+}
+
+/**
+ * Opens the ledger and brings its schema up to date. A SQLite file that is missing is made, for its owner only; its
+ * folder has to be there.
+ *
+ * @param url - `postgres://…`, `postgresql://…`, `sqlite:///absolute/path`, `file:///absolute/path`, or a path
+ * @throws {UserError} with exit code 2 for a URL that can't be used, and 4 if the ledger can't be reached or used
+ */
+export async function openDatabase(url: string): Promise<OpenedDatabase> {
+  const { kind, dialect, describe } = targetOf(url.trim());
+  const db = new Kysely<LedgerDatabase>({ dialect });
+  try {
+    await migrateToLatest(db, describe);
+  } catch (error) {
+    await db.destroy();
+    throw openingError(error, describe);
+  }
+  return { db, dialect: kind, describe, close: () => db.destroy() };
+}
+
+function targetOf(url: string): Target {
+  // A scheme has two letters at least: C:\ is a drive.
+  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(url)?.[1]?.toLowerCase();
+  switch (scheme) {
+    case 'postgres':
+    case 'postgresql':
+      return postgresTarget(url);
+    case 'sqlite':
+    case 'file':
+      return sqliteTarget(pathOf(url));
+    case undefined:
+      if (url === '') throw unusable('it is empty');
+      return sqliteTarget(resolve(url));
+    default:
+      // Names the scheme alone: the rest may hold a password.
+      throw unusable(`"${scheme}:" is no database that Curfew knows`);
+  }
+}
+
+function postgresTarget(url: string): Target {
+  try {
+    return { kind: 'postgres', ...postgresDialect(url) };
+  } catch (error) {
+    // The parser's own messages may quote the URL. Those about files named in it (certificates) do not.
+    const namesFile = typeof error === 'object' && error !== null && 'path' in error;
+    throw unusable(namesFile ? messageOf(error) : 'it is no valid PostgreSQL URL');
+  }
+}
+
+function pathOf(url: string): string {
+  let parsed: URL;
+  try {
+    parsed = new URL(url.replace(/^sqlite:/i, 'file:'));
+    if (parsed.host === '' && /^[a-z]+:\/\/\//i.test(url) && parsed.search === '' && parsed.hash === '') {
+      return fileURLToPath(parsed);
+    }
+  } catch {
+    // Falls through to the same advice.
+  }
+  throw unusable('a SQLite URL has three slashes, an absolute path and no parameters, as sqlite:///var/lib/curfew.db');
+}
+
+/** @throws {UserError} if the file can't be made or written */
+function sqliteTarget(path: string): Target {
+  try {
+    makePrivateFile(path);
+    if (!statSync(path).isFile()) throw new Error('it is no regular file');
+    accessSync(path, constants.R_OK | constants.W_OK);
+    // SQLite puts its log beside the file.
+    accessSync(dirname(path), constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new UserError(
+      `The ledger at ${path} can't be opened: ${messageOf(error)}.`,
+      'Make the folder, or its permissions, such that you can write there; or set CURFEW_DATABASE_URL to another place.',
+      ExitCode.unreachable,
+    );
+  }
+  return { kind: 'sqlite', dialect: new LibsqlDialect(path), describe: path };
+}
+
+/**
+ * Makes the file if it is missing, readable and writable for its owner alone; SQLite gives its log the same mode.
+ *
+ * A file that is there must not be opened here: closing it again would drop the locks that SQLite has on it elsewhere in
+ * this process (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+ */
+function makePrivateFile(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600));
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error;
+  }
+}
+
+function unusable(why: string): UserError {
+  return new UserError(
+    `CURFEW_DATABASE_URL can't be used: ${why}.`,
+    'Give the path of a file, or postgres://user:password@host:5432/database.',
+    ExitCode.usage,
+  );
+}
+
+function openingError(error: unknown, describe: string): unknown {
+  if (isLedgerUnavailable(error)) return unavailableAsUserError(error);
+  if (codeOf(error)?.startsWith('SQLITE_NOTADB') === true) {
+    return new UserError(
+      `The file ${describe} is no SQLite database. Nothing was changed.`,
+      'Set CURFEW_DATABASE_URL to another path; a missing file is made.',
+      ExitCode.unreachable,
+    );
+  }
+  if (codeOf(error)?.startsWith('SQLITE_CORRUPT') === true) {
+    return new UserError(
+      `The ledger at ${describe} is damaged: ${messageOf(error)}.`,
+      'Put back the last backup of it, or move it away to begin a new one.',
+      ExitCode.unreachable,
+    );
+  }
+  return error;
+}

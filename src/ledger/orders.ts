@@ -1,0 +1,307 @@
+import { randomUUID } from 'node:crypto';
+import { sql, type Kysely, type Selectable, type Transaction } from 'kysely';
+import type { Attribution, CasePhase, OrderError, OrderReason, Outcome } from '../contract.js';
+import { recordEvents } from './events.js';
+import type { LedgerDatabase, OrdersTable } from './schema.js';
+
+export type OrderSource = 'person' | 'policy' | 'bulk' | 'service';
+
+/** What someone asks for: the end of one turn of one session. */
+export interface NewOrder {
+  readonly sessionId: string;
+  readonly source: OrderSource;
+  readonly requestedBy: string;
+  readonly reason: OrderReason;
+  /** Ends the turn even if the session is exempt. Only a person may say so. */
+  readonly evenIfExempt: boolean;
+  /** The turn that is meant; null: the one that is the last at the moment of the order. */
+  readonly turnKey: string | null;
+}
+
+/** An order without an outcome, with what is needed to carry it out. */
+export interface OpenOrder {
+  readonly id: string;
+  readonly sessionId: string;
+  readonly source: OrderSource;
+  readonly policy: string | null;
+  readonly reason: OrderReason;
+  readonly evenIfExempt: boolean;
+  readonly turnKey: string | null;
+  readonly turnStartedAtMs: number | null;
+  /** True once the turn is fixed: it was given with the order, or was seen in flight after it. */
+  readonly turnFixed: boolean;
+  readonly orderedAtMs: number;
+  /** Time spent in vain so far, ms; time held by pause, refused key, or ledger or API away is not in it. */
+  readonly triedForMs: number;
+  readonly alerted: boolean;
+}
+
+export interface Settlement {
+  readonly orderId: string;
+  readonly sessionId: string;
+  readonly outcome: Outcome;
+  readonly attribution: Attribution | null;
+  readonly attempts: number;
+  /** Vendor's clock, ms; null when the end was not seen. */
+  readonly endedAtMs: number | null;
+  /** The turn as it was bound; null keeps what the order has. */
+  readonly turnKey: string | null;
+}
+
+/**
+ * A pass that took longer than this to come back (worker away, machine asleep, clock jumped) counts only so much
+ * towards giving up.
+ */
+const LONGEST_COUNTED_GAP_MS = 5 * 60_000;
+
+const orderColumns = [
+  'id',
+  'session_id',
+  'source',
+  'policy',
+  'policy_version',
+  'reason_text',
+  'limit_json',
+  'observed_json',
+  'even_if_exempt',
+  'turn_key',
+  'turn_started_at',
+  'bound_at',
+  'ordered_at',
+  'counted_ms',
+  'alerted_at',
+] as const;
+
+type OrderRow = Pick<Selectable<OrdersTable>, (typeof orderColumns)[number]>;
+
+export async function createOrder(db: Kysely<LedgerDatabase>, order: NewOrder, nowMs: number): Promise<string> {
+  const id = randomUUID();
+  await db
+    .insertInto('orders')
+    .values({
+      id,
+      session_id: order.sessionId,
+      turn_key: order.turnKey,
+      bound_at: order.turnKey === null ? null : nowMs,
+      source: order.source,
+      requested_by: order.requestedBy,
+      reason_text: order.reason.text,
+      policy: order.reason.policy,
+      policy_version: order.reason.policyVersion,
+      limit_json: order.reason.limit === null ? null : JSON.stringify(order.reason.limit),
+      observed_json: order.reason.observed === null ? null : JSON.stringify(order.reason.observed),
+      even_if_exempt: order.evenIfExempt ? 1 : 0,
+      ordered_at: nowMs,
+      open: 1,
+      phase: 'ordered' satisfies CasePhase,
+      attempts: 0,
+      counted_ms: 0,
+      last_pass_counts: 0,
+    })
+    .execute();
+  return id;
+}
+
+/** The open orders on a session, oldest first. Starts a pass: books the time since the last one if it was spent in vain. */
+export async function beginPass(db: Kysely<LedgerDatabase>, sessionId: string, nowMs: number): Promise<OpenOrder[]> {
+  const rows = await db
+    .updateTable('orders')
+    .set({
+      counted_ms: sql<number>`counted_ms + case
+        when last_pass_counts = 1 and last_pass_at < ${nowMs} and ${nowMs} - last_pass_at < ${LONGEST_COUNTED_GAP_MS}
+          then ${nowMs} - last_pass_at
+        when last_pass_counts = 1 and last_pass_at < ${nowMs} then ${LONGEST_COUNTED_GAP_MS}
+        else 0 end`,
+      last_pass_at: nowMs,
+      last_pass_counts: 0,
+      next_try_at: null,
+    })
+    .where('session_id', '=', sessionId)
+    .where('open', '=', 1)
+    .returning(orderColumns)
+    .execute();
+  return rows.map(toOpenOrder).sort((a, b) => a.orderedAtMs - b.orderedAtMs || (a.id < b.id ? -1 : 1));
+}
+
+/** Fixes the turn that an order means, unless it is fixed already. */
+export async function bindOrderToTurn(
+  db: Kysely<LedgerDatabase>,
+  orderId: string,
+  turn: { readonly key: string | null; readonly startedAtMs: number | null },
+  nowMs: number,
+): Promise<void> {
+  await db
+    .updateTable('orders')
+    .set({ turn_key: turn.key, turn_started_at: turn.startedAtMs, bound_at: nowMs })
+    .where('id', '=', orderId)
+    .where('bound_at', 'is', null)
+    .execute();
+}
+
+/** What a pass leaves behind for those who wait: phase, next try, last error. */
+export interface PassNote {
+  readonly phase: CasePhase;
+  readonly nextTryAtMs: number | null;
+  readonly error: OrderError | null;
+  /** Whether the time until the next pass counts towards giving up. */
+  readonly counts: boolean;
+  readonly agentId?: string | null;
+}
+
+export async function notePass(db: Kysely<LedgerDatabase>, sessionId: string, note: PassNote): Promise<void> {
+  await db
+    .updateTable('orders')
+    .set({
+      phase: note.phase,
+      next_try_at: note.nextTryAtMs,
+      last_pass_counts: note.counts ? 1 : 0,
+      ...(note.error === null ? {} : { last_error_json: JSON.stringify(note.error) }),
+      ...(note.agentId == null ? {} : { agent_id: note.agentId }),
+    })
+    .where('session_id', '=', sessionId)
+    .where('open', '=', 1)
+    .execute();
+}
+
+/** Writes the outcomes of orders. An order has one outcome for ever: a second one is ignored. */
+export async function settleOrders(
+  db: Kysely<LedgerDatabase>,
+  settlements: readonly Settlement[],
+  nowMs: number,
+): Promise<void> {
+  for (const settlement of settlements) {
+    const closed = await db
+      .updateTable('orders')
+      .set({
+        open: 0,
+        phase: 'settled' satisfies CasePhase,
+        next_try_at: null,
+        attempts: settlement.attempts,
+        ...(settlement.turnKey === null ? {} : { turn_key: settlement.turnKey, bound_at: nowMs }),
+      })
+      .where('id', '=', settlement.orderId)
+      .where('open', '=', 1)
+      .executeTakeFirst();
+    if (Number(closed.numUpdatedRows) === 0) continue;
+    await db
+      .insertInto('outcomes')
+      .values({
+        order_id: settlement.orderId,
+        session_id: settlement.sessionId,
+        outcome: settlement.outcome,
+        attribution: settlement.attribution,
+        attempts: settlement.attempts,
+        ended_at: settlement.endedAtMs,
+        decided_at: nowMs,
+      })
+      .execute();
+  }
+}
+
+/** Gives up open orders on a person's word: no further request is sent for them. */
+export async function abandonOrders(
+  trx: Transaction<LedgerDatabase>,
+  orderIds: readonly string[],
+  word: { readonly by: string; readonly reason: string },
+  nowMs: number,
+): Promise<void> {
+  const open = await trx
+    .selectFrom('orders')
+    .select(['id', 'session_id', 'attempts'])
+    .where('id', 'in', orderIds)
+    .where('open', '=', 1)
+    .execute();
+  const settlements = open.map((order): Settlement => ({
+    orderId: order.id,
+    sessionId: order.session_id,
+    outcome: 'abandoned',
+    attribution: null,
+    attempts: order.attempts,
+    endedAtMs: null,
+    turnKey: null,
+  }));
+  await settleOrders(trx, settlements, nowMs);
+  await recordEvents(
+    trx,
+    open.map((order) => ({ kind: 'abandoned', at: nowMs, sessionId: order.session_id, orderId: order.id, data: word })),
+  );
+}
+
+/** When an earlier order on this turn got its outcome before the given time; null when none did. */
+export async function concludedBefore(
+  db: Kysely<LedgerDatabase>,
+  sessionId: string,
+  turnKey: string,
+  beforeMs: number,
+): Promise<number | null> {
+  const row = await db
+    .selectFrom('outcomes')
+    .innerJoin('orders', 'orders.id', 'outcomes.order_id')
+    .select(({ fn }) => fn.max('outcomes.decided_at').as('decidedAt'))
+    .where('orders.session_id', '=', sessionId)
+    .where('orders.turn_key', '=', turnKey)
+    .where('outcomes.decided_at', '<=', beforeMs)
+    .executeTakeFirst();
+  return row?.decidedAt ?? null;
+}
+
+/** Sessions with open orders that nobody has looked at since the given time, oldest order first. */
+export async function neglectedSessions(
+  db: Kysely<LedgerDatabase>,
+  lookedAtBeforeMs: number,
+  limit: number,
+): Promise<{ sessionId: string; orderId: string }[]> {
+  const rows = await db
+    .selectFrom('orders')
+    .select(({ fn }) => ['session_id', fn.min('id').as('orderId')])
+    .where('open', '=', 1)
+    .groupBy('session_id')
+    .having(({ eb, fn }) =>
+      eb.or([eb(fn.max(sql<number>`coalesce(next_try_at, last_pass_at, 0)`), '<', lookedAtBeforeMs)]),
+    )
+    .orderBy(({ fn }) => fn.min('ordered_at'))
+    .limit(limit)
+    .execute();
+  return rows.map((row) => ({ sessionId: row.session_id, orderId: row.orderId }));
+}
+
+export async function markAlerted(
+  db: Kysely<LedgerDatabase>,
+  orderIds: readonly string[],
+  nowMs: number,
+): Promise<void> {
+  if (orderIds.length === 0) return;
+  await db.updateTable('orders').set({ alerted_at: nowMs }).where('id', 'in', orderIds).execute();
+}
+
+function toOpenOrder(row: OrderRow): OpenOrder {
+  return {
+    id: row.id,
+    sessionId: row.session_id,
+    source: row.source as OrderSource,
+    policy: row.policy,
+    reason: reasonOf(row),
+    evenIfExempt: row.even_if_exempt === 1,
+    turnKey: row.turn_key,
+    turnStartedAtMs: row.turn_started_at,
+    turnFixed: row.bound_at !== null,
+    orderedAtMs: row.ordered_at,
+    triedForMs: row.counted_ms,
+    alerted: row.alerted_at !== null,
+  };
+}
+
+export function reasonOf(
+  row: Pick<Selectable<OrdersTable>, 'reason_text' | 'policy' | 'policy_version' | 'limit_json' | 'observed_json'>,
+): OrderReason {
+  return {
+    text: row.reason_text,
+    policy: row.policy,
+    policyVersion: row.policy_version,
+    limit: parseObject(row.limit_json),
+    observed: parseObject(row.observed_json),
+  };
+}
+
+const parseObject = (json: string | null): Record<string, unknown> | null =>
+  json === null ? null : (JSON.parse(json) as Record<string, unknown>);

@@ -1,0 +1,264 @@
+import { randomUUID } from 'node:crypto';
+import type { Kysely, Transaction } from 'kysely';
+import { LONGEST_REQUEST_MS, type SentRequest } from '../policy/conclusion.js';
+import { lockSession, readSwitchForShare } from './locks.js';
+import { settleOrders } from './orders.js';
+import type { LedgerDatabase } from './schema.js';
+
+/** A cancel request that wants to leave. */
+export interface Departure {
+  readonly sessionId: string;
+  readonly agentId: string | null;
+  readonly turn: { readonly key: string; readonly startedAtMs: number | null };
+  /** The orders it is sent for. */
+  readonly orderIds: readonly string[];
+  /** Who sends for this session: a case or a bulk job. */
+  readonly owner: string;
+  /** The process that sends. */
+  readonly worker: string;
+  /** Vendor's time of the read that showed the turn in flight, ms. */
+  readonly readAtMs: number;
+}
+
+export type Registration =
+  | { readonly kind: 'registered'; readonly requestId: string; readonly attempt: number }
+  | { readonly kind: 'paused'; readonly reason: string | null }
+  /** Another sender's request for this session is under way. */
+  | { readonly kind: 'busy'; readonly retryInMs: number }
+  /** No order is left that may send: exempt now, or settled meanwhile. */
+  | { readonly kind: 'nothing-to-send' };
+
+/** What came back for a request. Refused: it certainly had no effect. */
+export interface RequestAnswer {
+  readonly answer: SentRequest['answer'];
+  readonly state: string | null;
+  readonly httpStatus: number | null;
+  readonly errorCode: string | null;
+  readonly errorMessage: string | null;
+  /** Vendor's time of the answer, ms. */
+  readonly answeredAtMs: number;
+}
+
+/** A request row as the conclusion needs it. */
+export interface RequestRow extends SentRequest {
+  readonly id: string;
+  readonly readAtMs: number;
+  readonly answeredAtMs: number | null;
+}
+
+/**
+ * How long a request may stay unanswered and unrenewed before its sender counts as dead, ms. The sender renews it every
+ * {@link LEASE_RENEWAL_MS} while it waits for the answer.
+ */
+export const LEASE_MS = 10_000;
+export const LEASE_RENEWAL_MS = 2_000;
+
+/**
+ * Lets a request out, or says why not: the pause switch, exemptions and the one-sender rule are checked in the same
+ * transaction that writes the request (invariants I3 and I6). What is not registered here is never sent.
+ */
+export async function registerRequest(
+  db: Kysely<LedgerDatabase>,
+  departure: Departure,
+  now: (trx: Transaction<LedgerDatabase>) => Promise<number>,
+): Promise<Registration> {
+  return db.transaction().execute(async (trx) => {
+    await lockSession(trx, departure.sessionId);
+    const pauseSwitch = await readSwitchForShare(trx);
+    if (pauseSwitch.paused) return { kind: 'paused', reason: pauseSwitch.reason };
+    if (departure.orderIds.length === 0) return { kind: 'nothing-to-send' };
+    const nowMs = await now(trx);
+
+    const underWay = await trx
+      .selectFrom('requests')
+      .select('lease_until')
+      .where('session_id', '=', departure.sessionId)
+      .where('status', '=', 'open')
+      .where('lease_until', '>', nowMs)
+      // A lease that ends later than any lease could was written before our clock was set back.
+      .where('lease_until', '<=', nowMs + LEASE_MS)
+      .executeTakeFirst();
+    if (underWay !== undefined) return { kind: 'busy', retryInMs: Math.max(500, underWay.lease_until - nowMs) };
+
+    const senders = await ordersThatMaySend(trx, departure, nowMs);
+    if (senders.length === 0) return { kind: 'nothing-to-send' };
+
+    const { earlier } = await trx
+      .selectFrom('requests')
+      .select(({ fn }) => fn.countAll<number>().as('earlier'))
+      .where('session_id', '=', departure.sessionId)
+      .where('turn_key', '=', departure.turn.key)
+      .where('status', '!=', 'withdrawn')
+      .executeTakeFirstOrThrow();
+    const requestId = randomUUID();
+    const attempt = Number(earlier) + 1;
+    await trx
+      .insertInto('requests')
+      .values({
+        id: requestId,
+        session_id: departure.sessionId,
+        turn_key: departure.turn.key,
+        turn_started_at: departure.turn.startedAtMs,
+        owner: departure.owner,
+        worker: departure.worker,
+        attempt,
+        read_at: departure.readAtMs,
+        registered_at: nowMs,
+        lease_until: nowMs + LEASE_MS,
+        status: 'open',
+      })
+      .execute();
+    await trx
+      .updateTable('orders')
+      .set({ agent_id: departure.agentId, attempts: (eb) => eb('attempts', '+', 1) })
+      .where('id', 'in', senders)
+      .execute();
+    return { kind: 'registered', requestId, attempt };
+  });
+}
+
+/** Settles the orders that an exemption stops, and returns the ids of those that may send. */
+async function ordersThatMaySend(
+  trx: Transaction<LedgerDatabase>,
+  departure: Departure,
+  nowMs: number,
+): Promise<string[]> {
+  const orders = await trx
+    .selectFrom('orders')
+    .select(['id', 'even_if_exempt', 'attempts'])
+    .where('id', 'in', departure.orderIds)
+    .where('open', '=', 1)
+    .execute();
+  const exemption = await trx
+    .selectFrom('exemptions')
+    .select('id')
+    .where('session_id', '=', departure.sessionId)
+    .where('ended_at', 'is', null)
+    .where('until', '>', nowMs)
+    .executeTakeFirst();
+  if (exemption === undefined) return orders.map((order) => order.id);
+
+  const stopped = orders.filter((order) => order.even_if_exempt === 0);
+  await settleOrders(
+    trx,
+    stopped.map((order) => ({
+      orderId: order.id,
+      sessionId: departure.sessionId,
+      outcome: 'exempted',
+      attribution: null,
+      attempts: order.attempts,
+      endedAtMs: null,
+      turnKey: departure.turn.key,
+    })),
+    nowMs,
+  );
+  return orders.filter((order) => order.even_if_exempt === 1).map((order) => order.id);
+}
+
+export async function renewLease(db: Kysely<LedgerDatabase>, requestId: string, nowMs: number): Promise<void> {
+  await db
+    .updateTable('requests')
+    .set({ lease_until: nowMs + LEASE_MS })
+    .where('id', '=', requestId)
+    .where('status', '=', 'open')
+    .execute();
+}
+
+/** The request was registered but certainly never sent. */
+export async function withdrawRequest(
+  db: Kysely<LedgerDatabase>,
+  requestId: string,
+  orderIds: readonly string[],
+): Promise<void> {
+  await db.transaction().execute(async (trx) => {
+    await trx.updateTable('requests').set({ status: 'withdrawn' }).where('id', '=', requestId).execute();
+    await trx
+      .updateTable('orders')
+      .set({ attempts: (eb) => eb('attempts', '-', 1) })
+      .where('id', 'in', orderIds)
+      .where('attempts', '>', 0)
+      .execute();
+  });
+}
+
+export async function answerRequest(
+  db: Kysely<LedgerDatabase>,
+  requestId: string,
+  answer: RequestAnswer,
+): Promise<void> {
+  await db
+    .updateTable('requests')
+    .set({
+      status: 'answered',
+      answered_at: answer.answeredAtMs,
+      answer: answer.answer,
+      answer_state: answer.state,
+      http_status: answer.httpStatus,
+      error_code: answer.errorCode,
+      error_message: answer.errorMessage,
+    })
+    .where('id', '=', requestId)
+    .execute();
+}
+
+/**
+ * Requests let out for one turn after the given time, oldest first; withdrawn ones are not among them. A request without
+ * an answer counts as of unknown effect: its sender may have died after sending.
+ */
+export async function requestsForTurn(
+  db: Kysely<LedgerDatabase>,
+  sessionId: string,
+  turnKey: string,
+  registeredAfterMs: number,
+): Promise<RequestRow[]> {
+  const rows = await db
+    .selectFrom('requests')
+    .select(['id', 'answer', 'answer_state', 'read_at', 'answered_at'])
+    .where('session_id', '=', sessionId)
+    .where('turn_key', '=', turnKey)
+    .where('status', '!=', 'withdrawn')
+    .where('registered_at', '>', registeredAfterMs)
+    .orderBy('registered_at')
+    .orderBy('attempt')
+    .execute();
+  return rows.map((row) => ({
+    id: row.id,
+    answer: (row.answer ?? 'unknown') as SentRequest['answer'],
+    state: row.answer_state,
+    readAtMs: row.read_at,
+    answeredAtMs: row.answered_at,
+  }));
+}
+
+/**
+ * Requests that may still take effect, for those who pause: the answer has not come, and the sender lives or the order is
+ * still open.
+ */
+export async function requestsUnderWay(
+  db: Kysely<LedgerDatabase>,
+  nowMs: number,
+): Promise<{ sessionId: string; turnKey: string; registeredAtMs: number }[]> {
+  const rows = await db
+    .selectFrom('requests')
+    .select(['session_id', 'turn_key', 'registered_at'])
+    .where('status', '=', 'open')
+    .where('registered_at', '>', nowMs - LONGEST_REQUEST_MS - LEASE_MS)
+    .where(({ eb, or, exists, selectFrom }) =>
+      or([
+        eb('lease_until', '>', nowMs),
+        exists(
+          selectFrom('orders')
+            .select('orders.id')
+            .whereRef('orders.session_id', '=', 'requests.session_id')
+            .where('orders.open', '=', 1),
+        ),
+      ]),
+    )
+    .orderBy('registered_at')
+    .execute();
+  return rows.map((row) => ({
+    sessionId: row.session_id,
+    turnKey: row.turn_key,
+    registeredAtMs: row.registered_at,
+  }));
+}

@@ -1,0 +1,39 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Ledger } from './ledger/ledger.js';
+import type { Logger } from './telemetry.js';
+import type { Cases } from './temporal/cases.js';
+
+/** How often orders without an outcome are looked for, ms. */
+const EVERY_MS = 60_000;
+/** An order whose case was due longer ago than this has lost it, ms. Longer than any pass takes when all is well. */
+const NEGLECTED_AFTER_MS = 90_000;
+const BATCH = 500;
+const AT_ONCE = 10;
+
+/**
+ * Takes up orders again whose case was lost: a crash between the ledger and Temporal, a terminated workflow, a deleted
+ * Temporal database. The ledger says what was ordered; starting a case that is open already does no harm.
+ *
+ * Runs until the signal: at once, then every minute. What fails is logged and tried again the next time.
+ */
+export async function reconcile(ledger: Ledger, cases: Cases, log: Logger, signal: AbortSignal): Promise<void> {
+  // At boot nobody is known to be at work on anything.
+  let lookedAtBefore = Number.MAX_SAFE_INTEGER;
+  while (!signal.aborted) {
+    try {
+      const neglected = await ledger.orders.neglected(lookedAtBefore, BATCH);
+      if (neglected.length > 0) log.info({ sessions: neglected.length }, 'taking up orders without an outcome');
+      for (let first = 0; first < neglected.length && !signal.aborted; first += AT_ONCE) {
+        await Promise.all(
+          neglected
+            .slice(first, first + AT_ONCE)
+            .map(({ sessionId, orderId }) => cases.join(sessionId, orderId, 10_000)),
+        );
+      }
+    } catch (error) {
+      log.warn({ err: error }, 'could not look for orders without an outcome; trying again in a minute');
+    }
+    await sleep(EVERY_MS, undefined, { signal }).catch(() => {});
+    lookedAtBefore = (await ledger.now().catch(() => Date.now())) - NEGLECTED_AFTER_MS;
+  }
+}

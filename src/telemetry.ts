@@ -1,0 +1,27 @@
+import { pino, type Logger as PinoLogger } from 'pino';
+import { build as prettyStream } from 'pino-pretty';
+
+export type Logger = Pick<PinoLogger, 'debug' | 'info' | 'warn' | 'error'>;
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/**
+ * Logs go to stderr: stdout belongs to results. JSON lines, or lines for people where a person watches.
+ *
+ * @param level - from `CURFEW_LOG`
+ */
+export function createLogger(level: LogLevel, pretty: boolean): PinoLogger {
+  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  return pretty
+    ? pino(
+        options,
+        prettyStream({
+          destination: 2,
+          sync: true,
+          colorize: process.stderr.hasColors?.() ?? false,
+          translateTime: 'SYS:HH:MM:ss',
+        }),
+      )
+    : pino(options, pino.destination({ dest: 2, sync: true }));
+}

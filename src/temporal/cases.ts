@@ -1,0 +1,70 @@
+import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
+import {
+  isGrpcDeadlineError,
+  WithStartWorkflowOperation,
+  WorkflowNotFoundError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+  type Client,
+} from '@temporalio/client';
+import { caseWorkflowId, JOIN_UPDATE, RETRY_NOW_UPDATE, SESSION_CANCELLATION, TASK_QUEUE } from '../contract.js';
+import type { CaseInput } from '../../workflows/session-cancellation.js';
+
+const SESSION = defineSearchAttributeKey('CurfewSessionId', SearchAttributeType.KEYWORD);
+
+/** No worker took up the case in time; it is started all the same, and one will. */
+export type JoinResult = 'joined' | 'no-worker-yet';
+
+/** Opens cases, and talks to open ones. */
+export interface Cases {
+  /** Makes sure that a case is at work on this order. Safe to repeat. @param withinMs - how long to wait for a worker's word */
+  join(sessionId: string, orderId: string, withinMs: number): Promise<JoinResult>;
+  /** @returns false when no case is open */
+  retryNow(sessionId: string): Promise<boolean>;
+}
+
+export function createCases(client: Client, searchAttributes: boolean): Cases {
+  return {
+    async join(sessionId, orderId, withinMs) {
+      const input: CaseInput = { sessionId, searchAttributes };
+      const start = new WithStartWorkflowOperation(SESSION_CANCELLATION, {
+        workflowId: caseWorkflowId(sessionId),
+        taskQueue: TASK_QUEUE,
+        args: [input],
+        workflowIdConflictPolicy: 'USE_EXISTING',
+        memo: { sessionId },
+        staticSummary: `Ends the ordered turn of ${sessionId}`.slice(0, 200),
+        ...(searchAttributes
+          ? { typedSearchAttributes: new TypedSearchAttributes([{ key: SESSION, value: sessionId }]) }
+          : {}),
+      });
+      // Unanswered when the update fails; nobody else looks at it.
+      start.workflowHandle().catch(() => {});
+      try {
+        await client.withDeadline(Date.now() + withinMs, () =>
+          client.workflow.startUpdateWithStart(JOIN_UPDATE, {
+            args: [{ orderId }],
+            updateId: orderId,
+            waitForStage: 'ACCEPTED',
+            startWorkflowOperation: start,
+          }),
+        );
+        return 'joined';
+      } catch (error) {
+        // The case itself is durable by now; it reads its orders from the ledger as soon as a worker takes it up.
+        if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isGrpcDeadlineError(error))
+          return 'no-worker-yet';
+        throw error;
+      }
+    },
+
+    async retryNow(sessionId) {
+      try {
+        await client.workflow.getHandle(caseWorkflowId(sessionId)).executeUpdate(RETRY_NOW_UPDATE);
+        return true;
+      } catch (error) {
+        if (error instanceof WorkflowNotFoundError) return false;
+        throw error;
+      }
+    },
+  };
+}

@@ -1,0 +1,141 @@
+import { accessSync, constants } from 'node:fs';
+import { loadClientConfigProfile, toClientOptions, type ClientConfigProfile } from '@temporalio/envconfig';
+import { ExitCode, UserError } from '../errors.js';
+import { readEmbeddedNote } from './server-note.js';
+
+/** What both of the SDK's connections take. Holds secrets: not for logs. */
+export interface TemporalConnectionOptions {
+  address: string;
+  tls?: NonNullable<ReturnType<typeof toClientOptions>['connectionOptions']['tls']>;
+  apiKey?: string;
+  metadata?: Record<string, string>;
+}
+
+/** Where Temporal is. */
+export type TemporalTarget =
+  | {
+      kind: 'configured';
+      address: string;
+      namespace: string;
+      options: TemporalConnectionOptions;
+      /** One line for people, without secrets. */
+      describe: string;
+    }
+  | { kind: 'embedded'; address: string; namespace: string; uiUrl: string | null }
+  | { kind: 'none' };
+
+/** What the `temporal` CLI and the SDKs fall back to. */
+const DEFAULT_ADDRESS = 'localhost:7233';
+const DEFAULT_NAMESPACE = 'default';
+
+/**
+ * Finds out which Temporal to use: the one that environment or config file name, as the `temporal` CLI reads them;
+ * otherwise the embedded server of this home, if one runs.
+ *
+ * "Named" means that an address, an API key or a profile is really given; a namespace alone names no server.
+ *
+ * @throws {UserError} (usage) when the settings are unreadable or contradict each other
+ */
+export function resolveTemporal({ env, home }: { env: NodeJS.ProcessEnv; home: string }): TemporalTarget {
+  const settings = presentOnly(env);
+  const profile = loadProfile(settings);
+  if (profile.address === undefined && profile.apiKey === undefined && settings['TEMPORAL_PROFILE'] === undefined) {
+    const note = readEmbeddedNote(home);
+    if (note === null) return { kind: 'none' };
+    return { kind: 'embedded', address: note.address, namespace: note.namespace, uiUrl: note.uiUrl };
+  }
+  checkSecrets(profile);
+  checkTls(profile);
+  const { tls } = toClientOptions(profile).connectionOptions;
+  const address = profile.address ?? DEFAULT_ADDRESS;
+  const namespace = profile.namespace ?? DEFAULT_NAMESPACE;
+  const features = [
+    `namespace ${namespace}`,
+    ...(tls ? [profile.tls?.clientCert ? 'TLS with client certificate' : 'TLS'] : []),
+    ...(profile.apiKey === undefined ? [] : ['API key']),
+  ];
+  return {
+    kind: 'configured',
+    address,
+    namespace,
+    options: {
+      address,
+      ...(tls != null && { tls }),
+      ...(profile.apiKey !== undefined && { apiKey: profile.apiKey }),
+      ...(profile.grpcMeta !== undefined && { metadata: profile.grpcMeta }),
+    },
+    describe: `Temporal at ${address} (${features.join(', ')})`,
+  };
+}
+
+/** Compose files and CI hand down unset variables as empty ones; the library would take "" for an address. */
+function presentOnly(env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) => {
+      const trimmed = value?.trim();
+      return trimmed ? [[name, trimmed]] : [];
+    }),
+  );
+}
+
+function loadProfile(settings: Record<string, string>): ClientConfigProfile {
+  const file = settings['TEMPORAL_CONFIG_FILE'];
+  // The library passes over a file that is not there. One that was named has to be there.
+  if (file !== undefined) checkReadable(file, 'TEMPORAL_CONFIG_FILE');
+  try {
+    return loadClientConfigProfile({ overrideEnvVars: settings });
+  } catch (error) {
+    // A TOML error shows the lines around it, and with them perhaps a key: the first line has none.
+    const reason = (error instanceof Error ? error.message : String(error)).split('\n')[0];
+    const line = typeof error === 'object' && error !== null && 'line' in error ? `, line ${String(error.line)}` : '';
+    throw new UserError(
+      `Temporal's client settings can't be read${line}: ${reason}.`,
+      'Correct the TEMPORAL_… variables or the config file (`temporal config list` shows its profiles).',
+      ExitCode.usage,
+    );
+  }
+}
+
+/** gRPC puts these into headers and shows the whole value when it does not like a character in it. So we look first. */
+function checkSecrets({ apiKey, grpcMeta = {} }: ClientConfigProfile): void {
+  for (const [name, value] of Object.entries({ ...grpcMeta, 'API key': apiKey })) {
+    if (value === undefined || /^[\x20-\x7e]+$/.test(value)) continue;
+    throw new UserError(
+      `Temporal's ${name} holds characters that can't be sent, such as a line break.`,
+      'Set it again; TEMPORAL_API_KEY is one line without quotes.',
+      ExitCode.usage,
+    );
+  }
+}
+
+function checkTls({ tls }: ClientConfigProfile): void {
+  if (tls === undefined || tls.disabled === true) return;
+  const sources = {
+    TLS_CLIENT_CERT: tls.clientCert,
+    TLS_CLIENT_KEY: tls.clientKey,
+    TLS_SERVER_CA_CERT: tls.serverCACert,
+  };
+  for (const [name, source] of Object.entries(sources)) {
+    if (source !== undefined && 'path' in source) checkReadable(source.path, `TEMPORAL_${name}_PATH`);
+  }
+  // The library drops the half that is there, and the server's refusal would say nothing of the reason.
+  if ((tls.clientCert === undefined) === (tls.clientKey === undefined)) return;
+  const [given, wanted] = tls.clientCert ? ['certificate', 'KEY'] : ['key', 'CERT'];
+  throw new UserError(
+    `Temporal's TLS settings have a client ${given} without its other half.`,
+    `Set TEMPORAL_TLS_CLIENT_${wanted}_PATH too, or neither.`,
+    ExitCode.usage,
+  );
+}
+
+function checkReadable(path: string, setting: string): void {
+  try {
+    accessSync(path, constants.R_OK);
+  } catch (error) {
+    throw new UserError(
+      `The file ${path} can't be read (${(error as NodeJS.ErrnoException).code ?? 'unknown reason'}).`,
+      `Correct ${setting}, or the same entry of the config file.`,
+      ExitCode.usage,
+    );
+  }
+}

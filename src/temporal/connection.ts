@@ -1,0 +1,155 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  Client,
+  Connection,
+  defaultGrpcRetryOptions,
+  isGrpcServiceError,
+  makeGrpcRetryInterceptor,
+} from '@temporalio/client';
+import { NativeConnection } from '@temporalio/worker';
+import { ExitCode, UserError } from '../errors.js';
+import { explainConnectionFailure } from './connection-failure.js';
+import type { TemporalTarget } from './connection-target.js';
+import { isNotAllowed } from './grpc-status.js';
+import { LOOPBACK_CHANNEL_ARGS } from './loopback.js';
+
+export { resolveTemporal, type TemporalConnectionOptions, type TemporalTarget } from './connection-target.js';
+
+/** How long to try, and who is told meanwhile. */
+export interface RetryOptions {
+  /**
+   * Keep trying for so long, ms; 0 is one attempt. What waiting can't change (refused credentials, an untrusted
+   * certificate) fails at once all the same.
+   */
+  retryForMs?: number;
+  /** Called before each further attempt. */
+  onRetry?: (retry: { error: UserError; attempt: number; waitMs: number }) => void;
+  /** Ends the waiting. */
+  signal?: AbortSignal;
+}
+
+/** A Temporal client with its connection. */
+export interface TemporalClient {
+  readonly client: Client;
+  readonly connection: Connection;
+  readonly namespace: string;
+  close(): Promise<void>;
+}
+
+/** Long enough for the embedded server to come back after a crash, ms. */
+const CLIENT_RETRY_MS = 5_000;
+/** One attempt, ms. */
+const ATTEMPT_MS = 10_000;
+const FIRST_WAIT_MS = 250;
+const MAX_WAIT_MS = 5_000;
+
+/**
+ * Connects a client, and makes sure that the namespace is there for us.
+ *
+ * @param options.retryForMs - default 5 s
+ * @throws {UserError} (not reachable) with its own words for each cause
+ */
+export async function connectClient(target: TemporalTarget, options: RetryOptions = {}): Promise<TemporalClient> {
+  const { namespace } = located(target);
+  return await retrying(target, { retryForMs: CLIENT_RETRY_MS, ...options }, async () => {
+    const connection = await openConnection(target);
+    const client = new Client({ connection, namespace });
+    return { client, connection, namespace, close: () => connection.close() };
+  });
+}
+
+/**
+ * Connects a worker. The SDK's own connect fails in milliseconds when the server is not up yet, so this tries again.
+ * Install the SDK's Runtime (telemetry, logger) before.
+ *
+ * @param options.retryForMs - default 60 s
+ * @throws {UserError} (not reachable) with its own words for each cause
+ */
+export async function connectWorker(target: TemporalTarget, options: RetryOptions = {}): Promise<NativeConnection> {
+  located(target);
+  return await retrying(target, { retryForMs: 60_000, ...options }, async () => {
+    // Asked through the client's connection first: it tells the causes of a failure apart, the native one hardly.
+    const connection = await openConnection(target);
+    await connection.close();
+    return await NativeConnection.connect(connectionOptions(target));
+  });
+}
+
+/**
+ * Which Temporal this is, for the ledger to recognise it by. An embedded server keeps both when it starts again on its
+ * file, and has new ones with a new file.
+ *
+ * @returns `clusterId` is the namespace's id where the server does not tell its own (Temporal Cloud)
+ */
+export async function clusterIdentity(client: Client): Promise<{ clusterId: string; namespaceId: string }> {
+  const { workflowService } = client.connection;
+  const { namespaceInfo } = await workflowService.describeNamespace({ namespace: client.options.namespace });
+  const namespaceId = namespaceInfo?.id ?? '';
+  const clusterId = await workflowService.getClusterInfo({}).then(
+    (cluster) => cluster.clusterId,
+    (error: unknown) => {
+      if (isGrpcServiceError(error) && isNotAllowed(error.code)) return null;
+      throw error;
+    },
+  );
+  return { clusterId: clusterId || namespaceId, namespaceId };
+}
+
+async function openConnection(target: TemporalTarget): Promise<Connection> {
+  const { namespace } = located(target);
+  // The SDK's retries belong to a connection that works; until then its ten attempts would hide each cause for 20 s.
+  let established = false;
+  const retries = defaultGrpcRetryOptions();
+  const connection = Connection.lazy({
+    ...connectionOptions(target),
+    ...(target.kind === 'embedded' && { channelArgs: LOOPBACK_CHANNEL_ARGS }),
+    interceptors: [
+      makeGrpcRetryInterceptor({
+        ...retries,
+        retryableDecider: (attempt, status) => established && retries.retryableDecider(attempt, status),
+      }),
+    ],
+  });
+  try {
+    await connection.withDeadline(Date.now() + ATTEMPT_MS, () =>
+      connection.workflowService.describeNamespace({ namespace }),
+    );
+    established = true;
+    return connection;
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+}
+
+async function retrying<T>(target: TemporalTarget, options: RetryOptions, attemptOnce: () => Promise<T>): Promise<T> {
+  const { address, namespace } = located(target);
+  const { retryForMs = 0, onRetry, signal } = options;
+  const began = performance.now();
+  for (let attempt = 1; ; attempt++) {
+    signal?.throwIfAborted();
+    try {
+      return await attemptOnce();
+    } catch (cause) {
+      const { error, retryable } = explainConnectionFailure(cause, address, namespace);
+      const waitMs = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** (attempt - 1));
+      if (!retryable || performance.now() - began + waitMs > retryForMs) throw error;
+      onRetry?.({ error, attempt, waitMs });
+      await sleep(waitMs, undefined, signal && { signal });
+    }
+  }
+}
+
+function connectionOptions(target: TemporalTarget) {
+  return target.kind === 'configured' ? target.options : { address: located(target).address };
+}
+
+/** @throws {UserError} when there is no Temporal to talk to */
+function located(target: TemporalTarget): Exclude<TemporalTarget, { kind: 'none' }> {
+  if (target.kind !== 'none') return target;
+  throw new UserError(
+    'No Curfew runs here: no embedded Temporal server is up in this home, and none is configured.',
+    'Run `curfew up` in another terminal, or set TEMPORAL_ADDRESS to a Temporal server.',
+    ExitCode.unreachable,
+  );
+}

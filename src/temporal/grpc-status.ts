@@ -1,0 +1,17 @@
+/** The gRPC status codes that we tell apart. Numbers: grpc.io, "Status codes and their use in gRPC". */
+export const GrpcStatus = {
+  invalidArgument: 3,
+  deadlineExceeded: 4,
+  notFound: 5,
+  alreadyExists: 6,
+  permissionDenied: 7,
+  unimplemented: 12,
+  unavailable: 14,
+  unauthenticated: 16,
+} as const;
+
+/** Whether this is how a server answers that keeps a service to itself, as Temporal Cloud does with its operator service. */
+export function isNotAllowed(status: number): boolean {
+  const notAllowed: number[] = [GrpcStatus.permissionDenied, GrpcStatus.unimplemented, GrpcStatus.unauthenticated];
+  return notAllowed.includes(status);
+}

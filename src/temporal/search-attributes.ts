@@ -1,0 +1,109 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isGrpcServiceError, type ConnectionLike } from '@temporalio/client';
+import { ExitCode, UserError } from '../errors.js';
+import { GrpcStatus, isNotAllowed } from './grpc-status.js';
+
+/** Numbers of `temporal.api.enums.v1.IndexedValueType`. */
+const INDEXED_VALUE_TYPE = { Text: 1, Keyword: 2, Int: 3, Double: 4, Bool: 5, Datetime: 6 } as const;
+
+export type SearchAttributeTypeName = keyof typeof INDEXED_VALUE_TYPE;
+export type SearchAttributes = Readonly<Record<string, SearchAttributeTypeName>>;
+
+/** Frontends refresh their view of search attributes every 60 s. */
+const USABLE_WITHIN_MS = 90_000;
+const POLL_MS = 250;
+
+/**
+ * Makes sure that workflows can be started with these search attributes: adds the missing ones where that is allowed, and
+ * waits until the server takes them.
+ *
+ * @returns `registered` (some were added), `present` (all were there), or `not-allowed` (some are missing and we may not
+ *   add them: start workflows without search attributes)
+ * @throws {UserError} when one exists with another type, or is not usable 90 s after it was added
+ * @throws gRPC errors of other kinds, such as a server that went away
+ */
+export async function ensureSearchAttributes(
+  connection: ConnectionLike,
+  namespace: string,
+  attributes: SearchAttributes,
+): Promise<'registered' | 'present' | 'not-allowed'> {
+  const missing = await addMissing(connection, namespace, attributes);
+  if (missing === 'not-allowed')
+    return (await areUsable(connection, namespace, attributes)) ? 'present' : 'not-allowed';
+  const began = performance.now();
+  while (!(await areUsable(connection, namespace, attributes))) {
+    if (performance.now() - began > USABLE_WITHIN_MS) {
+      throw new UserError(
+        `Temporal does not take the search attributes ${Object.keys(attributes).join(', ')}, although they are registered in namespace "${namespace}".`,
+        'Check `temporal operator search-attribute list`, and start again.',
+        ExitCode.unreachable,
+      );
+    }
+    await sleep(POLL_MS);
+  }
+  return missing.length > 0 ? 'registered' : 'present';
+}
+
+/** @returns the names that were missing, and are added now */
+async function addMissing(
+  { operatorService }: ConnectionLike,
+  namespace: string,
+  attributes: SearchAttributes,
+): Promise<string[] | 'not-allowed'> {
+  try {
+    const { customAttributes } = await operatorService.listSearchAttributes({ namespace });
+    const missing: string[] = [];
+    for (const [name, type] of Object.entries(attributes)) {
+      const existing = customAttributes?.[name];
+      if (existing == null) missing.push(name);
+      else if (Number(existing) !== INDEXED_VALUE_TYPE[type]) throw otherType(name, namespace, type, existing);
+    }
+    if (missing.length === 0) return [];
+    const searchAttributes = Object.fromEntries(
+      Object.entries(attributes)
+        .filter(([name]) => missing.includes(name))
+        .map(([name, type]) => [name, INDEXED_VALUE_TYPE[type]]),
+    );
+    await operatorService.addSearchAttributes({ namespace, searchAttributes });
+    return missing;
+  } catch (error) {
+    // Another worker that starts at the same time was first.
+    if (hasStatus(error, GrpcStatus.alreadyExists)) return Object.keys(attributes);
+    if (isGrpcServiceError(error) && isNotAllowed(error.code)) return 'not-allowed';
+    throw error;
+  }
+}
+
+/**
+ * Whether the frontend knows the names. Asked by a query, which passes the same check as a start and works on every kind
+ * of server; the id in it keeps it cheap.
+ */
+async function areUsable(
+  { workflowService }: ConnectionLike,
+  namespace: string,
+  attributes: SearchAttributes,
+): Promise<boolean> {
+  const conditions = Object.keys(attributes).map((name) => `\`${name}\` IS NULL`);
+  const query = [`WorkflowId = 'curfew-search-attribute-check'`, ...conditions].join(' AND ');
+  try {
+    await workflowService.countWorkflowExecutions({ namespace, query });
+    return true;
+  } catch (error) {
+    if (hasStatus(error, GrpcStatus.invalidArgument)) return false;
+    throw error;
+  }
+}
+
+function hasStatus(error: unknown, status: number): boolean {
+  return isGrpcServiceError(error) && Number(error.code) === status;
+}
+
+function otherType(name: string, namespace: string, wanted: SearchAttributeTypeName, existing: number): UserError {
+  const names = Object.entries(INDEXED_VALUE_TYPE);
+  const found = names.find(([, number]) => number === existing)?.[0] ?? `type ${existing}`;
+  return new UserError(
+    `Namespace "${namespace}" has the search attribute ${name} as ${found}, Curfew needs ${wanted}.`,
+    'Use a namespace of its own for Curfew (TEMPORAL_NAMESPACE).',
+    ExitCode.unreachable,
+  );
+}

@@ -1,0 +1,225 @@
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readSync, renameSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Connection } from '@temporalio/client';
+import { homePaths } from '../home.js';
+import { LOOPBACK_CHANNEL_ARGS } from './loopback.js';
+import { childEnvironment } from './run-command.js';
+import type { SearchAttributes } from './search-attributes.js';
+import { isServerOf } from './server-note.js';
+
+/** A Temporal server process: a child of ours, or one that a curfew before us left behind. */
+export interface ServerProcess {
+  readonly pid: number;
+  /** Resolves once it is gone, with how it ended. */
+  readonly exited: Promise<string>;
+  /** The end of what it wrote to its log since it was started. */
+  logTail(): string;
+}
+
+export interface ServerPorts {
+  grpc: number;
+  /** Null: no web UI. */
+  ui: number | null;
+}
+
+export const NAMESPACE = 'default';
+const HOST = '127.0.0.1';
+const LOG_LIMIT_BYTES = 10_000_000;
+const TAIL_LINES = 8;
+const TAIL_LINE_LENGTH = 300;
+/** From the polite signal to the certain one, ms. A server under load took 1.3 s to close its file. */
+const STOP_WITHIN_MS = 10_000;
+const POLL_MS = 200;
+
+export const grpcAddress = (ports: ServerPorts) => `${HOST}:${ports.grpc}`;
+export const uiUrl = (ports: ServerPorts) => (ports.ui === null ? null : `http://${HOST}:${ports.ui}`);
+
+/** Starts the server; it is up when {@link isAnswering} says so. Returns in the same tick as the process starts. */
+export function spawnServer(options: {
+  home: string;
+  binary: string;
+  env: NodeJS.ProcessEnv;
+  ports: ServerPorts;
+  searchAttributes: SearchAttributes;
+}): ServerProcess {
+  const { home, binary, env, ports, searchAttributes } = options;
+  const paths = homePaths(home);
+  rotateLog(paths.temporalLog);
+  const log = openSync(paths.temporalLog, 'a', 0o600);
+  const logStart = statSync(paths.temporalLog).size;
+  const args = [
+    ...['server', 'start-dev', '--db-filename', paths.temporalDb],
+    // WAL with NORMAL survives a crash of the process; a power cut may cost the last moments, which the ledger restores.
+    ...['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=NORMAL'],
+    ...['--ip', HOST, '--port', String(ports.grpc)],
+    ...(ports.ui === null ? ['--headless'] : ['--ui-port', String(ports.ui)]),
+    ...Object.entries(searchAttributes).flatMap(([name, type]) => ['--search-attribute', `${name}=${type}`]),
+    // The server would ask Temporal's site for newer versions.
+    ...['--dynamic-config-value', 'frontend.enableServerVersionCheck=false'],
+    ...['--log-level', 'warn', '--color', 'never'],
+  ];
+  // In a process group of its own: Ctrl-C in the terminal is for us, the server has to outlast the worker.
+  const child = spawn(binary, args, {
+    cwd: home,
+    env: childEnvironment(env),
+    detached: true,
+    windowsHide: true,
+    stdio: ['ignore', log, log],
+  });
+  closeSync(log);
+  child.unref();
+  const exited = new Promise<string>((resolve) => {
+    child.once('error', (error: NodeJS.ErrnoException) =>
+      resolve(`could not be started (${error.code ?? error.message})`),
+    );
+    child.once('exit', (code, signal) =>
+      resolve(signal === null ? `exited with code ${code}` : `was ended by ${signal}`),
+    );
+  });
+  // Without a process id the start failed, and `exited` says why; 0 is nobody's id, and never signalled.
+  return { pid: child.pid ?? 0, exited, logTail: () => readTail(paths.temporalLog, logStart) };
+}
+
+/** Takes a server that runs already as if it were a child of ours. */
+export function adoptServer(home: string, pid: number): ServerProcess {
+  const { temporalLog } = homePaths(home);
+  const exited = new Promise<string>((resolve) => {
+    const timer = setInterval(() => {
+      if (isServerOf(home, pid)) return;
+      clearInterval(timer);
+      resolve('is gone');
+    }, POLL_MS);
+    timer.unref();
+  });
+  return { pid, exited, logTail: () => readTail(temporalLog, 0) };
+}
+
+/** Ends the server: asks, waits up to 10 s, then insists. */
+export async function stopServer(server: ServerProcess): Promise<void> {
+  if (server.pid === 0) return;
+  send(server.pid, 'SIGTERM');
+  if (await within(server.exited, STOP_WITHIN_MS)) return;
+  send(server.pid, 'SIGKILL');
+  await within(server.exited, STOP_WITHIN_MS);
+}
+
+/** Whether a Temporal server answers there, with its namespace in place. */
+export async function isAnswering(address: string): Promise<boolean> {
+  const connection = Connection.lazy({ address, interceptors: [], channelArgs: LOOPBACK_CHANNEL_ARGS });
+  try {
+    await connection.withDeadline(Date.now() + 2_000, () =>
+      connection.workflowService.describeNamespace({ namespace: NAMESPACE }),
+    );
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await connection.close();
+  }
+}
+
+/**
+ * Waits until the server answers.
+ *
+ * @returns `answering`, `exited` when it ended first, or `timeout`
+ * @throws the reason of `signal`
+ */
+export async function waitUntilAnswering(
+  server: ServerProcess,
+  address: string,
+  { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
+): Promise<'answering' | 'exited' | 'timeout'> {
+  const began = performance.now();
+  let hasExited = false;
+  void server.exited.then(() => (hasExited = true));
+  while (performance.now() - began < timeoutMs) {
+    await sleep(POLL_MS);
+    signal.throwIfAborted();
+    const answering = await isAnswering(address);
+    // Looked at last: when ours is gone, the answer came from a stranger on the same port.
+    if (hasExited) return 'exited';
+    if (answering) return 'answering';
+  }
+  return 'timeout';
+}
+
+/** Ports for a new server: the wanted ones when they are free, otherwise any that are. */
+export async function choosePorts(wanted: readonly ServerPorts[], ui: boolean): Promise<ServerPorts> {
+  const firstFree = async (candidates: readonly number[], taken?: number) => {
+    for (const port of candidates) if (port !== taken && (await bind(port)) !== null) return port;
+    for (;;) {
+      const port = await bind(0);
+      if (port !== null && port !== taken) return port;
+    }
+  };
+  const grpc = await firstFree(wanted.map((ports) => ports.grpc));
+  if (!ui) return { grpc, ui: null };
+  return {
+    grpc,
+    ui: await firstFree(
+      wanted.flatMap((ports) => ports.ui ?? []),
+      grpc,
+    ),
+  };
+}
+
+/** Binds a loopback port for a moment. @returns the port; null when it is taken or not allowed */
+async function bind(port: number): Promise<number | null> {
+  return await new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(null));
+    server.listen(port, HOST, () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' ? (address?.port ?? null) : null));
+    });
+  });
+}
+
+/** The server appends for as long as it runs; one old log is kept. */
+function rotateLog(path: string): void {
+  try {
+    if (statSync(path).size > LOG_LIMIT_BYTES) renameSync(path, `${path}.1`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+function readTail(path: string, from: number): string {
+  const file = openSync(path, 'r');
+  try {
+    const size = statSync(path).size;
+    const start = Math.max(from, size - 64_000);
+    const buffer = Buffer.alloc(Math.max(0, size - start));
+    readSync(file, buffer, 0, buffer.length, start);
+    const lines = buffer
+      .toString('utf8')
+      .split('\n')
+      .filter((line) => line.trim() !== '');
+    return lines.slice(-TAIL_LINES).map(shorten).join('\n');
+  } finally {
+    closeSync(file);
+  }
+}
+
+function shorten(line: string): string {
+  return line.length <= TAIL_LINE_LENGTH ? line : `${line.slice(0, TAIL_LINE_LENGTH)}…`;
+}
+
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/** @returns whether the promise settled in time */
+async function within(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  const timer = new AbortController();
+  const timeout = sleep(ms, false, { signal: timer.signal }).catch(() => false);
+  const settled = await Promise.race([promise.then(() => true), timeout]);
+  timer.abort();
+  return settled;
+}

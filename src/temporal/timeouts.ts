@@ -1,0 +1,23 @@
+import type { ActivityOptions } from '@temporalio/common';
+
+/**
+ * The one table of timeouts and retries.
+ *
+ * Activities say themselves when to try again (`nextRetryDelay`), so the retry policy only rules after a crash: a dead
+ * worker is noticed by the heartbeat, and its step must go on elsewhere within 20 s.
+ */
+const retry = { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '5 seconds' } as const;
+
+/** Passes the gate: a read of up to 30 s, a cancel request of up to 100 s, and its turn in the limiter's queue. */
+export const GATE_PASS: ActivityOptions = { startToCloseTimeout: '5 minutes', heartbeatTimeout: '8 seconds', retry };
+
+/** Reads a session: up to 30 s, and its turn in the limiter's queue. */
+export const SESSION_READ: ActivityOptions = { startToCloseTimeout: '3 minutes', heartbeatTimeout: '8 seconds', retry };
+
+/** Looks after the end are a service, not a duty: they give up where the orders themselves would not. */
+export const RESTART_LOOK: ActivityOptions = {
+  ...SESSION_READ,
+  scheduleToCloseTimeout: '15 minutes',
+};
+
+export const LEDGER_READ: ActivityOptions = { startToCloseTimeout: '1 minute', heartbeatTimeout: '8 seconds', retry };

@@ -1,0 +1,82 @@
+import { fileURLToPath } from 'node:url';
+import { readFile } from 'node:fs/promises';
+import {
+  DefaultLogger,
+  Runtime,
+  Worker,
+  type LogLevel as TemporalLogLevel,
+  type NativeConnection,
+} from '@temporalio/worker';
+import { createActivities, type ActivityDependencies } from '../activities/index.js';
+import { TASK_QUEUE } from './contract.js';
+import { UserError } from './errors.js';
+import type { LogLevel, Logger } from './telemetry.js';
+
+/**
+ * Time that requests under way get to finish when the worker is told to stop, and the time after which it stops all the
+ * same. A request cut off is of unknown effect, and the next worker finds it in the ledger.
+ */
+const SHUTDOWN_GRACE = '20 seconds';
+const SHUTDOWN_FORCE = '60 seconds';
+
+/** Cases wait for the vendor, not for the CPU; so many may wait at once. */
+const MAX_CONCURRENT_STEPS = 200;
+
+/** Routes the logs of Temporal's core into ours. Once per process, before any connection. */
+export function installRuntime(log: Logger, level: LogLevel): void {
+  const logger = new DefaultLogger(level === 'debug' ? 'DEBUG' : 'WARN', (entry) => {
+    const { level: entryLevel, message, meta } = entry;
+    const target = ({ TRACE: 'debug', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const)[
+      entryLevel satisfies TemporalLogLevel
+    ];
+    // An activity that asks to be tried again has said so itself, in words.
+    if (message === 'Activity failed' && target === 'warn') return;
+    log[target]({ ...meta }, message);
+  });
+  Runtime.install({
+    logger,
+    // SIGINT and SIGTERM are the command's business: it stops the worker first, the embedded server after it.
+    shutdownSignals: [],
+  });
+}
+
+export interface WorkerSettings {
+  readonly connection: NativeConnection;
+  readonly namespace: string;
+  readonly activities: ActivityDependencies;
+}
+
+/** A worker on the case queue. The workflow bundle is prebuilt, so that it starts in about a second. */
+export async function createWorker({ connection, namespace, activities }: WorkerSettings): Promise<Worker> {
+  return Worker.create({
+    connection,
+    namespace,
+    taskQueue: TASK_QUEUE,
+    workflowBundle: { code: await readBundle() },
+    activities: createActivities(activities),
+    maxConcurrentActivityTaskExecutions: MAX_CONCURRENT_STEPS,
+    // The heartbeat timeout is 8 s; the default throttle would leave hardly one heartbeat in it.
+    maxHeartbeatThrottleInterval: '2 seconds',
+    defaultHeartbeatThrottleInterval: '2 seconds',
+    // How long the server waits for a worker that has a case in its cache before it asks another one. The default of 10 s
+    // would double the time until a dead worker's cases go on.
+    stickyQueueScheduleToStartTimeout: '2 seconds',
+    shutdownGraceTime: SHUTDOWN_GRACE,
+    shutdownForceTime: SHUTDOWN_FORCE,
+  });
+}
+
+async function readBundle(): Promise<string> {
+  // From dist/src/worker.js it is one folder up, from src/worker.ts (tests) it is in dist.
+  for (const place of ['../workflow-bundle.js', '../dist/workflow-bundle.js']) {
+    try {
+      return await readFile(fileURLToPath(new URL(place, import.meta.url)), 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+  throw new UserError(
+    'The workflow bundle is missing: Curfew was installed without being built.',
+    'Run `npm run build`.',
+  );
+}

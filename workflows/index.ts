@@ -1,0 +1,1 @@
+export { sessionCancellation } from './session-cancellation.js';

@@ -19,12 +19,8 @@ trap 'exit 143' TERM
 # Set SCENARIO first for another account than the built-in one.
 start_simulator() {
   local announcement="$workspace/simulator.json"
-  # Node itself, not npx: the process id must be the simulator's.
-  if [ -f "$root/dist/simulator/main.js" ]; then
-    node "$root/dist/simulator/main.js" >"$announcement" &
-  else
-    node --import "$root/node_modules/tsx/dist/esm/index.mjs" "$root/simulator/main.ts" >"$announcement" &
-  fi
+  # From source, so that no outdated build is checked; node itself, not npx, so that the process id is the simulator's.
+  node --import "$root/node_modules/tsx/dist/esm/index.mjs" "$root/simulator/main.ts" >"$announcement" &
   simulator_pid=$!
   for _ in $(seq 300); do
     [ -s "$announcement" ] && break

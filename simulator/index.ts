@@ -1,4 +1,6 @@
 import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import { ExitCode, UserError } from '../src/errors.js';
 import type { ErrorShape } from './errors.js';
 import { populate, type Scenario } from './scenario.js';
 import { createServer } from './server.js';
@@ -52,7 +54,10 @@ export interface Simulator {
 /** Turns of sessions that clients create take a minute, unless the scenario says otherwise. */
 const USUAL_TURN_MS = 60_000;
 
-/** Starts a simulator. It prints nothing and needs no files. */
+/**
+ * Starts a simulator. It prints nothing and needs no files.
+ * @throws {UserError} when the port is taken
+ */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const { scenario, apiKey = 'simulator-key', userId = 'simulator-user', accessToken, team } = options;
   const turnsRunFor = scenario?.turnsRunFor;
@@ -70,7 +75,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const closing = new AbortController();
   const server = createServer(world, { apiKey, userId, accessToken, team }, closing.signal);
   const host = options.host ?? '127.0.0.1';
-  await server.listen({ port: options.port ?? 0, host });
+  await listen(server, options.port ?? 0, host);
   const { port } = server.server.address() as AddressInfo;
   const origin = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
   return {
@@ -84,4 +89,18 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       await server.close();
     },
   };
+}
+
+async function listen(server: FastifyInstance, port: number, host: string): Promise<void> {
+  try {
+    await server.listen({ port, host });
+  } catch (error) {
+    await server.close();
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    throw new UserError(
+      `The simulator cannot start: port ${port} on ${host} is in use, perhaps by another simulator.`,
+      'Choose another port; 0 takes any free one.',
+      ExitCode.failed,
+    );
+  }
 }

@@ -45,7 +45,7 @@ export class SlotPool {
 
   /** @returns the waiter whose turn it is, taken off the queue; undefined when nobody waits or no slot is free */
   next(): SessionRecord | undefined {
-    
+    if (!this.hasRoom()) return undefined;
     for (const session of this.#waiting) {
       this.#waiting.delete(session);
       return session;

@@ -31,10 +31,18 @@ export async function runChecks(config: Config): Promise<CheckResult[]> {
   const results: CheckResult[] = [];
   const check = async (name: string, look: () => Promise<Finding>): Promise<void> => {
     const finding = await look().catch(asFinding);
-    results.push({ name, status: finding.status, says: finding.says, next: finding.next ?? null, exitCode: finding.exitCode ?? ExitCode.failed });
+    results.push({
+      name,
+      status: finding.status,
+      says: finding.says,
+      next: finding.next ?? null,
+      exitCode: finding.exitCode ?? ExitCode.failed,
+    });
   };
 
-  await check('node', () => Promise.resolve({ status: 'ok', says: `Node.js ${process.version} on ${process.platform} ${process.arch}.` }));
+  await check('node', () =>
+    Promise.resolve({ status: 'ok', says: `Node.js ${process.version} on ${process.platform} ${process.arch}.` }),
+  );
   await check('home', () =>
     Promise.resolve(
       existsSync(config.home)
@@ -92,7 +100,10 @@ async function checkLedger(config: Config, check: Check): Promise<Ledger | null>
     }
     ledger = await openLedger(config.databaseUrl);
     const open = await ledger.orders.views({ openOnly: true, limit: 1_000 });
-    return { status: 'ok', says: `${ledger.describe}; ${open.length === 1_000 ? '1000 or more' : open.length} open orders.` };
+    return {
+      status: 'ok',
+      says: `${ledger.describe}; ${open.length === 1_000 ? '1000 or more' : open.length} open orders.`,
+    };
   });
   const opened = ledger as Ledger | null;
   if (opened !== null) {
@@ -121,7 +132,8 @@ async function checkTemporal(config: Config, ledger: Ledger | null, check: Check
         taskQueue: { name: TASK_QUEUE },
         taskQueueType: 1,
       });
-      if ((pollers ?? []).length > 0) return { status: 'ok', says: `${where} answers; ${pollers.length} pollers on the queue "${TASK_QUEUE}".` };
+      if ((pollers ?? []).length > 0)
+        return { status: 'ok', says: `${where} answers; ${pollers.length} pollers on the queue "${TASK_QUEUE}".` };
       return {
         status: 'failed',
         says: `${where} answers, but no worker polls the queue "${TASK_QUEUE}": nothing is carried out.`,
@@ -136,15 +148,22 @@ async function checkTemporal(config: Config, ledger: Ledger | null, check: Check
 
 function asFinding(error: unknown): Finding {
   const known = error instanceof LedgerUnavailableError ? unavailableAsUserError(error) : error;
-  if (known instanceof UserError) return { status: 'failed', says: known.message, next: known.next, exitCode: known.exitCode };
+  if (known instanceof UserError)
+    return { status: 'failed', says: known.message, next: known.next, exitCode: known.exitCode };
   if (known instanceof SessionsError) {
-    return { status: 'failed', says: `${known.message}.`, next: VENDOR_ADVICE[known.kind] ?? VENDOR_ADVICE_ELSE, exitCode: ExitCode.unreachable };
+    return {
+      status: 'failed',
+      says: `${known.message}.`,
+      next: VENDOR_ADVICE[known.kind] ?? VENDOR_ADVICE_ELSE,
+      exitCode: ExitCode.unreachable,
+    };
   }
   return { status: 'failed', says: known instanceof Error ? known.message : String(known) };
 }
 
 const VENDOR_ADVICE: Partial<Record<SessionsError['kind'], string>> = {
-  unauthorized: 'Make a new key, set it, and check that GUMLOOP_USER_ID is the user it belongs to. Open cases go on by themselves then.',
+  unauthorized:
+    'Make a new key, set it, and check that GUMLOOP_USER_ID is the user it belongs to. Open cases go on by themselves then.',
   'no-credential': 'Set GUMLOOP_API_KEY (or GUMLOOP_API_KEY_FILE) and GUMLOOP_USER_ID.',
   'account-forbidden': 'API keys need a paid plan, and an administrator may have switched the API off.',
   'connection-failed': 'Check the network, a proxy in between, and GUMLOOP_BASE_URL.',

@@ -1,7 +1,7 @@
-import { constants } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import { access, mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { ExitCode, UserError } from './errors.js';
 
 type Environment = NodeJS.ProcessEnv;
@@ -10,7 +10,7 @@ type Environment = NodeJS.ProcessEnv;
  * The folder where Curfew keeps what must survive: ledger, Temporal's file, notes.
  *
  * `CURFEW_HOME` wins; otherwise the per-user state folder of the platform. Where one happens to stand never matters, so
- * that `curfew status` finds what `curfew up` started from another folder.
+ * that `curfew cancel` finds what `curfew up` started from another folder.
  *
  * @returns an absolute path; nothing is created
  * @throws {UserError} (usage) when `CURFEW_HOME` is relative
@@ -40,7 +40,7 @@ export function cacheDir(env: Environment, platform: NodeJS.Platform = process.p
  */
 export async function prepareHome(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    await makeFolder(path);
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new UserError(
@@ -48,6 +48,18 @@ export async function prepareHome(path: string): Promise<void> {
       'Set CURFEW_HOME to a folder that you can write.',
       ExitCode.unreachable,
     );
+  }
+}
+
+/** Folder by folder: Node's own `recursive` never comes back below places that take no folders, such as /proc. */
+async function makeFolder(path: string): Promise<void> {
+  if (existsSync(path)) return;
+  await makeFolder(dirname(path));
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    // Another process was quicker.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 

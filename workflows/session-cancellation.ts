@@ -83,6 +83,8 @@ export async function sessionCancellation(input: CaseInput): Promise<CaseResult>
   /** One pass through the gate, tried until it comes through. A new order or an operator's word cuts a wait short. */
   const attempt = async (): Promise<Step> => {
     for (;;) {
+      // This pass reads the orders from the ledger, and with them all that have joined by now.
+      joined = false;
       enter('attempting', 'Going through the gate: read the session, then cancel the ordered turn if it is in flight.');
       const scope = new CancellationScope({ cancellable: true });
       let interrupted = false;
@@ -104,12 +106,12 @@ export async function sessionCancellation(input: CaseInput): Promise<CaseResult>
   const carryOut = async (): Promise<void> => {
     let step: Step = { next: 'attempt', afterMs: 0 };
     while (step.next !== 'done') {
+      if (step.next === 'look') enter('confirming', `Confirming by reading again: look ${step.look + 1}.`);
       if (step.afterMs > 0) await sleep(step.afterMs);
       if (step.next === 'attempt') {
         if (workflowInfo().continueAsNewSuggested) await goOnAsNew();
         step = await attempt();
       } else {
-        enter('confirming', `Confirming by reading again: look ${step.look + 1}.`);
         step = await confirmCancellation({ sessionId, look: step.look, sightings: step.sightings });
       }
     }

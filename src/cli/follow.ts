@@ -24,7 +24,8 @@ export async function followOrders(
   let ledgerAway = false;
   while (!signal.aborted) {
     try {
-      views = await ledger.orders.views({ orderIds, limit: orderIds.length });
+      const found = await ledger.orders.views({ orderIds, limit: orderIds.length });
+      views = orderIds.flatMap((id) => found.find((view) => view.orderId === id) ?? []);
       ledgerAway = false;
     } catch (error) {
       if (!(error instanceof LedgerUnavailableError)) throw error;
@@ -44,7 +45,9 @@ export async function followOrders(
     if (!ledgerAway && views.length > 0 && enough(views)) break;
     await sleep(POLL_MS, undefined, { signal }).catch(() => {});
   }
-  if (out.live) logUpdateStderr.done();
+  // What is over is told by the result; what was left in the middle stays on the screen.
+  if (out.live && signal.aborted) logUpdateStderr.done();
+  else if (out.live) logUpdateStderr.clear();
   return views;
 }
 

@@ -72,7 +72,9 @@ function report(error: unknown): number {
     return known.exitCode;
   }
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`curfew: ${message}\n  next: this is not expected; CURFEW_LOG=debug shows more, and \`curfew doctor\` checks the parts.\n`);
+  process.stderr.write(
+    `curfew: ${message}\n  next: this is not expected; CURFEW_LOG=debug shows more, and \`curfew doctor\` checks the parts.\n`,
+  );
   if (process.env['CURFEW_LOG'] === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   return ExitCode.failed;
 }

@@ -120,7 +120,11 @@ async function readSession(
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
     if (error.kind === 'forbidden' && !(await deps.account.concernsAccount(error))) {
-      await settleForbidden(deps, orders);
+      const known = orders.map((order) => ({
+        order,
+        turn: { key: order.turnKey, startedAtMs: order.turnStartedAtMs },
+      }));
+      await settleForbidden(deps, known);
       return null;
     }
     throw await tryAgain(deps, error, failures);
@@ -169,10 +173,7 @@ async function send(
   }
   const { error } = result;
   if (error.kind === 'forbidden' && !(await deps.account.concernsAccount(error))) {
-    await settleForbidden(
-      deps,
-      senders.map(({ order }) => order),
-    );
+    await settleForbidden(deps, senders);
     return { next: 'attempt', afterMs: 0 };
   }
   // The next read tells whether the session is really gone.

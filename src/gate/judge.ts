@@ -5,7 +5,7 @@ import type { OpenOrder, Settlement } from '../ledger/orders.js';
 import type { RequestRow } from '../ledger/requests.js';
 import { bindOrder } from '../policy/binding.js';
 import { conclude, newerTurnPerhapsHit, type Conclusion } from '../policy/conclusion.js';
-import { viewOf, type OrderedTurn, type Sighting } from '../policy/sighting.js';
+import { viewOf, type OrderedTurn, type Sighting, type View } from '../policy/sighting.js';
 import type { CaseDependencies } from './case-step.js';
 import type { Read } from './gate.js';
 
@@ -46,7 +46,7 @@ export async function settleWhatIsClear(
     const { order, turn, sent, conclusion } = one;
     const about = { sessionId: order.sessionId, orderId: order.id };
     if (conclusion.kind === 'outcome') {
-      const overAt = sightings.find((sighting) => isOver(sighting, turn))?.atMs ?? read.sighting.atMs;
+      const overAt = sightings.find((sighting) => OVER.has(viewOf(sighting, turn)))?.atMs ?? read.sighting.atMs;
       settlements.push(settlementOf(one, conclusion.outcome, conclusion.attribution, conclusion.over ? overAt : null));
       const alert = OUTCOME_ALERTS[conclusion.outcome];
       if (alert !== undefined) events.push({ ...about, kind: alert });
@@ -96,17 +96,25 @@ async function judge(
     : bindOrder(order, read.sighting, read.times);
   // From the first time it is seen in flight the order means this turn, whatever later reads show.
   if (!order.turnFixed && viewOf(read.sighting, turn) === 'in-flight') await deps.ledger.orders.bind(order.id, turn);
-  // What was sent before an earlier order on the same turn was settled is that order's affair.
-  const settledAt =
-    turn.key === null ? null : await deps.ledger.orders.concludedBefore(order.sessionId, turn.key, order.orderedAtMs);
-  const sent = turn.key === null ? [] : await deps.ledger.requests.forTurn(order.sessionId, turn.key, settledAt ?? 0);
+  const sent = await sentFor(deps, order, turn);
   return { order, turn, sent, conclusion: conclude(turn, sent, sightings, windowOpen) };
 }
 
-const isOver = (sighting: Sighting, turn: OrderedTurn): boolean => {
-  const view = viewOf(sighting, turn);
-  return view !== 'in-flight' && view !== 'stale' && view !== 'missing';
-};
+/** Requests for the order's turn. What was sent before an earlier order on it was settled is that order's affair. */
+async function sentFor(deps: CaseDependencies, order: OpenOrder, turn: OrderedTurn): Promise<readonly RequestRow[]> {
+  if (turn.key === null) return [];
+  const settledAt = await deps.ledger.orders.concludedBefore(order.sessionId, turn.key, order.orderedAtMs);
+  return deps.ledger.requests.forTurn(order.sessionId, turn.key, settledAt ?? 0);
+}
+
+/** Views that show the ordered turn at rest, or another one in its place. `unclear` shows neither. */
+const OVER: ReadonlySet<View> = new Set<View>([
+  'completed',
+  'failed',
+  'newer-in-flight',
+  'newer-at-rest',
+  'newer-unclear',
+]);
 
 export const settlementOf = (
   { order, turn, sent }: Pick<Judged, 'order' | 'turn' | 'sent'>,
@@ -124,17 +132,16 @@ export const settlementOf = (
 });
 
 /** The vendor forbids this session to us: no retry helps, someone has to give the key the right. */
-export async function settleForbidden(deps: CaseDependencies, orders: readonly OpenOrder[]): Promise<void> {
+export async function settleForbidden(
+  deps: CaseDependencies,
+  orders: readonly Pick<Judged, 'order' | 'turn'>[],
+): Promise<void> {
   const settlements: Settlement[] = [];
-  for (const order of orders) {
-    const sent =
-      order.turnKey === null
-        ? []
-        : await deps.ledger.requests.forTurn(order.sessionId, order.turnKey, order.orderedAtMs);
-    const turn = { key: order.turnKey, startedAtMs: order.turnStartedAtMs };
+  for (const { order, turn } of orders) {
+    const sent = await sentFor(deps, order, turn);
     settlements.push(settlementOf({ order, turn, sent }, 'forbidden', null, null));
   }
-  const events = orders.map((order): EventToRecord => ({
+  const events = orders.map(({ order }): EventToRecord => ({
     kind: 'forbidden',
     sessionId: order.sessionId,
     orderId: order.id,

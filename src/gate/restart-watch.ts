@@ -1,7 +1,6 @@
 import type { Outcome } from '../contract.js';
 import type { EventToRecord } from '../ledger/ledger.js';
 import { flightOf } from '../policy/state.js';
-import { viewOf } from '../policy/sighting.js';
 import { SessionsError, type SessionsClient } from '../sessions/index.js';
 import type { CaseDependencies } from './case-step.js';
 import { tryAgain } from './waits.js';
@@ -36,20 +35,17 @@ export async function watchForRestart(
   if (ended.length === 0) return { next: 'done' };
   try {
     const { sighting } = await deps.gate.read(sessionId);
-    const events: EventToRecord[] = [];
-    if (flightOf(sighting.state) === 'in-flight') {
-      for (const { orderId, result } of ended) {
-        const known = result.events.some((event) => event.kind === 'restarted');
-        // The ordered turn itself in flight again would be the vendor's stale read, not a restart.
-        const turn = { key: result.turnKey, startedAtMs: null };
-        if (known || viewOf(sighting, turn) !== 'newer-in-flight') continue;
-        events.push({
+    // An ended turn in flight again is the vendor's stale read, not a restart.
+    const anotherTurn = ended.every(({ result }) => result.turnKey !== sighting.turnKey);
+    if (flightOf(sighting.state) === 'in-flight' && anotherTurn) {
+      const events = ended
+        .filter(({ result }) => !result.events.some((event) => event.kind === 'restarted'))
+        .map(({ orderId }): EventToRecord => ({
           kind: 'restarted',
           sessionId,
           orderId,
           data: { turnKey: sighting.turnKey, state: sighting.state },
-        });
-      }
+        }));
       await deps.ledger.recordEvents(events);
       if (events.length > 0)
         deps.log.warn({ sessionId, turnKey: sighting.turnKey }, 'session started again after its end');

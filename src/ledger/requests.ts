@@ -176,6 +176,8 @@ export async function withdrawRequest(
       .updateTable('orders')
       .set({ attempts: (eb) => eb('attempts', '-', 1) })
       .where('id', 'in', orderIds)
+      // An order that got its outcome instead was not counted, and its count is final.
+      .where('open', '=', 1)
       .where('attempts', '>', 0)
       .execute();
   });
@@ -243,11 +245,12 @@ export async function requestsUnderWay(
     .select(['session_id', 'turn_key', 'registered_at'])
     .where('status', '=', 'open')
     .where('registered_at', '>', nowMs - LONGEST_REQUEST_MS - LEASE_MS)
-    .where(({ eb, or, exists, selectFrom }) =>
-      or([
+    .where((eb) =>
+      eb.or([
         eb('lease_until', '>', nowMs),
-        exists(
-          selectFrom('orders')
+        eb.exists(
+          eb
+            .selectFrom('orders')
             .select('orders.id')
             .whereRef('orders.session_id', '=', 'requests.session_id')
             .where('orders.open', '=', 1),

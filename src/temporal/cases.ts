@@ -43,7 +43,8 @@ export function createCases(client: Client, searchAttributes: boolean): Cases {
         await client.withDeadline(Date.now() + withinMs, () =>
           client.workflow.startUpdateWithStart(JOIN_UPDATE, {
             args: [{ orderId }],
-            updateId: orderId,
+            // No id of ours: the server remembers those of the closed run, and would answer with its result instead of
+            // starting the case again. Joining twice does no harm.
             waitForStage: 'ACCEPTED',
             startWorkflowOperation: start,
           }),

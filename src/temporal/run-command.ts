@@ -87,5 +87,5 @@ function startReason(error: NodeJS.ErrnoException): string {
 
 function lastLines(text: string): string {
   const lines = text.split('\n').filter((line) => line.trim() !== '');
-  return lines.slice(-2).join(' / ').slice(0, 400);
+  return lines.slice(-2).join(' / ').slice(0, 1_000);
 }

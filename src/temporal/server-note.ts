@@ -46,7 +46,7 @@ export function writeServerNote(home: string, note: ServerNote): void {
 export function readEmbeddedNote(home: string): ServerNote | null {
   const note = readServerNote(home);
   if (note === null || note.pid === null) return null;
-  return note.pid > 0 || isFileLockHeld(homePaths(home).temporalLock) ? note : null;
+  return isServerOf(home, note.pid) || isFileLockHeld(homePaths(home).temporalLock) ? note : null;
 }
 
 /**

@@ -8,8 +8,18 @@ import type { ActivityOptions } from '@temporalio/common';
  */
 const retry = { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '5 seconds' } as const;
 
-/** Passes the gate: a read of up to 30 s, a cancel request of up to 100 s, and its turn in the limiter's queue. */
-export const GATE_PASS: ActivityOptions = { startToCloseTimeout: '5 minutes', heartbeatTimeout: '8 seconds', retry };
+/**
+ * Passes the gate: a read of up to 30 s, a cancel request of up to 100 s, and its turn in the limiter's queue.
+ *
+ * A pass that is cut short is waited for, so that no second one starts beside it. Said here because the SDK (1.24), other
+ * than its documentation has it, does not wait by default.
+ */
+export const GATE_PASS: ActivityOptions = {
+  startToCloseTimeout: '5 minutes',
+  heartbeatTimeout: '8 seconds',
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+  retry,
+};
 
 /** Reads a session: up to 30 s, and its turn in the limiter's queue. */
 export const SESSION_READ: ActivityOptions = { startToCloseTimeout: '3 minutes', heartbeatTimeout: '8 seconds', retry };

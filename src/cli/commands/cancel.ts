@@ -71,14 +71,14 @@ async function cancel(ids: readonly string[], options: CancelOptions, command: C
     const enough = options.wait === true ? allSettled : firstWord(Date.now() + FIRST_WORD_MS);
     const views = await followOrders(plane.ledger, orderIds, out, enough, interrupt.signal);
     interrupt.dispose();
-    const results = inOrderOf(orderIds, views).map(({ result }) => result);
+    const results = views.map(({ result }) => result);
 
     if (interrupt.signal.aborted) {
       out.say(
         `\nStopped waiting; the ${sessionIds.length === 1 ? 'case goes' : 'cases go'} on. Look again: curfew cases ${sessionIds[0]}`,
       );
     }
-    out.result({ orders: results }, () => describe(inOrderOf(orderIds, views), plane, options.wait === true));
+    out.result({ orders: results }, () => describe(views, plane, options.wait === true));
     if (interrupt.signal.aborted) return 130;
     return options.wait === true ? exitCodeOf(results) : ExitCode.done;
   } finally {
@@ -130,9 +130,6 @@ const firstWord =
   (views: readonly OrderView[]): boolean =>
     Date.now() > untilMs ||
     views.every(({ result }) => result.outcome !== null || result.attempts > 0 || result.lastError !== null);
-
-const inOrderOf = (orderIds: readonly string[], views: readonly OrderView[]): OrderView[] =>
-  orderIds.flatMap((id) => views.find((view) => view.orderId === id) ?? []);
 
 /** Contract: 0 no ordered turn runs any more, 3 refused by a rule, otherwise 5. */
 export function exitCodeOf(results: readonly OrderResult[]): number {

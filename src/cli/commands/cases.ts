@@ -63,7 +63,10 @@ Examples:
         if (open === undefined) throw nothingOpen(sessionId);
         const going = await plane.cases.retryNow(sessionId);
         if (!going) await plane.cases.join(sessionId, open.orderId, 8_000);
-        out.result({ sessionId, retried: true }, () => `Trying now: ${sessionId}. Follow it: curfew cases ${sessionId}`);
+        out.result(
+          { sessionId, retried: true },
+          () => `Trying now: ${sessionId}. Follow it: curfew cases ${sessionId}`,
+        );
       } finally {
         await plane.close();
       }
@@ -72,7 +75,9 @@ Examples:
   cases
     .command('abandon')
     .summary('give up the open orders on a session')
-    .description('Gives up the open orders on a session: no further request is sent. One that is under way is not called back.')
+    .description(
+      'Gives up the open orders on a session: no further request is sent. One that is under way is not called back.',
+    )
     .argument('<id>', 'session id')
     .requiredOption('--reason <text>', 'why')
     .action(async (id: string, options: { reason: string }, command: Command) => {
@@ -95,7 +100,11 @@ Examples:
 }
 
 const nothingOpen = (sessionId: string): UserError =>
-  new UserError(`No order is open for ${sessionId}. Nothing was changed.`, 'curfew cases --open shows those that are.', ExitCode.failed);
+  new UserError(
+    `No order is open for ${sessionId}. Nothing was changed.`,
+    'curfew cases --open shows those that are.',
+    ExitCode.failed,
+  );
 
 function overview(views: readonly OrderView[], nowMs: number): string {
   if (views.length === 0) return 'No cases. To end the current turn of a session: curfew cancel ID --wait';
@@ -123,7 +132,10 @@ function details(views: readonly OrderView[], nowMs: number): string {
       ['reason', result.reason.text],
       ['ended', result.endedAt],
       ['last error', result.lastError === null ? null : `${result.lastError.at} ${result.lastError.message}`],
-      ...result.events.map(({ at, kind, ...data }): [string, string] => ['event', `${at} ${kind} ${JSON.stringify(data)}`]),
+      ...result.events.map(({ at, kind, ...data }): [string, string] => [
+        'event',
+        `${at} ${kind} ${JSON.stringify(data)}`,
+      ]),
     ];
     return rows
       .filter((row): row is [string, string] => row[1] !== null)

@@ -9,7 +9,10 @@ export function registerDoctor(program: Command): void {
     .command('doctor')
     .summary('check key, API, Temporal, ledger and clock, and say what to do')
     .description('Checks all that Curfew needs, changes nothing, and says what to do about what is wrong.')
-    .addHelpText('after', '\nExample:\n  $ curfew doctor\n\nExit codes: 0 all is well, 2 a setting is wrong, 4 something can’t be reached.')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ curfew doctor\n\nExit codes: 0 all is well, 2 a setting is wrong, 4 something can’t be reached.',
+    )
     .action(async (_options: unknown, command: Command) => {
       const { config, out } = contextOf(command, true);
       const checks = await runChecks(config);

@@ -7,7 +7,9 @@ export function registerSimulate(program: Command): void {
   program
     .command('simulate')
     .summary('a Gumloop to practise on')
-    .description('Serves the vendor’s agents and sessions API on this machine, with sessions that run, cost and misbehave on demand.')
+    .description(
+      'Serves the vendor’s agents and sessions API on this machine, with sessions that run, cost and misbehave on demand.',
+    )
     .option('--port <number>', 'port on 127.0.0.1; 0 for a free one', '4010')
     .option('--scenario <file>', 'agents, sessions and faults to begin with (YAML or JSON)')
     .addHelpText(
@@ -22,7 +24,11 @@ Faults and control API: docs/simulator.md`,
     .action(async (options: { port: string; scenario?: string }, command: Command) => {
       const { out } = contextOf(command, true);
       if (!/^\d{1,5}$/.test(options.port) || Number(options.port) > 65_535) {
-        throw new UserError(`"${options.port}" is no port.`, 'Give a number from 0 to 65535: --port 4010.', ExitCode.usage);
+        throw new UserError(
+          `"${options.port}" is no port.`,
+          'Give a number from 0 to 65535: --port 4010.',
+          ExitCode.usage,
+        );
       }
       const { defaultScenario, loadScenario, startSimulator } = await import('../../../simulator/index.js');
       const scenario = options.scenario === undefined ? defaultScenario : await loadScenario(options.scenario);

@@ -38,7 +38,13 @@ State is kept in the home folder (CURFEW_HOME); \`curfew doctor\` shows where.`,
       await requireCredential(context.config);
       const server = await ensureTemporal(context, interrupt.signal);
       try {
-        await serve(context, server?.target ?? resolveTemporal(context.config), options, interrupt.signal, server?.server);
+        await serve(
+          context,
+          server?.target ?? resolveTemporal(context.config),
+          options,
+          interrupt.signal,
+          server?.server,
+        );
       } finally {
         await server?.server.stop();
       }
@@ -47,9 +53,14 @@ State is kept in the home folder (CURFEW_HOME); \`curfew doctor\` shows where.`,
   program
     .command('worker')
     .summary('a worker only, for a Temporal that runs already')
-    .description('Starts a worker in the foreground, for the configured Temporal or the one that `curfew up` runs here.')
+    .description(
+      'Starts a worker in the foreground, for the configured Temporal or the one that `curfew up` runs here.',
+    )
     .option('--adopt-temporal', 'take over a ledger that belonged to another Temporal')
-    .addHelpText('after', '\nExample:\n  $ TEMPORAL_ADDRESS=temporal:7233 CURFEW_DATABASE_URL=postgres://… curfew worker')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ TEMPORAL_ADDRESS=temporal:7233 CURFEW_DATABASE_URL=postgres://… curfew worker',
+    )
     .action(async (options: ServiceCommandOptions, command: Command) => {
       const context = contextOf(command, false);
       const interrupt = onInterrupt();

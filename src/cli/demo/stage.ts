@@ -101,7 +101,9 @@ async function ready(worker: ChildProcess): Promise<void> {
   let said = '';
   await new Promise<void>((resolve, reject) => {
     const failed = (why: string): void =>
-      reject(new UserError(`The demo's worker ${why}: ${said.trim().slice(-500)}`, 'Run `curfew doctor`, then try again.'));
+      reject(
+        new UserError(`The demo's worker ${why}: ${said.trim().slice(-500)}`, 'Run `curfew doctor`, then try again.'),
+      );
     const timer = setTimeout(() => failed('was not ready in time'), WORKER_READY_MS);
     worker.once('exit', () => failed('ended'));
     worker.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()));

@@ -2,7 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pc from 'picocolors';
 import type { OrderResult } from '../../contract.js';
 import { UserError } from '../../errors.js';
+import type { OrderView } from '../../ledger/results.js';
+import { followOrders } from '../follow.js';
 import type { Output } from '../output.js';
+import { standing } from '../words.js';
 import { SCENES } from './scenes.js';
 import type { Stage } from './stage.js';
 import { compare, type Verdict } from './verdict.js';
@@ -36,7 +39,7 @@ export async function play(stage: Stage, out: Output, signal: AbortSignal): Prom
   out.say(pc.red(`  kill -9 ${first.pid}: the request is at the vendor, and its sender is dead.`));
   const second = await stage.startWorker();
   out.say(`  A new worker is up, pid ${second.pid}. It finds the order, and the request, in the ledger.`);
-  await until(async () => (await resultOf(stage, 'sess_killed'))?.outcome != null, 'the case to go on', signal);
+  await settled(stage, 'sess_killed', out, signal);
   out.say(`  The case was finished ${((Date.now() - killedAt) / 1000).toFixed(1)} s after the kill.`);
 
   scene('3. Paused: the order waits; meanwhile the owner starts a new turn, which nobody ordered to end');
@@ -46,7 +49,7 @@ export async function play(stage: Stage, out: Output, signal: AbortSignal): Prom
   world.startTurn('sess_moved_on', { message: 'Now something else, please.' });
   out.say('  The ordered turn has ended by itself, and a new one runs.');
   await curfew('resume');
-  await until(async () => (await resultOf(stage, 'sess_moved_on'))?.outcome != null, 'the last outcome', signal);
+  await settled(stage, 'sess_moved_on', out, signal);
 
   const results = await Promise.all(SCENES.map(({ id }) => resultOf(stage, id)));
   const truth = world.truth();
@@ -58,15 +61,25 @@ async function resultOf(stage: Stage, sessionId: string): Promise<OrderResult | 
   return view?.result;
 }
 
-async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: string,
-  signal: AbortSignal,
-): Promise<void> {
+/** Shows where the order stands until it has its outcome. */
+async function settled(stage: Stage, sessionId: string, out: Output, signal: AbortSignal): Promise<void> {
+  const [order] = await stage.ledger.orders.views({ sessionId, limit: 1 });
+  if (order === undefined)
+    throw new UserError(`The demo lost its order for ${sessionId}.`, 'Try again; this is a bug.');
+  const patience = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]);
+  const [view] = await followOrders(stage.ledger, [order.orderId], out, isSettled, patience);
+  signal.throwIfAborted();
+  out.say(`  ${sessionId}: ${view === undefined ? 'lost' : standing(view, Date.now())}`);
+}
+
+const isSettled = (views: readonly OrderView[]): boolean => views.every(({ result }) => result.outcome !== null);
+
+async function until(condition: () => boolean, what: string, signal: AbortSignal): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS;
-  while (!(await condition())) {
+  while (!condition()) {
     signal.throwIfAborted();
-    if (Date.now() > deadline) throw new UserError(`The demo waited in vain for ${what}.`, 'Try again; `curfew doctor` checks the parts.');
+    if (Date.now() > deadline)
+      throw new UserError(`The demo waited in vain for ${what}.`, 'Try again; `curfew doctor` checks the parts.');
     await sleep(100, undefined, { signal });
   }
 }

@@ -1,0 +1,188 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { inspect } from 'node:util';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Kysely, sql } from 'kysely';
+import pg from 'pg';
+import { ExitCode, UserError } from '../../src/errors.js';
+import { isLedgerUnavailable, LedgerUnavailableError } from '../../src/ledger/errors.js';
+import { lockSession } from '../../src/ledger/locks.js';
+import { openDatabase } from '../../src/ledger/open.js';
+import { postgresDialect } from '../../src/ledger/postgres.js';
+import type { LedgerDatabase } from '../../src/ledger/schema.js';
+import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { describeDatabase } from './database.contract.js';
+import { addOne, counter } from './rows.js';
+
+let server: TestPostgres;
+
+beforeAll(async () => {
+  server = await startPostgres();
+});
+
+afterAll(async () => {
+  await server.stop();
+});
+
+describeDatabase('PostgreSQL', () => server.createDatabase());
+
+describe('a ledger on PostgreSQL', () => {
+  let url: string;
+  /** @returns what was thrown, after a look for the password in every corner of it */
+  const failureOf = async (work: Promise<unknown>): Promise<unknown> => {
+    const failure = await work.then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    const everything = inspect(failure, { depth: 10, showHidden: true });
+    expect(everything).not.toContain(server.password);
+    return failure;
+  };
+  const endOtherConnections = (): Promise<unknown> =>
+    server.admin('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [databaseOf(url)]);
+
+  beforeEach(async () => {
+    url = await server.createDatabase();
+  });
+
+  it('is described by host, port and database', async () => {
+    const ledger = await openDatabase(url);
+    expect(ledger).toMatchObject({
+      dialect: 'postgres',
+      describe: `127.0.0.1:${server.port}/${databaseOf(url)}`,
+    });
+    await ledger.close();
+  });
+
+  it('leaves the number parsers of other users of the driver alone', async () => {
+    const { db, close } = await openDatabase(url);
+    expect((await sql`select 1::bigint as n`.execute(db)).rows).toEqual([{ n: 1 }]);
+    const client = new pg.Client(url);
+    await client.connect();
+    expect((await client.query('select 1::bigint as n')).rows).toEqual([{ n: '1' }]);
+    await client.end();
+    await close();
+  });
+
+  it('loses a transaction with its connection, says so, and goes on by itself', async () => {
+    const { db, close } = await openDatabase(url);
+    const cutOff = db.transaction().execute(async (trx) => {
+      await trx.insertInto('meta').values({ key: 'half', value: 'written' }).execute();
+      await endOtherConnections();
+      await trx.insertInto('meta').values({ key: 'other', value: 'half' }).execute();
+    });
+    expect(await failureOf(cutOff)).toMatchObject({ name: 'LedgerUnavailableError', reason: 'unreachable' });
+    await addOne(db);
+    expect(await db.selectFrom('meta').selectAll().execute()).toEqual([{ key: 'counter', value: '1' }]);
+    await close();
+  });
+
+  it('survives the loss of a connection that nobody uses, or that is idle in a transaction', async () => {
+    const { db, close } = await openDatabase(url);
+    await addOne(db);
+    await endOtherConnections();
+    await sleep(200);
+    await addOne(db);
+    const idle = db.transaction().execute(async (trx) => {
+      await counter(trx);
+      await endOtherConnections();
+      await sleep(200);
+    });
+    expect(await failureOf(idle)).toMatchObject({ reason: 'unreachable' });
+    await addOne(db);
+    expect(await counter(db)).toBe(3);
+    await close();
+  });
+
+  it('says so while PostgreSQL is down, and goes on when it is back', async () => {
+    const { db, close } = await openDatabase(url);
+    await addOne(db);
+    await server.shutDown();
+    try {
+      const whileDown = await failureOf(addOne(db));
+      expect(isLedgerUnavailable(whileDown)).toBe(true);
+      // Whatever connection was left is gone now: this one meets a closed port.
+      expect(await failureOf(counter(db))).toMatchObject({ reason: 'unreachable', code: 'ECONNREFUSED' });
+
+      const opening = (await failureOf(openDatabase(url))) as UserError;
+      expect(opening).toBeInstanceOf(UserError);
+      expect(opening.exitCode).toBe(ExitCode.unreachable);
+      expect(opening.message).toContain(`127.0.0.1:${server.port}/${databaseOf(url)} is not reachable`);
+    } finally {
+      await server.startAgain();
+    }
+    await addOne(db);
+    expect(await counter(db)).toBe(2);
+    await close();
+  });
+
+  it('is refused with exit code 4 for a wrong password, which is not repeated', async () => {
+    const wrong = url.replace(server.password, 'wrong-hunter2');
+    const error = (await failureOf(openDatabase(wrong))) as UserError;
+    expect(error).toBeInstanceOf(UserError);
+    expect(error.exitCode).toBe(ExitCode.unreachable);
+    expect(error.message).toMatch(/password authentication failed/);
+    expect(error.next).toMatch(/Check user, password/);
+    expect(inspect(error, { depth: 10, showHidden: true })).not.toContain('wrong-hunter2');
+  });
+
+  it('is refused with exit code 4 when the database is missing', async () => {
+    const error = (await failureOf(openDatabase(url.replace(/[^/]+$/, 'nowhere')))) as UserError;
+    expect(error).toMatchObject({ name: 'UserError', exitCode: ExitCode.unreachable });
+    expect(error.message).toMatch(/"nowhere" does not exist/);
+  });
+
+  it('says so when the server takes no writes', async () => {
+    const { db, close } = await openDatabase(url);
+    await server.admin(`alter database ${databaseOf(url)} set default_transaction_read_only = on`);
+    await endOtherConnections();
+    await failureOf(counter(db)); // May meet the connection that has just been ended.
+    expect(await failureOf(addOne(db))).toMatchObject({ reason: 'read-only', code: '25006' });
+    await close();
+  });
+
+  describe('with tight limits', () => {
+    const limits = { connectMs: 2_000, lockMs: 200, answerMs: 500, idleInTransactionMs: 300 };
+    let db: Kysely<LedgerDatabase>;
+
+    beforeEach(async () => {
+      await (await openDatabase(url)).close();
+      db = new Kysely<LedgerDatabase>({ dialect: postgresDialect(url, limits).dialect });
+    });
+
+    it('gives up on a lock that others hold, and works once it is free', async () => {
+      const other = await openDatabase(url);
+      await other.db.transaction().execute(async (trx) => {
+        await lockSession(trx, 'counter');
+        expect(await failureOf(addOne(db))).toMatchObject({ reason: 'busy', code: '55P03' });
+      });
+      await addOne(db);
+      await other.close();
+      await db.destroy();
+    });
+
+    it('gives up on an answer that does not come, and never lends that connection again', async () => {
+      const silent = sql`select pg_sleep(2)`.execute(db);
+      expect(await failureOf(silent)).toMatchObject({ reason: 'unreachable' });
+      const inTransaction = db.transaction().execute((trx) => sql`select pg_sleep(2)`.execute(trx));
+      const failure = await failureOf(inTransaction);
+      expect(failure).toBeInstanceOf(LedgerUnavailableError);
+      expect((failure as Error).message).toMatch(/Query read timeout/);
+      await addOne(db);
+      expect(await counter(db)).toBe(1);
+      await db.destroy();
+    });
+
+    it('does not let a stopped process keep its locks', async () => {
+      const stopped = db.transaction().execute(async (trx) => {
+        await lockSession(trx, 'counter');
+        await sleep(1_000);
+        await counter(trx);
+      });
+      expect(await failureOf(stopped)).toMatchObject({ reason: 'unreachable' });
+      await addOne(db);
+      await db.destroy();
+    });
+  });
+});
+
+const databaseOf = (url: string): string => new URL(url).pathname.slice(1);

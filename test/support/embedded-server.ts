@@ -1,0 +1,38 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { cacheDir } from '../../src/home.js';
+import { obtainTemporalCli } from '../../src/temporal/binary.js';
+import { isServerOf, readServerNote } from '../../src/temporal/server-note.js';
+
+/** The real Temporal CLI, found as `curfew up` finds it. */
+export async function temporalBinary(): Promise<string> {
+  return (await obtainTemporalCli({ env: process.env, cacheDir: cacheDir(process.env) })).path;
+}
+
+/** A new, empty home folder. */
+export function makeHome(): string {
+  const home = join(mkdtempSync(join(tmpdir(), 'curfew-test-')), 'home');
+  mkdirSync(home, { mode: 0o700 });
+  return home;
+}
+
+/** Removes a home folder, and ends the server that a failed test may have left in it. */
+export function removeHome(home: string): void {
+  const pid = readServerNote(home)?.pid;
+  if (pid != null && isServerOf(home, pid)) process.kill(pid, 'SIGKILL');
+  rmSync(join(home, '..'), { recursive: true, force: true, maxRetries: 3 });
+}
+
+/** Far more than anything here takes; a wait in vain must not outlive its test, ms. */
+const HANG_LIMIT_MS = 40_000;
+
+/** Waits for something that is bound to happen. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const began = performance.now();
+  while (!(await condition())) {
+    if (performance.now() - began > HANG_LIMIT_MS) throw new Error(`in vain: ${condition.toString()}`);
+    await sleep(50);
+  }
+}

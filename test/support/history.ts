@@ -1,0 +1,28 @@
+import type { WorkflowHandle } from '@temporalio/client';
+
+export type History = Awaited<ReturnType<WorkflowHandle['fetchHistory']>>;
+type Event = NonNullable<History['events']>[number];
+
+const attributes = <K extends keyof Event>(history: History, name: K): NonNullable<Event[K]>[] =>
+  (history.events ?? []).flatMap((event) => event[name] ?? []);
+
+/** Durations of the timers that a workflow started, ms, in order. */
+export const timers = (history: History): number[] =>
+  attributes(history, 'timerStartedEventAttributes').map(
+    ({ startToFireTimeout }) => Number(startToFireTimeout?.seconds ?? 0) * 1_000 + (startToFireTimeout?.nanos ?? 0) / 1e6,
+  );
+
+/** Names of the activities that a workflow scheduled, in order. */
+export const scheduledActivities = (history: History): string[] =>
+  attributes(history, 'activityTaskScheduledEventAttributes').map(({ activityType }) => activityType?.name ?? '');
+
+export const updateCounts = (history: History): { accepted: number; completed: number } => ({
+  accepted: attributes(history, 'workflowExecutionUpdateAcceptedEventAttributes').length,
+  completed: attributes(history, 'workflowExecutionUpdateCompletedEventAttributes').length,
+});
+
+export const searchAttributeUpserts = (history: History): number =>
+  attributes(history, 'upsertWorkflowSearchAttributesEventAttributes').length;
+
+export const continuedAsNew = (history: History): boolean =>
+  attributes(history, 'workflowExecutionContinuedAsNewEventAttributes').length > 0;

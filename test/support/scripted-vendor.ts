@@ -1,0 +1,153 @@
+import type { Clock } from '../../src/gate/clock.js';
+import { FRESH_READ_MS } from '../../src/gate/gate.js';
+import type { Turn } from '../../src/policy/turn.js';
+import {
+  SessionsError,
+  type Agent,
+  type Answer,
+  type CancelAnswer,
+  type CancelOptions,
+  type QueuedMessage,
+  type Session,
+  type SessionsClient,
+} from '../../src/sessions/index.js';
+
+/** Both clocks of a process, moved by the test alone. */
+export class FakeClock implements Clock {
+  #wall: number;
+  #monotonic = 5_000_000;
+
+  constructor(startMs: number) {
+    this.#wall = startMs;
+  }
+
+  wall = (): number => this.#wall;
+  monotonic = (): number => this.#monotonic;
+
+  advance(ms: number): void {
+    this.#wall += ms;
+    this.#monotonic += ms;
+  }
+
+  /** Someone sets the wall clock. */
+  jump(ms: number): void {
+    this.#wall += ms;
+  }
+}
+
+/** What a read shows: a state, and the turns, oldest first. */
+export interface Shown {
+  readonly state: string | null;
+  readonly turns: readonly Turn[];
+}
+
+/** Answers in the order of the calls, or by a function of the call's number, from 0. */
+export type Script<T> = readonly T[] | ((call: number) => T);
+
+/** A vendor that answers by a script. It takes {@link READ_MS} and {@link CANCEL_MS} of the fake clock for it. */
+export class ScriptedVendor implements SessionsClient {
+  /** The last answer of a list is given again and again. */
+  reads: Script<Shown | SessionsError> = [];
+  /** A request more than the list has answers for is a failure of the test. */
+  cancels: Script<CancelAnswer['state'] | SessionsError> = [];
+  agents: Script<readonly Agent[] | SessionsError> = () => [];
+  queue: Script<readonly QueuedMessage[] | SessionsError> = () => [];
+  /** What happens while a cancel request is under way. */
+  duringCancel: () => void | Promise<void> = () => undefined;
+  readMs = READ_MS;
+  /** The vendor's clock minus ours, ms. */
+  skewMs = 0;
+
+  /** Our time of each read, ms. */
+  readonly readAt: number[] = [];
+  readonly cancelOptions: (CancelOptions | undefined)[] = [];
+  readonly brokenPromises: string[] = [];
+  readonly #lastReads = new Map<string, { readonly sentAt: number; readonly inFlight: boolean }>();
+
+  constructor(readonly clock: FakeClock) {}
+
+  get cancelCalls(): number {
+    return this.cancelOptions.length;
+  }
+
+  async retrieveSession(sessionId: string): Promise<Answer<Session>> {
+    const sentAt = this.clock.monotonic();
+    const reply = next(this.reads, this.readAt.length, 'repeat');
+    this.readAt.push(this.clock.wall());
+    this.clock.advance(this.readMs);
+    const inFlight = !(reply instanceof SessionsError) && (reply.state === 'processing' || reply.state === 'queued');
+    this.#lastReads.set(sessionId, { sentAt, inFlight });
+    return this.#answer(sentAt, reply, (shown) => sessionOf(sessionId, shown));
+  }
+
+  async cancelSession(sessionId: string, options?: CancelOptions): Promise<Answer<CancelAnswer>> {
+    const sentAt = this.clock.monotonic();
+    // Invariant I1, watched in every test.
+    const read = this.#lastReads.get(sessionId);
+    if (read?.inFlight !== true) this.brokenPromises.push('I1: a cancel request left without a turn seen in flight');
+    else if (sentAt - read.sentAt > FRESH_READ_MS) this.brokenPromises.push('I1: a cancel request left on an old read');
+
+    const reply = next(this.cancels, this.cancelCalls, 'fail');
+    this.cancelOptions.push(options);
+    this.clock.advance(CANCEL_MS);
+    await this.duringCancel();
+    return this.#answer(sentAt, reply, (state) => ({ id: sessionId, state }));
+  }
+
+  #agentCalls = 0;
+  async listAgents(): ReturnType<SessionsClient['listAgents']> {
+    const reply = next(this.agents, this.#agentCalls++, 'repeat');
+    return this.#answer(this.clock.monotonic(), reply, (agents) => ({ agents, nextCursor: null, unreadable: 0 }));
+  }
+
+  #queueCalls = 0;
+  async listQueue(): Promise<Answer<readonly QueuedMessage[]>> {
+    return this.#answer(this.clock.monotonic(), next(this.queue, this.#queueCalls++, 'repeat'), (queued) => queued);
+  }
+
+  listSessions(): never {
+    throw new Error('The gate does not list sessions.');
+  }
+
+  async #answer<R, T>(sentAt: number, reply: R | SessionsError, read: (reply: R) => T): Promise<Answer<T>> {
+    // As over the wire: never in the same turn of the event loop.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (reply instanceof SessionsError) throw reply;
+    const serverDateMs = Math.floor((this.clock.wall() + this.skewMs) / 1_000) * 1_000;
+    return { value: read(reply), status: 200, serverDateMs, sentAt, receivedAt: this.clock.monotonic() };
+  }
+}
+
+export const READ_MS = 40;
+export const CANCEL_MS = 60;
+
+function next<T>(script: Script<T>, call: number, whenExhausted: 'repeat' | 'fail'): T {
+  if (typeof script === 'function') return script(call);
+  if (whenExhausted === 'fail' && call >= script.length) {
+    throw new Error(`The script has ${script.length} answers to cancel requests, and one more was sent.`);
+  }
+  const reply = script[Math.min(call, script.length - 1)];
+  if (reply === undefined) throw new Error('The script says nothing about this call.');
+  return reply;
+}
+
+function sessionOf(id: string, { state, turns }: Shown): Session {
+  return {
+    id,
+    agentId: 'agent-1',
+    agentName: null,
+    name: null,
+    type: 'api',
+    state,
+    createdAtMs: null,
+    messages: turns.flatMap(({ key, startedAtMs }) => [
+      { id: key, role: 'user', createdAtMs: startedAtMs },
+      { id: `${key}-answer`, role: 'assistant', createdAtMs: startedAtMs },
+    ]),
+    usage: null,
+    creatorId: null,
+    creatorEmail: null,
+    teamId: null,
+    queuePosition: null,
+  };
+}

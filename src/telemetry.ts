@@ -21,6 +21,7 @@ export function createLogger(level: LogLevel, pretty: boolean): PinoLogger {
           sync: true,
           colorize: process.stderr.hasColors?.() ?? false,
           translateTime: 'SYS:HH:MM:ss',
+          singleLine: true,
         }),
       )
     : pino(options, pino.destination({ dest: 2, sync: true }));

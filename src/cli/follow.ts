@@ -45,9 +45,8 @@ export async function followOrders(
     if (!ledgerAway && views.length > 0 && enough(views)) break;
     await sleep(POLL_MS, undefined, { signal }).catch(() => {});
   }
-  // What is over is told by the result; what was left in the middle stays on the screen.
-  if (out.live && signal.aborted) logUpdateStderr.done();
-  else if (out.live) logUpdateStderr.clear();
+  // The result says all that these lines said.
+  if (out.live) logUpdateStderr.clear();
   return views;
 }
 

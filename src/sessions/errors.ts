@@ -221,12 +221,13 @@ export class SessionsError extends Error {
 }
 
 function sentence(kind: SessionsErrorKind, { operation, subject, status, code, detail }: SessionsErrorDetails): string {
-  const facts = [status == null ? null : `HTTP ${status}`, code].filter((fact) => fact != null);
+  const facts = [status == null ? null : `HTTP ${status}`, code].filter((fact) => fact != null).join(' ');
   return [
+    // The facts first: that is what an operator looks for, and what is left where a line is cut.
     operation,
     subject == null ? '' : ` of ${subject}`,
-    ` ${FAILURES[kind].says}`,
-    facts.length === 0 ? '' : ` (${facts.join(', ')})`,
-    detail == null || detail === '' ? '' : `: ${detail}`,
+    facts === '' ? '' : ` got ${facts}:`,
+    facts === '' ? ` ${FAILURES[kind].says}` : ` it ${FAILURES[kind].says}`,
+    detail == null || detail === '' ? '' : ` (${detail})`,
   ].join('');
 }

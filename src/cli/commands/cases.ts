@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { caseWorkflowId } from '../../contract.js';
 import { ExitCode, UserError } from '../../errors.js';
 import type { OrderView } from '../../ledger/results.js';
+import { resolveTemporal, type TemporalTarget } from '../../temporal/connection.js';
 import { checkedSessionIds, contextOf, openControlPlane, openExistingLedger, requester } from '../context.js';
 import { span, table } from '../output.js';
 import { outcomeName, shorten, standing } from '../words.js';
@@ -43,7 +44,7 @@ Examples:
           );
         }
         out.result({ orders: views.map(({ result }) => result) }, () =>
-          sessionId === undefined ? overview(views, nowMs) : details(views, nowMs),
+          sessionId === undefined ? overview(views, nowMs) : details(views, nowMs, resolveTemporal(config)),
         );
       } finally {
         await ledger.close();
@@ -119,7 +120,7 @@ function overview(views: readonly OrderView[], nowMs: number): string {
   return table(['SESSION', 'STATE', 'REQUESTS', 'ORDERED', 'BY', 'NOTE'], rows);
 }
 
-function details(views: readonly OrderView[], nowMs: number): string {
+function details(views: readonly OrderView[], nowMs: number, target: TemporalTarget): string {
   const blocks = views.map((view) => {
     const { result } = view;
     const rows: [string, string | null][] = [
@@ -142,6 +143,7 @@ function details(views: readonly OrderView[], nowMs: number): string {
       .map(([name, value]) => `${name.padEnd(11)} ${value}`)
       .join('\n');
   });
-  const id = views[0]?.result.sessionId ?? '';
-  return `${blocks.join('\n\n')}\n\nin Temporal  temporal workflow describe --workflow-id ${caseWorkflowId(id)}`;
+  const id = caseWorkflowId(views[0]?.result.sessionId ?? '');
+  const address = target.kind === 'embedded' ? ` --address ${target.address}` : '';
+  return `${blocks.join('\n\n')}\n\nin Temporal  temporal workflow describe${address} --workflow-id ${id}`;
 }

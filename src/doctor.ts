@@ -153,7 +153,7 @@ function asFinding(error: unknown): Finding {
   if (known instanceof SessionsError) {
     return {
       status: 'failed',
-      says: `${known.message}.`,
+      says: `${known.message.replace(/\.$/, '')}.`,
       next: VENDOR_ADVICE[known.kind] ?? VENDOR_ADVICE_ELSE,
       exitCode: ExitCode.unreachable,
     };

@@ -12,6 +12,13 @@ import { registerPause } from './commands/pause.js';
 import { registerSimulate } from './commands/simulate.js';
 import { registerUp } from './commands/up.js';
 
+// `curfew cases | head` closes the pipe early. That is no failure, and no reason for a worker to stop.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
 const program = new Command('curfew')
   .description('Ends Gumloop agent sessions that broke a limit, and makes sure that they really ended.')
   .version(VERSION)

@@ -6,7 +6,7 @@ import { span } from './output.js';
 /** What an outcome means, for the person who ordered and for the one whose session it was. */
 const OUTCOME_WORDS: Readonly<Record<Outcome, string>> = {
   cancelled: 'ended by our request',
-  'already-ended': 'had ended by itself',
+  'already-ended': 'had ended already, not by this order',
   'ended-unattributed': 'ended; by our request or otherwise, nobody can tell',
   superseded: 'over; a newer turn runs and was left alone',
   'no-longer-violating': 'no longer breaks the rule; left alone',

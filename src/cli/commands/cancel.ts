@@ -27,7 +27,7 @@ export function registerCancel(program: Command): void {
     .command('cancel')
     .summary('order the end of the current turn of each session')
     .description(
-      'Orders the end of the turn that runs in each session now. A turn that starts later is left alone. The order is\ndurable: it is carried out even if this command, a worker or the server dies.',
+      'Orders the end of the turn that runs in each session now. A turn that starts later is left alone. The order is durable: it is carried out even if this command, a worker or the server dies.',
     )
     .argument('<ids...>', 'session ids')
     .option('--reason <text>', 'why; shown to whoever asks what ended the session')
@@ -139,6 +139,15 @@ export function exitCodeOf(results: readonly OrderResult[]): number {
   return ExitCode.someNotEnded;
 }
 
+/** What is known of a turn after the ordered one; null when none was seen. */
+function newerTurnNote({ sessionId, events }: OrderResult): string | null {
+  const happened = (kind: string): boolean => events.some((event) => event.kind === kind);
+  if (happened('may-have-hit-newer-turn')) {
+    return `${sessionId} began a new turn while the request was on its way: it may be that one that was ended. See docs/outcomes.md.`;
+  }
+  return happened('restarted') ? `${sessionId} has started a new turn since; it was left alone.` : null;
+}
+
 function describe(views: readonly OrderView[], plane: ControlPlane, waited: boolean): string {
   const rows = views.map((view) => [
     view.result.sessionId,
@@ -147,8 +156,7 @@ function describe(views: readonly OrderView[], plane: ControlPlane, waited: bool
     view.result.outcome === null ? standing(view, Date.now()) : outcomeWords(view.result),
   ]);
   const text = table(['SESSION', 'OUTCOME', 'REQUESTS', 'WHAT IT MEANS'], rows);
-  const restarted = views.filter(({ result }) => result.events.some((event) => event.kind === 'restarted'));
-  const notes = restarted.map(({ result }) => `${result.sessionId} has started a new turn since; it was left alone.`);
+  const notes = views.flatMap(({ result }) => newerTurnNote(result) ?? []);
   const open = views.find(({ result }) => result.outcome === null);
   if (open !== undefined && !waited) {
     notes.push(`Ordered, not ended yet. Look again: curfew cases ${open.result.sessionId}`);

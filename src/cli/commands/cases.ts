@@ -54,6 +54,7 @@ Examples:
   cases
     .command('retry')
     .summary('try now, do not wait for the next try')
+    .description('Has the case of a session try again at once, and starts it if it was lost.')
     .argument('<id>', 'session id')
     .action(async (id: string, _options: unknown, command: Command) => {
       const { config, out } = contextOf(command, true);

@@ -11,7 +11,7 @@ export function registerDemo(program: Command): void {
     .command('demo')
     .summary('the whole story on a simulator, no key needed')
     .description(
-      'Plays the whole story with real workers, a real Temporal server and a simulated vendor, in a home of its own that is\nremoved afterwards: clean end, already over, a storm of 500s, a killed worker, a new turn left alone. At the end\nwhat Curfew says stands beside what the simulator knows.',
+      'Plays the whole story with real workers, a real Temporal server and a simulated vendor, in a home of its own that is removed afterwards: clean end, already over, a storm of 500s, a killed worker, a new turn left alone. At the end what Curfew says stands beside what the simulator knows.',
     )
     .addHelpText('after', '\nExample:\n  $ curfew demo\n\nExits 1 when Curfew and the simulator disagree.')
     .action(async (_options: unknown, command: Command) => {

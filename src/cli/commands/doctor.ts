@@ -11,7 +11,7 @@ export function registerDoctor(program: Command): void {
     .description('Checks all that Curfew needs, changes nothing, and says what to do about what is wrong.')
     .addHelpText(
       'after',
-      '\nExample:\n  $ curfew doctor\n\nExit codes: 0 all is well, 2 a setting is wrong, 4 something can’t be reached.',
+      '\nExample:\n  $ curfew doctor\n\nExit codes: 0 nothing failed (warnings may remain), 2 a setting is wrong, 3 ledger and Temporal do not belong together,\n4 something can’t be reached or no worker runs.\nOnly workers need the key: run it with the settings that `curfew up` or `curfew worker` has.',
     )
     .action(async (_options: unknown, command: Command) => {
       const { config, out } = contextOf(command, true);
@@ -30,4 +30,4 @@ const MARKS: Readonly<Record<CheckResult['status'], string>> = {
 };
 
 const describe = ({ name, status, says, next }: CheckResult): string =>
-  `${MARKS[status]}  ${name.padEnd(14)} ${says}${next === null ? '' : `\n${' '.repeat(25)}→ ${next}`}`;
+  `${MARKS[status]}  ${name.padEnd(14)} ${says}${next === null ? '' : `\n${' '.repeat(24)}→ ${next}`}`;

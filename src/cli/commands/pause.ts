@@ -7,7 +7,7 @@ export function registerPause(program: Command): void {
     .command('pause')
     .summary('no cancel request leaves until `curfew resume`')
     .description(
-      'Turns the switch in the ledger, so it works while Temporal is away. Cases stay open and keep reading; nothing is\nsent. What was sent already can’t be called back, and is listed.',
+      'Turns the switch in the ledger, so it works while Temporal is away. Cases stay open and keep reading; nothing is sent. What was sent already can’t be called back, and is listed.',
     )
     .option('--reason <text>', 'why; shown to whoever orders meanwhile')
     .addHelpText('after', '\nExample:\n  $ curfew pause --reason "wrong policy rolled out"')

@@ -17,7 +17,7 @@ export function registerSimulate(program: Command): void {
       `
 Examples:
   $ curfew simulate                              in one terminal; it prints the settings for the next
-  $ curfew simulate --scenario examples/simulator/storm.yaml --port 0 --json
+  $ curfew simulate --scenario my.yaml --port 0 --json
 
 Faults and control API: docs/simulator.md`,
     )

@@ -20,7 +20,7 @@ export function registerUp(program: Command): void {
     .command('up')
     .summary('start Curfew here: Temporal if none is configured, and a worker')
     .description(
-      'Starts Curfew in the foreground: a Temporal server of its own when none is configured (TEMPORAL_ADDRESS or a\nprofile), and a worker. Prints `curfew ready` when orders are carried out.',
+      'Starts Curfew in the foreground: a Temporal server of its own when none is configured (TEMPORAL_ADDRESS or a profile), and a worker. Prints `curfew ready` when orders are carried out.',
     )
     .option('--adopt-temporal', 'take over a ledger that belonged to another Temporal')
     .addHelpText(
@@ -30,7 +30,9 @@ Examples:
   $ GUMLOOP_API_KEY=… GUMLOOP_USER_ID=… curfew up
   $ curfew cancel sess_xYz789AbCd --wait      (in another terminal, from any folder)
 
-State is kept in the home folder (CURFEW_HOME); \`curfew doctor\` shows where.`,
+State is kept in the home folder (CURFEW_HOME); \`curfew doctor\` shows where. Without a configured Temporal the first start
+obtains the Temporal CLI: TEMPORAL_CLI_PATH, PATH, Curfew's cache, a download, or \`go install\` (some minutes, once).
+Ctrl-C stops; open cases go on with the next start.`,
     )
     .action(async (options: ServiceCommandOptions, command: Command) => {
       const context = contextOf(command, false);
@@ -122,7 +124,8 @@ function announce(
   service: RunningService,
   server: EmbeddedServer | undefined,
 ): void {
-  const address = target.kind === 'configured' ? target.describe : target.kind === 'embedded' ? target.address : null;
+  const address = target.kind === 'none' ? null : target.address;
+  const where = target.kind === 'configured' ? target.describe.replace(/^Temporal at /, '') : address;
   const uiUrl = target.kind === 'embedded' ? target.uiUrl : null;
   const started = server === undefined ? 'configured' : server.started ? 'started here' : 'was running';
   const document = {
@@ -136,7 +139,7 @@ function announce(
   out.result(document, () =>
     [
       'curfew ready',
-      `  Temporal  ${address} (${started})${uiUrl === null ? '' : `  UI ${uiUrl}`}`,
+      `  Temporal  ${where} (${started})${uiUrl === null ? '' : `  UI ${uiUrl}`}`,
       `  API       ${config.apiBaseUrl}`,
       `  ledger    ${service.ledgerPlace}`,
     ].join('\n'),

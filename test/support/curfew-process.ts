@@ -1,0 +1,122 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { temporalBinary } from './embedded-server.js';
+
+const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
+/** A hang limit for commands that answer and go, ms. */
+const ANSWER_LIMIT_MS = 90_000;
+
+export type Settings = Readonly<Record<string, string>>;
+
+/** How a command ended, and all that it wrote. */
+export interface Ended {
+  /** Exit code; null when a signal ended it. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A `curfew` command as a process of its own. */
+export interface CurfewProcess {
+  readonly pid: number;
+  /** What it has written so far. */
+  stdout(): string;
+  stderr(): string;
+  readonly ended: Promise<Ended>;
+  signal(name: NodeJS.Signals): void;
+  /** Waits for text on stderr. @throws when the process ends without it */
+  says(text: string): Promise<void>;
+}
+
+/** What `curfew up --json` prints when it is ready. */
+export interface Ready {
+  readonly pid: number;
+  readonly home: string;
+  readonly ledger: string;
+  readonly temporal: { readonly address: string; readonly started: string };
+}
+
+/**
+ * Settings for commands in a home of their own: nothing of the machine's own settings reaches them.
+ *
+ * @param folder - holds the home (`home`) and stands for the user's own folder
+ */
+export async function settingsFor(folder: string, more: Settings = {}): Promise<Settings> {
+  return {
+    PATH: process.env['PATH'] ?? '',
+    HOME: folder,
+    CURFEW_HOME: `${folder}/home`,
+    TEMPORAL_CLI_PATH: await temporalBinary(),
+    ...more,
+  };
+}
+
+/** Starts the built command (`npm run build`). The folder it stands in is `HOME`, so that no `.env` is found by chance. */
+export function startCurfew(args: readonly string[], settings: Settings, folder = settings['HOME'] ?? '/'): CurfewProcess {
+  if (!existsSync(MAIN)) throw new Error('Curfew is not built: run `npm run build` before these tests.');
+  const child = spawn(process.execPath, [MAIN, ...args], { env: { ...settings }, cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  running.add(child);
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => {
+      running.delete(child);
+      resolve({ code, stdout, stderr });
+    });
+  });
+  let over = false;
+  void ended.finally(() => (over = true)).catch(() => {});
+  return {
+    pid: child.pid ?? 0,
+    stdout: () => stdout,
+    stderr: () => stderr,
+    ended,
+    signal: (name) => void child.kill(name),
+    says: async (text) => {
+      while (!stderr.includes(text)) {
+        if (over) throw new Error(`curfew ${args.join(' ')} ended without saying "${text}":\n${stderr}`);
+        await pause(20);
+      }
+    },
+  };
+}
+
+/** Runs a command to its end. */
+export async function runCurfew(args: readonly string[], settings: Settings, folder?: string): Promise<Ended> {
+  const command = startCurfew(args, settings, folder);
+  const timer = setTimeout(() => command.signal('SIGKILL'), ANSWER_LIMIT_MS);
+  try {
+    return await command.ended;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Starts `curfew up`, or another command that announces itself so, and waits until it is ready. */
+export async function startReady(
+  args: readonly string[],
+  settings: Settings,
+): Promise<{ process: CurfewProcess; ready: Ready }> {
+  const process = startCurfew([...args, '--json'], settings);
+  let ended: Ended | undefined;
+  void process.ended.then((end) => (ended = end)).catch(() => {});
+  while (!process.stdout().includes('\n')) {
+    if (ended !== undefined) throw new Error(`curfew ${args.join(' ')} ended with ${ended.code}:\n${ended.stderr}`);
+    await pause(20);
+  }
+  return { process, ready: JSON.parse(process.stdout().split('\n')[0] ?? '') as Ready };
+}
+
+/** Ends, by their process ids, the commands that tests have left running. */
+export async function stopEverything(): Promise<void> {
+  const left = [...running];
+  for (const child of left) child.kill('SIGKILL');
+  await Promise.all(left.map((child) => (running.has(child) ? new Promise((resolve) => child.once('close', resolve)) : null)));
+}
+
+const running = new Set<ChildProcess>();
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,0 +1,37 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { OrderResult } from '../../src/contract.js';
+import { LedgerUnavailableError } from '../../src/ledger/errors.js';
+import type { Ledger } from '../../src/ledger/ledger.js';
+import type { OrderView } from '../../src/ledger/results.js';
+
+/** All orders of a small ledger, while other processes write to it. */
+export async function allOrders(ledger: Ledger): Promise<OrderView[]> {
+  for (;;) {
+    try {
+      return await ledger.orders.views({ limit: 1_000 });
+    } catch (error) {
+      if (!(error instanceof LedgerUnavailableError)) throw error;
+      await sleep(100);
+    }
+  }
+}
+
+/** Waits until every order has its outcome; the test's own time limit ends a wait in vain. */
+export async function untilSettled(ledger: Ledger): Promise<OrderResult[]> {
+  for (;;) {
+    const views = await allOrders(ledger);
+    if (views.length > 0 && views.every(({ result }) => result.outcome !== null)) return views.map(({ result }) => result);
+    await sleep(200);
+  }
+}
+
+/** Writes an order as a command does it before it talks to Temporal, and then dies. */
+export const orderInLedgerOnly = (ledger: Ledger, sessionId: string): Promise<string> =>
+  ledger.orders.create({
+    sessionId,
+    source: 'person',
+    requestedBy: 'someone@example.com',
+    reason: { text: 'a test', policy: null, policyVersion: null, limit: null, observed: null },
+    evenIfExempt: false,
+    turnKey: null,
+  });

@@ -1,5 +1,5 @@
 import type { Outcome } from '../contract.js';
-import type { EventKind } from '../ledger/events.js';
+import { ALERTS, type EventKind } from '../ledger/events.js';
 import type { EventToRecord } from '../ledger/ledger.js';
 import type { OpenOrder, Settlement } from '../ledger/orders.js';
 import type { RequestRow } from '../ledger/requests.js';
@@ -75,8 +75,9 @@ export async function settleWhatIsClear(
   }
   if (settlements.length + events.length > 0) {
     await deps.ledger.orders.settle({ settlements, events, alertedOrderIds });
-    for (const event of events)
-      deps.log.warn({ ...event.data, sessionId: event.sessionId, orderId: event.orderId }, event.kind);
+    for (const { kind, sessionId, orderId, data } of events) {
+      deps.log[ALERTS.has(kind) ? 'error' : 'warn']({ ...data, sessionId, orderId }, kind);
+    }
     for (const { orderId, sessionId, outcome, attribution, attempts } of settlements) {
       deps.log.info({ sessionId, orderId, outcome, attribution, attempts }, 'order settled');
     }

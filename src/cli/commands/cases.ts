@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
+import type { Config } from '../../config.js';
 import { caseWorkflowId } from '../../contract.js';
 import { ExitCode, UserError } from '../../errors.js';
 import type { OrderView } from '../../ledger/results.js';
-import { resolveTemporal, type TemporalTarget } from '../../temporal/connection.js';
+import { resolveTemporal } from '../../temporal/connection.js';
 import { checkedSessionIds, contextOf, openControlPlane, openExistingLedger, requester } from '../context.js';
 import { span, table } from '../output.js';
 import { outcomeName, shorten, standing } from '../words.js';
@@ -44,7 +45,7 @@ Examples:
           );
         }
         out.result({ orders: views.map(({ result }) => result) }, () =>
-          sessionId === undefined ? overview(views, nowMs) : details(views, nowMs, resolveTemporal(config)),
+          sessionId === undefined ? overview(views, nowMs) : details(views, nowMs, addressFlag(config)),
         );
       } finally {
         await ledger.close();
@@ -121,7 +122,17 @@ function overview(views: readonly OrderView[], nowMs: number): string {
   return table(['SESSION', 'STATE', 'REQUESTS', 'ORDERED', 'BY', 'NOTE'], rows);
 }
 
-function details(views: readonly OrderView[], nowMs: number, target: TemporalTarget): string {
+/** The embedded server may listen elsewhere than the `temporal` CLI expects. Broken settings are another command's affair. */
+function addressFlag(config: Config): string {
+  try {
+    const target = resolveTemporal(config);
+    return target.kind === 'embedded' ? ` --address ${target.address}` : '';
+  } catch {
+    return '';
+  }
+}
+
+function details(views: readonly OrderView[], nowMs: number, address: string): string {
   const blocks = views.map((view) => {
     const { result } = view;
     const rows: [string, string | null][] = [
@@ -145,6 +156,5 @@ function details(views: readonly OrderView[], nowMs: number, target: TemporalTar
       .join('\n');
   });
   const id = caseWorkflowId(views[0]?.result.sessionId ?? '');
-  const address = target.kind === 'embedded' ? ` --address ${target.address}` : '';
   return `${blocks.join('\n\n')}\n\nin Temporal  temporal workflow describe${address} --workflow-id ${id}`;
 }

@@ -24,6 +24,8 @@ const BOOT_PATIENCE_MS = 120_000;
 export interface ServiceOptions {
   /** Take over a ledger that belonged to another Temporal. */
   readonly adoptTemporal: boolean;
+  /** Ends the waiting for Temporal at boot. */
+  readonly signal: AbortSignal;
 }
 
 /** A worker at work, and what stands around it. */
@@ -47,9 +49,10 @@ export async function startService(
 
   const connection = await connectWorker(target, {
     retryForMs: BOOT_PATIENCE_MS,
+    signal: options.signal,
     onRetry: ({ error, waitMs }) => log.warn(`${error.message} Trying again in ${waitMs} ms.`),
   });
-  const temporal = await connectClient(target, { retryForMs: BOOT_PATIENCE_MS });
+  const temporal = await connectClient(target, { retryForMs: BOOT_PATIENCE_MS, signal: options.signal });
   const ledger = await openLedger(config.databaseUrl);
   await belongsTogether(ledger, target, temporal, options.adoptTemporal);
 

@@ -6,7 +6,7 @@ import {
   isGrpcServiceError,
   makeGrpcRetryInterceptor,
 } from '@temporalio/client';
-import { NativeConnection } from '@temporalio/worker';
+import type { NativeConnection } from '@temporalio/worker';
 import { ExitCode, UserError } from '../errors.js';
 import { explainConnectionFailure } from './connection-failure.js';
 import type { TemporalTarget } from './connection-target.js';
@@ -71,7 +71,9 @@ export async function connectWorker(target: TemporalTarget, options: RetryOption
     // Asked through the client's connection first: it tells the causes of a failure apart, the native one hardly.
     const connection = await openConnection(target);
     await connection.close();
-    return await NativeConnection.connect(connectionOptions(target));
+    // Loaded here, because only workers need the native core, and commands should answer quickly.
+    const worker = await import('@temporalio/worker');
+    return await worker.NativeConnection.connect(connectionOptions(target));
   });
 }
 

@@ -5,7 +5,7 @@ import type { OrderView } from '../../ledger/results.js';
 import { checkedSessionIds, contextOf, openControlPlane, requester, type ControlPlane } from '../context.js';
 import { followOrders } from '../follow.js';
 import { table, type Output } from '../output.js';
-import { onInterrupt } from '../interrupt.js';
+import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import { outcomeName, outcomeWords, standing } from '../words.js';
 
 /** More targets than this are no longer a handful that a person has looked at one by one. */
@@ -79,7 +79,7 @@ async function cancel(ids: readonly string[], options: CancelOptions, command: C
       );
     }
     out.result({ orders: results }, () => describe(views, plane, options.wait === true));
-    if (interrupt.signal.aborted) return 130;
+    if (interrupt.signal.aborted) return INTERRUPTED;
     return options.wait === true ? exitCodeOf(results) : ExitCode.done;
   } finally {
     await plane.close();

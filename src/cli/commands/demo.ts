@@ -1,9 +1,8 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { ExitCode } from '../../errors.js';
-import { installRuntime } from '../../worker.js';
 import { contextOf } from '../context.js';
-import { onInterrupt } from '../interrupt.js';
+import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import { table } from '../output.js';
 
 export function registerDemo(program: Command): void {
@@ -16,9 +15,10 @@ export function registerDemo(program: Command): void {
     .addHelpText('after', '\nExample:\n  $ curfew demo\n\nExits 1 when Curfew and the simulator disagree.')
     .action(async (_options: unknown, command: Command) => {
       const { config, out, log } = contextOf(command, true);
-      installRuntime(log, config.logLevel);
       const interrupt = onInterrupt();
       out.say('Setting the stage: a Temporal server and a simulated vendor, on this machine alone.');
+      const { installRuntime } = await import('../../worker.js');
+      installRuntime(log, config.logLevel);
       const { setStage } = await import('../demo/stage.js');
       const { play } = await import('../demo/story.js');
       const startedAt = Date.now();
@@ -52,7 +52,7 @@ export function registerDemo(program: Command): void {
       } catch (error) {
         if (!interrupt.signal.aborted) throw error;
         out.say('Stopped; everything the demo had started is stopped and removed.');
-        process.exitCode = 130;
+        process.exitCode = INTERRUPTED;
       }
     });
 }

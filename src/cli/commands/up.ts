@@ -2,14 +2,13 @@ import type { Command } from 'commander';
 import type { Config } from '../../config.js';
 import { SEARCH_ATTRIBUTES } from '../../contract.js';
 import { cacheDir, prepareHome } from '../../home.js';
-import { createCredentials } from '../../sessions/index.js';
-import { startService, type RunningService } from '../../service.js';
-import { obtainTemporalCli } from '../../temporal/binary.js';
+import { createCredentials, createSessionsClient } from '../../sessions/index.js';
+import type { RunningService } from '../../service.js';
 import { resolveTemporal, type TemporalTarget } from '../../temporal/connection.js';
-import { startEmbeddedServer, type EmbeddedServer } from '../../temporal/embedded.js';
-import { installRuntime } from '../../worker.js';
+import type { EmbeddedServer } from '../../temporal/embedded.js';
+import { USER_AGENT } from '../../version.js';
 import { contextOf, type CommandContext } from '../context.js';
-import { onInterrupt } from '../interrupt.js';
+import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 
 interface ServiceCommandOptions {
   readonly adoptTemporal?: boolean;
@@ -35,21 +34,14 @@ obtains the Temporal CLI: TEMPORAL_CLI_PATH, PATH, Curfew's cache, a download, o
 Ctrl-C stops; open cases go on with the next start.`,
     )
     .action(async (options: ServiceCommandOptions, command: Command) => {
-      const context = contextOf(command, false);
-      const interrupt = onInterrupt();
-      await requireCredential(context.config);
-      const server = await ensureTemporal(context, interrupt.signal);
-      try {
-        await serve(
-          context,
-          server?.target ?? resolveTemporal(context.config),
-          options,
-          interrupt.signal,
-          server?.server,
-        );
-      } finally {
-        await server?.server.stop();
-      }
+      await untilInterrupted(command, async (context, signal) => {
+        const own = await ensureTemporal(context, signal);
+        try {
+          await serve(context, own?.target ?? resolveTemporal(context.config), options, signal, own?.server);
+        } finally {
+          await own?.server.stop();
+        }
+      });
     });
 
   program
@@ -64,16 +56,34 @@ Ctrl-C stops; open cases go on with the next start.`,
       '\nExample:\n  $ TEMPORAL_ADDRESS=temporal:7233 CURFEW_DATABASE_URL=postgres://… curfew worker',
     )
     .action(async (options: ServiceCommandOptions, command: Command) => {
-      const context = contextOf(command, false);
-      const interrupt = onInterrupt();
-      await requireCredential(context.config);
-      await serve(context, resolveTemporal(context.config), options, interrupt.signal, undefined);
+      await untilInterrupted(command, (context, signal) =>
+        serve(context, resolveTemporal(context.config), options, signal, undefined),
+      );
     });
 }
 
-/** Without any credential there is no use in starting. One that is refused may work again later, so that only warns. */
-async function requireCredential(config: Config): Promise<void> {
-  await createCredentials(config.env).headers();
+/** Runs in the foreground. Ctrl-C before it is ready is no failure of the parts that were being waited for. */
+async function untilInterrupted(
+  command: Command,
+  work: (context: CommandContext, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const context = contextOf(command, false);
+  const { signal } = onInterrupt();
+  await requireVendorSettings(context.config);
+  try {
+    await work(context, signal);
+  } catch (error) {
+    if (!(signal.aborted && error instanceof Error && error.name === 'AbortError')) throw error;
+    context.out.say('Stopped before it was ready.');
+    process.exitCode = INTERRUPTED;
+  }
+}
+
+/** What can't get better by waiting is told before anything is started. A refused key may work later, so that only warns. */
+async function requireVendorSettings(config: Config): Promise<void> {
+  const credentials = createCredentials(config.env);
+  await credentials.headers();
+  createSessionsClient({ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT }).close();
 }
 
 /** @returns null when a Temporal is configured, and so none is needed */
@@ -83,6 +93,8 @@ async function ensureTemporal(
 ): Promise<{ server: EmbeddedServer; target: TemporalTarget } | null> {
   await prepareHome(config.home);
   if (resolveTemporal(config).kind === 'configured') return null;
+  const { obtainTemporalCli } = await import('../../temporal/binary.js');
+  const { startEmbeddedServer } = await import('../../temporal/embedded.js');
   const onProgress = (text: string): void => out.say(text);
   const binary = await obtainTemporalCli({ env: config.env, cacheDir: cacheDir(config.env), onProgress, signal });
   const server = await startEmbeddedServer({
@@ -105,8 +117,11 @@ async function serve(
   signal: AbortSignal,
   server: EmbeddedServer | undefined,
 ): Promise<void> {
+  // Loaded here, because the worker's native core takes its time, and `curfew --help` should not.
+  const { installRuntime } = await import('../../worker.js');
+  const { startService } = await import('../../service.js');
   installRuntime(log, config.logLevel);
-  const service = await startService(config, target, log, { adoptTemporal: options.adoptTemporal === true });
+  const service = await startService(config, target, log, { adoptTemporal: options.adoptTemporal === true, signal });
   announce(out, config, target, service, server);
   const stop = (): void => {
     out.say('Stopping: requests under way get 20 s to finish. Open cases go on when Curfew runs again.');

@@ -12,7 +12,7 @@ const OUTCOME_WORDS: Readonly<Record<Outcome, string>> = {
   'no-longer-violating': 'no longer breaks the rule; left alone',
   exempted: 'exempt; left alone',
   capped: "over the policy's cap; left alone",
-  'not-in-flight': 'not in flight (idle, waiting for a person, or in an unknown state); left alone',
+  'not-in-flight': 'not seen in flight (idle, waiting for a person, unknown state or turn); left alone',
   gone: 'not found any more (404 twice)',
   forbidden: 'the key may not end it (403); give the key update access',
   'retries-exhausted': 'STILL RUNNING as far as is known; given up after trying for the configured time',

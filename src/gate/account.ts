@@ -16,8 +16,11 @@ export interface Account {
   works(): Promise<void>;
   /** A call was refused for the account's sake. Tells once. */
   refused(error: SessionsError): Promise<void>;
-  /** Whether a 403 for one session really concerns the account: `tier_required_*`, or every session alike. */
-  concernsAccount(error: SessionsError): Promise<boolean>;
+  /**
+   * Whether a failure concerns the account and not just this session: 401, `tier_required_*`, or a 403 for every session
+   * alike. Null: it can't be told now, because the vendor does not answer.
+   */
+  concernsAccount(error: SessionsError): Promise<boolean | null>;
 }
 
 export function createAccount(ledger: Ledger, sessions: SessionsClient, log: Logger): Account {
@@ -49,7 +52,9 @@ export function createAccount(ledger: Ledger, sessions: SessionsClient, log: Log
         await sessions.listAgents({ pageSize: 1 });
         return false;
       } catch (probe) {
-        return probe instanceof SessionsError && (probe.accountWide || probe.kind === 'forbidden');
+        if (!(probe instanceof SessionsError)) throw probe;
+        if (probe.kind === 'rate-limited') return null;
+        return probe.accountWide || probe.kind === 'forbidden' ? true : null;
       }
     },
   };

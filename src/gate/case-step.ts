@@ -119,7 +119,7 @@ async function readSession(
     return read;
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
-    if (error.kind === 'forbidden' && !(await deps.account.concernsAccount(error))) {
+    if (error.kind === 'forbidden' && (await deps.account.concernsAccount(error)) === false) {
       const known = orders.map((order) => ({
         order,
         turn: { key: order.turnKey, startedAtMs: order.turnStartedAtMs },
@@ -172,7 +172,7 @@ async function send(
     return { next: 'look', afterMs, look: 0, sightings: [] };
   }
   const { error } = result;
-  if (error.kind === 'forbidden' && !(await deps.account.concernsAccount(error))) {
+  if (error.kind === 'forbidden' && (await deps.account.concernsAccount(error)) === false) {
     await settleForbidden(deps, senders);
     return { next: 'attempt', afterMs: 0 };
   }

@@ -50,9 +50,9 @@ export interface Settlement {
 
 /**
  * A pass that took longer than this to come back (worker away, machine asleep, clock jumped) counts only so much
- * towards giving up.
+ * towards giving up. Longer than a request (100 s) and the longest wait after it (60 s); less than it takes to alert.
  */
-const LONGEST_COUNTED_GAP_MS = 5 * 60_000;
+const LONGEST_COUNTED_GAP_MS = 3 * 60_000;
 
 const orderColumns = [
   'id',

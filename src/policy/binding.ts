@@ -36,7 +36,7 @@ export interface UnboundOrder {
  * An order given without a turn key ends the turn that was there when it was given, and never a later one: a turn whose
  * user message came after the order is not meant, not even by a moment.
  *
- * @returns the turn; with key null when the session's last turn is known (or must be feared) to be newer than the order
+ * @returns the turn; with key null when the session's last turn is newer than the order, or nobody can tell
  */
 export function bindOrder(order: UnboundOrder, sighting: Sighting, times: ReadTimes): OrderedTurn {
   const nothingElse: OrderedTurn = { key: null, startedAtMs: null };
@@ -44,7 +44,8 @@ export function bindOrder(order: UnboundOrder, sighting: Sighting, times: ReadTi
   const thisTurn: OrderedTurn = { key: sighting.turnKey, startedAtMs: sighting.turnStartedAtMs };
   if (sighting.turnStartedAtMs === null) {
     // The unknown is kept: without a time only a read at once after the order can show the turn that was meant.
-    return times.receivedMs - order.orderedAtMs <= SAME_MOMENT_MS ? thisTurn : nothingElse;
+    const atOnce = times.receivedMs - order.orderedAtMs <= SAME_MOMENT_MS;
+    return atOnce ? thisTurn : { ...nothingElse, unidentified: true };
   }
   return sighting.turnStartedAtMs <= order.orderedAtMs + vendorClockOffset(times) ? thisTurn : nothingElse;
 }

@@ -50,6 +50,8 @@ export interface OrderedTurn {
   /** Null when the order is known to be older than any turn that a read has shown. */
   readonly key: string | null;
   readonly startedAtMs: number | null;
+  /** Nobody can tell whether the last turn is the ordered one. Then it is not ended, and not called over either. */
+  readonly unidentified?: true;
 }
 
 /**
@@ -74,6 +76,7 @@ export type View =
 export function viewOf(sighting: Sighting, turn: OrderedTurn): View {
   if (sighting.missing) return 'missing';
   const flight = flightOf(sighting.state);
+  if (turn.unidentified === true && flight === 'in-flight') return 'unclear';
   if (sighting.turnKey !== turn.key) {
     const older =
       turn.startedAtMs !== null && sighting.turnStartedAtMs !== null && sighting.turnStartedAtMs < turn.startedAtMs;

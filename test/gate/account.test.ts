@@ -135,6 +135,17 @@ describe('403 for a session', () => {
     expect(await harness.events()).toEqual(['account-refused', 'account-accepted']);
   });
 
+  it('I10: is held, and nobody is told, while the vendor does not answer what it is about', async () => {
+    harness.vendor.reads = [readFails('forbidden'), readFails('forbidden'), processing, failed];
+    harness.vendor.cancels = ['failed'];
+    harness.vendor.agents = () => listFails('server-error');
+    const orderId = await harness.order();
+    const waits = await harness.worker().carryOut();
+    expect(waits).toMatchObject([{ reason: 'ApiUnavailable', counts: false }, { reason: 'ApiUnavailable' }]);
+    expect(await harness.result(orderId)).toMatchObject(CANCELLED);
+    expect(await harness.events()).toEqual([]);
+  });
+
   const forbidSessions = async (...sessions: string[]): Promise<void> => {
     harness.vendor.reads = [readFails('forbidden')];
     for (const sessionId of sessions) {

@@ -41,6 +41,25 @@ const completed = shows('completed');
 const failed = shows('failed');
 const secondRuns = shows('processing', FIRST, SECOND);
 
+/** A turn whose message carries no time, first read long after the order. */
+const UNTIMED = { key: 'untimed', startedAtMs: null };
+
+it('I5: a turn in flight that nobody can tell to be the ordered one is left alone, and not called over', async () => {
+  const orderId = await harness.order();
+  harness.clock.advance(60_000);
+  harness.vendor.reads = [shows('processing', UNTIMED)];
+  await harness.worker().carryOut();
+  expect(await harness.result(orderId)).toMatchObject({ outcome: 'not-in-flight', attempts: 0, endedAt: null });
+});
+
+it('I5: the same turn at rest is over, whichever was meant', async () => {
+  const orderId = await harness.order();
+  harness.clock.advance(60_000);
+  harness.vendor.reads = [shows('completed', UNTIMED)];
+  await harness.worker().carryOut();
+  expect(await harness.result(orderId)).toMatchObject({ outcome: 'already-ended', attempts: 0 });
+});
+
 describe('a case, row by row of the outcome table', () => {
   it.each<Row>([
     { when: 'at rest as completed', reads: [completed], outcome: 'already-ended' },

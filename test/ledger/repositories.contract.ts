@@ -369,20 +369,20 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
           3_000,
         ],
         [
-          '5 minutes of a longer gap: a worker was away',
+          '3 minutes of a longer gap: a worker was away',
           [
             [0, true],
             [86_400_000, true],
           ],
-          300_000,
+          180_000,
         ],
         [
-          'a gap of just under 5 minutes',
+          'a gap of just under 3 minutes',
           [
             [0, true],
-            [299_999, true],
+            [179_999, true],
           ],
-          299_999,
+          179_999,
         ],
         [
           'nothing when the clock was set back',

@@ -90,7 +90,9 @@ describe('bindOrder', () => {
     const turnStartedAtMs = startedMs === null ? null : ORDERED_AT + startedMs + skewMs;
     const sighting = saw('processing', { turnKey: 'last', turnStartedAtMs });
     expect(bindOrder({ orderedAtMs: ORDERED_AT }, sighting, readAt(ORDERED_AT + readMs, 0, skewMs))).toEqual(
-      bound ? { key: 'last', startedAtMs: turnStartedAtMs } : NOTHING,
+      bound
+        ? { key: 'last', startedAtMs: turnStartedAtMs }
+        : { ...NOTHING, ...(startedMs === null ? { unidentified: true } : {}) },
     );
   });
 

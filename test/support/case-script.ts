@@ -62,7 +62,7 @@ export class ScriptedActivities {
     const calls = this.#calls.get(sessionId) ?? [];
     this.#calls.set(sessionId, calls);
     calls.push({ activity, input, attempt: Context.current().info.attempt });
-    const play = (this.#scripts.get(sessionId)?.[activity] as Play<K> | undefined) ?? otherwise;
+    const play: Play<K> = this.#scripts.get(sessionId)?.[activity] ?? otherwise;
     return await play(input, this.times(sessionId, activity));
   }
 }

@@ -24,11 +24,11 @@ export const STORIES_CONTINUE_AS_NEW_AT = 100;
 interface Telling {
   readonly sessionId: string;
   readonly handle: WorkflowHandle<typeof sessionCancellation>;
-  join(): Promise<void>;
-  retryNow(): Promise<void>;
+  readonly join: () => Promise<void>;
+  readonly retryNow: () => Promise<void>;
   /** Waits until the case waits for the next try of a pass that failed. */
-  backingOff(): Promise<void>;
-  phase(wanted: CaseStatus['phase']): Promise<void>;
+  readonly backingOff: () => Promise<void>;
+  readonly phase: (wanted: CaseStatus['phase']) => Promise<void>;
 }
 
 interface Story {

@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { temporalBinary } from './embedded-server.js';
@@ -53,9 +54,17 @@ export async function settingsFor(folder: string, more: Settings = {}): Promise<
 }
 
 /** Starts the built command (`npm run build`). The folder it stands in is `HOME`, so that no `.env` is found by chance. */
-export function startCurfew(args: readonly string[], settings: Settings, folder = settings['HOME'] ?? '/'): CurfewProcess {
+export function startCurfew(
+  args: readonly string[],
+  settings: Settings,
+  folder = settings['HOME'] ?? '/',
+): CurfewProcess {
   if (!existsSync(MAIN)) throw new Error('Curfew is not built: run `npm run build` before these tests.');
-  const child = spawn(process.execPath, [MAIN, ...args], { env: { ...settings }, cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: { ...settings },
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   running.add(child);
   let stdout = '';
   let stderr = '';
@@ -113,9 +122,13 @@ export async function startReady(
 
 /** Ends, by their process ids, the commands that tests have left running. */
 export async function stopEverything(): Promise<void> {
-  const left = [...running];
-  for (const child of left) child.kill('SIGKILL');
-  await Promise.all(left.map((child) => (running.has(child) ? new Promise((resolve) => child.once('close', resolve)) : null)));
+  await Promise.all(
+    [...running].map(async (child) => {
+      const closed = once(child, 'close');
+      child.kill('SIGKILL');
+      await closed;
+    }),
+  );
 }
 
 const running = new Set<ChildProcess>();

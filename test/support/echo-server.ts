@@ -5,7 +5,12 @@ import type { AddressInfo } from 'node:net';
 /** Says the request's own credential back, in one of the ways in which servers and proxies do such things. */
 type Echo = (credential: string, response: ServerResponse) => void;
 
-const json = (status: number, body: (credential: string) => unknown, headers: (credential: string) => Record<string, string> = () => ({})): Echo =>
+const json =
+  (
+    status: number,
+    body: (credential: string) => unknown,
+    headers: (credential: string) => Record<string, string> = () => ({}),
+  ): Echo =>
   (credential, response) => {
     response.writeHead(status, { 'content-type': 'application/json', ...headers(credential) });
     response.end(JSON.stringify(body(credential)));
@@ -13,13 +18,21 @@ const json = (status: number, body: (credential: string) => unknown, headers: (c
 
 /** One of each, in this order, for every operation; after them the requests go through. */
 const ECHOES: readonly Echo[] = [
-  json(401, (key) => ({ error: { code: 'invalid_token', message: `Unknown credential: ${key}` } }), (key) => ({
-    'www-authenticate': key,
-  })),
+  json(
+    401,
+    (key) => ({ error: { code: 'invalid_token', message: `Unknown credential: ${key}` } }),
+    (key) => ({
+      'www-authenticate': key,
+    }),
+  ),
   json(403, (key) => ({ error: 'tier_required_pro', message: `No plan for authorization=${key}` })),
   json(500, (key) => ({ error: { code: 'failed_to_abort', message: `authorization: ${key}` } })),
   json(500, (key) => ({ error: { code: key, message: encodeURIComponent(key) } })),
-  json(429, (key) => ({ error: { code: 'slow_down', message: key } }), () => ({ 'retry-after': '0' })),
+  json(
+    429,
+    (key) => ({ error: { code: 'slow_down', message: key } }),
+    () => ({ 'retry-after': '0' }),
+  ),
   (key, response) => {
     response.writeHead(502, { 'content-type': 'text/html' });
     response.end(`<h1>Bad gateway</h1><pre>Authorization: ${key}</pre>`);

@@ -3,13 +3,20 @@ import type { WorkflowHandle } from '@temporalio/client';
 export type History = Awaited<ReturnType<WorkflowHandle['fetchHistory']>>;
 type Event = NonNullable<History['events']>[number];
 
-const attributes = <K extends keyof Event>(history: History, name: K): NonNullable<Event[K]>[] =>
-  (history.events ?? []).flatMap((event) => event[name] ?? []);
+function attributes<K extends keyof Event>(history: History, name: K): NonNullable<Event[K]>[] {
+  const found: NonNullable<Event[K]>[] = [];
+  for (const event of history.events ?? []) {
+    const value = event[name];
+    if (value != null) found.push(value);
+  }
+  return found;
+}
 
 /** Durations of the timers that a workflow started, ms, in order. */
 export const timers = (history: History): number[] =>
   attributes(history, 'timerStartedEventAttributes').map(
-    ({ startToFireTimeout }) => Number(startToFireTimeout?.seconds ?? 0) * 1_000 + (startToFireTimeout?.nanos ?? 0) / 1e6,
+    ({ startToFireTimeout }) =>
+      Number(startToFireTimeout?.seconds ?? 0) * 1_000 + (startToFireTimeout?.nanos ?? 0) / 1e6,
   );
 
 /** Names of the activities that a workflow scheduled, in order. */

@@ -63,7 +63,11 @@ export function contradictions(evidence: Evidence): Readonly<Record<Invariant, s
     I3: Object.entries(evidence.truth.sessions).flatMap(([id, { maxConcurrentCancels: most }]) =>
       most > 1 ? [`${id}: ${most} cancel requests side by side`] : [],
     ),
-    I4: [...evidence.orders.flatMap((order) => wrongOutcome(order, evidence)), ...wrongCounts(evidence), ...strangersEnded(evidence)],
+    I4: [
+      ...evidence.orders.flatMap((order) => wrongOutcome(order, evidence)),
+      ...wrongCounts(evidence),
+      ...strangersEnded(evidence),
+    ],
   };
 }
 
@@ -104,7 +108,8 @@ function wrongOutcome(order: OrderResult, { truth }: Evidence): string[] {
   const { outcome, attribution, sessionId, turnKey } = order;
   const what = `${sessionId} (${turnKey}): ${outcome} ${attribution ?? ''}`;
   const wrong = (why: string): string[] => [`${what}, but ${why}`];
-  if (turn === undefined) return outcome === 'gone' || REPORTED.includes(outcome ?? 'gone') ? [] : wrong('there is no such turn');
+  if (turn === undefined)
+    return outcome === 'gone' || REPORTED.includes(outcome ?? 'gone') ? [] : wrong('there is no such turn');
   const requested = truth.cancels.some((cancel) => cancel.sessionId === sessionId && cancel.turnInFlight === turnKey);
   switch (outcome) {
     case 'cancelled':
@@ -149,9 +154,13 @@ function strangersEnded({ orders, truth }: Evidence): string[] {
   return Object.entries(truth.sessions).flatMap(([sessionId, { turns }]) => {
     const about = orders.filter((order) => order.sessionId === sessionId);
     const told = (key: string): boolean =>
-      about.some(({ events }) => events.some((event) => event.kind === 'may-have-hit-newer-turn' && event['turnKey'] === key));
+      about.some(({ events }) =>
+        events.some((event) => event.kind === 'may-have-hit-newer-turn' && event['turnKey'] === key),
+      );
     return turns
-      .filter((turn) => endedByUs(turn) && !about.some(({ turnKey }) => turnKey === turn.turnKey) && !told(turn.turnKey))
+      .filter(
+        (turn) => endedByUs(turn) && !about.some(({ turnKey }) => turnKey === turn.turnKey) && !told(turn.turnKey),
+      )
       .map(({ turnKey }) => `${sessionId}: ended ${turnKey}, which nobody had ordered, and did not tell`);
   });
 }

@@ -20,7 +20,8 @@ export async function allOrders(ledger: Ledger): Promise<OrderView[]> {
 export async function untilSettled(ledger: Ledger): Promise<OrderResult[]> {
   for (;;) {
     const views = await allOrders(ledger);
-    if (views.length > 0 && views.every(({ result }) => result.outcome !== null)) return views.map(({ result }) => result);
+    if (views.length > 0 && views.every(({ result }) => result.outcome !== null))
+      return views.map(({ result }) => result);
     await sleep(200);
   }
 }

@@ -1,7 +1,14 @@
 import { fileURLToPath } from 'node:url';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type LogEntry, type WorkflowBundle } from '@temporalio/worker';
+import {
+  bundleWorkflowCode,
+  DefaultLogger,
+  Runtime,
+  Worker,
+  type LogEntry,
+  type WorkflowBundle,
+} from '@temporalio/worker';
 import type { Activities } from '../../activities/index.js';
 import { SEARCH_ATTRIBUTES, TASK_QUEUE } from '../../src/contract.js';
 import { temporalBinary } from './embedded-server.js';

@@ -1,0 +1,54 @@
+/**
+ * Lets every story of test/support/case-stories.ts happen on a real Temporal server and saves the histories to
+ * test/histories/, for test/workflows/replay.test.ts. To be run when a story was added:
+ *
+ *   node --import tsx scripts/save-histories.ts [STORY…]
+ *
+ * Without names it saves the stories that have no file yet. Files that exist are never replaced unless they are named:
+ * they stand for cases that run at somebody's site, and a workflow that can't replay them would strand those. When the
+ * workflow must change in a way that they don't allow, use `patched`, and save the new course under a new name.
+ */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { ScriptedActivities } from '../test/support/case-script.js';
+import { STORIES, STORIES_CONTINUE_AS_NEW_AT, tellStory } from '../test/support/case-stories.js';
+import { startTemporal } from '../test/support/temporal.js';
+
+const FOLDER = fileURLToPath(new URL('../test/histories/', import.meta.url));
+
+const named = process.argv.slice(2);
+const unknown = named.filter((name) => !(name in STORIES));
+if (unknown.length > 0) {
+  console.error(`No such story: ${unknown.join(', ')}. There are: ${Object.keys(STORIES).join(', ')}.`);
+  process.exit(2);
+}
+
+const scripted = new ScriptedActivities();
+const temporal = await startTemporal({
+  activities: scripted.activities,
+  suggestContinueAsNewAt: STORIES_CONTINUE_AS_NEW_AT,
+});
+try {
+  mkdirSync(FOLDER, { recursive: true });
+  for (const [name, story] of Object.entries(STORIES)) {
+    if (named.length > 0 ? !named.includes(name) : existsSync(`${FOLDER}${name}.json`)) continue;
+    const histories = await tellStory(story, `sess_${name}`, temporal, scripted);
+    for (const [index, history] of histories.entries()) {
+      const file = index === 0 ? `${name}.json` : `${name}.${index + 1}.json`;
+      writeFileSync(`${FOLDER}${file}`, `${withoutStackTraces(historyToJSON(history))}\n`);
+      console.log(`${file}: ${history.events?.length} events`);
+    }
+  }
+} finally {
+  await temporal.stop();
+}
+
+/** Stack traces name folders of this machine, and replay does not look at them. */
+function withoutStackTraces(json: string): string {
+  return JSON.stringify(
+    JSON.parse(json, (key, value: unknown) => (key === 'stackTrace' ? '' : value)),
+    null,
+    1,
+  );
+}

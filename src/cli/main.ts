@@ -9,6 +9,7 @@ import { registerDemo } from './commands/demo.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerExempt } from './commands/exempt.js';
 import { registerPause } from './commands/pause.js';
+import { registerPolicy } from './commands/policy.js';
 import { registerSimulate } from './commands/simulate.js';
 import { registerUp } from './commands/up.js';
 
@@ -45,6 +46,7 @@ for (const register of [
   registerCases,
   registerPause,
   registerExempt,
+  registerPolicy,
   registerDoctor,
   registerSimulate,
 ]) {

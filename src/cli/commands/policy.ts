@@ -1,0 +1,134 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { ExitCode, UserError } from '../../errors.js';
+import {
+  PolicyFileError,
+  policyJsonSchema,
+  problemText,
+  readPolicyFile,
+  type Problem,
+  type ReadPolicyFile,
+} from '../../policy-file/index.js';
+import { createOutput, type Output } from '../output.js';
+import { cleanupWords, policyWords } from '../policy-words.js';
+
+export function registerPolicy(program: Command): void {
+  const policy = program
+    .command('policy')
+    .summary('check a policy file')
+    .description(
+      'Policies: which sessions, which limits, and what happens to a turn over them. This version checks policy files; it does not put them in force yet. Format: docs/policies.md',
+    );
+
+  policy
+    .command('check')
+    .summary('find all problems of a policy file, and say what it means')
+    .description('Reads a policy file and says in words what it means. Needs no key, asks nobody, changes nothing.')
+    .argument('<file>', 'policy file (YAML or JSON)')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ curfew policy check curfew.yaml\n\nExit codes: 0 valid (there may be warnings), 2 not valid, or not readable.',
+    )
+    .action(async (file: string, _options: unknown, command: Command) => {
+      const out = outputOf(command);
+      try {
+        const read = readPolicyFile(await textOf(file), file);
+        out.result(validDocument(file, read), () => validInWords(file, read));
+      } catch (error) {
+        if (!(error instanceof PolicyFileError)) throw error;
+        const { problems, warnings } = error;
+        out.result({ file, valid: false, problems, warnings, policies: [], cleanup: [] }, () => brokenInWords(error));
+        process.exitCode = error.exitCode;
+      }
+    });
+
+  policy
+    .command('schema')
+    .summary('print the JSON Schema of policy files, for editors')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ curfew policy schema > policy.schema.json
+  and as the first line of a policy file, for editors with the YAML language server:
+  # yaml-language-server: $schema=policy.schema.json`,
+    )
+    .action((_options: unknown, command: Command) => {
+      const schema = policyJsonSchema();
+      outputOf(command).result(schema, () => JSON.stringify(schema, null, 2));
+    });
+}
+
+/** Needs no settings: a policy file can be checked where Curfew is not set up, as in the CI of a repository. */
+const outputOf = (command: Command): Output =>
+  createOutput(command.optsWithGlobals<{ json?: boolean }>().json === true);
+
+async function textOf(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    throw new UserError(
+      `The policy file ${file} can't be read (${code}).`,
+      code === 'ENOENT' ? 'Check the path.' : 'Check that it is a file, and that you may read it.',
+      ExitCode.usage,
+    );
+  }
+}
+
+function validDocument(file: string, { file: { policies, cleanup }, warnings }: ReadPolicyFile): unknown {
+  return {
+    file,
+    valid: true,
+    problems: [],
+    warnings,
+    policies: policies.map((policy) => ({ name: policy.name, mode: policy.mode, meaning: policyWords(policy) })),
+    cleanup: cleanup.map((entry) => ({ name: entry.name, meaning: cleanupWords(entry) })),
+  };
+}
+
+function validInWords(file: string, { file: { policies, cleanup, exempt }, warnings }: ReadPolicyFile): string {
+  const counts = [
+    counted(policies.length, 'policy', 'policies'),
+    ...(cleanup.length > 0 ? [counted(cleanup.length, 'cleanup', 'cleanups')] : []),
+    ...(exempt.length > 0 ? [counted(exempt.length, 'exemption', 'exemptions')] : []),
+  ];
+  return [
+    `${file} is valid: ${counts.join(', ')}.`,
+    ...policies.map((policy) => paragraph(policy.name, policyWords(policy))),
+    ...cleanup.map((entry) => paragraph(`cleanup ${entry.name}`, cleanupWords(entry))),
+    ...(exempt.length > 0
+      ? [
+          paragraph(
+            'exempt',
+            exempt.map(
+              ({ sessionId, untilMs, reason }) => `${sessionId} until ${new Date(untilMs).toISOString()}: ${reason}`,
+            ),
+          ),
+        ]
+      : []),
+    ...warningLines(warnings),
+  ].join('\n\n');
+}
+
+const brokenInWords = ({ file, problems, warnings }: PolicyFileError): string =>
+  [
+    problems.map((problem) => problemText(problem)).join('\n'),
+    ...warningLines(warnings),
+    `${file}: ${counted(problems.length, 'problem', 'problems')}.`,
+  ].join('\n\n');
+
+const paragraph = (title: string, lines: readonly string[]): string =>
+  [pc.bold(title), ...lines.map((line) => `  ${line}`)].join('\n');
+
+const warningLines = (warnings: readonly Problem[]): string[] =>
+  warnings.length === 0
+    ? []
+    : [
+        warnings
+          .map((problem) => problemText({ ...problem, message: `${pc.yellow('warning:')} ${problem.message}` }))
+          .join('\n'),
+      ];
+
+const counted = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;

@@ -1,0 +1,45 @@
+/** Keys and indexes from the root of the file. */
+export type Path = readonly (string | number)[];
+
+/** Something found at a place that is named by its path; the line is looked up afterwards. */
+export interface Finding {
+  readonly severity: 'error' | 'warning';
+  readonly path: Path;
+  /** Set when the end of the path must not be told: keys at its end that may hold a secret. */
+  readonly untold?: true;
+  /** Whether it is about the key or its value. */
+  readonly at: 'key' | 'value';
+  /** What the path does not say. */
+  readonly message: string;
+  readonly suggestion: string | null;
+}
+
+export const error = (path: Path, message: string, suggestion: string | null = null): Finding => ({
+  severity: 'error',
+  path,
+  at: 'value',
+  message,
+  suggestion,
+});
+
+export const warning = (path: Path, message: string, suggestion: string | null = null): Finding => ({
+  ...error(path, message, suggestion),
+  severity: 'warning',
+});
+
+/** A key as it can be told anywhere. What does not look like one may be a value, even a secret, in the wrong place. */
+export const isPlainKey = (key: string): boolean => /^[\w-]{1,60}$/.test(key);
+
+/** `policies[0].limits.max_runtime`; odd keys are left out. */
+export const pathText = (path: Path): string =>
+  path.reduce<string>((text, part) => {
+    if (typeof part === 'number') return `${text}[${part}]`;
+    const name = isPlainKey(part) ? part : '…';
+    return text === '' ? name : `${text}.${name}`;
+  }, '');
+
+/** What a message begins with: the last name of the path, with its index if it is in a list. */
+export function label(path: Path): string {
+  const names = path.findLastIndex((part) => typeof part === 'string');
+  return names < 0 ? 'the file' : pathText(path.slice(names));
+}

@@ -1,0 +1,58 @@
+import { globMatches } from './glob.js';
+import type { Match } from './policy.js';
+
+/** What a rule may ask about a session. Null: not known, which is neither "none" nor "another one". */
+export interface MatchSubject {
+  readonly agentId: string | null;
+  readonly agentName: string | null;
+  readonly creatorId: string | null;
+  readonly creatorEmail: string | null;
+  /** Team of the agent. */
+  readonly teamId: string | null;
+}
+
+/**
+ * Whether a policy is about a session. Only a certain yes is one: what is unknown never brings a session under a policy,
+ * also not by way of `not`.
+ */
+export const matches = (match: Match, subject: MatchSubject): boolean => matchVerdict(match, subject) === true;
+
+/**
+ * The same with three values, after Kleene: `not` of the unknown is unknown, `all` is false as soon as one part is false,
+ * `any` is true as soon as one part is true.
+ *
+ * @returns null when the answer depends on a field that is not known
+ */
+export function matchVerdict(match: Match, subject: MatchSubject): boolean | null {
+  if ('all' in match) return everyOne(match.all.map((part) => matchVerdict(part, subject)));
+  if ('any' in match) return negated(everyOne(match.any.map((part) => negated(matchVerdict(part, subject)))));
+  if ('not' in match) return negated(matchVerdict(match.not, subject));
+  if ('agents' in match) return someField(match.agents, [subject.agentId, subject.agentName], globMatches);
+  if ('creators' in match) {
+    const byId = someField(match.creators, [subject.creatorId], globMatches);
+    const byEmail = someField(match.creators, [subject.creatorEmail], emailMatches);
+    return negated(everyOne([negated(byId), negated(byEmail)]));
+  }
+  return someField(match.teams, [subject.teamId], (wanted, given) => wanted === given);
+}
+
+/** Mail systems take no notice of case, and the vendor stores an address as it was typed once. */
+const emailMatches = (pattern: string, email: string): boolean =>
+  globMatches(pattern.toLowerCase(), email.toLowerCase());
+
+/** True when a known field fits; an unknown field could fit too, so without it nothing is certain. */
+function someField(
+  patterns: readonly string[],
+  fields: readonly (string | null)[],
+  fits: (pattern: string, text: string) => boolean,
+): boolean | null {
+  if (fields.some((field) => field !== null && patterns.some((pattern) => fits(pattern, field)))) return true;
+  return fields.includes(null) ? null : false;
+}
+
+const negated = (verdict: boolean | null): boolean | null => (verdict === null ? null : !verdict);
+
+function everyOne(verdicts: readonly (boolean | null)[]): boolean | null {
+  if (verdicts.includes(false)) return false;
+  return verdicts.includes(null) ? null : true;
+}

@@ -60,6 +60,8 @@ interface Course {
   /** Requests that were sent; left out where chance decides. */
   readonly attempts?: number;
   readonly events?: readonly string[];
+  /** What is right when the first read was too old to send on. */
+  readonly ifReadTooOld?: Pick<Course, 'outcome' | 'attempts'>;
 }
 
 /** The outcome table of docs/outcomes.md, row by row, each with the faults that lead there. */
@@ -274,6 +276,8 @@ const COURSES: Readonly<Record<string, Course>> = {
     attribution: 'strong',
     attempts: 1,
     events: ['may-have-hit-newer-turn'],
+    // On a machine that stalls for 2 s between read and request nothing is sent, and the next read shows the newer turn.
+    ifReadTooOld: { outcome: 'superseded', attempts: 0 },
   },
   'a session that is gone': {
     meanwhile: (world, sessionId) => world.removeSession(sessionId),
@@ -465,15 +469,15 @@ const resultOf = (name: string): OrderResult => {
 };
 
 describe('the outcome', () => {
-  it.each(Object.entries(COURSES))(
-    'of %s is what was seen',
-    (name, { outcome, attribution = null, attempts, events = [] }) => {
-      const result = resultOf(name);
-      expect({ outcome: result.outcome, attribution: result.attribution }).toEqual({ outcome, attribution });
-      if (attempts !== undefined) expect(result.attempts).toBe(attempts);
-      expect(result.events.map(({ kind }) => kind)).toEqual(expect.arrayContaining([...events]));
-    },
-  );
+  it.each(Object.entries(COURSES))('of %s is what was seen', (name, course) => {
+    const result = resultOf(name);
+    const tooOld = result.lastError?.type === 'ReadTooOld' ? course.ifReadTooOld : undefined;
+    const expected: Pick<Course, 'outcome' | 'attribution' | 'attempts' | 'events'> = tooOld ?? course;
+    const { outcome, attribution, attempts, events = [] } = expected;
+    expect(result).toMatchObject({ outcome, attribution: attribution ?? null });
+    if (attempts !== undefined) expect(result.attempts).toBe(attempts);
+    expect(result.events.map(({ kind }) => kind)).toEqual(expect.arrayContaining([...events]));
+  });
 
   it('carries no alarm where all went well', () => {
     expect(resultOf('a running turn').events).toEqual([]);

@@ -193,7 +193,7 @@ touch $GOBIN/temporal
   });
 
   it("hands on the reason of a failure in Go's words", async () => {
-    const { done } = run('#!/bin/sh\necho "dial tcp: lookup proxy.golang.org: no such host" >&2; exit 1\n');
+    const { done } = run('#!/bin/sh\necho "dial tcp: lookup modules.example: no such host" >&2; exit 1\n');
     await expect(done).rejects.toThrow('no such host');
   });
 

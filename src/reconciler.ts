@@ -24,11 +24,16 @@ export async function reconcile(ledger: Ledger, cases: Cases, log: Logger, signa
       const neglected = await ledger.orders.neglected(lookedAtBefore, BATCH);
       if (neglected.length > 0) log.info({ sessions: neglected.length }, 'taking up orders without an outcome');
       for (let first = 0; first < neglected.length && !signal.aborted; first += AT_ONCE) {
-        await Promise.all(
-          neglected
-            .slice(first, first + AT_ONCE)
-            .map(({ sessionId, orderId }) => cases.join(sessionId, orderId, 10_000)),
+        const batch = neglected.slice(first, first + AT_ONCE);
+        const joins = await Promise.allSettled(
+          batch.map(({ sessionId, orderId }) => cases.join(sessionId, orderId, 10_000)),
         );
+        // One that can't be started must not keep the others waiting.
+        for (const [index, join] of joins.entries()) {
+          if (join.status === 'fulfilled') continue;
+          const sessionId = batch[index]?.sessionId;
+          log.warn({ sessionId, err: join.reason as unknown }, 'could not start a case; trying again in a minute');
+        }
       }
     } catch (error) {
       log.warn({ err: error }, 'could not look for orders without an outcome; trying again in a minute');

@@ -76,7 +76,7 @@ export type View =
 export function viewOf(sighting: Sighting, turn: OrderedTurn): View {
   if (sighting.missing) return 'missing';
   const flight = flightOf(sighting.state);
-  if (turn.unidentified === true && flight === 'in-flight') return 'unclear';
+  if (turn.unidentified === true && flight !== 'at-rest') return 'unclear';
   if (sighting.turnKey !== turn.key) {
     const older =
       turn.startedAtMs !== null && sighting.turnStartedAtMs !== null && sighting.turnStartedAtMs < turn.startedAtMs;

@@ -24,12 +24,17 @@ describe('viewOf', () => {
   const timeless: OrderedTurn = { key: 'ordered', startedAtMs: null };
   const unbound: OrderedTurn = { key: null, startedAtMs: null };
 
+  const UNIDENTIFIED: OrderedTurn = { key: null, startedAtMs: null, unidentified: true };
+
   it.each<[string, Sighting, OrderedTurn, string]>([
     ['the ordered turn processing', saw('processing'), ORDERED, 'in-flight'],
     ['the ordered turn queued', saw('queued'), ORDERED, 'in-flight'],
     ['the ordered turn completed', saw('completed'), ORDERED, 'completed'],
     ['the ordered turn failed', saw('failed'), ORDERED, 'failed'],
     ['the ordered turn idle', saw('idle'), ORDERED, 'unclear'],
+    ['a turn that may be the ordered one, idle', saw('idle'), UNIDENTIFIED, 'unclear'],
+    ['a turn that may be the ordered one, in flight', saw('processing'), UNIDENTIFIED, 'unclear'],
+    ['a turn that may be the ordered one, at rest', saw('completed'), UNIDENTIFIED, 'newer-at-rest'],
     ['the ordered turn in an unknown state', saw('dreaming'), ORDERED, 'unclear'],
     ['a newer turn processing', sawNewer('processing'), ORDERED, 'newer-in-flight'],
     ['a newer turn failed', sawNewer('failed'), ORDERED, 'newer-at-rest'],

@@ -72,8 +72,13 @@ export function contradictions(evidence: Evidence): Readonly<Record<Invariant, s
 }
 
 const turnsOf = (truth: Truth, sessionId: string): readonly TurnTruth[] => truth.sessions[sessionId]?.turns ?? [];
-const turnOf = (truth: Truth, { sessionId, turnKey }: OrderResult): TurnTruth | undefined =>
-  turnsOf(truth, sessionId).find((turn) => turn.turnKey === turnKey);
+/** The ordered turn; where no read has shown it, the one that was the last when the order was given. */
+function turnOf(truth: Truth, { sessionId, turnKey, orderedAt }: OrderResult): TurnTruth | undefined {
+  const turns = turnsOf(truth, sessionId);
+  if (turnKey === null) return turns.findLast((turn) => turn.createdAt <= Date.parse(orderedAt));
+  return turns.find((turn) => turn.turnKey === turnKey);
+}
+
 const endedByUs = (turn: TurnTruth): boolean => typeof turn.endedBy === 'object' && turn.endedBy !== null;
 const tellsOf = (order: OrderResult, kind: string): boolean => order.events.some((event) => event.kind === kind);
 
@@ -108,9 +113,12 @@ function wrongOutcome(order: OrderResult, { truth }: Evidence): string[] {
   const { outcome, attribution, sessionId, turnKey } = order;
   const what = `${sessionId} (${turnKey}): ${outcome} ${attribution ?? ''}`;
   const wrong = (why: string): string[] => [`${what}, but ${why}`];
-  if (turn === undefined)
-    return outcome === 'gone' || REPORTED.includes(outcome ?? 'gone') ? [] : wrong('there is no such turn');
-  const requested = truth.cancels.some((cancel) => cancel.sessionId === sessionId && cancel.turnInFlight === turnKey);
+  if (turn === undefined) {
+    return outcome !== null && REPORTED.includes(outcome) ? [] : wrong('there is no such turn');
+  }
+  const requested = truth.cancels.some(
+    (cancel) => cancel.sessionId === sessionId && cancel.turnInFlight === turn.turnKey,
+  );
   switch (outcome) {
     case 'cancelled':
       if (endedByUs(turn)) return [];

@@ -1,5 +1,5 @@
 import type { Outcome } from '../contract.js';
-import { ALERTS, type EventKind } from '../ledger/events.js';
+import { ALERTS } from '../ledger/events.js';
 import type { EventToRecord } from '../ledger/ledger.js';
 import type { OpenOrder, Settlement } from '../ledger/orders.js';
 import type { RequestRow } from '../ledger/requests.js';
@@ -16,12 +16,6 @@ export interface Judged {
   readonly sent: readonly RequestRow[];
   readonly conclusion: Conclusion;
 }
-
-const OUTCOME_ALERTS: Partial<Record<Outcome, EventKind>> = {
-  gone: 'gone',
-  forbidden: 'forbidden',
-  'retries-exhausted': 'retries-exhausted',
-};
 
 /**
  * Concludes each order on what was seen, and writes outcomes, events and alerts together.
@@ -48,8 +42,7 @@ export async function settleWhatIsClear(
     if (conclusion.kind === 'outcome') {
       const overAt = sightings.find((sighting) => OVER.has(viewOf(sighting, turn)))?.atMs ?? read.sighting.atMs;
       settlements.push(settlementOf(one, conclusion.outcome, conclusion.attribution, conclusion.over ? overAt : null));
-      const alert = OUTCOME_ALERTS[conclusion.outcome];
-      if (alert !== undefined) events.push({ ...about, kind: alert });
+      if (conclusion.outcome === 'gone') events.push({ ...about, kind: 'gone' });
       if (conclusion.restarted) {
         events.push({
           ...about,

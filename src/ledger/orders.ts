@@ -256,9 +256,7 @@ export async function neglectedSessions(
     .select(({ fn }) => ['session_id', fn.min('id').as('orderId')])
     .where('open', '=', 1)
     .groupBy('session_id')
-    .having(({ eb, fn }) =>
-      eb.or([eb(fn.max(sql<number>`coalesce(next_try_at, last_pass_at, 0)`), '<', lookedAtBeforeMs)]),
-    )
+    .having(({ fn }) => fn.max(sql<number>`coalesce(next_try_at, last_pass_at, 0)`), '<', lookedAtBeforeMs)
     .orderBy(({ fn }) => fn.min('ordered_at'))
     .limit(limit)
     .execute();

@@ -17,6 +17,17 @@ export const EVENT_KINDS = [
   'resumed',
   'exempt',
   'unexempt',
+  'policy-applied',
+  'warned',
+  'would-end',
+  'breaker-opened',
+  'breaker-closed',
+  'coverage-lost',
+  'coverage-restored',
+  'watch-registered',
+  'watch-extended',
+  'watch-released',
+  'watch-ended',
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
@@ -27,6 +38,8 @@ export const ALERTS: ReadonlySet<EventKind> = new Set<EventKind>([
   'gone',
   'forbidden',
   'account-refused',
+  'breaker-opened',
+  'coverage-lost',
 ]);
 
 export interface NewEvent {

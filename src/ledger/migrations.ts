@@ -9,6 +9,7 @@ const MIGRATION_LOCK_TABLE = 'ledger_migration_lock';
 /** Once released, a migration is never changed: later ones add to it. They do not use `schema.ts`, which moves on. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_ledger': { up: createLedger },
+  '0002_enforcement': { up: addEnforcement },
 };
 
 /**
@@ -76,12 +77,16 @@ function refuseNewer(executed: readonly string[], describe: string): void {
   );
 }
 
+/** SQLite checks column types only when told to; PostgreSQL always does. */
+const creator =
+  (db: Kysely<unknown>) =>
+  async (table: CreateTableBuilder<string, string>): Promise<void> =>
+    (dialectOf(db) === 'sqlite' ? table.modifyEnd(sql`strict`) : table).execute();
+
 async function createLedger(db: Kysely<unknown>): Promise<void> {
   const sqlite = dialectOf(db) === 'sqlite';
   const int8 = sqlite ? 'integer' : 'bigint';
-  /** SQLite checks column types only when told to; PostgreSQL always does. */
-  const create = async (table: CreateTableBuilder<string, string>): Promise<void> =>
-    (sqlite ? table.modifyEnd(sql`strict`) : table).execute();
+  const create = creator(db);
 
   await create(
     db.schema
@@ -204,4 +209,89 @@ async function createLedger(db: Kysely<unknown>): Promise<void> {
   await db.schema.createIndex('events_session').on('events').columns(['session_id', 'seq']).execute();
   await db.schema.createIndex('events_order').on('events').columns(['order_id', 'seq']).execute();
   await db.schema.createIndex('events_at').on('events').column('at').execute();
+}
+
+async function addEnforcement(db: Kysely<unknown>): Promise<void> {
+  const int8 = dialectOf(db) === 'sqlite' ? 'integer' : 'bigint';
+  const create = creator(db);
+
+  await create(
+    db.schema
+      .createTable('policy_versions')
+      .addColumn('version', 'integer', (column) => column.primaryKey().notNull())
+      .addColumn('schema', 'integer', (column) => column.notNull())
+      .addColumn('applied_at', int8, (column) => column.notNull())
+      .addColumn('applied_by', 'text', (column) => column.notNull())
+      .addColumn('file_name', 'text', (column) => column.notNull())
+      .addColumn('source_text', 'text', (column) => column.notNull())
+      .addColumn('file_json', 'text', (column) => column.notNull()),
+  );
+
+  await create(
+    db.schema
+      .createTable('facts')
+      .addColumn('session_id', 'text', (column) => column.primaryKey().notNull())
+      .addColumn('agent_id', 'text')
+      .addColumn('schema', 'integer', (column) => column.notNull())
+      .addColumn('listed', 'integer', (column) => column.notNull())
+      .addColumn('facts_json', 'text', (column) => column.notNull())
+      .addColumn('updated_at', int8, (column) => column.notNull()),
+  );
+  await db.schema.createIndex('facts_updated_at').on('facts').column('updated_at').execute();
+
+  await create(
+    db.schema
+      .createTable('agent_scans')
+      .addColumn('agent_id', 'text', (column) => column.primaryKey().notNull())
+      .addColumn('scan_json', 'text', (column) => column.notNull())
+      .addColumn('updated_at', int8, (column) => column.notNull()),
+  );
+
+  await create(
+    db.schema
+      .createTable('permits')
+      .addColumn('policy', 'text', (column) => column.notNull())
+      .addColumn('session_id', 'text', (column) => column.notNull())
+      .addColumn('turn_key', 'text', (column) => column.notNull())
+      .addColumn('taken_at', int8, (column) => column.notNull())
+      .addPrimaryKeyConstraint('permits_pk', ['policy', 'session_id', 'turn_key']),
+  );
+  await db.schema.createIndex('permits_taken_at').on('permits').columns(['policy', 'taken_at']).execute();
+
+  await create(
+    db.schema
+      .createTable('breakers')
+      .addColumn('policy', 'text', (column) => column.primaryKey().notNull())
+      .addColumn('opened_at', int8)
+      .addColumn('reason_json', 'text')
+      .addColumn('closed_at', int8)
+      .addColumn('closed_by', 'text'),
+  );
+
+  await create(
+    db.schema
+      .createTable('watches')
+      .addColumn('session_id', 'text', (column) => column.primaryKey().notNull())
+      .addColumn('limits_json', 'text', (column) => column.notNull())
+      .addColumn('reason_text', 'text')
+      .addColumn('requested_by', 'text', (column) => column.notNull())
+      .addColumn('registered_at', int8, (column) => column.notNull())
+      .addColumn('state', 'text', (column) => column.notNull())
+      .addColumn('schema', 'integer', (column) => column.notNull())
+      .addColumn('facts_json', 'text')
+      .addColumn('next_look_at', int8)
+      .addColumn('order_id', 'text')
+      .addColumn('closed_at', int8)
+      .addColumn('closed_by', 'text'),
+  );
+
+  await create(
+    db.schema
+      .createTable('deliveries')
+      .addColumn('route', 'text', (column) => column.notNull())
+      .addColumn('item', 'text', (column) => column.notNull())
+      .addColumn('at', int8, (column) => column.notNull())
+      .addPrimaryKeyConstraint('deliveries_pk', ['route', 'item']),
+  );
+  await db.schema.createIndex('deliveries_at').on('deliveries').column('at').execute();
 }

@@ -12,6 +12,13 @@ export interface LedgerDatabase {
   exemptions: ExemptionsTable;
   pause_switch: PauseSwitchTable;
   events: EventsTable;
+  policy_versions: PolicyVersionsTable;
+  facts: FactsTable;
+  agent_scans: AgentScansTable;
+  permits: PermitsTable;
+  breakers: BreakersTable;
+  watches: WatchesTable;
+  deliveries: DeliveriesTable;
 }
 
 /** SQLite has no boolean, and its driver accepts none. */
@@ -112,4 +119,82 @@ export interface EventsTable {
   order_id: string | null;
   kind: string;
   data_json: string | null;
+}
+
+/** Every policy file that was ever in force. The one with the highest version is in force now. */
+export interface PolicyVersionsTable {
+  version: number;
+  /** Number of the form of `file_json`; a worker that does not know it refuses the policies. */
+  schema: number;
+  applied_at: number;
+  /** Claimed, not authenticated. */
+  applied_by: string;
+  file_name: string;
+  /** As it was written. */
+  source_text: string;
+  /** As it was read. */
+  file_json: string;
+}
+
+/** What is remembered of a session between two looks. */
+export interface FactsTable {
+  session_id: string;
+  agent_id: string | null;
+  /** Number of the form of `facts_json`; facts of another one are not read. */
+  schema: number;
+  /** 1 when the last scan of its agent that was stored listed it. Then the row may be as old as its last change. */
+  listed: Flag;
+  facts_json: string;
+  updated_at: number;
+}
+
+export interface AgentScansTable {
+  agent_id: string;
+  scan_json: string;
+  updated_at: number;
+}
+
+/** Leave to send cancel requests for one turn, taken by a policy under its caps. */
+export interface PermitsTable {
+  policy: string;
+  session_id: string;
+  turn_key: string;
+  taken_at: number;
+}
+
+/** A row for each policy that ever took a permit. Open: it is over its caps, and falls back to observing. */
+export interface BreakersTable {
+  policy: string;
+  /** Null: closed. */
+  opened_at: number | null;
+  reason_json: string | null;
+  /** Permits taken before this do not count any more. */
+  closed_at: number | null;
+  closed_by: string | null;
+}
+
+/** A session that someone registered to be watched; a row for each, that of the last registration. */
+export interface WatchesTable {
+  session_id: string;
+  limits_json: string;
+  reason_text: string | null;
+  requested_by: string;
+  registered_at: number;
+  /** watching, released or ended */
+  state: string;
+  /** Number of the form of `facts_json`. */
+  schema: number;
+  facts_json: string | null;
+  next_look_at: number | null;
+  order_id: string | null;
+  closed_at: number | null;
+  closed_by: string | null;
+}
+
+/** What was told by which notification route. */
+export interface DeliveriesTable {
+  route: string;
+  /** `event/<seq>` or `outcome/<order id>`. */
+  item: string;
+  at: number;
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Kysely } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import { recordEvents } from './events.js';
 import { lockSession } from './locks.js';
 import type { LedgerDatabase } from './schema.js';
@@ -59,4 +59,50 @@ export async function unexempt(
     if (count > 0) await recordEvents(trx, [{ kind: 'unexempt', at: nowMs, sessionId, data: { by } }]);
     return count;
   });
+}
+
+/** @returns until when each exempt session is so, ms since the Unix epoch */
+export async function runningExemptions(db: Kysely<LedgerDatabase>, nowMs: number): Promise<Map<string, number>> {
+  const rows = await db
+    .selectFrom('exemptions')
+    .select(['session_id', 'until'])
+    .where('ended_at', 'is', null)
+    .where('until', '>', nowMs)
+    .execute();
+  const until = new Map<string, number>();
+  for (const row of rows) until.set(row.session_id, Math.max(row.until, until.get(row.session_id) ?? 0));
+  return until;
+}
+
+/** Whose exemptions those of the policy file are. */
+const POLICY_FILE = 'the policy file';
+
+/** The exemptions of a policy file take the place of those of the file before it; people's own stay. */
+export async function replaceFileExemptions(
+  trx: Transaction<LedgerDatabase>,
+  exemptions: readonly Pick<NewExemption, 'sessionId' | 'untilMs' | 'reason'>[],
+  nowMs: number,
+): Promise<void> {
+  await trx
+    .updateTable('exemptions')
+    .set({ ended_at: nowMs })
+    .where('by', '=', POLICY_FILE)
+    .where('ended_at', 'is', null)
+    .execute();
+  const running = exemptions.filter(({ untilMs }) => untilMs > nowMs);
+  // In one order, so that two appliers never wait for each other.
+  for (const { sessionId, untilMs, reason } of running.toSorted((a, b) => (a.sessionId < b.sessionId ? -1 : 1))) {
+    await lockSession(trx, sessionId);
+    await trx
+      .insertInto('exemptions')
+      .values({
+        id: randomUUID(),
+        session_id: sessionId,
+        until: untilMs,
+        reason,
+        by: POLICY_FILE,
+        created_at: nowMs,
+      })
+      .execute();
+  }
 }

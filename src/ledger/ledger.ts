@@ -1,10 +1,27 @@
 import { recordEvents, type NewEvent } from './events.js';
-import { exempt, unexempt, type NewExemption } from './exemptions.js';
+import { closeBreaker, openBreakers, type Breaker } from './breakers.js';
+import { exempt, runningExemptions, unexempt, type NewExemption } from './exemptions.js';
+import {
+  factsOf,
+  loadFleet,
+  storeRound,
+  type AgentScan,
+  type RoundRecord,
+  type StoredFacts,
+  type StoredFleet,
+} from './facts.js';
 import { ledgerNow } from './locks.js';
 import { claimMeta, dropMeta, readMeta, replaceMeta } from './meta.js';
 import { openDatabase } from './open.js';
 import * as orders from './orders.js';
 import { readPauseSwitch, setPauseSwitch, type PauseSwitch } from './pause-switch.js';
+import {
+  applyPolicyFile,
+  policiesInForce,
+  versionInForce,
+  type PoliciesInForce,
+  type PolicyApplication,
+} from './policy-versions.js';
 import * as requests from './requests.js';
 import { orderViews, type OrderFilter, type OrderView } from './results.js';
 
@@ -58,6 +75,28 @@ export interface Ledger {
     add(exemption: Omit<NewExemption, 'untilMs'> & { readonly forMs: number }): Promise<{ untilMs: number }>;
     /** @returns how many running exemptions it ended */
     end(sessionId: string, by: string): Promise<number>;
+    /** @returns until when each exempt session is so, ms since the Unix epoch */
+    running(): Promise<Map<string, number>>;
+  };
+  readonly facts: {
+    /** Everything that is remembered of sessions listed by the last scan, or changed within the given time. */
+    load(withinMs: number): Promise<StoredFleet>;
+    of(sessionId: string): Promise<{ readonly stored: StoredFacts; readonly scan: AgentScan | null } | null>;
+    /** Facts, scans, events and orders of one look: all or nothing. @returns the ids of the orders, in their order */
+    store(round: RoundRecord): Promise<string[]>;
+  };
+  readonly policies: {
+    inForce(): Promise<PoliciesInForce>;
+    /** Number of the version in force; null: none. */
+    version(): Promise<number | null>;
+    /** The same content again changes nothing. */
+    apply(application: PolicyApplication): Promise<{ readonly version: number; readonly changed: boolean }>;
+  };
+  readonly breakers: {
+    /** Those that are open now. */
+    open(): Promise<Breaker[]>;
+    /** @returns false when it was not open */
+    close(policy: string, by: string): Promise<boolean>;
   };
   readonly meta: {
     read(key: string): Promise<string | null>;
@@ -127,6 +166,21 @@ export async function openLedger(url: string): Promise<Ledger> {
         return { untilMs: at + forMs };
       },
       end: async (sessionId, by) => unexempt(db, sessionId, by, await now()),
+      running: async () => runningExemptions(db, await now()),
+    },
+    facts: {
+      load: async (withinMs) => loadFleet(db, (await now()) - withinMs),
+      of: (sessionId) => factsOf(db, sessionId),
+      store: async (round) => storeRound(db, round, await now()),
+    },
+    policies: {
+      inForce: () => policiesInForce(db),
+      version: () => versionInForce(db),
+      apply: async (application) => applyPolicyFile(db, application, await now()),
+    },
+    breakers: {
+      open: () => openBreakers(db),
+      close: async (policy, by) => closeBreaker(db, policy, by, await now()),
     },
     meta: {
       read: (key) => readMeta(db, key),

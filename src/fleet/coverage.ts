@@ -1,0 +1,34 @@
+import type { Ledger } from '../ledger/ledger.js';
+
+const COVERAGE_META = 'coverage';
+
+/** How much of the fleet the last scan saw. Times are the ledger's clock, ms since the Unix epoch. */
+export interface Coverage {
+  /** End of the last scan. */
+  readonly atMs: number;
+  /** End of the last scan that could read everything; null: none yet. */
+  readonly completeAtMs: number | null;
+  readonly durationMs: number;
+  readonly scanMs: number;
+  /** Version of the policies that it judged by. */
+  readonly policyVersion: number;
+  readonly agents: number;
+  /** Agents whose sessions could not be listed: how many, and the first of them. */
+  readonly unreadable: {
+    readonly count: number;
+    readonly first: readonly { readonly agentId: string; readonly name: string | null; readonly problem: string }[];
+  };
+  /** Agents that a policy names, without wildcards, and that the key does not show. */
+  readonly notFound: readonly string[];
+  readonly live: { readonly processing: number; readonly queued: number };
+  /** Why there was no scan at all, for people: no agents could be listed, for example. */
+  readonly problem: string | null;
+}
+
+export async function readCoverage(ledger: Ledger): Promise<Coverage | null> {
+  const text = await ledger.meta.read(COVERAGE_META);
+  return text === null ? null : (JSON.parse(text) as Coverage);
+}
+
+export const writeCoverage = (ledger: Ledger, coverage: Coverage): Promise<void> =>
+  ledger.meta.replace(COVERAGE_META, JSON.stringify(coverage));

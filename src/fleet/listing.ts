@@ -1,0 +1,112 @@
+import type { Limiter } from '../gate/limiter.js';
+import { SessionsError, type Agent, type Answer, type Session, type SessionsClient } from '../sessions/index.js';
+import type { VendorClock } from './vendor-clock.js';
+
+/** States in which a turn can be ended; the vendor lists one state per request. */
+const LIVE_STATES = ['processing', 'queued'] as const;
+const PAGE_SIZE = 100;
+/** A list longer than this does not end: 100,000 items. */
+const MAX_PAGES = 1_000;
+
+export interface ListingDependencies {
+  readonly sessions: Pick<SessionsClient, 'listAgents' | 'listSessions'>;
+  readonly limiter: Limiter;
+  readonly vendorClock: VendorClock;
+}
+
+/** A list, as far as it could be read. An incomplete one says what is there, and nothing about what is not. */
+export interface Listing<T> {
+  readonly items: readonly T[];
+  readonly complete: boolean;
+  /** Why it is not complete, for people; null when it is. */
+  readonly problem: string | null;
+  /** The failure, where a call failed. */
+  readonly error: SessionsError | null;
+}
+
+export interface ListedSession {
+  readonly session: Session;
+  /** Vendor's time at which the page was asked for, ms. */
+  readonly atMs: number;
+}
+
+/** A list of one agent's live sessions. */
+export interface LiveListing extends Listing<ListedSession> {
+  /** Vendor's time at which the first page was asked for, ms: what is not in a complete list was not live then. */
+  readonly atMs: number | null;
+}
+
+/** All agents that the key shows. */
+export async function listAgents(deps: ListingDependencies): Promise<Listing<Agent>> {
+  const agents = new Map<string, Agent>();
+  const problems = await pages(deps, async (cursor) => {
+    const answer = await deps.sessions.listAgents({ pageSize: PAGE_SIZE, ...(cursor === null ? {} : { cursor }) });
+    for (const agent of answer.value.agents) agents.set(agent.id, agent);
+    return answer;
+  });
+  return { items: [...agents.values()], ...problems };
+}
+
+/**
+ * Sessions of an agent that are processing or queued. The list changes while it is paged through, so a session may come
+ * twice; the later sight counts.
+ */
+export async function listLive(deps: ListingDependencies, agentId: string): Promise<LiveListing> {
+  const seen = new Map<string, ListedSession>();
+  let firstAtMs: number | null = null;
+  for (const state of LIVE_STATES) {
+    const listing = await pages(deps, async (cursor) => {
+      const answer = await deps.sessions.listSessions(agentId, {
+        state,
+        pageSize: PAGE_SIZE,
+        ...(cursor === null ? {} : { cursor }),
+      });
+      deps.vendorClock.note(answer);
+      const atMs = deps.vendorClock.at(answer.sentAt);
+      if (atMs !== null) {
+        firstAtMs ??= atMs;
+        for (const session of answer.value.sessions) seen.set(session.id, { session, atMs });
+      }
+      return answer;
+    });
+    if (!listing.complete) return { items: [...seen.values()], atMs: firstAtMs, ...listing };
+  }
+  if (firstAtMs === null) {
+    const problem = 'the vendor’s answers carry no usable Date header, so nothing can be timed';
+    return { items: [], atMs: null, complete: false, problem, error: null };
+  }
+  return { items: [...seen.values()], atMs: firstAtMs, complete: true, problem: null, error: null };
+}
+
+type Page = Answer<{ readonly nextCursor: string | null; readonly unreadable: number }>;
+
+async function pages(
+  deps: ListingDependencies,
+  ask: (cursor: string | null) => Promise<Page>,
+): Promise<Omit<Listing<never>, 'items'>> {
+  const cursors = new Set<string>();
+  let cursor: string | null = null;
+  let unreadable = 0;
+  try {
+    do {
+      await deps.limiter.acquire();
+      const { value }: Page = await ask(cursor);
+      unreadable += value.unreadable;
+      cursor = value.nextCursor;
+      if (cursor !== null && (cursors.has(cursor) || cursors.size >= MAX_PAGES))
+        return {
+          complete: false,
+          problem: 'the list does not end: the vendor gave the same cursor again',
+          error: null,
+        };
+      if (cursor !== null) cursors.add(cursor);
+    } while (cursor !== null);
+  } catch (error) {
+    if (!(error instanceof SessionsError)) throw error;
+    if (error.kind === 'rate-limited') deps.limiter.backOff(error.retryAfterMs ?? 1_000);
+    return { complete: false, problem: error.message, error };
+  }
+  if (unreadable > 0)
+    return { complete: false, problem: `${unreadable} items of the list could not be read`, error: null };
+  return { complete: true, problem: null, error: null };
+}

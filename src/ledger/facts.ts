@@ -1,0 +1,153 @@
+import type { Kysely } from 'kysely';
+import type { Facts } from '../policy/facts.js';
+import { recordEvents, type NewEvent } from './events.js';
+import { createOrder, type NewOrder } from './orders.js';
+import type { LedgerDatabase } from './schema.js';
+
+/** Number of the form of facts as they are stored. Facts of another form are not read: such a session is seen anew. */
+export const FACTS_SCHEMA = 1;
+
+/** What is remembered of one session. */
+export interface StoredFacts {
+  readonly sessionId: string;
+  readonly agentId: string | null;
+  /**
+   * The last stored scan of its agent listed it in the state that the facts have. Rows are not written for such a sight
+   * alone, so facts may be as old as their last change; the agent's {@link AgentScan} tells when it was seen last.
+   */
+  readonly listed: boolean;
+  readonly facts: Facts;
+}
+
+/** The last scan of one agent. */
+export interface AgentScan {
+  readonly agentId: string;
+  readonly name: string | null;
+  readonly teamId: string | null;
+  readonly creatorId: string | null;
+  /** Vendor's time at which the last complete list was asked for, ms; null: there was none yet. */
+  readonly atMs: number | null;
+  /** Time between its scans, ms. */
+  readonly scanMs: number;
+  /** Live sessions in the last list. */
+  readonly live: number;
+  /** Why the last list was not complete; null when it was. */
+  readonly problem: string | null;
+}
+
+/** What a look at the fleet, or at a part of it, found out. Written together or not at all, before anything is done about it. */
+export interface RoundRecord {
+  readonly facts: readonly StoredFacts[];
+  readonly scans: readonly AgentScan[];
+  readonly events: readonly Omit<NewEvent, 'at'>[];
+  readonly orders: readonly NewOrder[];
+}
+
+export interface StoredFleet {
+  readonly facts: readonly StoredFacts[];
+  readonly scans: readonly AgentScan[];
+}
+
+/** Rows per statement: SQLite and PostgreSQL both bound the number of parameters. */
+const BATCH = 500;
+
+/** Everything that is remembered. @param sinceMs - ledger's clock; older rows are left out, unless they were listed */
+export async function loadFleet(db: Kysely<LedgerDatabase>, sinceMs: number): Promise<StoredFleet> {
+  const rows = await db
+    .selectFrom('facts')
+    .select(['session_id', 'agent_id', 'listed', 'facts_json'])
+    .where('schema', '=', FACTS_SCHEMA)
+    .where((eb) => eb.or([eb('listed', '=', 1), eb('updated_at', '>', sinceMs)]))
+    .execute();
+  const scans = await db.selectFrom('agent_scans').select('scan_json').execute();
+  return {
+    facts: rows.map(toStoredFacts),
+    scans: scans.map((row) => JSON.parse(row.scan_json) as AgentScan),
+  };
+}
+
+/** What is remembered of one session, and the last scan of its agent. */
+export async function factsOf(
+  db: Kysely<LedgerDatabase>,
+  sessionId: string,
+): Promise<{ readonly stored: StoredFacts; readonly scan: AgentScan | null } | null> {
+  const row = await db
+    .selectFrom('facts')
+    .leftJoin('agent_scans', 'agent_scans.agent_id', 'facts.agent_id')
+    .select(['facts.session_id', 'facts.agent_id', 'facts.listed', 'facts.facts_json', 'agent_scans.scan_json'])
+    .where('facts.session_id', '=', sessionId)
+    .where('facts.schema', '=', FACTS_SCHEMA)
+    .executeTakeFirst();
+  if (row === undefined) return null;
+  const scan = row.scan_json === null ? null : (JSON.parse(row.scan_json) as AgentScan);
+  return { stored: toStoredFacts(row), scan };
+}
+
+/** @returns the ids of the orders, in their order */
+export async function storeRound(
+  db: Kysely<LedgerDatabase>,
+  { facts, scans, events, orders }: RoundRecord,
+  nowMs: number,
+): Promise<string[]> {
+  return db.transaction().execute(async (trx) => {
+    for (let first = 0; first < facts.length; first += BATCH) {
+      const rows = facts.slice(first, first + BATCH).map((stored) => ({
+        session_id: stored.sessionId,
+        agent_id: stored.agentId,
+        schema: FACTS_SCHEMA,
+        listed: stored.listed ? (1 as const) : (0 as const),
+        facts_json: JSON.stringify(stored.facts),
+        updated_at: nowMs,
+      }));
+      await trx
+        .insertInto('facts')
+        .values(rows)
+        .onConflict((conflict) =>
+          conflict.column('session_id').doUpdateSet((eb) => ({
+            agent_id: eb.ref('excluded.agent_id'),
+            schema: eb.ref('excluded.schema'),
+            listed: eb.ref('excluded.listed'),
+            facts_json: eb.ref('excluded.facts_json'),
+            updated_at: eb.ref('excluded.updated_at'),
+          })),
+        )
+        .execute();
+    }
+    for (let first = 0; first < scans.length; first += BATCH) {
+      const rows = scans.slice(first, first + BATCH).map((scan) => ({
+        agent_id: scan.agentId,
+        scan_json: JSON.stringify(scan),
+        updated_at: nowMs,
+      }));
+      await trx
+        .insertInto('agent_scans')
+        .values(rows)
+        .onConflict((conflict) =>
+          conflict.column('agent_id').doUpdateSet((eb) => ({
+            scan_json: eb.ref('excluded.scan_json'),
+            updated_at: eb.ref('excluded.updated_at'),
+          })),
+        )
+        .execute();
+    }
+    await recordEvents(
+      trx,
+      events.map((event) => ({ ...event, at: nowMs })),
+    );
+    const ids: string[] = [];
+    for (const order of orders) ids.push(await createOrder(trx, order, nowMs));
+    return ids;
+  });
+}
+
+const toStoredFacts = (row: {
+  session_id: string;
+  agent_id: string | null;
+  listed: number;
+  facts_json: string;
+}): StoredFacts => ({
+  sessionId: row.session_id,
+  agentId: row.agent_id,
+  listed: row.listed === 1,
+  facts: JSON.parse(row.facts_json) as Facts,
+});

@@ -1,20 +1,15 @@
-import { Context, heartbeat } from '@temporalio/activity';
-import { ApplicationFailure } from '@temporalio/common';
 import type { CaseResult } from '../src/contract.js';
 import { caseWorkflowId } from '../src/contract.js';
 import { attemptCase, confirmCase, type CaseDependencies, type Step } from '../src/gate/case-step.js';
 import { watchForRestart, type WatchStep } from '../src/gate/restart-watch.js';
-import { TryAgain } from '../src/gate/try-again.js';
-import { LedgerUnavailableError } from '../src/ledger/errors.js';
 import type { Sighting } from '../src/policy/sighting.js';
 import type { SessionsClient } from '../src/sessions/index.js';
+import { asActivity } from './as-activity.js';
 
 export interface ActivityDependencies extends CaseDependencies {
   readonly sessions: SessionsClient;
 }
 
-/** Shows the server every so often that this worker is alive, ms. A quarter of the heartbeat timeout. */
-const HEARTBEAT_MS = 2_000;
 /** More orders than this on one session make no result for people; the ledger has them all. */
 const RESULT_ORDERS = 50;
 
@@ -52,36 +47,3 @@ export function createActivities(deps: ActivityDependencies) {
 }
 
 export type Activities = ReturnType<typeof createActivities>;
-
-/** Runs a step under a background heartbeat, and translates what it throws into Temporal's terms. */
-async function asActivity<T>(deps: CaseDependencies, step: (failures: number) => Promise<T>): Promise<T> {
-  const timer = setInterval(() => heartbeat(), HEARTBEAT_MS);
-  try {
-    heartbeat();
-    return await step(Context.current().info.attempt - 1);
-  } catch (error) {
-    throw toFailure(deps, error);
-  } finally {
-    clearInterval(timer);
-  }
-}
-
-function toFailure(deps: CaseDependencies, error: unknown): unknown {
-  if (error instanceof TryAgain) {
-    return ApplicationFailure.create({
-      type: error.reason,
-      message: error.message,
-      nextRetryDelay: error.afterMs,
-      // Held by ourselves or the account: expected, and told elsewhere.
-      ...(error.counts ? {} : { category: 'BENIGN' as const }),
-    });
-  }
-  if (error instanceof LedgerUnavailableError) {
-    return ApplicationFailure.create({
-      type: 'LedgerUnavailable',
-      message: `${error.message} Nothing is ended without the ledger; the case goes on when it is back.`,
-      nextRetryDelay: deps.timing.heldRetryMs,
-    });
-  }
-  return error;
-}

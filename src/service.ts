@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { createActivities, type ActivityDependencies } from '../activities/index.js';
 import type { Config } from './config.js';
 import { SEARCH_ATTRIBUTES } from './contract.js';
 import { createAccount } from './gate/account.js';
@@ -69,20 +70,21 @@ export async function startService(
   const clock = systemClock;
   const limiter = createLimiter(config.requestsPerSecond, clock);
   const workerName = `${hostname()}:${process.pid}:${randomBytes(3).toString('hex')}`;
+  const dependencies: ActivityDependencies = {
+    gate: createGate({ sessions, ledger, limiter, clock, log, worker: workerName }),
+    account: createAccount(ledger, sessions, log),
+    ledger,
+    limiter,
+    sessions,
+    rules: noPoliciesInForce,
+    timing: config.timing,
+    log,
+    random: Math.random,
+  };
   const worker = await createWorker({
     connection,
     namespace: temporal.namespace,
-    activities: {
-      gate: createGate({ sessions, ledger, limiter, clock, log, worker: workerName }),
-      account: createAccount(ledger, sessions, log),
-      ledger,
-      limiter,
-      sessions,
-      rules: noPoliciesInForce,
-      timing: config.timing,
-      log,
-      random: Math.random,
-    },
+    activities: createActivities(dependencies),
   });
 
   const stopping = new AbortController();

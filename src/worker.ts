@@ -7,7 +7,6 @@ import {
   type LogLevel as TemporalLogLevel,
   type NativeConnection,
 } from '@temporalio/worker';
-import { createActivities, type ActivityDependencies } from '../activities/index.js';
 import { TASK_QUEUE } from './contract.js';
 import { UserError } from './errors.js';
 import type { LogLevel, Logger } from './telemetry.js';
@@ -43,7 +42,8 @@ export function installRuntime(log: Logger, level: LogLevel): void {
 export interface WorkerSettings {
   readonly connection: NativeConnection;
   readonly namespace: string;
-  readonly activities: ActivityDependencies;
+  /** By name, as workflows call them. */
+  readonly activities: object;
 }
 
 /** A worker on the case queue. The workflow bundle is prebuilt, so that it starts in about a second. */
@@ -53,7 +53,7 @@ export async function createWorker({ connection, namespace, activities }: Worker
     namespace,
     taskQueue: TASK_QUEUE,
     workflowBundle: { code: await readBundle() },
-    activities: createActivities(activities),
+    activities,
     maxConcurrentActivityTaskExecutions: MAX_CONCURRENT_STEPS,
     // The heartbeat timeout is 8 s; the default throttle would leave hardly one heartbeat in it.
     maxHeartbeatThrottleInterval: '2 seconds',

@@ -9,7 +9,6 @@ import {
   type LogEntry,
   type WorkflowBundle,
 } from '@temporalio/worker';
-import type { Activities } from '../../activities/index.js';
 import { SEARCH_ATTRIBUTES, TASK_QUEUE } from '../../src/contract.js';
 import { temporalBinary } from './embedded-server.js';
 
@@ -28,7 +27,8 @@ export interface TestTemporal {
 }
 
 export interface TestTemporalOptions {
-  readonly activities: Activities;
+  /** By name, as workflows call them. */
+  readonly activities: object;
   /** Events after which the server suggests to continue as new; default the server's, 4,096. */
   readonly suggestContinueAsNewAt?: number;
 }

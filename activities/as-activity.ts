@@ -1,0 +1,44 @@
+import { Context, heartbeat } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
+import type { CaseDependencies } from '../src/gate/case-step.js';
+import { TryAgain } from '../src/gate/try-again.js';
+import { LedgerUnavailableError } from '../src/ledger/errors.js';
+
+/** Shows the server every so often that this worker is alive, ms. A quarter of the heartbeat timeout. */
+const HEARTBEAT_MS = 2_000;
+
+/** Runs a step under a background heartbeat, and translates what it throws into Temporal's terms. */
+export async function asActivity<T>(
+  deps: Pick<CaseDependencies, 'timing'>,
+  step: (failures: number) => Promise<T>,
+): Promise<T> {
+  const timer = setInterval(() => heartbeat(), HEARTBEAT_MS);
+  try {
+    heartbeat();
+    return await step(Context.current().info.attempt - 1);
+  } catch (error) {
+    throw toFailure(deps, error);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+function toFailure(deps: Pick<CaseDependencies, 'timing'>, error: unknown): unknown {
+  if (error instanceof TryAgain) {
+    return ApplicationFailure.create({
+      type: error.reason,
+      message: error.message,
+      nextRetryDelay: error.afterMs,
+      // Held by ourselves or the account: expected, and told elsewhere.
+      ...(error.counts ? {} : { category: 'BENIGN' as const }),
+    });
+  }
+  if (error instanceof LedgerUnavailableError) {
+    return ApplicationFailure.create({
+      type: 'LedgerUnavailable',
+      message: `${error.message} Nothing is ended without the ledger; this goes on when it is back.`,
+      nextRetryDelay: deps.timing.heldRetryMs,
+    });
+  }
+  return error;
+}

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parse } from 'dotenv';
 import ms, { type StringValue } from 'ms';
 import { ExitCode, UserError } from './errors.js';
+import { DEFAULT_SCAN_MS } from './fleet/stored-facts.js';
 import { homePaths, resolveHome } from './home.js';
 import { DEFAULT_TIMING, type CaseTiming } from './policy/timing.js';
 import { LOG_LEVELS, type LogLevel } from './telemetry.js';
@@ -22,7 +23,13 @@ export interface Config {
   readonly timing: CaseTiming;
   /** Most requests to the vendor per second, of this process. */
   readonly requestsPerSecond: number;
+  /** Time between two scans of the fleet, ms. */
+  readonly scanMs: number;
+  /** How long the ledger keeps what is over, ms; at least a day. */
+  readonly retentionMs: number;
 }
+
+const DAY_MS = 24 * 60 * 60_000;
 
 export const DEFAULT_API_BASE_URL = 'https://api.gumloop.com/api/v1';
 
@@ -50,6 +57,8 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
       accountRetryMs: durationOf(env, 'CURFEW_KEY_RETRY', DEFAULT_TIMING.accountRetryMs),
     },
     requestsPerSecond: wholeNumberOf(env, 'CURFEW_REQUESTS_PER_SECOND', 50),
+    scanMs: durationOf(env, 'CURFEW_SCAN_INTERVAL', DEFAULT_SCAN_MS),
+    retentionMs: durationOf(env, 'CURFEW_RETENTION', 400 * DAY_MS, DAY_MS),
   };
 }
 
@@ -104,15 +113,16 @@ function logLevelOf(text: string | undefined): LogLevel {
   throw new UserError(`CURFEW_LOG is "${text}".`, `Set it to one of ${LOG_LEVELS.join(', ')}.`, ExitCode.usage);
 }
 
-/** @returns ms; at least one second */
-function durationOf(env: Environment, name: string, fallback: number): number {
+/** @returns ms; at least one second, or what is given as the least */
+function durationOf(env: Environment, name: string, fallback: number, leastMs = 1_000): number {
   const text = env[name];
   if (text === undefined || text === '') return fallback;
   const value = parseDuration(text);
-  if (value !== null && value >= 1_000) return value;
+  if (value !== null && value >= leastMs) return value;
+  const [least, example] = leastMs >= DAY_MS ? ['a day', '400d'] : ['a second', '5m'];
   throw new UserError(
-    `${name} is "${text}", which is no duration of a second or more.`,
-    `Write it with a unit: ${name}=5m.`,
+    `${name} is "${text}", which is no duration of ${least} or more.`,
+    `Write it with a unit: ${name}=${example}.`,
     ExitCode.usage,
   );
 }

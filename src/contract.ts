@@ -16,6 +16,27 @@ export const RETRY_NOW_UPDATE = 'retryNow';
 /** Query: where the case stands. */
 export const CASE_QUERY = 'case';
 
+/** One for the whole fleet. */
+export const ENFORCEMENT_WORKFLOW_ID = 'policy-enforcement';
+export const POLICY_ENFORCEMENT = 'policyEnforcement';
+
+/** One watch per session: registering again changes its limits. */
+export const watchWorkflowId = (sessionId: string): string => `watch/${sessionId}`;
+export const SESSION_WATCH = 'sessionWatch';
+
+/** Update: other limits for an open watch. Those that are not named stay; null takes one away. */
+export const EXTEND_UPDATE = 'extend';
+/** Update: the session may go on; the watch ends. */
+export const RELEASE_UPDATE = 'release';
+/** Signal: the ledger holds news of this watch, so look now. For Curfew's own commands. */
+export const LOOK_SIGNAL = 'look';
+/** Query: where the watch stands. */
+export const WATCH_QUERY = 'watch';
+
+/** One workflow per notification route, while there is something to tell. */
+export const notificationWorkflowId = (route: string): string => `notify/${route}`;
+export const NOTIFICATION = 'notification';
+
 /** Search attributes of a case. All are keywords, so that the `temporal` CLI and UI can filter by them. */
 export const SEARCH_ATTRIBUTES = {
   CurfewSessionId: 'Keyword',
@@ -114,4 +135,88 @@ export interface CaseStatus {
   readonly orderIds: readonly string[];
   /** What the last finished step said, for people. */
   readonly note: string;
+}
+
+/** What a watched session may use, as it is written: durations with units ("20m", "1h30m"), amounts as 500, "500k" or "2M". */
+export interface WatchLimits {
+  /** One turn processing. */
+  readonly maxRuntime?: string;
+  /** Unbroken processing, whatever was said meanwhile. */
+  readonly maxContinuousRuntime?: string;
+  /** One turn waiting. */
+  readonly maxQueueTime?: string;
+  /** One turn. */
+  readonly maxCredits?: number | string;
+  /** Life of the session. */
+  readonly maxSessionCredits?: number | string;
+  /** One turn, input and output together. */
+  readonly maxTokens?: number | string;
+}
+
+/** Argument of the workflow `sessionWatch`. */
+export interface WatchInput {
+  readonly sessionId: string;
+  /** At least one. */
+  readonly limits: WatchLimits;
+  /** Why it is watched; shown to whoever asks what ended the session. */
+  readonly reason?: string;
+  /** Claimed, not authenticated. */
+  readonly requestedBy?: string;
+}
+
+/** Argument of {@link EXTEND_UPDATE}. */
+export interface WatchExtension {
+  readonly limits: { readonly [K in keyof WatchLimits]?: WatchLimits[K] | null };
+  readonly reason?: string;
+  readonly requestedBy?: string;
+}
+
+/** Argument of {@link RELEASE_UPDATE}. */
+export interface WatchRelease {
+  readonly reason?: string;
+  readonly requestedBy?: string;
+}
+
+/**
+ * What a release or an extension met: no order, one that was given up before anything was sent for it, or one whose cancel
+ * request had left already. That one is carried out.
+ */
+export type OrderMet = 'none' | 'given-up' | 'already-sent';
+
+/** Answer to {@link EXTEND_UPDATE} and {@link RELEASE_UPDATE}. */
+export interface WatchAnswer {
+  readonly order: OrderMet;
+  readonly watch: WatchStatus;
+}
+
+/**
+ * Where a watch stands. `held`: the session or the ledger can't be read now, nothing is ended. `ending`: a limit is broken, and
+ * the case is at work. `resting`, `missing`: seen so once, and looked at again before the watch ends.
+ */
+export type WatchPhase =
+  'registered' | 'watching' | 'exempt' | 'held' | 'ending' | 'resting' | 'missing' | 'ended' | 'released';
+
+/** Answer to {@link WATCH_QUERY}, result of the workflow `sessionWatch`, and what `curfew watch --json` prints. */
+export interface WatchStatus {
+  readonly sessionId: string;
+  readonly state: 'watching' | 'ended' | 'released';
+  /** How the watch ended; null while it is open. */
+  readonly ending: 'at-rest' | 'gone' | 'released' | null;
+  readonly limits: WatchLimits;
+  readonly phase: WatchPhase;
+  /** When the first time limit of the turn is reached, by the vendor's clock, ISO 8601; null: not known, or no time limit. */
+  readonly deadline: string | null;
+  /** ISO 8601; null when the watch is closed. */
+  readonly nextLookAt: string | null;
+  /** Id of the user message that started the current turn; null: not known, or at rest. */
+  readonly turnKey: string | null;
+  /** What the last look said, for people. */
+  readonly lastNote: string;
+  /** The last order that this watch gave; null: none. */
+  readonly order: OrderResult | null;
+  readonly reason: string | null;
+  readonly requestedBy: string;
+  readonly registeredAt: string;
+  readonly closedAt: string | null;
+  readonly closedBy: string | null;
 }

@@ -5,6 +5,7 @@ import { ExitCode, UserError } from './errors.js';
 import { homePaths } from './home.js';
 import { LedgerUnavailableError, unavailableAsUserError } from './ledger/errors.js';
 import { openLedger, type Ledger } from './ledger/ledger.js';
+import { checkRoutes } from './notify/check.js';
 import { createCredentials, createSessionsClient, SessionsError } from './sessions/index.js';
 import { belongsTogether } from './temporal/belonging.js';
 import { connectClient, resolveTemporal } from './temporal/connection.js';
@@ -26,8 +27,13 @@ const TOLERATED_SKEW_MS = 5_000;
 
 type Finding = Pick<CheckResult, 'status' | 'says'> & { readonly next?: string; readonly exitCode?: ExitCode };
 
+export interface CheckOptions {
+  /** Also send a test message by each notification route. */
+  readonly notify: boolean;
+}
+
 /** All checks, in the order in which things are needed. Changes nothing. */
-export async function runChecks(config: Config): Promise<CheckResult[]> {
+export async function runChecks(config: Config, { notify }: CheckOptions): Promise<CheckResult[]> {
   const results: CheckResult[] = [];
   const check = async (name: string, look: () => Promise<Finding>): Promise<void> => {
     const finding = await look().catch(asFinding);
@@ -54,6 +60,7 @@ export async function runChecks(config: Config): Promise<CheckResult[]> {
   const ledger = await checkLedger(config, check);
   try {
     await checkTemporal(config, ledger, check);
+    await checkNotification(ledger, notify, check);
   } finally {
     await ledger?.close();
   }
@@ -118,6 +125,20 @@ async function checkLedger(config: Config, check: Check): Promise<Ledger | null>
     });
   }
   return opened;
+}
+
+async function checkNotification(ledger: Ledger | null, send: boolean, check: Check): Promise<void> {
+  const findings = ledger === null ? [] : await checkRoutes(ledger, send).catch((error: unknown) => asFinding(error));
+  if (!Array.isArray(findings)) return check('notify', () => Promise.resolve(findings));
+  for (const { route, ...finding } of findings) await check(`notify ${route}`, () => Promise.resolve(finding));
+  if (findings.length > 0 || !send) return;
+  await check('notify', () =>
+    Promise.resolve({
+      status: 'warning',
+      says: 'No policies in force have notification routes: nobody is told.',
+      next: 'Add a route under `notify` in the policy file, and name it in a policy.',
+    }),
+  );
 }
 
 async function checkTemporal(config: Config, ledger: Ledger | null, check: Check): Promise<void> {

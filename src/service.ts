@@ -1,22 +1,36 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createActivities, type ActivityDependencies } from '../activities/index.js';
+import { createEnforcementActivities } from '../activities/policy-enforcement.js';
+import { createNotificationActivities } from '../activities/notification.js';
+import { createWatchActivities } from '../activities/session-watch.js';
 import type { Config } from './config.js';
 import { SEARCH_ATTRIBUTES } from './contract.js';
+import { createEnforcement } from './fleet/enforcement.js';
+import { createGateRules } from './fleet/gate-rules.js';
+import { createRulesReader } from './fleet/rules-in-force.js';
+import { keepEnforcing } from './fleet/starter.js';
+import { createVendorClock } from './fleet/vendor-clock.js';
 import { createAccount } from './gate/account.js';
 import { systemClock } from './gate/clock.js';
 import { createGate } from './gate/gate.js';
 import { createLimiter } from './gate/limiter.js';
-import { noPoliciesInForce } from './gate/rules.js';
-import { openLedger } from './ledger/ledger.js';
+import { openLedger, type Ledger } from './ledger/ledger.js';
+import { refuseToReplaceNewer, type PoliciesInForce, type PolicyApplication } from './ledger/policy-versions.js';
+import { createNotifier } from './notify/deliver.js';
+import { startNotifications } from './notify/starter.js';
 import { reconcile } from './reconciler.js';
+import { keepRetention } from './retention.js';
 import { createCredentials, createSessionsClient, SessionsError } from './sessions/index.js';
 import type { Logger } from './telemetry.js';
 import { createCases } from './temporal/cases.js';
 import { belongsTogether, SEARCH_ATTRIBUTES_META } from './temporal/belonging.js';
 import { connectClient, connectWorker, type TemporalTarget } from './temporal/connection.js';
+import { createNotifications } from './temporal/notifications.js';
 import { ensureSearchAttributes } from './temporal/search-attributes.js';
+import { createWatches } from './temporal/watches.js';
 import { USER_AGENT } from './version.js';
+import { reconcileWatches } from './watch/reconcile.js';
 import { createWorker } from './worker.js';
 
 /** Boot waits this long for a configured Temporal that does not answer yet, ms: containers start in any order. */
@@ -27,11 +41,15 @@ export interface ServiceOptions {
   readonly adoptTemporal: boolean;
   /** Ends the waiting for Temporal at boot. */
   readonly signal: AbortSignal;
+  /** A policy file to put in force before the worker starts. */
+  readonly apply?: PolicyApplication;
 }
 
 /** A worker at work, and what stands around it. */
 export interface RunningService {
   readonly ledgerPlace: string;
+  /** What is in force, and the version before it when this start changed it (null: none was). */
+  readonly policies: { readonly inForce: PoliciesInForce; readonly changedFrom?: number | null };
   /** Settles when the worker has stopped; rejects when it stopped by a failure. */
   readonly stopped: Promise<void>;
   /** Lets requests under way finish (20 s), then stops. */
@@ -67,32 +85,58 @@ export async function startService(
     );
   }
 
+  const policies = await putInForce(ledger, options.apply);
+
   const clock = systemClock;
   const limiter = createLimiter(config.requestsPerSecond, clock);
   const workerName = `${hostname()}:${process.pid}:${randomBytes(3).toString('hex')}`;
+  const vendorClock = createVendorClock(clock);
+  const rules = createRulesReader(ledger);
+  const account = createAccount(ledger, sessions, log);
+  const cases = createCases(temporal.client, searchAttributes);
+  const { scanMs } = config;
   const dependencies: ActivityDependencies = {
-    gate: createGate({ sessions, ledger, limiter, clock, log, worker: workerName }),
-    account: createAccount(ledger, sessions, log),
+    gate: createGate({ sessions, ledger, limiter, clock, vendorClock, log, worker: workerName }),
+    account,
     ledger,
     limiter,
     sessions,
-    rules: noPoliciesInForce,
+    rules: createGateRules({ ledger, rules, vendorClock, scanMs }),
     timing: config.timing,
     log,
     random: Math.random,
   };
+  const stopping = new AbortController();
+  const enforcement = createEnforcement({
+    ...{ sessions, ledger, limiter, account, vendorClock, rules, cases, log, scanMs },
+    monotonic: () => clock.monotonic(),
+    random: Math.random,
+  });
   const worker = await createWorker({
     connection,
     namespace: temporal.namespace,
-    activities: createActivities(dependencies),
+    activities: {
+      ...createActivities(dependencies),
+      ...createEnforcementActivities({ enforcement, timing: config.timing, stopping: stopping.signal }),
+      ...createWatchActivities({ ...dependencies, vendorClock, cases }),
+      ...createNotificationActivities({ notifier: createNotifier(ledger, log), timing: config.timing }),
+    },
   });
 
-  const stopping = new AbortController();
-  const reconciler = reconcile(ledger, createCases(temporal.client, searchAttributes), log, stopping.signal);
+  const reconciler = reconcile(ledger, cases, log, stopping.signal);
+  const watches = createWatches(temporal.client, searchAttributes);
+  const watching = reconcileWatches(ledger, watches, log, stopping.signal);
+  const enforcing = keepEnforcing(ledger, temporal.client, log, stopping.signal);
+  const retention = keepRetention(ledger, config.retentionMs, log, stopping.signal);
+  const notifications = startNotifications(ledger, createNotifications(temporal.client), log, stopping.signal);
   void warnAboutAccount(sessions, log);
   const stopped = worker.run().finally(async () => {
     stopping.abort();
     await reconciler;
+    await watching;
+    await enforcing;
+    await notifications;
+    await retention;
     sessions.close();
     await temporal.close();
     await connection.close();
@@ -100,11 +144,26 @@ export async function startService(
   });
   return {
     ledgerPlace: ledger.describe,
+    policies,
     stopped,
     stop: () => {
+      stopping.abort();
       if (worker.getState() === 'RUNNING') worker.shutdown();
     },
   };
+}
+
+async function putInForce(
+  ledger: Pick<Ledger, 'policies'>,
+  apply: PolicyApplication | undefined,
+): Promise<RunningService['policies']> {
+  if (apply === undefined) return { inForce: await ledger.policies.inForce() };
+  const before = await ledger.policies.inForce();
+  refuseToReplaceNewer(before);
+  const { changed } = await ledger.policies.apply(apply);
+  const inForce = await ledger.policies.inForce();
+  if (!changed) return { inForce };
+  return { inForce, changedFrom: before.kind === 'known' ? before.inForce.version : null };
 }
 
 /** One call at boot, so that a wrong key or address is told at once and not at the first order. */

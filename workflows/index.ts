@@ -1,1 +1,4 @@
+export { notification } from './notification.js';
+export { policyEnforcement } from './policy-enforcement.js';
 export { sessionCancellation } from './session-cancellation.js';
+export { sessionWatch } from './session-watch.js';

@@ -122,28 +122,35 @@ export async function sessionCancellation(input: CaseInput): Promise<CaseResult>
     await continueAsNew<typeof sessionCancellation>({ ...input, since });
   };
 
-  /** An ended session can start again by itself; this only looks, and stops looking when a new order comes. */
-  const lookAfter = async (): Promise<void> => {
+  /**
+   * An ended session can start again by itself; this only looks, and stops looking when a new order comes.
+   *
+   * @returns whether there are orders to carry out
+   */
+  const lookAfter = async (): Promise<boolean> => {
     enter('watching-for-restart', 'All orders have their outcome. Looking whether the session starts again.');
     try {
       let step = await watchForRestart({ sessionId, look: 0, queued: false });
       for (let look = 1; step.next === 'look' && !joined; look += 1) {
-        if (await condition(() => joined, step.afterMs)) return;
+        if (await condition(() => joined, step.afterMs)) return true;
         step = await watchForRestart({ sessionId, look, queued: step.queued });
       }
+      return step.next === 'attempt';
     } catch (error) {
       if (!(error instanceof ActivityFailure) || CancellationScope.current().consideredCancelled) throw error;
       log.warn('gave up looking whether the session starts again', { sessionId });
+      return false;
     }
   };
 
   let result: CaseResult;
+  let again: boolean;
   do {
     joined = false;
     await carryOut();
-    await lookAfter();
+    again = await lookAfter();
     result = await reportCase({ sessionId, since });
-  } while (joined);
+  } while (joined || again);
 
   const last = result.orders.at(-1);
   enter('settled', `Closed: ${result.orders.map((order) => order.outcome).join(', ')}.`);

@@ -9,6 +9,7 @@ import { isSessionId } from '../sessions/index.js';
 import { createLogger, type Logger } from '../telemetry.js';
 import { belongsTogether, SEARCH_ATTRIBUTES_META } from '../temporal/belonging.js';
 import { createCases, type Cases } from '../temporal/cases.js';
+import { createWatches, type Watches } from '../temporal/watches.js';
 import { connectClient, resolveTemporal, type TemporalTarget } from '../temporal/connection.js';
 import { createOutput, type Output } from './output.js';
 
@@ -47,6 +48,7 @@ export interface ControlPlane {
   readonly target: TemporalTarget;
   readonly ledger: Ledger;
   readonly cases: Cases;
+  readonly watches: Watches;
   close(): Promise<void>;
 }
 
@@ -63,6 +65,7 @@ export async function openControlPlane(config: Config): Promise<ControlPlane> {
         target,
         ledger,
         cases: createCases(temporal.client, searchAttributes),
+        watches: createWatches(temporal.client, searchAttributes),
         close: async () => {
           await ledger.close();
           await temporal.close();

@@ -8,10 +8,14 @@ import { registerCases } from './commands/cases.js';
 import { registerDemo } from './commands/demo.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerExempt } from './commands/exempt.js';
+import { registerExplain } from './commands/explain.js';
+import { registerHistory } from './commands/history.js';
 import { registerPause } from './commands/pause.js';
 import { registerPolicy } from './commands/policy.js';
 import { registerSimulate } from './commands/simulate.js';
+import { registerStatus } from './commands/status.js';
 import { registerUp } from './commands/up.js';
+import { registerWatch } from './commands/watch.js';
 
 // `curfew cases | head` closes the pipe early. That is no failure, and no reason for a worker to stop.
 for (const stream of [process.stdout, process.stderr]) {
@@ -43,9 +47,13 @@ for (const register of [
   registerDemo,
   registerUp,
   registerCancel,
+  registerWatch,
   registerCases,
   registerPause,
   registerExempt,
+  registerStatus,
+  registerExplain,
+  registerHistory,
   registerPolicy,
   registerDoctor,
   registerSimulate,

@@ -2,8 +2,11 @@ import type { Limiter } from '../gate/limiter.js';
 import { SessionsError, type Agent, type Answer, type Session, type SessionsClient } from '../sessions/index.js';
 import type { VendorClock } from './vendor-clock.js';
 
-/** States in which a turn can be ended; the vendor lists one state per request. */
-const LIVE_STATES = ['processing', 'queued'] as const;
+/**
+ * States in which a turn can be ended; the vendor lists one state per request. In this order, because a turn that leaves the
+ * queue between the two lists is then in both, and not in none.
+ */
+const LIVE_STATES = ['queued', 'processing'] as const;
 const PAGE_SIZE = 100;
 /** A list longer than this does not end: 100,000 items. */
 const MAX_PAGES = 1_000;
@@ -54,7 +57,9 @@ export async function listAgents(deps: ListingDependencies): Promise<Listing<Age
 export async function listLive(deps: ListingDependencies, agentId: string): Promise<LiveListing> {
   const seen = new Map<string, ListedSession>();
   let firstAtMs: number | null = null;
+  let problem: string | null = null;
   for (const state of LIVE_STATES) {
+    const untimed = { pages: 0 };
     const listing = await pages(deps, async (cursor) => {
       const answer = await deps.sessions.listSessions(agentId, {
         state,
@@ -63,20 +68,22 @@ export async function listLive(deps: ListingDependencies, agentId: string): Prom
       });
       deps.vendorClock.note(answer);
       const atMs = deps.vendorClock.at(answer.sentAt);
-      if (atMs !== null) {
-        firstAtMs ??= atMs;
-        for (const session of answer.value.sessions) seen.set(session.id, { session, atMs });
+      if (atMs === null) {
+        untimed.pages += 1;
+        return answer;
       }
+      firstAtMs ??= atMs;
+      for (const session of answer.value.sessions) seen.set(session.id, { session, atMs });
       return answer;
     });
-    if (!listing.complete) return { items: [...seen.values()], atMs: firstAtMs, ...listing };
+    // After a failed call the next one would likely fail as well. What is odd in one list says nothing of the other.
+    if (listing.error !== null) return { items: [...seen.values()], atMs: firstAtMs, ...listing };
+    problem ??= listing.problem ?? (untimed.pages > 0 ? NO_TIME : null);
   }
-  if (firstAtMs === null) {
-    const problem = 'the vendor’s answers carry no usable Date header, so nothing can be timed';
-    return { items: [], atMs: null, complete: false, problem, error: null };
-  }
-  return { items: [...seen.values()], atMs: firstAtMs, complete: true, problem: null, error: null };
+  return { items: [...seen.values()], atMs: firstAtMs, complete: problem === null, problem, error: null };
 }
+
+const NO_TIME = 'the vendor’s answers carry no usable Date header, so nothing can be timed';
 
 type Page = Answer<{ readonly nextCursor: string | null; readonly unreadable: number }>;
 
@@ -88,19 +95,20 @@ async function pages(
   let cursor: string | null = null;
   let unreadable = 0;
   try {
-    do {
+    for (;;) {
       await deps.limiter.acquire();
       const { value }: Page = await ask(cursor);
       unreadable += value.unreadable;
       cursor = value.nextCursor;
-      if (cursor !== null && (cursors.has(cursor) || cursors.size >= MAX_PAGES))
-        return {
-          complete: false,
-          problem: 'the list does not end: the vendor gave the same cursor again',
-          error: null,
-        };
-      if (cursor !== null) cursors.add(cursor);
-    } while (cursor !== null);
+      if (cursor === null) break;
+      const endless = cursors.has(cursor)
+        ? 'the vendor gave the same cursor again'
+        : cursors.size >= MAX_PAGES - 1
+          ? `there is still more after ${MAX_PAGES} pages`
+          : null;
+      if (endless !== null) return { complete: false, problem: `the list does not end: ${endless}`, error: null };
+      cursors.add(cursor);
+    }
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
     if (error.kind === 'rate-limited') deps.limiter.backOff(error.retryAfterMs ?? 1_000);

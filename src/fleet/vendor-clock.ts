@@ -6,7 +6,8 @@ import type { Answer } from '../sessions/index.js';
  *
  * An answer's `Date` header has whole seconds, so each answer leaves a range for the difference between the vendor's clock
  * and our monotonic one: it was written after the request was sent and before the answer was there, and up to a
- * second is cut off. Ranges of several answers together are narrow.
+ * second is cut off. Ranges of several answers together are narrow. The lower end is what counts: this clock is never ahead
+ * of the vendor's, so no turn is taken for older than it is.
  */
 export interface VendorClock {
   /** Takes note of an answer. */
@@ -20,8 +21,7 @@ export interface VendorClock {
 export function createVendorClock(clock: Pick<Clock, 'monotonic'>): VendorClock {
   let least = -Infinity;
   let most = Infinity;
-  const at = (monotonicMs: number): number | null =>
-    least === -Infinity ? null : Math.round(monotonicMs + (least + most) / 2);
+  const at = (monotonicMs: number): number | null => (least === -Infinity ? null : Math.floor(monotonicMs + least));
   return {
     note({ serverDateMs, sentAt, receivedAt }) {
       if (serverDateMs === null) return;

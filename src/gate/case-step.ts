@@ -1,7 +1,8 @@
+import type { PermitRequest } from '../ledger/breakers.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { OpenOrder, Settlement } from '../ledger/orders.js';
 import { backoffMs } from '../policy/backoff.js';
-import type { Sighting } from '../policy/sighting.js';
+import { viewOf, type Sighting } from '../policy/sighting.js';
 import type { CaseTiming } from '../policy/timing.js';
 import { SessionsError } from '../sessions/index.js';
 import type { Logger } from '../telemetry.js';
@@ -54,6 +55,7 @@ export async function attemptCase(
 
     const read = await readSession(deps, sessionId, orders, failures);
     if (read === null) return { next: 'done' };
+    await followNewTurn(deps, orders, read);
     const open = await settleWhatIsClear(deps, orders, read, [read.sighting], false);
     if (open.length === 0) return { next: 'done' };
 
@@ -139,10 +141,11 @@ async function send(
   candidates: readonly Judged[],
   failures: number,
 ): Promise<Step> {
-  const senders = await applyRules(deps, read, candidates);
+  const { senders, permits } = await applyRules(deps, read, candidates);
   if (senders.length === 0) return { next: 'attempt', afterMs: 0 };
 
-  const result = await deps.gate.send({ sessionId, read, orderIds: senders.map(({ order }) => order.id), owner });
+  const orderIds = senders.map(({ order }) => order.id);
+  const result = await deps.gate.send({ sessionId, read, orderIds, permits, owner });
   switch (result.kind) {
     case 'paused':
       throw new TryAgain(
@@ -182,38 +185,65 @@ async function send(
 }
 
 /** Policy orders are judged again on the fresh read, before each request. */
-async function applyRules(deps: CaseDependencies, read: Read, candidates: readonly Judged[]): Promise<Judged[]> {
+async function applyRules(
+  deps: CaseDependencies,
+  read: Read,
+  candidates: readonly Judged[],
+): Promise<{ readonly senders: Judged[]; readonly permits: Map<string, PermitRequest> }> {
   const senders: Judged[] = [];
+  const permits = new Map<string, PermitRequest>();
   const settlements: Settlement[] = [];
   let unknown: string | null = null;
   for (const candidate of candidates) {
-    const verdict =
-      candidate.order.source === 'policy' ? await deps.rules.judge(candidate.order, read.sighting) : 'send';
-    const nothingSent = candidate.sent.every((request) => request.answer === 'refused');
-    switch (verdict) {
+    const { order } = candidate;
+    if (order.source !== 'policy') {
+      senders.push(candidate);
+      continue;
+    }
+    const verdict = await deps.rules.judge(order, read);
+    switch (verdict.kind) {
       case 'send':
         senders.push(candidate);
+        permits.set(order.id, verdict.permit);
         break;
       case 'no-longer-violating':
         settlements.push(settlementOf(candidate, 'no-longer-violating', null, null));
         break;
-      case 'capped':
-        // A case that has already sent goes on: half a cancel helps nobody.
-        if (nothingSent) settlements.push(settlementOf(candidate, 'capped', null, null));
-        else senders.push(candidate);
-        break;
       case 'unknown':
-        unknown = candidate.order.policy;
+        unknown = verdict.why;
         break;
     }
   }
   if (settlements.length > 0) await deps.ledger.orders.settle({ settlements, events: [], alertedOrderIds: [] });
   if (senders.length === 0 && unknown !== null) {
-    throw new TryAgain(
-      'RuleUnknown',
-      `The policy "${unknown}" that ordered this is not in force here, so it can't be judged again; nothing was sent.`,
-      deps.timing.accountRetryMs,
-    );
+    throw new TryAgain('RuleUnknown', `${unknown}; nothing was sent.`, deps.timing.accountRetryMs);
   }
-  return senders;
+  return { senders, permits };
+}
+
+/**
+ * The session of a policy order has moved on to another turn. Where that one breaks the policy too (its clock of unbroken
+ * run time, say, which a steering message does not stop), its end is ordered at once; otherwise it lives.
+ */
+async function followNewTurn(deps: CaseDependencies, orders: readonly OpenOrder[], read: Read): Promise<void> {
+  const { turnKey, turnStartedAtMs } = read.sighting;
+  if (turnKey === null) return;
+  for (const order of orders) {
+    if (order.source !== 'policy' || !order.turnFixed) continue;
+    const ordered = { key: order.turnKey, startedAtMs: order.turnStartedAtMs };
+    if (viewOf(read.sighting, ordered) !== 'newer-in-flight') continue;
+    const verdict = await deps.rules.judge(order, read);
+    if (verdict.kind !== 'send') continue;
+    const earlier = await deps.ledger.orders.ofTurn(order.sessionId, turnKey);
+    if (earlier.some(({ policy }) => policy === order.policy)) continue;
+    await deps.ledger.orders.create({
+      sessionId: order.sessionId,
+      source: 'policy',
+      requestedBy: `policy ${order.policy}`,
+      reason: verdict.reason,
+      evenIfExempt: false,
+      turnKey,
+      turnStartedAtMs,
+    });
+  }
 }

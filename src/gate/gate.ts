@@ -1,8 +1,10 @@
+import type { VendorClock } from '../fleet/vendor-clock.js';
+import type { PermitRequest } from '../ledger/breakers.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { LEASE_RENEWAL_MS, type Registration, type RequestAnswer } from '../ledger/requests.js';
 import type { ReadTimes } from '../policy/binding.js';
 import { missingSighting, sightingOf, type Sighting } from '../policy/sighting.js';
-import { SessionsError, type SessionsClient } from '../sessions/index.js';
+import { SessionsError, type Session, type SessionsClient } from '../sessions/index.js';
 import type { Logger } from '../telemetry.js';
 import type { Clock } from './clock.js';
 import type { Limiter } from './limiter.js';
@@ -16,6 +18,8 @@ export const FRESH_READ_MS = 2_000;
 /** One read of a session, and when it was. */
 export interface Read {
   readonly sighting: Sighting;
+  /** Null: it was not there. */
+  readonly session: Session | null;
   readonly agentId: string | null;
   /** Monotonic, ms: just before the read was sent. */
   readonly sentAt: number;
@@ -26,6 +30,8 @@ export interface SendRequest {
   readonly sessionId: string;
   readonly read: Read;
   readonly orderIds: readonly string[];
+  /** For orders that policies gave: the permit that each needs. */
+  readonly permits?: ReadonlyMap<string, PermitRequest>;
   /** Who sends for this session: a case or a bulk job. */
   readonly owner: string;
 }
@@ -47,6 +53,7 @@ export interface GateDependencies {
   readonly ledger: Ledger;
   readonly limiter: Limiter;
   readonly clock: Clock;
+  readonly vendorClock: Pick<VendorClock, 'note'>;
   readonly log: Logger;
   /** Names this process in the ledger. */
   readonly worker: string;
@@ -68,7 +75,7 @@ export interface Gate {
   send(request: SendRequest): Promise<SendResult>;
 }
 
-export function createGate({ sessions, ledger, limiter, clock, log, worker }: GateDependencies): Gate {
+export function createGate({ sessions, ledger, limiter, clock, vendorClock, log, worker }: GateDependencies): Gate {
   return {
     async read(sessionId) {
       await limiter.acquire();
@@ -76,9 +83,11 @@ export function createGate({ sessions, ledger, limiter, clock, log, worker }: Ga
       const sentMs = clock.wall();
       try {
         const answer = await sessions.retrieveSession(sessionId);
+        vendorClock.note(answer);
         const times = { sentMs, receivedMs: clock.wall(), serverDateMs: answer.serverDateMs };
         return {
           sighting: sightingOf(answer.value, answer.serverDateMs ?? times.receivedMs),
+          session: answer.value,
           agentId: answer.value.agentId,
           sentAt,
           times,
@@ -86,13 +95,13 @@ export function createGate({ sessions, ledger, limiter, clock, log, worker }: Ga
       } catch (error) {
         if (error instanceof SessionsError && error.kind === 'not-found') {
           const times = { sentMs, receivedMs: clock.wall(), serverDateMs: null };
-          return { sighting: missingSighting(times.receivedMs), agentId: null, sentAt, times };
+          return { sighting: missingSighting(times.receivedMs), session: null, agentId: null, sentAt, times };
         }
         throw error;
       }
     },
 
-    async send({ sessionId, read, orderIds, owner }) {
+    async send({ sessionId, read, orderIds, permits = new Map(), owner }) {
       const { sighting } = read;
       if (sighting.turnKey === null) throw new Error('A cancel request needs a read that showed a turn.');
       const vendorNow = (): number => Math.round(sighting.atMs + clock.monotonic() - read.sentAt);
@@ -102,6 +111,7 @@ export function createGate({ sessions, ledger, limiter, clock, log, worker }: Ga
         agentId: read.agentId,
         turn: { key: sighting.turnKey, startedAtMs: sighting.turnStartedAtMs },
         orderIds,
+        permits,
         owner,
         worker,
         readAtMs: sighting.atMs,

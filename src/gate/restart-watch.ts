@@ -2,12 +2,17 @@ import type { Outcome } from '../contract.js';
 import type { EventToRecord } from '../ledger/ledger.js';
 import { flightOf } from '../policy/state.js';
 import { SessionsError, type SessionsClient } from '../sessions/index.js';
+import type { OrderView } from '../ledger/results.js';
 import type { CaseDependencies } from './case-step.js';
+import type { Read } from './gate.js';
 import { tryAgain } from './waits.js';
 
 /** What the watch for a restart does next. */
 export type WatchStep =
-  { readonly next: 'done' } | { readonly next: 'look'; readonly afterMs: number; readonly queued: boolean };
+  | { readonly next: 'done' }
+  /** It has started again, and a policy has ordered the end of that turn too. */
+  | { readonly next: 'attempt' }
+  | { readonly next: 'look'; readonly afterMs: number; readonly queued: boolean };
 
 /** Outcomes after which a session may start again by itself: up to 20 queued messages are sent when a turn ends. */
 const WATCHED: ReadonlySet<Outcome> = new Set<Outcome>(['cancelled', 'ended-unattributed']);
@@ -34,7 +39,8 @@ export async function watchForRestart(
   );
   if (ended.length === 0) return { next: 'done' };
   try {
-    const { sighting } = await deps.gate.read(sessionId);
+    const read = await deps.gate.read(sessionId);
+    const { sighting } = read;
     // An ended turn in flight again is the vendor's stale read, not a restart.
     const anotherTurn = ended.every(({ result }) => result.turnKey !== sighting.turnKey);
     if (flightOf(sighting.state) === 'in-flight' && anotherTurn) {
@@ -49,7 +55,7 @@ export async function watchForRestart(
       await deps.ledger.recordEvents(events);
       if (events.length > 0)
         deps.log.warn({ sessionId, turnKey: sighting.turnKey }, 'session started again after its end');
-      return { next: 'done' };
+      return { next: (await orderRestart(deps, ended, read)) ? 'attempt' : 'done' };
     }
 
     const waiting = lookNumber === 0 ? await messagesWaiting(deps.sessions, sessionId) : 0;
@@ -72,6 +78,23 @@ export async function watchForRestart(
     if (error instanceof SessionsError) throw await tryAgain(deps, error, failures);
     throw error;
   }
+}
+
+/** What to do about a restart is a policy's choice; the newest order that it gave decides. @returns whether it ordered the end */
+async function orderRestart(deps: CaseDependencies, ended: readonly OrderView[], read: Read): Promise<boolean> {
+  const policies = new Set<string>();
+  let ordered = false;
+  for (const { result } of ended) {
+    const { policy } = result.reason;
+    if (policy === null || policies.has(policy)) continue;
+    policies.add(policy);
+    const order = await deps.rules.onRestart(result, read);
+    if (order === null) continue;
+    await deps.ledger.orders.create(order);
+    deps.log.warn({ sessionId: order.sessionId, policy, turnKey: order.turnKey }, order.reason.text ?? '');
+    ordered = true;
+  }
+  return ordered;
 }
 
 /** @returns 0 where the vendor has no message queue (generation A) or won't show it */

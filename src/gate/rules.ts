@@ -1,20 +1,34 @@
-import type { OpenOrder } from '../ledger/orders.js';
-import type { Sighting } from '../policy/sighting.js';
+import type { OrderReason, OrderResult } from '../contract.js';
+import type { PermitRequest } from '../ledger/breakers.js';
+import type { NewOrder, OpenOrder } from '../ledger/orders.js';
+import type { Read } from './gate.js';
 
 /**
  * What the policies in force say about an order at the gate.
  *
- * - `send`: it may leave
+ * - `send`: the turn that the read showed breaks the policy; it may leave, if the policy gets a permit
  * - `no-longer-violating`: the fresh read clears the session
- * - `capped`: the policy has used up its cap for now
- * - `unknown`: the policy, or the version that ordered, is not known here; nothing is ended on a guess
+ * - `unknown`: what is known does not say, or the policy is not known here; nothing is ended on a guess
  */
-export type RuleVerdict = 'send' | 'no-longer-violating' | 'capped' | 'unknown';
+export type RuleVerdict =
+  | { readonly kind: 'send'; readonly permit: PermitRequest; readonly reason: OrderReason }
+  | { readonly kind: 'no-longer-violating' }
+  | { readonly kind: 'unknown'; readonly why: string };
 
 /** Asked for each order that a policy gave, before each request. */
 export interface PolicyRules {
-  judge(order: OpenOrder, sighting: Sighting): Promise<RuleVerdict>;
+  /** About the turn that the read showed, whether it is the ordered one or not. @throws LedgerUnavailableError */
+  judge(order: OpenOrder, read: Read): Promise<RuleVerdict>;
+  /** A session whose turn was ended shows another one in flight. @returns the order to end that one too; null: it lives */
+  onRestart(ended: OrderResult, read: Read): Promise<NewOrder | null>;
 }
 
 /** For a worker that has no policy in force: it holds policy orders, because it can't judge them again. */
-export const noPoliciesInForce: PolicyRules = { judge: () => Promise.resolve('unknown') };
+export const noPoliciesInForce: PolicyRules = {
+  judge: ({ policy }) =>
+    Promise.resolve({
+      kind: 'unknown',
+      why: `The policy "${policy}" that ordered this is not in force here, so it can't be judged again`,
+    }),
+  onRestart: () => Promise.resolve(null),
+};

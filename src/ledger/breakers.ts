@@ -9,6 +9,11 @@ export interface PermitRequest {
   readonly caps: Caps;
   /** Live sessions by the last complete scan; null when none is recent: then the percentage does not count. */
   readonly liveSessions: number | null;
+  /**
+   * When they were counted, ledger's clock in ms. Turns that got their permit before that are over, so they count on top
+   * of the live ones. Left out or null: not known, and none is taken to be over.
+   */
+  readonly liveAtMs?: number | null;
 }
 
 export interface Breaker {
@@ -67,13 +72,17 @@ export async function takePermit(
   if (mine !== undefined) return true;
   if (openedAt !== null) return false;
 
-  const { taken } = await trx
+  const countedAtMs = request.liveAtMs ?? -1;
+  const counts = await trx
     .selectFrom('permits')
-    .select(({ fn }) => fn.countAll<number>().as('taken'))
+    .select(({ fn }) => [
+      fn.countAll<number>().as('taken'),
+      fn.countAll<number>().filterWhere('taken_at', '<=', countedAtMs).as('over'),
+    ])
     .where('policy', '=', policy)
-    .where('taken_at', '>', Math.max(nowMs - caps.perMs, closedAt ?? 0))
+    .where('taken_at', '>', windowStart(caps, closedAt, nowMs))
     .executeTakeFirstOrThrow();
-  const over = capReached(request, Number(taken));
+  const over = capReached(request, Number(counts.taken), Number(counts.over));
   if (over !== null) {
     await trx
       .updateTable('breakers')
@@ -90,13 +99,25 @@ export async function takePermit(
   return true;
 }
 
-/** @param taken - permits in the window so far */
-export function capReached({ caps, liveSessions }: PermitRequest, taken: number): BreakerReason | null {
+/** A closing in the future was written before our clock was set back: it must not let everything through until then. */
+export function windowStart({ perMs }: Pick<Caps, 'perMs'>, closedAt: number | null, nowMs: number): number {
+  return closedAt === null || closedAt > nowMs ? nowMs - perMs : Math.max(nowMs - perMs, closedAt);
+}
+
+/**
+ * @param taken - permits in the window so far
+ * @param over - how many of them are for turns that had ended when the live sessions were counted
+ */
+export function capReached(
+  { caps, liveSessions }: Pick<PermitRequest, 'caps' | 'liveSessions'>,
+  taken: number,
+  over: number,
+): BreakerReason | null {
   const reason = { taken, perMs: caps.perMs, liveSessions };
   if (taken + 1 > caps.maxCancels) return { cap: 'max_cancels', capValue: caps.maxCancels, ...reason };
   const percentCounts = liveSessions !== null && liveSessions >= LEAST_LIVE_FOR_PERCENT;
-  // What was ended in the window is not live any more, so the share is taken of both together.
-  if (percentCounts && (taken + 1) * 100 > caps.maxPercent * (liveSessions + taken))
+  // The share of all that were live in the window: those that are, and those that we ended before they were counted.
+  if (percentCounts && (taken + 1) * 100 > caps.maxPercent * (liveSessions + over))
     return { cap: 'max_percent', capValue: caps.maxPercent, ...reason };
   return null;
 }

@@ -1,7 +1,8 @@
 import type { Kysely } from 'kysely';
 import type { Facts } from '../policy/facts.js';
 import { recordEvents, type NewEvent } from './events.js';
-import { createOrder, type NewOrder } from './orders.js';
+import { lockSession } from './locks.js';
+import { createOrder, openTwin, type NewOrder } from './orders.js';
 import type { LedgerDatabase } from './schema.js';
 
 /** Number of the form of facts as they are stored. Facts of another form are not read: such a session is seen anew. */
@@ -83,15 +84,15 @@ export async function factsOf(
   return { stored: toStoredFacts(row), scan };
 }
 
-/** @returns the ids of the orders, in their order */
+/** @returns the ids of the orders, in their order; where the same policy has an open order for the same turn, that one's id */
 export async function storeRound(
   db: Kysely<LedgerDatabase>,
   { facts, scans, events, orders }: RoundRecord,
   nowMs: number,
 ): Promise<string[]> {
   return db.transaction().execute(async (trx) => {
-    for (let first = 0; first < facts.length; first += BATCH) {
-      const rows = facts.slice(first, first + BATCH).map((stored) => ({
+    for (const batch of batches(inOrder(facts, ({ sessionId }) => sessionId))) {
+      const rows = batch.map((stored) => ({
         session_id: stored.sessionId,
         agent_id: stored.agentId,
         schema: FACTS_SCHEMA,
@@ -113,8 +114,8 @@ export async function storeRound(
         )
         .execute();
     }
-    for (let first = 0; first < scans.length; first += BATCH) {
-      const rows = scans.slice(first, first + BATCH).map((scan) => ({
+    for (const batch of batches(inOrder(scans, ({ agentId }) => agentId))) {
+      const rows = batch.map((scan) => ({
         agent_id: scan.agentId,
         scan_json: JSON.stringify(scan),
         updated_at: nowMs,
@@ -130,14 +131,28 @@ export async function storeRound(
         )
         .execute();
     }
-    await recordEvents(
-      trx,
-      events.map((event) => ({ ...event, at: nowMs })),
-    );
+    for (const batch of batches(events)) {
+      await recordEvents(
+        trx,
+        batch.map((event) => ({ ...event, at: nowMs })),
+      );
+    }
+    // All locks in one order, so that two rounds never wait for each other.
+    for (const sessionId of orders.map((order) => order.sessionId).sort()) await lockSession(trx, sessionId);
     const ids: string[] = [];
-    for (const order of orders) ids.push(await createOrder(trx, order, nowMs));
+    for (const order of orders) ids.push((await openTwin(trx, order)) ?? (await createOrder(trx, order, nowMs)));
     return ids;
   });
+}
+
+/** One of each, the last one; all in one order, so that two rounds never wait for each other's rows. */
+function inOrder<T>(items: readonly T[], idOf: (item: T) => string): T[] {
+  const byId = new Map(items.map((item) => [idOf(item), item]));
+  return [...byId].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, item]) => item);
+}
+
+function* batches<T>(items: readonly T[]): Iterable<readonly T[]> {
+  for (let first = 0; first < items.length; first += BATCH) yield items.slice(first, first + BATCH);
 }
 
 const toStoredFacts = (row: {

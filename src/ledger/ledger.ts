@@ -1,5 +1,8 @@
+import type { Outcome } from '../contract.js';
+import type { PolicyMode } from '../policy/policy.js';
 import { recordEvents, type NewEvent } from './events.js';
 import { closeBreaker, openBreakers, type Breaker } from './breakers.js';
+import * as deliveries from './deliveries.js';
 import { exempt, runningExemptions, unexempt, type NewExemption } from './exemptions.js';
 import {
   factsOf,
@@ -10,6 +13,7 @@ import {
   type StoredFacts,
   type StoredFleet,
 } from './facts.js';
+import { eventHistory, orderHistory, type HistoryEvent, type HistoryFilter } from './history.js';
 import { ledgerNow } from './locks.js';
 import { claimMeta, dropMeta, readMeta, replaceMeta } from './meta.js';
 import { openDatabase } from './open.js';
@@ -22,8 +26,11 @@ import {
   type PoliciesInForce,
   type PolicyApplication,
 } from './policy-versions.js';
+import { modesSoFar, permitsTaken } from './policy-record.js';
 import * as requests from './requests.js';
+import { removeExpired, type Removed } from './retention.js';
 import { orderViews, type OrderFilter, type OrderView } from './results.js';
+import * as watches from './watches.js';
 
 /** An event without its time: the ledger's clock gives it. */
 export type EventToRecord = Omit<NewEvent, 'at'>;
@@ -57,6 +64,11 @@ export interface Ledger {
     concludedBefore(sessionId: string, turnKey: string, beforeMs: number): Promise<number | null>;
     neglected(lookedAtBeforeMs: number, limit: number): Promise<{ sessionId: string; orderId: string }[]>;
     views(filter: OrderFilter): Promise<OrderView[]>;
+    /** The policy orders on one turn, open and settled. */
+    ofTurn(
+      sessionId: string,
+      turnKey: string,
+    ): Promise<{ policy: string | null; outcome: Outcome | null; decidedAtMs: number | null }[]>;
   };
   readonly requests: {
     register(departure: requests.Departure): Promise<requests.Registration>;
@@ -91,12 +103,58 @@ export interface Ledger {
     version(): Promise<number | null>;
     /** The same content again changes nothing. */
     apply(application: PolicyApplication): Promise<{ readonly version: number; readonly changed: boolean }>;
+    /** In which modes each policy has been in force so far, by name. */
+    modesSoFar(): Promise<Map<string, Set<PolicyMode>>>;
   };
   readonly breakers: {
     /** Those that are open now. */
     open(): Promise<Breaker[]>;
     /** @returns false when it was not open */
     close(policy: string, by: string): Promise<boolean>;
+    /** Permits of a policy that count against its caps now. */
+    taken(policy: string, perMs: number): Promise<number>;
+  };
+  /** What happened, oldest first, in pages; each page is one short transaction. */
+  readonly history: {
+    orders(filter: HistoryFilter): AsyncGenerator<OrderView[]>;
+    events(filter: HistoryFilter): AsyncGenerator<HistoryEvent[]>;
+  };
+  /** Removes some of what is older than the retention, ms; again, until nothing is left of it. */
+  removeExpired(retentionMs: number): Promise<Removed>;
+  readonly deliveries: {
+    /** Whether anything younger than the given time is to be told. */
+    pending(audience: deliveries.Audience, youngerThanMs: number): Promise<boolean>;
+    /** What is to be told and younger than the given time, oldest first. */
+    items(audience: deliveries.Audience, youngerThanMs: number, limit: number): Promise<deliveries.Item[]>;
+    /** By key, in that order. */
+    itemsOf(keys: readonly string[]): Promise<deliveries.Item[]>;
+    /** The message that a route was being told, and has perhaps not taken. */
+    begun(route: string): Promise<deliveries.BegunMessage | null>;
+    /** Notes the items of a message before it is sent. */
+    begin(route: string, keys: readonly string[]): Promise<void>;
+    /** Forgets the message that was begun. */
+    drop(route: string): Promise<void>;
+    /** Notes that the route took the message. */
+    mark(route: string, keys: readonly string[]): Promise<void>;
+    /** Since when a route is told news: the first time given for it. */
+    since(route: string, atMs: number): Promise<number>;
+  };
+  readonly watches: {
+    /** Registers a watch, or changes the limits of the open one. */
+    register(registration: watches.WatchRegistration): Promise<watches.WatchChange>;
+    /** Changes the limits of an open watch. */
+    extend(registration: watches.WatchRegistration): Promise<watches.WatchChange>;
+    release(
+      sessionId: string,
+      word: { readonly by: string; readonly reason: string | null },
+    ): Promise<watches.WatchReleased>;
+    /** Writes what a look found out. @returns null when the watch has changed since it was read; then nothing was written */
+    noteLook(read: watches.Watch, look: watches.WatchNote): Promise<watches.Watch | null>;
+    get(sessionId: string): Promise<watches.Watch | null>;
+    /** Open ones, the one that is looked at next first. */
+    open(limit: number): Promise<watches.Watch[]>;
+    /** Sessions whose watch should have been looked at before the given time, the longest overdue first. */
+    overdue(dueBeforeMs: number, limit: number): Promise<string[]>;
   };
   readonly meta: {
     read(key: string): Promise<string | null>;
@@ -146,6 +204,7 @@ export async function openLedger(url: string): Promise<Ledger> {
       concludedBefore: (sessionId, turnKey, beforeMs) => orders.concludedBefore(db, sessionId, turnKey, beforeMs),
       neglected: (lookedAtBeforeMs, limit) => orders.neglectedSessions(db, lookedAtBeforeMs, limit),
       views: (filter) => orderViews(db, filter),
+      ofTurn: (sessionId, turnKey) => orders.policyOrdersOfTurn(db, sessionId, turnKey),
     },
     requests: {
       register: (departure) => requests.registerRequest(db, departure, ledgerNow),
@@ -177,10 +236,38 @@ export async function openLedger(url: string): Promise<Ledger> {
       inForce: () => policiesInForce(db),
       version: () => versionInForce(db),
       apply: async (application) => applyPolicyFile(db, application, await now()),
+      modesSoFar: () => modesSoFar(db),
     },
     breakers: {
       open: () => openBreakers(db),
       close: async (policy, by) => closeBreaker(db, policy, by, await now()),
+      taken: async (policy, perMs) => permitsTaken(db, policy, perMs, await now()),
+    },
+    history: {
+      orders: (filter) => orderHistory(db, filter),
+      events: (filter) => eventHistory(db, filter),
+    },
+    removeExpired: async (retentionMs) => removeExpired(db, retentionMs, await now()),
+    deliveries: {
+      pending: async (audience, youngerThanMs) =>
+        deliveries.anythingPending(db, audience, (await now()) - youngerThanMs),
+      items: async (audience, youngerThanMs, limit) =>
+        deliveries.pendingItems(db, audience, (await now()) - youngerThanMs, limit),
+      itemsOf: (keys) => deliveries.itemsOf(db, keys),
+      begun: (route) => deliveries.begunMessage(db, route),
+      begin: async (route, keys) => deliveries.beginMessage(db, route, keys, await now()),
+      drop: (route) => deliveries.dropMessage(db, route),
+      mark: async (route, keys) => deliveries.markDelivered(db, route, keys, await now()),
+      since: (route, atMs) => deliveries.routeSince(db, route, atMs),
+    },
+    watches: {
+      register: (registration) => watches.changeWatch(db, registration, { onlyOpen: false }),
+      extend: (registration) => watches.changeWatch(db, registration, { onlyOpen: true }),
+      release: (sessionId, word) => watches.releaseWatch(db, sessionId, word),
+      noteLook: (read, look) => watches.noteLook(db, read, look),
+      get: (sessionId) => watches.readWatch(db, sessionId),
+      open: (limit) => watches.openWatches(db, limit),
+      overdue: (dueBeforeMs, limit) => watches.overdueWatches(db, dueBeforeMs, limit),
     },
     meta: {
       read: (key) => readMeta(db, key),

@@ -277,13 +277,19 @@ async function addEnforcement(db: Kysely<unknown>): Promise<void> {
       .addColumn('requested_by', 'text', (column) => column.notNull())
       .addColumn('registered_at', int8, (column) => column.notNull())
       .addColumn('state', 'text', (column) => column.notNull())
+      .addColumn('ending', 'text')
+      .addColumn('revision', 'integer', (column) => column.notNull())
+      .addColumn('phase', 'text', (column) => column.notNull())
+      .addColumn('note', 'text', (column) => column.notNull())
       .addColumn('schema', 'integer', (column) => column.notNull())
       .addColumn('facts_json', 'text')
+      .addColumn('missing_since', int8)
       .addColumn('next_look_at', int8)
       .addColumn('order_id', 'text')
       .addColumn('closed_at', int8)
       .addColumn('closed_by', 'text'),
   );
+  await sql`create index watches_open on watches (next_look_at) where state = 'watching'`.execute(db);
 
   await create(
     db.schema

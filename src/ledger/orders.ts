@@ -16,6 +16,8 @@ export interface NewOrder {
   readonly evenIfExempt: boolean;
   /** The turn that is meant; null: the one that is the last at the moment of the order. */
   readonly turnKey: string | null;
+  /** Vendor's time of that turn's message, ms; left out or null: not known. */
+  readonly turnStartedAtMs?: number | null;
 }
 
 /** An order without an outcome, with what is needed to carry it out. */
@@ -82,6 +84,7 @@ export async function createOrder(db: Kysely<LedgerDatabase>, order: NewOrder, n
       id,
       session_id: order.sessionId,
       turn_key: order.turnKey,
+      turn_started_at: order.turnStartedAtMs ?? null,
       bound_at: order.turnKey === null ? null : nowMs,
       source: order.source,
       requested_by: order.requestedBy,
@@ -303,3 +306,38 @@ export function reasonOf(
 
 const parseObject = (json: string | null): Record<string, unknown> | null =>
   json === null ? null : (JSON.parse(json) as Record<string, unknown>);
+
+/** The policy orders on one turn, open and settled. */
+export async function policyOrdersOfTurn(
+  db: Kysely<LedgerDatabase>,
+  sessionId: string,
+  turnKey: string,
+): Promise<{ policy: string | null; outcome: Outcome | null; decidedAtMs: number | null }[]> {
+  const rows = await db
+    .selectFrom('orders')
+    .leftJoin('outcomes', 'outcomes.order_id', 'orders.id')
+    .select(['orders.policy', 'outcomes.outcome', 'outcomes.decided_at'])
+    .where('orders.session_id', '=', sessionId)
+    .where('orders.turn_key', '=', turnKey)
+    .where('orders.source', '=', 'policy')
+    .execute();
+  return rows.map((row) => ({
+    policy: row.policy,
+    outcome: row.outcome as Outcome | null,
+    decidedAtMs: row.decided_at,
+  }));
+}
+
+/** The open order of the same policy for the same turn; null: none. Lock the session first: then two looks at once give one order. */
+export async function openTwin(trx: Transaction<LedgerDatabase>, order: NewOrder): Promise<string | null> {
+  if (order.reason.policy === null || order.turnKey === null) return null;
+  const twin = await trx
+    .selectFrom('orders')
+    .select('id')
+    .where('session_id', '=', order.sessionId)
+    .where('turn_key', '=', order.turnKey)
+    .where('policy', '=', order.reason.policy)
+    .where('open', '=', 1)
+    .executeTakeFirst();
+  return twin?.id ?? null;
+}

@@ -1,4 +1,5 @@
-import type { Kysely, Transaction } from 'kysely';
+import { sql, type Kysely, type Transaction } from 'kysely';
+import { ExitCode, UserError } from '../errors.js';
 import type { PolicyFile } from '../policy/policy.js';
 import { dialectOf } from './dialect.js';
 import { recordEvents } from './events.js';
@@ -54,6 +55,16 @@ export async function policiesInForce(db: Kysely<LedgerDatabase>): Promise<Polic
   };
 }
 
+/** @throws UserError with exit code 3 when a newer Curfew's file is in force: what this one would end with it is not known */
+export function refuseToReplaceNewer(inForce: PoliciesInForce): void {
+  if (inForce.kind !== 'too-new') return;
+  throw new UserError(
+    `A newer Curfew put version ${inForce.version} of the policies in force, in a form that this one does not know. Nothing was changed.`,
+    'Use that version of Curfew, or a later one.',
+    ExitCode.refused,
+  );
+}
+
 /** Number of the version in force; null: none. Cheap: asked before every scan. */
 export async function versionInForce(db: Kysely<LedgerDatabase>): Promise<number | null> {
   const row = await db
@@ -104,8 +115,13 @@ export async function applyPolicyFile(
   });
 }
 
-/** Two appliers take turns. On SQLite every transaction is alone. */
+/**
+ * Two appliers take turns; readers don't wait. On SQLite every transaction is alone.
+ *
+ * It must be a lock that nobody else waits for while holding a session, as requests do with the pause switch: we take
+ * sessions after it.
+ */
 async function lockVersions(trx: Transaction<LedgerDatabase>): Promise<void> {
   if (dialectOf(trx) === 'sqlite') return;
-  await trx.selectFrom('pause_switch').select('id').where('id', '=', 1).forUpdate().execute();
+  await sql`lock table policy_versions in share row exclusive mode`.execute(trx);
 }

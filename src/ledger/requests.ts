@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
 import { LONGEST_REQUEST_MS, type SentRequest } from '../policy/conclusion.js';
+import type { Outcome } from '../contract.js';
+import { takePermit, type PermitRequest } from './breakers.js';
 import { lockSession, readSwitchForShare } from './locks.js';
 import { settleOrders } from './orders.js';
 import type { LedgerDatabase } from './schema.js';
@@ -12,6 +14,8 @@ export interface Departure {
   readonly turn: { readonly key: string; readonly startedAtMs: number | null };
   /** The orders it is sent for. */
   readonly orderIds: readonly string[];
+  /** For orders that policies gave: the permit that each needs. */
+  readonly permits?: ReadonlyMap<string, PermitRequest>;
   /** Who sends for this session: a case or a bulk job. */
   readonly owner: string;
   /** The process that sends. */
@@ -25,7 +29,7 @@ export type Registration =
   | { readonly kind: 'paused'; readonly reason: string | null }
   /** Another sender's request for this session is under way. */
   | { readonly kind: 'busy'; readonly retryInMs: number }
-  /** No order is left that may send: exempt now, or settled meanwhile. */
+  /** No order is left that may send: exempt now, over a cap, or settled meanwhile. */
   | { readonly kind: 'nothing-to-send' };
 
 /** What came back for a request. Refused: it certainly had no effect. */
@@ -54,7 +58,7 @@ export const LEASE_MS = 10_000;
 export const LEASE_RENEWAL_MS = 2_000;
 
 /**
- * Lets a request out, or says why not: the pause switch, exemptions and the one-sender rule are checked in the same
+ * Lets a request out, or says why not: the pause switch, exemptions, caps and the one-sender rule are checked in the same
  * transaction that writes the request (invariants I3 and I6). What is not registered here is never sent.
  */
 export async function registerRequest(
@@ -117,42 +121,61 @@ export async function registerRequest(
   });
 }
 
-/** Settles the orders that an exemption stops, and returns the ids of those that may send. */
+/** Settles the orders that an exemption or a cap stops, and returns the ids of those that may send. */
 async function ordersThatMaySend(
   trx: Transaction<LedgerDatabase>,
   departure: Departure,
   nowMs: number,
 ): Promise<string[]> {
+  const { sessionId, turn, permits } = departure;
   const orders = await trx
     .selectFrom('orders')
     .select(['id', 'even_if_exempt', 'attempts'])
     .where('id', 'in', departure.orderIds)
     .where('open', '=', 1)
     .execute();
+  const settle = (outcome: Outcome, stopped: typeof orders): Promise<void> =>
+    settleOrders(
+      trx,
+      stopped.map((order) => ({
+        orderId: order.id,
+        sessionId,
+        outcome,
+        attribution: null,
+        attempts: order.attempts,
+        endedAtMs: null,
+        turnKey: turn.key,
+      })),
+      nowMs,
+    );
+
   const exemption = await trx
     .selectFrom('exemptions')
     .select('id')
-    .where('session_id', '=', departure.sessionId)
+    .where('session_id', '=', sessionId)
     .where('ended_at', 'is', null)
     .where('until', '>', nowMs)
     .executeTakeFirst();
-  if (exemption === undefined) return orders.map((order) => order.id);
+  const isExempt = (order: (typeof orders)[number]): boolean => exemption !== undefined && order.even_if_exempt === 0;
+  await settle('exempted', orders.filter(isExempt));
 
-  const stopped = orders.filter((order) => order.even_if_exempt === 0);
-  await settleOrders(
-    trx,
-    stopped.map((order) => ({
-      orderId: order.id,
-      sessionId: departure.sessionId,
-      outcome: 'exempted',
-      attribution: null,
-      attempts: order.attempts,
-      endedAtMs: null,
-      turnKey: departure.turn.key,
-    })),
-    nowMs,
+  const capped = new Set<string>();
+  const asking = orders
+    .filter((order) => !isExempt(order))
+    .flatMap(({ id }) => {
+      const permit = permits?.get(id);
+      return permit === undefined ? [] : [{ id, permit }];
+    })
+    // All breakers in one order, so that two sessions never wait for each other.
+    .sort((a, b) => (a.permit.policy < b.permit.policy ? -1 : 1));
+  for (const { id, permit } of asking) {
+    if (!(await takePermit(trx, permit, { sessionId, turnKey: turn.key }, nowMs))) capped.add(id);
+  }
+  await settle(
+    'capped',
+    orders.filter(({ id }) => capped.has(id)),
   );
-  return orders.filter((order) => order.even_if_exempt === 1).map((order) => order.id);
+  return orders.filter((order) => !isExempt(order) && !capped.has(order.id)).map(({ id }) => id);
 }
 
 export async function renewLease(db: Kysely<LedgerDatabase>, requestId: string, nowMs: number): Promise<void> {

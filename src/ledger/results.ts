@@ -1,7 +1,7 @@
-import type { Kysely } from 'kysely';
+import type { Kysely, Selectable } from 'kysely';
 import type { Attribution, CasePhase, OrderError, OrderEvent, OrderResult, Outcome } from '../contract.js';
 import { reasonOf } from './orders.js';
-import type { LedgerDatabase } from './schema.js';
+import type { EventsTable, LedgerDatabase, OrdersTable, OutcomesTable } from './schema.js';
 
 /** An order's result, and how far it is, for those who wait for it. */
 export interface OrderView {
@@ -24,30 +24,35 @@ export interface OrderFilter {
 /** Orders with their results, newest first. */
 export async function orderViews(db: Kysely<LedgerDatabase>, filter: OrderFilter): Promise<OrderView[]> {
   if (filter.orderIds?.length === 0) return [];
-  let query = db
-    .selectFrom('orders')
-    .leftJoin('outcomes', 'outcomes.order_id', 'orders.id')
-    .selectAll('orders')
-    .select(['outcomes.outcome', 'outcomes.attribution', 'outcomes.ended_at', 'outcomes.decided_at'])
+  let query = selectOrders(db)
     .orderBy('orders.ordered_at', 'desc')
     .orderBy('orders.id')
     .limit(filter.limit ?? 100);
   if (filter.orderIds !== undefined) query = query.where('orders.id', 'in', filter.orderIds);
   if (filter.sessionId !== undefined) query = query.where('orders.session_id', '=', filter.sessionId);
   if (filter.openOnly === true) query = query.where('orders.open', '=', 1);
-  const rows = await query.execute();
-  if (rows.length === 0) return [];
+  return viewsOf(db, await query.execute());
+}
 
-  const events = await db
-    .selectFrom('events')
-    .selectAll()
-    .where(
-      'order_id',
-      'in',
-      rows.map((row) => row.id),
-    )
-    .orderBy('seq')
-    .execute();
+/** Orders with what their outcomes say, before any filter. */
+export const selectOrders = (db: Kysely<LedgerDatabase>) =>
+  db
+    .selectFrom('orders')
+    .leftJoin('outcomes', 'outcomes.order_id', 'orders.id')
+    .selectAll('orders')
+    .select(['outcomes.outcome', 'outcomes.attribution', 'outcomes.ended_at', 'outcomes.decided_at']);
+
+export type OrderRow = Selectable<OrdersTable> & {
+  readonly [Column in 'outcome' | 'attribution' | 'ended_at' | 'decided_at']: OutcomesTable[Column] | null;
+};
+
+/** Rows as results, in their order, with their events. @param rows - at most some hundred: their ids go into one statement */
+export async function viewsOf(db: Kysely<LedgerDatabase>, rows: readonly OrderRow[]): Promise<OrderView[]> {
+  if (rows.length === 0) return [];
+  const ids = rows.map((row) => row.id);
+  const events = await db.selectFrom('events').selectAll().where('order_id', 'in', ids).orderBy('seq').execute();
+  const eventsOf = new Map<string, OrderEvent[]>(ids.map((id) => [id, []]));
+  for (const event of events) eventsOf.get(event.order_id ?? '')?.push(toEvent(event));
 
   return rows.map((row) => ({
     orderId: row.id,
@@ -66,14 +71,19 @@ export async function orderViews(db: Kysely<LedgerDatabase>, filter: OrderFilter
       orderedAt: iso(row.ordered_at),
       endedAt: row.ended_at === null ? null : iso(row.ended_at),
       lastError: row.last_error_json === null ? null : (JSON.parse(row.last_error_json) as OrderError),
-      events: events
-        .filter((event) => event.order_id === row.id)
-        .map((event): OrderEvent => {
-          const data = event.data_json === null ? {} : (JSON.parse(event.data_json) as Record<string, unknown>);
-          return { ...data, at: iso(event.at), kind: event.kind };
-        }),
+      events: eventsOf.get(row.id) ?? [],
     },
   }));
+}
+
+/** Its data beside its time and kind, which win over data of the same name. */
+export function toEvent({
+  at,
+  kind,
+  data_json: json,
+}: Pick<Selectable<EventsTable>, 'at' | 'kind' | 'data_json'>): OrderEvent {
+  const data = json === null ? {} : (JSON.parse(json) as Record<string, unknown>);
+  return { ...data, at: iso(at), kind };
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString();

@@ -182,10 +182,19 @@ export interface WatchesTable {
   registered_at: number;
   /** watching, released or ended */
   state: string;
+  /** at-rest, gone or released; null while it is open. */
+  ending: string | null;
+  /** Rises with each change, so that a look writes only what it has read. */
+  revision: number;
+  phase: string;
+  note: string;
   /** Number of the form of `facts_json`. */
   schema: number;
   facts_json: string | null;
+  /** First answer 404 since the session was last seen. */
+  missing_since: number | null;
   next_look_at: number | null;
+  /** The last order that it gave. */
   order_id: string | null;
   closed_at: number | null;
   closed_by: string | null;

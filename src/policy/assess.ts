@@ -58,6 +58,8 @@ export interface AssessOptions {
   readonly scanMs: number;
   /** No policy may end this session now. */
   readonly exempt?: boolean;
+  /** Scans go on by themselves: `nextLookAt` is only about looks that can't wait for the next one. */
+  readonly scanned?: boolean;
 }
 
 /**
@@ -81,7 +83,7 @@ export function assessPolicy(
   facts: Facts,
   policy: Policy,
   nowMs: number,
-  { scanMs, exempt = false }: AssessOptions,
+  { scanMs, exempt = false, scanned = false }: AssessOptions,
 ): Verdict {
   const isMatch = policy.mode === 'off' ? false : matchVerdict(policy.match, facts.subject);
   if (isMatch === false) return verdictOf(facts, policy, 'not-matching');
@@ -100,7 +102,7 @@ export function assessPolicy(
   const reasons = reasonsOf(readings, facts, policy);
   if (exempt) return verdictOf(facts, policy, 'keep', { note: 'exempt', reasons });
 
-  const looks = looksOf(readings, facts, nowMs, scanMs);
+  const looks = looksOf(readings, facts, nowMs, scanned ? null : scanMs);
   if (isMatch === null) {
     // A retrieve tells more about a session than a list does, but only once.
     const needsRetrieve = facts.timeline.retrievedAtMs === null && (looks.needsRetrieve || reasons.length > 0);
@@ -189,13 +191,17 @@ function reasonsOf(readings: readonly Reading[], facts: Facts, policy: Policy): 
 
 const WEIGHT = { broken: 0, near: 1, undecided: 2, within: 3 } as const;
 
-/** Deadlines have their exact time. Usage has none, so it is looked at when the next scan brings news of it. */
-function looksOf(readings: readonly Reading[], { timeline }: Facts, nowMs: number, scanMs: number): Looks {
-  const nextScanMs = timeline.seenAtMs + scanMs;
+/**
+ * Deadlines have their exact time. Usage has none, so it is looked at when the next scan brings news of it.
+ *
+ * @param scanMs - null: the scan comes by itself
+ */
+function looksOf(readings: readonly Reading[], { timeline }: Facts, nowMs: number, scanMs: number | null): Looks {
+  const nextScanMs = scanMs === null ? null : (timeline.seenAtMs + scanMs > nowMs ? timeline.seenAtMs : nowMs) + scanMs;
   let nextLookAt: number | null = null;
   let needsRetrieve = false;
   for (const reading of readings) {
-    nextLookAt = earlier(nextLookAt, reading.lookAtMs ?? (nextScanMs > nowMs ? nextScanMs : nowMs + scanMs));
+    nextLookAt = earlier(nextLookAt, reading.lookAtMs ?? nextScanMs);
     needsRetrieve ||= reading.needsRetrieve;
   }
   return { nextLookAt, needsRetrieve };

@@ -30,4 +30,28 @@ export const RESTART_LOOK: ActivityOptions = {
   scheduleToCloseTimeout: '15 minutes',
 };
 
+/** A round over the fleet: up to a minute, and a list under way when it ends. One that is cut short is waited for. */
+export const ENFORCEMENT_ROUND: ActivityOptions = {
+  startToCloseTimeout: '15 minutes',
+  heartbeatTimeout: '8 seconds',
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+  retry,
+};
+
 export const LEDGER_READ: ActivityOptions = { startToCloseTimeout: '1 minute', heartbeatTimeout: '8 seconds', retry };
+
+/**
+ * A look of a watch: a read of the session, what it means, and the order that may follow. It may be cut short by an extension or
+ * a release; what it then still wants to write is refused by the ledger, because the watch has changed.
+ */
+export const WATCH_LOOK: ActivityOptions = SESSION_READ;
+
+/** Registers, changes or releases a watch: one short transaction. */
+export const WATCH_CHANGE: ActivityOptions = LEDGER_READ;
+
+/** Sends one message: 10 s for the receiver, and the ledger before and after. */
+export const NOTIFICATION_DELIVERY: ActivityOptions = {
+  startToCloseTimeout: '1 minute',
+  heartbeatTimeout: '8 seconds',
+  retry,
+};

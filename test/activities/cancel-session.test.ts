@@ -9,6 +9,7 @@ import { inspect } from 'node:util';
 import { createActivities, type Activities } from '../../activities/index.js';
 import { createAccount } from '../../src/gate/account.js';
 import { systemClock } from '../../src/gate/clock.js';
+import { createVendorClock } from '../../src/fleet/vendor-clock.js';
 import { createGate } from '../../src/gate/gate.js';
 import { createCredentials, createSessionsClient } from '../../src/sessions/index.js';
 import {
@@ -223,7 +224,15 @@ describe('I7: the key', () => {
       const real = createActivities({
         ...deps,
         sessions: client,
-        gate: createGate({ sessions: client, ledger, limiter, log, clock: systemClock, worker: 'test' }),
+        gate: createGate({
+          sessions: client,
+          ledger,
+          limiter,
+          log,
+          clock: systemClock,
+          vendorClock: createVendorClock(systemClock),
+          worker: 'test',
+        }),
         account: createAccount(ledger, client, log),
       });
       await harness.order();

@@ -107,6 +107,7 @@ describe('I1: no cancel request leaves on an old read', () => {
     const { deps } = harness.worker();
     const read = {
       sighting: missingSighting(0),
+      session: null,
       agentId: null,
       sentAt: harness.clock.monotonic(),
       times: { sentMs: 0, receivedMs: 0, serverDateMs: null },

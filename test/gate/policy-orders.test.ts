@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { RuleVerdict } from '../../src/gate/rules.js';
+import type { OpenOrder } from '../../src/ledger/orders.js';
+import type { Read } from '../../src/gate/gate.js';
 import { cancelFails, openGateHarness, shows, type GateHarness } from '../support/gate-harness.js';
+import { verdictOf, type RuleWord } from '../support/rule-words.js';
 
 const processing = shows('processing');
 const failed = shows('failed');
@@ -17,14 +19,15 @@ afterEach(async () => {
 });
 
 /** Rules that say one thing after the other, and the last one for ever. */
-const saying = (...verdicts: RuleVerdict[]) => {
+const saying = (...words: RuleWord[]) => {
   const asked: (string | null)[] = [];
   return {
     asked,
-    judge: (_order: unknown, sighting: { readonly state: string | null }) => {
+    judge: (order: OpenOrder, { sighting }: Read) => {
       asked.push(sighting.state);
-      return Promise.resolve(verdicts[Math.min(asked.length, verdicts.length) - 1] ?? 'unknown');
+      return Promise.resolve(verdictOf(words[Math.min(asked.length, words.length) - 1] ?? 'unknown', order));
     },
+    onRestart: () => Promise.resolve(null),
   };
 };
 
@@ -58,14 +61,6 @@ describe('an order that a policy gave', () => {
     const orderId = await harness.order({ source: 'policy', reason });
     await harness.worker({ rules: saying('send', 'capped') }).carryOut();
     expect(await harness.result(orderId)).toMatchObject({ outcome: 'cancelled', attribution: 'strong', attempts: 2 });
-  });
-
-  it('is capped when all that was sent was refused', async () => {
-    harness.vendor.reads = [processing];
-    harness.vendor.cancels = [cancelFails('conflict')];
-    const orderId = await harness.order({ source: 'policy', reason });
-    await harness.worker({ rules: saying('send', 'capped') }).carryOut();
-    expect(await harness.result(orderId)).toMatchObject({ outcome: 'capped' });
   });
 
   it('is asked about before each request', async () => {

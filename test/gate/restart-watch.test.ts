@@ -46,7 +46,7 @@ const watch = async (reads: ScriptedVendor['reads'], begin = 0): Promise<number[
   let queued = false;
   for (let look = begin; ; look += 1) {
     const step = await watchForRestart(deps, SESSION, look, queued, 0);
-    if (step.next === 'done') return waits;
+    if (step.next !== 'look') return waits;
     ({ queued } = step);
     waits.push(step.afterMs);
     harness.clock.advance(step.afterMs);

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { OrderResult } from '../../src/contract.js';
 import { createAccount } from '../../src/gate/account.js';
 import { attemptCase, confirmCase, type CaseDependencies, type Step } from '../../src/gate/case-step.js';
+import { createVendorClock } from '../../src/fleet/vendor-clock.js';
 import { createGate } from '../../src/gate/gate.js';
 import { noPoliciesInForce } from '../../src/gate/rules.js';
 import { TryAgain } from '../../src/gate/try-again.js';
@@ -139,7 +140,7 @@ export async function openGateHarness(): Promise<GateHarness> {
     const common = { sessions: vendor, ledger: ledgerHere, limiter, log, timing: DEFAULT_TIMING, ...parts };
     const deps = {
       ...common,
-      gate: createGate({ ...common, clock, worker: name }),
+      gate: createGate({ ...common, clock, vendorClock: createVendorClock(clock), worker: name }),
       account: createAccount(ledgerHere, vendor, log),
       rules: noPoliciesInForce,
       random: () => 0.5,

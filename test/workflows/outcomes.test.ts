@@ -6,9 +6,11 @@ import { createActivities, type ActivityDependencies, type Activities } from '..
 import type { Attribution, OrderResult, Outcome } from '../../src/contract.js';
 import { createAccount } from '../../src/gate/account.js';
 import { systemClock } from '../../src/gate/clock.js';
+import { verdictOf, type RuleWord } from '../support/rule-words.js';
+import { createVendorClock } from '../../src/fleet/vendor-clock.js';
 import { createGate } from '../../src/gate/gate.js';
 import { createLimiter } from '../../src/gate/limiter.js';
-import type { PolicyRules, RuleVerdict } from '../../src/gate/rules.js';
+import type { PolicyRules } from '../../src/gate/rules.js';
 import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
 import type { NewOrder } from '../../src/ledger/orders.js';
 import type { CaseTiming } from '../../src/policy/timing.js';
@@ -42,7 +44,10 @@ const TIMING: CaseTiming = {
 const IMPATIENT: CaseTiming = { ...TIMING, alertAfterMs: 200, giveUpAfterMs: 12_000 };
 
 /** Stands in for policies in force: the name of the policy is its verdict. */
-const rules: PolicyRules = { judge: ({ policy }) => Promise.resolve((policy ?? 'unknown') as RuleVerdict) };
+const rules: PolicyRules = {
+  judge: (order) => Promise.resolve(verdictOf((order.policy ?? 'unknown') as RuleWord, order)),
+  onRestart: () => Promise.resolve(null),
+};
 
 interface Course {
   /** Without it, a turn that never ends by itself. */
@@ -50,7 +55,7 @@ interface Course {
   readonly faults?: readonly FaultInput[];
   readonly order?: Partial<NewOrder>;
   /** A policy gives the order, and this is what the policies in force say at the gate. */
-  readonly verdict?: RuleVerdict;
+  readonly verdict?: RuleWord;
   /** Before the order. */
   readonly before?: (world: World, sessionId: string) => Promise<unknown> | void;
   /** Just after the order. */
@@ -400,8 +405,9 @@ afterAll(async () => {
 function realActivities(): Activities {
   const log = createLogger('silent', false);
   const limiter = createLimiter(1_000, systemClock);
+  const vendorClock = createVendorClock(systemClock);
   const deps = (timing: CaseTiming): ActivityDependencies => ({
-    gate: createGate({ sessions, ledger, limiter, clock: systemClock, log, worker: 'curfew-test' }),
+    gate: createGate({ sessions, ledger, limiter, clock: systemClock, vendorClock, log, worker: 'curfew-test' }),
     account: createAccount(ledger, sessions, log),
     ledger,
     limiter,

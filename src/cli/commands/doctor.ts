@@ -7,15 +7,16 @@ import { contextOf } from '../context.js';
 export function registerDoctor(program: Command): void {
   program
     .command('doctor')
-    .summary('check key, API, Temporal, ledger and clock, and say what to do')
+    .summary('check key, API, Temporal, ledger, clock and notifications, and say what to do')
     .description('Checks all that Curfew needs, changes nothing, and says what to do about what is wrong.')
+    .option('--notify', 'send a test message by each notification route of the policies in force')
     .addHelpText(
       'after',
-      '\nExample:\n  $ curfew doctor\n\nExit codes: 0 nothing failed (warnings may remain), 2 a setting is wrong, 3 ledger and Temporal do not belong together,\n4 something can’t be reached or no worker runs.\nOnly workers need the key: run it with the settings that `curfew up` or `curfew worker` has.',
+      '\nExamples:\n  $ curfew doctor\n  $ curfew doctor --notify\n\nExit codes: 0 nothing failed (warnings may remain), 2 a setting is wrong, 3 ledger and Temporal do not belong together,\n4 something can’t be reached or no worker runs.\nOnly workers need the key: run it with the settings that `curfew up` or `curfew worker` has.',
     )
-    .action(async (_options: unknown, command: Command) => {
+    .action(async (options: { notify?: true }, command: Command) => {
       const { config, out } = contextOf(command, true);
-      const checks = await runChecks(config);
+      const checks = await runChecks(config, { notify: options.notify === true });
       out.result({ checks }, () => checks.map(describe).join('\n'));
       const worst = checks.filter(({ status }) => status === 'failed').map(({ exitCode }) => exitCode);
       process.exitCode = worst.includes(ExitCode.unreachable) ? ExitCode.unreachable : (worst[0] ?? ExitCode.done);

@@ -1,24 +1,25 @@
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { ExitCode, UserError } from '../../errors.js';
 import {
   PolicyFileError,
   policyJsonSchema,
   problemText,
-  readPolicyFile,
   type Problem,
   type ReadPolicyFile,
 } from '../../policy-file/index.js';
 import { createOutput, type Output } from '../output.js';
+import { readPolicySource } from '../policy-source.js';
 import { cleanupWords, policyWords } from '../policy-words.js';
+import { registerPolicyApply } from './policy-apply.js';
+import { registerPolicyPlan } from './policy-plan.js';
+import { registerPolicyResume } from './policy-resume.js';
 
 export function registerPolicy(program: Command): void {
   const policy = program
     .command('policy')
-    .summary('check a policy file')
+    .summary('check a policy file, see what it would do, put it in force')
     .description(
-      'Policies: which sessions, which limits, and what happens to a turn over them. This version checks policy files; it does not put them in force yet. Format: docs/policies.md',
+      'Policies: which sessions, which limits, and what happens to a turn over them. check says what a file means, plan what it would do now, apply puts it in force. Format: docs/policies.md',
     );
 
   policy
@@ -33,7 +34,7 @@ export function registerPolicy(program: Command): void {
     .action(async (file: string, _options: unknown, command: Command) => {
       const out = outputOf(command);
       try {
-        const read = readPolicyFile(await textOf(file), file);
+        const read = await readPolicySource(file);
         out.result(validDocument(file, read), () => validInWords(file, read));
       } catch (error) {
         if (!(error instanceof PolicyFileError)) throw error;
@@ -42,6 +43,10 @@ export function registerPolicy(program: Command): void {
         process.exitCode = error.exitCode;
       }
     });
+
+  registerPolicyPlan(policy);
+  registerPolicyApply(policy);
+  registerPolicyResume(policy);
 
   policy
     .command('schema')
@@ -63,19 +68,6 @@ Examples:
 /** Needs no settings: a policy file can be checked where Curfew is not set up, as in the CI of a repository. */
 const outputOf = (command: Command): Output =>
   createOutput(command.optsWithGlobals<{ json?: boolean }>().json === true);
-
-async function textOf(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw new UserError(
-      `The policy file ${file} can't be read (${code}).`,
-      code === 'ENOENT' ? 'Check the path.' : 'Check that it is a file, and that you may read it.',
-      ExitCode.usage,
-    );
-  }
-}
 
 function validDocument(file: string, { file: { policies, cleanup }, warnings }: ReadPolicyFile): unknown {
   return {

@@ -7,11 +7,18 @@ import type { RunningService } from '../../service.js';
 import { resolveTemporal, type TemporalTarget } from '../../temporal/connection.js';
 import type { EmbeddedServer } from '../../temporal/embedded.js';
 import { USER_AGENT } from '../../version.js';
-import { contextOf, type CommandContext } from '../context.js';
+import type { PolicyApplication } from '../../ledger/policy-versions.js';
+import { contextOf, requester, type CommandContext } from '../context.js';
+import { policiesDocument, policiesWords } from '../in-force-words.js';
+import { readPolicySource, type PolicySource } from '../policy-source.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 
 interface ServiceCommandOptions {
   readonly adoptTemporal?: boolean;
+}
+
+interface ServeOptions extends ServiceCommandOptions {
+  readonly apply?: PolicyApplication | undefined;
 }
 
 export function registerUp(program: Command): void {
@@ -19,25 +26,34 @@ export function registerUp(program: Command): void {
     .command('up')
     .summary('start Curfew here: Temporal if none is configured, and a worker')
     .description(
-      'Starts Curfew in the foreground: a Temporal server of its own when none is configured (TEMPORAL_ADDRESS or a profile), and a worker. Prints `curfew ready` when orders are carried out.',
+      'Starts Curfew in the foreground: a Temporal server of its own when none is configured (TEMPORAL_ADDRESS or a profile), and a worker that enforces the policies in force. With a file, that is what is in force from then on. Prints `curfew ready` when orders are carried out.',
     )
+    .argument('[file]', 'policy file to put in force; without it, what is in force stays so')
     .option('--adopt-temporal', 'take over a ledger that belonged to another Temporal')
     .addHelpText(
       'after',
       `
 Examples:
-  $ GUMLOOP_API_KEY=… GUMLOOP_USER_ID=… curfew up
+  $ GUMLOOP_API_KEY=… GUMLOOP_USER_ID=… curfew up curfew.yaml
   $ curfew cancel sess_xYz789AbCd --wait      (in another terminal, from any folder)
 
 State is kept in the home folder (CURFEW_HOME); \`curfew doctor\` shows where. Without a configured Temporal the first start
 obtains the Temporal CLI: TEMPORAL_CLI_PATH, PATH, Curfew's cache, a download, or \`go install\` (some minutes, once).
 Ctrl-C stops; open cases go on with the next start.`,
     )
-    .action(async (options: ServiceCommandOptions, command: Command) => {
+    .action(async (file: string | undefined, options: ServiceCommandOptions, command: Command) => {
+      // A file with problems is told before anything is started.
+      const apply = file === undefined ? undefined : applicationOf(file, await readPolicySource(file));
       await untilInterrupted(command, async (context, signal) => {
         const own = await ensureTemporal(context, signal);
         try {
-          await serve(context, own?.target ?? resolveTemporal(context.config), options, signal, own?.server);
+          await serve(
+            context,
+            own?.target ?? resolveTemporal(context.config),
+            { ...options, apply },
+            signal,
+            own?.server,
+          );
         } finally {
           await own?.server.stop();
         }
@@ -61,6 +77,13 @@ Ctrl-C stops; open cases go on with the next start.`,
       );
     });
 }
+
+const applicationOf = (fileName: string, { file, text }: PolicySource): PolicyApplication => ({
+  file,
+  fileName,
+  sourceText: text,
+  by: requester(),
+});
 
 /** Runs in the foreground. Ctrl-C before it is ready is no failure of the parts that were being waited for. */
 async function untilInterrupted(
@@ -113,7 +136,7 @@ async function ensureTemporal(
 async function serve(
   { config, out, log }: CommandContext,
   target: TemporalTarget,
-  options: ServiceCommandOptions,
+  options: ServeOptions,
   signal: AbortSignal,
   server: EmbeddedServer | undefined,
 ): Promise<void> {
@@ -121,7 +144,11 @@ async function serve(
   const { installRuntime } = await import('../../worker.js');
   const { startService } = await import('../../service.js');
   installRuntime(log, config.logLevel);
-  const service = await startService(config, target, log, { adoptTemporal: options.adoptTemporal === true, signal });
+  const service = await startService(config, target, log, {
+    adoptTemporal: options.adoptTemporal === true,
+    signal,
+    ...(options.apply === undefined ? {} : { apply: options.apply }),
+  });
   announce(out, config, target, service, server);
   const stop = (): void => {
     out.say('Stopping: requests under way get 20 s to finish. Open cases go on when Curfew runs again.');
@@ -146,6 +173,7 @@ function announce(
   const document = {
     ready: true,
     temporal: { address, namespace: target.kind === 'none' ? null : target.namespace, uiUrl, started },
+    policies: policiesDocument(service.policies),
     api: config.apiBaseUrl,
     ledger: service.ledgerPlace,
     home: config.home,
@@ -157,6 +185,7 @@ function announce(
       `  Temporal  ${where} (${started})${uiUrl === null ? '' : `  UI ${uiUrl}`}`,
       `  API       ${config.apiBaseUrl}`,
       `  ledger    ${service.ledgerPlace}`,
+      `  policies  ${policiesWords(service.policies)}`,
     ].join('\n'),
   );
 }

@@ -1,0 +1,32 @@
+import { ApplicationFailure } from '@temporalio/common';
+import type { CaseDependencies } from '../src/gate/case-step.js';
+import { NotDelivered, type Notifier } from '../src/notify/deliver.js';
+import { asActivity } from './as-activity.js';
+
+export interface NotificationDependencies extends Pick<CaseDependencies, 'timing'> {
+  readonly notifier: Notifier;
+}
+
+/** The activity of the workflow `notification`. Safe to run again: a message that may have been taken keeps its id. */
+export function createNotificationActivities(deps: NotificationDependencies) {
+  return {
+    /** Sends one message by a route. @returns whether there is more to tell */
+    deliverNotifications: (input: { route: string }): Promise<{ more: boolean }> =>
+      asActivity(deps, async (failures) => {
+        try {
+          return await deps.notifier.deliverNext(input.route, failures);
+        } catch (error) {
+          if (!(error instanceof NotDelivered)) throw error;
+          throw ApplicationFailure.create({
+            type: 'NotDelivered',
+            message: error.message,
+            nextRetryDelay: error.afterMs,
+            // Told in our own log already, once.
+            category: 'BENIGN',
+          });
+        }
+      }),
+  };
+}
+
+export type NotificationActivities = ReturnType<typeof createNotificationActivities>;

@@ -1,0 +1,50 @@
+import { ApplicationFailure } from '@temporalio/common';
+import type { WatchAnswer, WatchStatus } from '../src/contract.js';
+import { extendWatch, registerWatch, releaseWatch, WatchClosedError } from '../src/watch/change.js';
+import type { WatchDependencies } from '../src/watch/dependencies.js';
+import { lookAtWatch, WatchUnknownError, type WatchLook } from '../src/watch/look.js';
+import { InvalidWatchError } from '../src/watch/request.js';
+import { asActivity } from './as-activity.js';
+
+/** The activities of a watch. Each is safe to run again: what it did is in the ledger. */
+export function createWatchActivities(deps: WatchDependencies) {
+  return {
+    /** Writes a watch that someone's code asks for. A request that can't be carried out fails for good, and says why. */
+    registerWatch: (input: { request: unknown }): Promise<WatchStatus> =>
+      asActivity(deps, () => refusing(() => registerWatch(deps, input.request))),
+
+    /** Extends or releases an open watch. */
+    changeWatch: (input: { sessionId: string; change: 'extend' | 'release'; request: unknown }): Promise<WatchAnswer> =>
+      asActivity(deps, () =>
+        refusing(() =>
+          input.change === 'extend'
+            ? extendWatch(deps, input.sessionId, input.request)
+            : releaseWatch(deps, input.sessionId, input.request),
+        ),
+      ),
+
+    /** One look at the watched session, and the order that may follow. */
+    lookAtWatch: (input: { sessionId: string }): Promise<WatchLook> =>
+      asActivity(deps, (failures) => refusing(() => lookAtWatch(deps, input.sessionId, failures))),
+  };
+}
+
+export type WatchActivities = ReturnType<typeof createWatchActivities>;
+
+/** What trying again does not help. */
+async function refusing<T>(step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    if (error instanceof InvalidWatchError) {
+      throw ApplicationFailure.nonRetryable(error.message, 'InvalidWatch', {
+        field: error.field,
+        problem: error.problem,
+        next: error.next,
+      });
+    }
+    if (error instanceof WatchClosedError) throw ApplicationFailure.nonRetryable(error.message, 'WatchClosed');
+    if (error instanceof WatchUnknownError) throw ApplicationFailure.nonRetryable(error.message, 'WatchUnknown');
+    throw error;
+  }
+}

@@ -1,0 +1,187 @@
+import type { Command } from 'commander';
+import type { Config } from '../../config.js';
+import { ExitCode, UserError } from '../../errors.js';
+import { readCoverage } from '../../fleet/coverage.js';
+import { createRulesReader } from '../../fleet/rules-in-force.js';
+import { standingsOf, vendorTimeNow } from '../../fleet/standing.js';
+import { asOfLastScan, DEFAULT_SCAN_MS } from '../../fleet/stored-facts.js';
+import { sessionView } from '../../fleet/subject.js';
+import { createVendorClock, type VendorClock } from '../../fleet/vendor-clock.js';
+import { systemClock } from '../../gate/clock.js';
+import type { AgentScan } from '../../ledger/facts.js';
+import type { Ledger } from '../../ledger/ledger.js';
+import { fromRetrieve, type Observation } from '../../policy/observation.js';
+import { observe } from '../../policy/observe.js';
+import type { Policy } from '../../policy/policy.js';
+import {
+  createCredentials,
+  createSessionsClient,
+  SessionsError,
+  type Agent,
+  type SessionsClient,
+} from '../../sessions/index.js';
+import { USER_AGENT } from '../../version.js';
+import { policyOf } from '../../watch/limits.js';
+import { checkedSessionIds, contextOf, openExistingLedger } from '../context.js';
+import { explainDocument, explainWords, type Explanation } from '../explain-words.js';
+import { readPolicySource } from '../policy-source.js';
+
+const LAST_ORDERS = 5;
+/** A person waits, and the ledger knows something too, ms. */
+const READ_PATIENCE_MS = 10_000;
+
+export function registerExplain(program: Command): void {
+  program
+    .command('explain')
+    .summary('what each policy says about a session, and what ends it when')
+    .description(
+      'Says in words what each policy in force, and a watch, says about a session: numbers, limits, error bounds, time left, and what keeps it from being ended. Reads the session once where a key is set, else goes by what the ledger remembers. Changes nothing.',
+    )
+    .argument('<id>', 'session id')
+    .option('--policies <file>', 'judge by this policy file instead of the one in force')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ curfew explain sess_xYz789AbCd\n  $ curfew explain sess_xYz789AbCd --policies draft.yaml',
+    )
+    .action(async (id: string, options: { policies?: string }, command: Command) => {
+      const sessionId = checkedSessionIds([id])[0] ?? id;
+      const source = options.policies === undefined ? null : await readPolicySource(options.policies);
+      const { config, out } = contextOf(command, true);
+      const ledger = await openExistingLedger(config);
+      try {
+        const draft = source === null ? null : { name: options.policies ?? '', file: source.file };
+        const explanation = await explain(config, ledger, sessionId, draft);
+        out.result(explainDocument(explanation), () => explainWords(explanation));
+      } finally {
+        await ledger.close();
+      }
+    });
+}
+
+type Draft = { readonly name: string; readonly file: Awaited<ReturnType<typeof readPolicySource>>['file'] };
+
+async function explain(config: Config, ledger: Ledger, sessionId: string, draft: Draft | null): Promise<Explanation> {
+  const [known, watch, breakers, exemptions, pauseSwitch, orders, coverage, ledgerNowMs] = await Promise.all([
+    ledger.facts.of(sessionId),
+    ledger.watches.get(sessionId),
+    ledger.breakers.open(),
+    ledger.exemptions.running(),
+    ledger.pauseSwitch.read(),
+    ledger.orders.views({ sessionId, limit: LAST_ORDERS }),
+    readCoverage(ledger),
+    ledger.now(),
+  ]);
+  const scan = known?.scan ?? null;
+  const remembered = known === null ? (watch?.facts ?? null) : asOfLastScan(known.stored, scan);
+  const scanMs = scan === null || scan.scanMs === 0 ? DEFAULT_SCAN_MS : scan.scanMs;
+  const vendorClock = createVendorClock(systemClock);
+  const read = await readSession(config, sessionId, known?.stored.agentId ?? null, scan, vendorClock);
+  const facts = 'seen' in read ? observe(remembered, read.seen, { scanMs }) : remembered;
+  if (facts === null) {
+    const problem = 'problem' in read ? read.problem : '';
+    throw new UserError(
+      `Nothing is known of ${sessionId}: ${problem}; and no worker has seen it.`,
+      'Check the id. With GUMLOOP_API_KEY and GUMLOOP_USER_ID set, as the worker has them, the session is read.',
+      'reachable' in read && read.reachable ? ExitCode.failed : ExitCode.unreachable,
+    );
+  }
+  const nowMs = Math.max(
+    ('seen' in read ? vendorClock.now() : null) ?? vendorTimeNow(scan === null ? [] : [scan], coverage, ledgerNowMs),
+    facts.timeline.seenAtMs,
+  );
+  const { policies, version } = await policiesFor(ledger, draft, new Set(breakers.map(({ policy }) => policy)));
+  const openWatch = watch !== null && watch.state === 'watching' ? watch : null;
+  const all = openWatch === null ? policies : [...policies, policyOf(openWatch.limits)];
+  const exemptUntilMs = Math.max(
+    exemptions.get(sessionId) ?? 0,
+    ...(draft?.file.exempt ?? []).flatMap((one) => (one.sessionId === sessionId ? [one.untilMs] : [])),
+  );
+  const isExempt = exemptUntilMs > ledgerNowMs;
+  return {
+    sessionId,
+    nowMs,
+    facts,
+    from: 'seen' in read ? 'read' : 'ledger',
+    problem: 'problem' in read ? read.problem : null,
+    version,
+    draft: draft?.name ?? null,
+    standings: standingsOf(facts, all, nowMs, { scanMs, exempt: isExempt }),
+    exemptUntilMs: isExempt ? exemptUntilMs : null,
+    pauseSwitch,
+    breakers,
+    watchedBy: openWatch?.requestedBy ?? null,
+    orders,
+    scanAgeMs: coverage === null ? null : ledgerNowMs - coverage.atMs,
+    isScanning: coverage !== null && ledgerNowMs - coverage.atMs <= 4 * coverage.scanMs + coverage.durationMs,
+    ledgerNowMs,
+  };
+}
+
+async function policiesFor(
+  ledger: Ledger,
+  draft: Draft | null,
+  open: ReadonlySet<string>,
+): Promise<{ readonly policies: readonly Policy[]; readonly version: number | null }> {
+  if (draft !== null) {
+    const policies = draft.file.policies.map((policy): Policy =>
+      policy.mode === 'enforce' && open.has(policy.name) ? { ...policy, mode: 'observe' } : policy,
+    );
+    return { policies, version: null };
+  }
+  const rules = await createRulesReader(ledger).read();
+  if (rules.kind === 'too-new') {
+    throw new UserError(
+      `A newer Curfew put version ${rules.version} of the policies in force, in a form that this one does not know.`,
+      'Use that version of Curfew, or a later one.',
+      ExitCode.refused,
+    );
+  }
+  return rules.kind === 'none'
+    ? { policies: [], version: null }
+    : { policies: rules.rules.policies, version: rules.rules.version };
+}
+
+type Read = { readonly seen: Observation } | { readonly problem: string; readonly reachable: boolean };
+
+/** One read, if a key is set and the API answers. */
+async function readSession(
+  config: Config,
+  sessionId: string,
+  agentId: string | null,
+  scan: AgentScan | null,
+  vendorClock: VendorClock,
+): Promise<Read> {
+  const credentials = createCredentials(config.env);
+  try {
+    await credentials.headers();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { problem: 'no usable key is set here, so it was not read', reachable: false };
+  }
+  const client = createSessionsClient({
+    baseUrl: config.apiBaseUrl,
+    credentials,
+    userAgent: USER_AGENT,
+    timeouts: { connectMs: READ_PATIENCE_MS, readMs: READ_PATIENCE_MS },
+  });
+  try {
+    const answer = await (client as SessionsClient).retrieveSession(sessionId);
+    vendorClock.note(answer);
+    const atMs = vendorClock.at(answer.sentAt);
+    if (atMs === null) return { problem: 'the answer carries no usable Date header', reachable: true };
+    return { seen: fromRetrieve(sessionView(answer.value, agentId, scan === null ? null : agentOf(scan)), atMs) };
+  } catch (error) {
+    if (!(error instanceof SessionsError)) throw error;
+    return { problem: error.message, reachable: error.kind === 'not-found' };
+  } finally {
+    client.close();
+  }
+}
+
+const agentOf = ({ agentId, name, teamId, creatorId }: AgentScan): Agent => ({
+  id: agentId,
+  name,
+  teamId,
+  creatorId,
+  isActive: null,
+});

@@ -1,0 +1,140 @@
+import { once } from 'node:events';
+import { Option, type Command } from 'commander';
+import { ExitCode, UserError } from '../../errors.js';
+import type { HistoryEvent, HistoryFilter } from '../../ledger/history.js';
+import type { Ledger } from '../../ledger/ledger.js';
+import type { OrderView } from '../../ledger/results.js';
+import { checkedSessionIds, contextOf, openExistingLedger } from '../context.js';
+import {
+  eventDocument,
+  eventsCsv,
+  eventsHeader,
+  eventsTable,
+  ordersCsv,
+  ordersHeader,
+  ordersTable,
+} from '../history-rows.js';
+import { readMoment } from '../moment.js';
+import { positiveNumber } from '../whole-number.js';
+
+/** People read the last ones. */
+const SHOWN = 50;
+
+interface HistoryOptions {
+  readonly session?: string;
+  readonly since?: string;
+  readonly until?: string;
+  readonly policy?: string;
+  readonly events?: boolean;
+  readonly format?: 'json' | 'csv';
+  readonly limit?: number;
+}
+
+export function registerHistory(program: Command): void {
+  program
+    .command('history')
+    .summary('who ended what, when, why, and by which rule version')
+    .description(
+      `Orders from the ledger, oldest first, with their outcomes; with --events everything else that happened, too. Without a format, the last ${SHOWN} as a table; with one, all.`,
+    )
+    .option('--session <id>', 'only of this session')
+    .option('--since <time>', 'not before: 2h, 7d, or 2026-01-05T12:00:00Z')
+    .option('--until <time>', 'before this')
+    .option('--policy <name>', 'only of this policy')
+    .option('--events', 'all events instead of orders')
+    .addOption(new Option('--format <format>', 'json: one JSON document a line; csv').choices(['json', 'csv']))
+    .option('--limit <n>', 'the last so many', positiveNumber)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ curfew history --since 7d --policy no-all-nighters
+  $ curfew history --since 2026-01-01 --until 2026-02-01 --format csv > january.csv
+  $ curfew history --events --session sess_xYz789AbCd --json
+
+--since and --until are about the time of the order, or of the event. How long the ledger remembers: CURFEW_RETENTION.`,
+    )
+    .action(async (options: HistoryOptions, command: Command) => {
+      const { config, out } = contextOf(command, true);
+      const [sessionId] = options.session === undefined ? [] : checkedSessionIds([options.session]);
+      const format = options.format ?? (out.json ? 'json' : 'table');
+      const ledger = await openExistingLedger(config);
+      try {
+        const filter = filterOf(options, sessionId, format === 'table' ? SHOWN : undefined, await ledger.now());
+        await (options.events === true ? writeEvents(ledger, filter, format) : writeOrders(ledger, filter, format));
+      } finally {
+        await ledger.close();
+      }
+    });
+}
+
+function filterOf(
+  options: HistoryOptions,
+  sessionId: string | undefined,
+  usualLimit: number | undefined,
+  nowMs: number,
+): HistoryFilter {
+  const sinceMs = options.since === undefined ? undefined : readMoment(options.since, '--since', nowMs);
+  const untilMs = options.until === undefined ? undefined : readMoment(options.until, '--until', nowMs);
+  if (sinceMs !== undefined && untilMs !== undefined && untilMs <= sinceMs) {
+    throw new UserError('--until is not after --since, so nothing lies between.', 'Swap the two.', ExitCode.usage);
+  }
+  const last = options.limit ?? usualLimit;
+  return {
+    ...(sessionId === undefined ? {} : { sessionId }),
+    ...(options.policy === undefined ? {} : { policy: options.policy }),
+    ...(sinceMs === undefined ? {} : { sinceMs }),
+    ...(untilMs === undefined ? {} : { untilMs }),
+    ...(last === undefined ? {} : { last }),
+  };
+}
+
+type Format = 'json' | 'csv' | 'table';
+
+function writeOrders(ledger: Ledger, filter: HistoryFilter, format: Format): Promise<void> {
+  const pages = ledger.history.orders(filter);
+  const lines = (views: readonly OrderView[]): string => jsonLines(views.map(({ result }) => result));
+  if (format === 'table') return writeTable(pages, ordersTable, 'No orders.');
+  return format === 'json' ? writePages(pages, '', lines) : writePages(pages, ordersHeader(), ordersCsv);
+}
+
+function writeEvents(ledger: Ledger, filter: HistoryFilter, format: Format): Promise<void> {
+  const pages = ledger.history.events(filter);
+  const lines = (events: readonly HistoryEvent[]): string => jsonLines(events.map(eventDocument));
+  if (format === 'table') return writeTable(pages, eventsTable, 'No events.');
+  return format === 'json' ? writePages(pages, '', lines) : writePages(pages, eventsHeader(), eventsCsv);
+}
+
+const jsonLines = (documents: readonly unknown[]): string =>
+  documents.map((document) => `${JSON.stringify(document)}\n`).join('');
+
+async function writePages<T>(
+  pages: AsyncGenerator<T[]>,
+  header: string,
+  textOf: (page: readonly T[]) => string,
+): Promise<void> {
+  await write(header);
+  for await (const page of pages) {
+    // Whoever reads has enough, as with `| head`.
+    if (!(await write(textOf(page)))) return;
+  }
+}
+
+async function writeTable<T>(
+  pages: AsyncGenerator<T[]>,
+  textOf: (rows: readonly T[]) => string,
+  none: string,
+): Promise<void> {
+  const rows: T[] = [];
+  for await (const page of pages) rows.push(...page);
+  await write(`${rows.length === 0 ? none : textOf(rows)}\n`);
+}
+
+/** Waits for slow readers, so that what is not read yet fills no memory. @returns false when nobody reads any more */
+async function write(text: string): Promise<boolean> {
+  if (text === '' || process.stdout.destroyed) return !process.stdout.destroyed;
+  if (!process.stdout.write(text)) {
+    await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]).catch(() => {});
+  }
+  return process.stdout.writable;
+}

@@ -1,0 +1,126 @@
+import { createInterface } from 'node:readline/promises';
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { ExitCode, UserError } from '../../errors.js';
+import { refuseToReplaceNewer, type PoliciesInForce } from '../../ledger/policy-versions.js';
+import { contextOf, openExistingLedger, requester } from '../context.js';
+import { modeCounts, modeWords } from '../in-force-words.js';
+import { differenceOf, differenceWords, newlyEnforcing, type PolicyDifference } from '../policy-difference.js';
+import { readPolicySource } from '../policy-source.js';
+
+export function registerPolicyApply(policy: Command): void {
+  policy
+    .command('apply')
+    .summary('put a policy file in force')
+    .description(
+      'Shows what changes against the policies in force, asks, and puts the file in force: as a whole, with its exemptions. Running workers go by it from their next scan on. Works while Temporal is away.',
+    )
+    .argument('<file>', 'policy file (YAML or JSON)')
+    .option('--yes', 'do not ask')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ curfew policy plan curfew.yaml           first see what it would do
+  $ curfew policy apply curfew.yaml
+  $ curfew policy apply curfew.yaml --yes    in scripts
+
+Exit codes: 0 in force (also when it was so already), 2 the file is not valid, 3 not confirmed, 4 the ledger can't be reached.`,
+    )
+    .action(async (file: string, options: { yes?: boolean }, command: Command) => {
+      const source = await readPolicySource(file);
+      const { config, out } = contextOf(command, true);
+      const ledger = await openExistingLedger(config);
+      try {
+        const before = await ledger.policies.inForce();
+        refuseToReplaceNewer(before);
+        const current = before.kind === 'known' ? before.inForce : null;
+        const difference = differenceOf(current?.file ?? null, source.file);
+        if (current !== null && JSON.stringify(current.file) === JSON.stringify(source.file)) {
+          const document = { version: current.version, changed: false, difference };
+          out.result(document, () => `This is in force already, as version ${current.version}. Nothing was changed.`);
+          return;
+        }
+        for (const warning of source.warnings) out.say(`warning: line ${warning.line}: ${warning.message}`);
+        const modes = await ledger.policies.modesSoFar();
+        const untried = newlyEnforcing(difference).filter((name) => modes.get(name)?.has('observe') !== true);
+
+        if (options.yes !== true) {
+          out.say(`${headline(file, before)}\n\n${differenceWords(difference)}\n`);
+          if (untried.length > 0) out.say(`${untriedWords(untried, file)}\n`);
+          await confirm(file);
+          await refuseIfChangedMeanwhile(before, await ledger.policies.inForce());
+        } else if (untried.length > 0) {
+          out.say(untriedWords(untried, file));
+        }
+        const applied = await ledger.policies.apply({
+          file: source.file,
+          fileName: file,
+          sourceText: source.text,
+          by: requester(),
+        });
+        out.result({ ...applied, difference }, () =>
+          appliedWords(applied.version, difference, source.file.policies, options.yes === true),
+        );
+      } finally {
+        await ledger.close();
+      }
+    });
+}
+
+const headline = (file: string, before: PoliciesInForce): string =>
+  before.kind === 'known'
+    ? `${file} takes the place of version ${before.inForce.version} (${before.inForce.fileName}, applied ${new Date(before.inForce.appliedAtMs).toISOString()} by ${before.inForce.appliedBy}):`
+    : `Nothing is in force yet. ${file} would be the first:`;
+
+const untriedWords = (names: readonly string[], file: string): string =>
+  pc.yellow(
+    `${names.join(', ')} ${names.length === 1 ? 'begins' : 'begin'} to end turns and never ${names.length === 1 ? 'was' : 'were'} in mode observe. ` +
+      `Safer: mode: observe for a day, then enforce; or see what it would end now: curfew policy plan ${file}`,
+  );
+
+/** @throws UserError with exit code 3 unless a person says yes */
+async function confirm(file: string): Promise<void> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) {
+    throw new UserError(
+      'Nobody is there to confirm, so nothing was changed.',
+      `Look at the difference above, then: curfew policy apply ${file} --yes`,
+      ExitCode.refused,
+    );
+  }
+  const question = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const gone = new Promise<string>((resolve) => question.once('close', () => resolve('')));
+    const answer = await Promise.race([question.question('Put this in force? [y/N] '), gone]);
+    if (/^(y|yes)$/i.test(answer.trim())) return;
+  } finally {
+    question.close();
+  }
+  throw new UserError(
+    'Not confirmed: nothing was changed.',
+    `To see what it would do: curfew policy plan ${file}`,
+    ExitCode.refused,
+  );
+}
+
+/** While a person was reading, someone else may have applied another file. */
+function refuseIfChangedMeanwhile(before: PoliciesInForce, now: PoliciesInForce): void {
+  if (now.kind !== 'known' || (before.kind === 'known' && before.inForce.version === now.inForce.version)) return;
+  throw new UserError(
+    `Meanwhile ${now.inForce.appliedBy} put version ${now.inForce.version} in force. Nothing was changed by you.`,
+    'Run the command again, and look at the new difference.',
+    ExitCode.refused,
+  );
+}
+
+function appliedWords(
+  version: number,
+  difference: PolicyDifference,
+  policies: Parameters<typeof modeCounts>[0],
+  showDifference: boolean,
+): string {
+  return [
+    ...(showDifference ? [differenceWords(difference), ''] : []),
+    `Version ${version} is in force: ${modeWords(modeCounts(policies))}. Workers go by it from their next scan on; what they do: curfew status`,
+  ].join('\n');
+}

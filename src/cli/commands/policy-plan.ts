@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs';
+import type { Command } from 'commander';
+import { logUpdateStderr } from 'log-update';
+import type { Config } from '../../config.js';
+import { ExitCode, UserError } from '../../errors.js';
+import { planPolicies, type PlanProgress } from '../../fleet/plan.js';
+import { createVendorClock } from '../../fleet/vendor-clock.js';
+import { systemClock } from '../../gate/clock.js';
+import { createLimiter } from '../../gate/limiter.js';
+import { homePaths } from '../../home.js';
+import { openLedger, type Ledger } from '../../ledger/ledger.js';
+import { createCredentials, createSessionsClient, SessionsError } from '../../sessions/index.js';
+import { USER_AGENT } from '../../version.js';
+import { contextOf } from '../context.js';
+import { planDocument, planWords } from '../plan-words.js';
+import type { Output } from '../output.js';
+import { readPolicySource } from '../policy-source.js';
+import { wholeNumber } from '../whole-number.js';
+
+/** Facts of sessions that were live lately stand for the time before this look, ms. */
+const KNOWN_WITHIN_MS = 60 * 60_000;
+
+export function registerPolicyPlan(policy: Command): void {
+  policy
+    .command('plan')
+    .summary('what a policy file would end now, and next; ends and changes nothing')
+    .description(
+      'Looks at all live sessions and says what the file would do with each, as if it were in force and every policy enforced as it says. Sends no cancel request and writes nothing. Needs the key; what the ledger remembers is used where there is one.',
+    )
+    .argument('<file>', 'policy file (YAML or JSON)')
+    .option('--limit <n>', 'sessions to show', wholeNumber, 50)
+    .option('--max-retrieves <n>', 'sessions to read one by one, where lists do not tell enough', wholeNumber, 500)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ curfew policy plan curfew.yaml
+  $ curfew policy plan curfew.yaml --json | jq '.policies[] | {name, endNow}'
+
+Exit codes: 0 planned, 2 the file or a setting is not valid, 4 the API or the ledger can't be reached.`,
+    )
+    .action(async (file: string, options: { limit: number; maxRetrieves: number }, command: Command) => {
+      const source = await readPolicySource(file);
+      const { config, out } = contextOf(command, true);
+      const credentials = createCredentials(config.env);
+      await credentials.headers();
+      const sessions = createSessionsClient({ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT });
+      const ledger = await ledgerIfAny(config);
+      try {
+        const exempt = new Set(ledger === null ? [] : (await ledger.exemptions.running()).keys());
+        const nowMs = ledger === null ? Date.now() : await ledger.now();
+        for (const { sessionId, untilMs } of source.file.exempt) if (untilMs > nowMs) exempt.add(sessionId);
+        const plan = await planPolicies(
+          {
+            sessions,
+            limiter: createLimiter(config.requestsPerSecond, systemClock),
+            vendorClock: createVendorClock(systemClock),
+          },
+          {
+            policies: source.file.policies,
+            known: ledger === null ? null : await ledger.facts.load(KNOWN_WITHIN_MS),
+            exempt,
+            openBreakers: new Set((await ledger?.breakers.open())?.map((breaker) => breaker.policy)),
+            permitsTaken: async ({ name, caps }) => (ledger === null ? 0 : ledger.breakers.taken(name, caps.perMs)),
+            maxRetrieves: options.maxRetrieves,
+            onProgress: progressOn(out),
+          },
+        );
+        if (out.live) logUpdateStderr.clear();
+        out.result(planDocument(plan, options.limit), () => planWords(plan, file, options.limit, ledger !== null));
+      } catch (error) {
+        if (out.live) logUpdateStderr.clear();
+        if (!(error instanceof SessionsError)) throw error;
+        throw new UserError(
+          `The fleet can't be looked at: ${error.message}. Nothing was changed.`,
+          'curfew doctor checks key and API.',
+          ExitCode.unreachable,
+        );
+      } finally {
+        sessions.close();
+        await ledger?.close();
+      }
+    });
+}
+
+/** A plan needs no ledger: without one, everything is seen for the first time. */
+async function ledgerIfAny(config: Config): Promise<Ledger | null> {
+  const isDefault = config.databaseUrl === homePaths(config.home).ledger;
+  return isDefault && !existsSync(config.databaseUrl) ? null : openLedger(config.databaseUrl);
+}
+
+const progressOn =
+  (out: Output) =>
+  ({ agents, agentsListed, live, retrieves, retrievesDone }: PlanProgress): void => {
+    if (!out.live) return;
+    const looked = retrieves === 0 ? '' : `, ${retrievesDone} of ${retrieves} looked at`;
+    logUpdateStderr(`${agentsListed} of ${agents} agents listed, ${live} live sessions${looked} …`);
+  };

@@ -1,0 +1,76 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import logUpdate from 'log-update';
+import { readLiveSessions } from '../../fleet/live-sessions.js';
+import { createRulesReader, type RulesReader } from '../../fleet/rules-in-force.js';
+import { LedgerUnavailableError } from '../../ledger/errors.js';
+import type { Ledger } from '../../ledger/ledger.js';
+import { contextOf, openExistingLedger } from '../context.js';
+import { onInterrupt } from '../interrupt.js';
+import type { Output } from '../output.js';
+import { statusDocument, statusWords, type Status } from '../status-words.js';
+import { wholeNumber } from '../whole-number.js';
+
+const REFRESH_MS = 2_000;
+/** Orders that are counted; more than this are "or more". */
+export const MOST_OPEN_ORDERS = 1_000;
+
+export function registerStatus(program: Command): void {
+  program
+    .command('status')
+    .summary('what is in force, what is going on, which sessions are near their limits')
+    .description(
+      'Policies in force, pause switch, breakers, open cases, how much of the fleet is seen, and the live sessions nearest to their limits. From the ledger alone: it works while Temporal and the API are away, and asks nobody.',
+    )
+    .option('--watch', 'refresh every 2 s until Ctrl-C')
+    .option('--limit <n>', 'sessions to show', wholeNumber, 20)
+    .addHelpText('after', '\nExamples:\n  $ curfew status\n  $ curfew status --watch --limit 40')
+    .action(async (options: { watch?: boolean; limit: number }, command: Command) => {
+      const { config, out } = contextOf(command, true);
+      const ledger = await openExistingLedger(config);
+      try {
+        const rules = createRulesReader(ledger);
+        if (options.watch === true) await follow(ledger, rules, options.limit, out);
+        else {
+          const status = await readStatus(ledger, rules, options.limit);
+          out.result(statusDocument(status), () => statusWords(status));
+        }
+      } finally {
+        await ledger.close();
+      }
+    });
+}
+
+async function readStatus(ledger: Ledger, reader: RulesReader, limit: number): Promise<Status> {
+  const rules = await reader.read();
+  const policies = rules.kind === 'known' ? rules.rules.policies : [];
+  const [inForce, pauseSwitch, breakers, openOrders, watches, live, nowMs] = await Promise.all([
+    ledger.policies.inForce(),
+    ledger.pauseSwitch.read(),
+    ledger.breakers.open(),
+    ledger.orders.views({ openOnly: true, limit: MOST_OPEN_ORDERS }),
+    ledger.watches.open(MOST_OPEN_ORDERS),
+    readLiveSessions(ledger, policies, limit),
+    ledger.now(),
+  ]);
+  return { nowMs, inForce, pauseSwitch, breakers, openOrders, openWatches: watches.length, live };
+}
+
+async function follow(ledger: Ledger, rules: RulesReader, limit: number, out: Output): Promise<void> {
+  const interrupt = onInterrupt();
+  const inPlace = process.stdout.isTTY && !out.json;
+  while (!interrupt.signal.aborted) {
+    try {
+      const status = await readStatus(ledger, rules, limit);
+      if (inPlace) logUpdate(`${statusWords(status)}\n\nRefreshed every 2 s. Ctrl-C ends it.`);
+      else out.result(statusDocument(status), () => `${statusWords(status)}\n`);
+    } catch (error) {
+      if (!(error instanceof LedgerUnavailableError)) throw error;
+      if (inPlace) logUpdate(`${error.message} Waiting for it.`);
+      else out.say(`${error.message} Waiting for it.`);
+    }
+    await sleep(REFRESH_MS, undefined, { signal: interrupt.signal }).catch(() => {});
+  }
+  interrupt.dispose();
+  if (inPlace) logUpdate.done();
+}

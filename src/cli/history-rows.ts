@@ -1,0 +1,127 @@
+import { stringify } from 'csv-stringify/sync';
+import type { OrderResult } from '../contract.js';
+import type { HistoryEvent } from '../ledger/history.js';
+import type { OrderView } from '../ledger/results.js';
+import { table } from './output.js';
+import { outcomeName, shorten } from './words.js';
+
+const ORDER_COLUMNS = [
+  'orderedAt',
+  'sessionId',
+  'agentId',
+  'turnKey',
+  'outcome',
+  'attribution',
+  'policy',
+  'policyVersion',
+  'limit',
+  'limitValue',
+  'observed',
+  'errorBound',
+  'unit',
+  'reason',
+  'requestedBy',
+  'attempts',
+  'endedAt',
+  'lastErrorAt',
+  'lastErrorType',
+  'lastErrorMessage',
+  'events',
+] as const;
+
+const EVENT_COLUMNS = ['at', 'kind', 'sessionId', 'orderId', 'data'] as const;
+
+/** One order, flat: what is nested has a column each, events are named in their order. */
+function orderRecord({
+  reason,
+  lastError,
+  events,
+  ...result
+}: OrderResult): Record<(typeof ORDER_COLUMNS)[number], unknown> {
+  const { orderedAt, sessionId, agentId, turnKey, outcome, attribution, requestedBy, attempts, endedAt } = result;
+  return {
+    orderedAt,
+    sessionId,
+    agentId,
+    turnKey,
+    outcome,
+    attribution,
+    policy: reason.policy,
+    policyVersion: reason.policyVersion,
+    limit: reason.limit?.['name'],
+    limitValue: reason.limit?.['value'],
+    observed: reason.observed?.['value'],
+    errorBound: reason.observed?.['errorBound'],
+    unit: reason.limit?.['unit'],
+    reason: reason.text,
+    requestedBy,
+    attempts,
+    endedAt,
+    lastErrorAt: lastError?.at,
+    lastErrorType: lastError?.type,
+    lastErrorMessage: lastError?.message,
+    events: events.map(({ kind }) => kind).join(' '),
+  };
+}
+
+/** An event, as JSON has it: its data beside time and kind. */
+export const eventDocument = ({ sessionId, orderId, event }: HistoryEvent): Record<string, unknown> => ({
+  ...event,
+  sessionId,
+  orderId,
+});
+
+function eventRecord({ sessionId, orderId, event }: HistoryEvent): Record<(typeof EVENT_COLUMNS)[number], unknown> {
+  const { at, kind, ...data } = event;
+  return { at, kind, sessionId, orderId, data: JSON.stringify(data) };
+}
+
+export const ordersHeader = (): string => csv([[...ORDER_COLUMNS]]);
+export const eventsHeader = (): string => csv([[...EVENT_COLUMNS]]);
+
+export const ordersCsv = (views: readonly OrderView[]): string => {
+  const rows = views.map(({ result }) => orderRecord(result));
+  return csv(rows.map((row) => ORDER_COLUMNS.map((column) => row[column])));
+};
+export const eventsCsv = (events: readonly HistoryEvent[]): string => {
+  const rows = events.map(eventRecord);
+  return csv(rows.map((row) => EVENT_COLUMNS.map((column) => row[column])));
+};
+
+/**
+ * Spreadsheets run what begins with =, +, -, @, tab or return as a formula, and part of this text comes from whoever ordered,
+ * named an agent or answered an error. Such cells get an apostrophe in front.
+ */
+const csv = (rows: readonly (readonly unknown[])[]): string =>
+  stringify([...rows], { escape_formulas: true, record_delimiter: 'windows' });
+
+/** For people: the time, what was ended and what became of it, and by whose word. */
+export function ordersTable(views: readonly OrderView[]): string {
+  const rows = views.map(({ result }) => [
+    result.orderedAt.replace(/\.\d+Z$/, 'Z'),
+    result.sessionId,
+    result.outcome === null ? 'open' : outcomeName(result.outcome),
+    byWords(result),
+    shorten(result.reason.text ?? '', 80),
+  ]);
+  return table(['ORDERED', 'SESSION', 'OUTCOME', 'BY', 'WHY'], rows);
+}
+
+const byWords = ({ requestedBy, reason }: OrderResult): string =>
+  reason.policyVersion === null ? requestedBy : `${requestedBy} (version ${reason.policyVersion})`;
+
+export function eventsTable(events: readonly HistoryEvent[]): string {
+  const rows = events.map(({ sessionId, event: { at, kind, ...data } }) => [
+    at.replace(/\.\d+Z$/, 'Z'),
+    kind,
+    sessionId ?? '',
+    shorten(dataWords(data), 110),
+  ]);
+  return table(['AT', 'EVENT', 'SESSION', 'WHAT'], rows);
+}
+
+const dataWords = (data: Readonly<Record<string, unknown>>): string =>
+  Object.entries(data)
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join(' ');

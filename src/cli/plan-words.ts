@@ -1,0 +1,103 @@
+import pc from 'picocolors';
+import type { Plan, PlannedPolicy, PlannedSession } from '../fleet/plan.js';
+import { trippedCap } from './breaker-words.js';
+import { span, table } from './output.js';
+import { leftWords, verdictName, whyWords } from './standing-words.js';
+import { standingDocument } from './standing-document.js';
+import { shorten } from './words.js';
+
+const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+
+/** @param limit - sessions, the most urgent first */
+export const planDocument = ({ nowMs, policies, sessions, coverage }: Plan, limit: number): unknown => ({
+  now: iso(nowMs),
+  policies: policies.map(({ policy, nextDueAtMs, ...counts }) => ({
+    name: policy.name,
+    mode: policy.mode,
+    ...counts,
+    nextDueAt: iso(nextDueAtMs),
+  })),
+  sessions: sessions.slice(0, limit).map(({ sessionId, agentId, agentName, facts, standings }) => ({
+    sessionId,
+    agentId,
+    agentName,
+    state: facts.timeline.state,
+    verdicts: standings.map((standing) => standingDocument(standing)),
+  })),
+  coverage: { ...coverage, sessionsConcerned: sessions.length },
+});
+
+export function planWords(plan: Plan, file: string, limit: number, withLedger: boolean): string {
+  const { nowMs, policies, sessions } = plan;
+  return [
+    `What ${file} would do now. Nothing was sent, nothing was changed.`,
+    table(
+      ['POLICY', 'MODE', 'SESSIONS', 'END NOW', 'IN GRACE', 'WARN', 'UNDECIDED', 'EXEMPT', 'NEXT DUE'],
+      policies.map((planned) => policyRow(planned, nowMs)),
+    ),
+    ...policies.flatMap((planned) => cappedWords(planned) ?? []),
+    ...(sessions.length === 0 ? ['No live session that any policy is about.'] : [sessionTable(sessions, nowMs, limit)]),
+    coverageWords(plan, withLedger),
+  ].join('\n\n');
+}
+
+function policyRow({ policy, nextDueAtMs, ...counts }: PlannedPolicy, nowMs: number): string[] {
+  const numbers = [counts.matching, counts.endNow, counts.inGrace, counts.warned, counts.undecided, counts.exempt];
+  const due = nextDueAtMs === null ? '' : nextDueAtMs <= nowMs ? 'now' : `in ${span(nextDueAtMs - nowMs)}`;
+  return [policy.name, policy.mode, ...numbers.map((number) => (policy.mode === 'off' ? '' : String(number))), due];
+}
+
+function cappedWords({ policy, capped, breakerOpen }: PlannedPolicy): string | null {
+  if (breakerOpen) {
+    return pc.yellow(
+      `The breaker of ${policy.name} is open: it only observes until \`curfew policy resume ${policy.name}\`.`,
+    );
+  }
+  if (capped === null) return null;
+  return pc.yellow(
+    `The caps of ${policy.name} would stop it after ${capped.after} of ${capped.of} (${trippedCap(capped.reason)}).`,
+  );
+}
+
+function sessionTable(sessions: readonly PlannedSession[], nowMs: number, limit: number): string {
+  const rows = sessions
+    .slice(0, limit)
+    .map(({ sessionId, agentId, agentName, standings: [first] }) => [
+      sessionId,
+      shorten(agentName ?? agentId, 24),
+      first?.policy.name ?? '',
+      first === undefined ? '' : verdictName(first),
+      first === undefined ? '' : shorten(whyWords(first), 90),
+      first === undefined ? '' : leftWords(first, nowMs),
+    ]);
+  const text = table(['SESSION', 'AGENT', 'POLICY', 'VERDICT', 'WHY', 'LEFT'], rows);
+  const rest = sessions.length - rows.length;
+  return rest > 0 ? `${text}\n… and ${rest} more that are further away (--limit)` : text;
+}
+
+function coverageWords({ coverage }: Plan, withLedger: boolean): string {
+  const { agents, agentsNotConcerned, unreadable, notFound, live, retrieves, problem } = coverage;
+  const lines = [
+    `Coverage: ${agents} agents (${agentsNotConcerned} that no policy is about), live: ${live.processing} processing, ${live.queued} queued.`,
+  ];
+  if (problem !== null) lines.push(pc.yellow(`The list of agents is not complete: ${problem}`));
+  for (const { agentId, name, problem: why } of unreadable.slice(0, 10)) {
+    lines.push(pc.yellow(`Not readable: ${name ?? agentId}: ${why}`));
+  }
+  if (unreadable.length > 10) lines.push(pc.yellow(`… and ${unreadable.length - 10} more agents that can't be read.`));
+  if (notFound.length > 0) {
+    lines.push(pc.yellow(`Named in the file, but the key shows no such agent: ${notFound.join(', ')}`));
+  }
+  const asked = retrieves.done + retrieves.failed;
+  if (asked < retrieves.wanted) {
+    lines.push(
+      pc.yellow(
+        `${retrieves.wanted} sessions need a closer look; stopped after ${asked} (--max-retrieves). The others count as undecided.`,
+      ),
+    );
+  }
+  if (retrieves.failed > 0) lines.push(pc.yellow(`${retrieves.failed} sessions could not be read.`));
+  if (!withLedger)
+    lines.push('No ledger here: how long sessions have been running is known from their messages alone.');
+  return lines.join('\n');
+}

@@ -1,0 +1,59 @@
+import type { LimitStanding, PolicyStanding } from '../fleet/standing.js';
+import { amountText, durationText } from '../policy/reason.js';
+import type { LimitUnit } from '../policy/reading.js';
+import { span } from './output.js';
+
+/** What a policy says about a session, in one or two words for a table. */
+export function verdictName({ verdict: { kind, note, would } }: PolicyStanding): string {
+  if (kind === 'cancel') return would ? 'would end' : 'end';
+  if (note === 'in-grace') return 'in grace';
+  if (note === 'exempt') return 'exempt';
+  if (kind === 'warn') return 'warn';
+  if (kind === 'undecided') return 'undecided';
+  return kind === 'not-matching' ? 'not matching' : 'keep';
+}
+
+/** Why: the reasons of the verdict, else how far the nearest limit is. */
+export function whyWords({ verdict, limits }: PolicyStanding): string {
+  const [reason] = verdict.reasons;
+  if (reason !== undefined) return reason.text;
+  switch (verdict.note) {
+    case 'match-unknown':
+      return 'not known whether the policy is about it';
+    case 'state-unknown':
+      return 'its state is not known';
+    case 'at-rest':
+      return 'no turn runs';
+    case 'paused':
+      return 'waits for a person';
+    default: {
+      const [nearest] = limits;
+      return nearest === undefined ? 'no limit counts in this state' : limitWords(nearest);
+    }
+  }
+}
+
+/** "has run 12m of 45m" */
+export function limitWords({ limit, unit, observed, limitValue }: LimitStanding): string {
+  const seen = observed === null ? 'unknown' : amount(observed, unit);
+  return `${limit} ${seen} of ${amount(limitValue, unit)}`;
+}
+
+/** What is left until the turn would end: a time where one is known, else an amount. */
+export function leftWords({ verdict, limits, endsAtMs }: PolicyStanding, nowMs: number): string {
+  if (verdict.kind === 'cancel') return 'now';
+  if (verdict.note === 'exempt' || verdict.note === 'at-rest' || verdict.note === 'paused') return '';
+  const [nearest] = limits;
+  if (verdict.note === 'in-grace') return endsAtMs === null ? '?' : span(endsAtMs - nowMs);
+  return nearest === undefined ? '' : limitLeft(nearest);
+}
+
+export function limitLeft({ left, unit, atMost }: LimitStanding): string {
+  if (left === null) return '?';
+  const text = unit === 'ms' ? span(left) : amount(left, unit);
+  return atMost ? `≤ ${text}` : text;
+}
+
+/** Times without the last digits that nobody reads. */
+export const amount = (value: number, unit: LimitUnit): string =>
+  unit === 'ms' ? durationText(value >= 10_000 ? Math.floor(value / 1_000) * 1_000 : value) : amountText(value, unit);

@@ -1,0 +1,199 @@
+import pc from 'picocolors';
+import type { Coverage } from '../fleet/coverage.js';
+import type { LiveSession, LiveSessions } from '../fleet/live-sessions.js';
+import type { Breaker } from '../ledger/breakers.js';
+import type { PauseSwitch } from '../ledger/pause-switch.js';
+import type { PoliciesInForce } from '../ledger/policy-versions.js';
+import type { OrderView } from '../ledger/results.js';
+import { trippedWords } from './breaker-words.js';
+import { modeCounts, policiesWords } from './in-force-words.js';
+import { span, table } from './output.js';
+import { standingDocument } from './standing-document.js';
+import { amount, leftWords, verdictName } from './standing-words.js';
+import { shorten, standing } from './words.js';
+
+/** All that `curfew status` shows, as the ledger has it. */
+export interface Status {
+  /** Ledger's clock, ms. */
+  readonly nowMs: number;
+  readonly inForce: PoliciesInForce;
+  readonly pauseSwitch: PauseSwitch;
+  readonly breakers: readonly Breaker[];
+  /** At most 1,000. */
+  readonly openOrders: readonly OrderView[];
+  /** At most 1,000. */
+  readonly openWatches: number;
+  readonly live: LiveSessions;
+}
+
+/** After so many scan intervals without a scan, no worker is scanning. */
+const MISSED_SCANS = 4;
+const STUCK_SHOWN = 5;
+
+const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+
+export function statusDocument(status: Status): unknown {
+  const { nowMs, inForce, pauseSwitch, breakers, openOrders, live } = status;
+  return {
+    now: iso(nowMs),
+    policies:
+      inForce.kind === 'known'
+        ? {
+            version: inForce.inForce.version,
+            file: inForce.inForce.fileName,
+            appliedAt: iso(inForce.inForce.appliedAtMs),
+            appliedBy: inForce.inForce.appliedBy,
+            ...modeCounts(inForce.inForce.file.policies),
+          }
+        : inForce.kind === 'too-new'
+          ? { version: inForce.version, tooNew: true }
+          : null,
+    pause: {
+      paused: pauseSwitch.paused,
+      reason: pauseSwitch.reason,
+      changedBy: pauseSwitch.changedBy,
+      changedAt: iso(pauseSwitch.changedAtMs),
+    },
+    breakers: breakers.map(({ policy, openedAtMs, reason }) => ({ policy, openedAt: iso(openedAtMs), ...reason })),
+    cases: { openOrders: openOrders.length, stuck: stuckOf(openOrders).map(({ result }) => result) },
+    watches: { open: status.openWatches },
+    coverage: live.coverage === null ? null : coverageDocument(live.coverage, nowMs),
+    live: {
+      count: live.count,
+      nearest: live.nearest.map(({ sessionId, agentId, agentName, state, seenAtMs, exempt, standing: of }) => ({
+        sessionId,
+        agentId,
+        agentName,
+        state,
+        seenAt: iso(seenAtMs),
+        exempt,
+        verdict: standingDocument(of),
+      })),
+    },
+  };
+}
+
+const coverageDocument = (coverage: Coverage, nowMs: number): unknown => {
+  const { atMs, completeAtMs, ...rest } = coverage;
+  return { ...rest, at: iso(atMs), completeAt: iso(completeAtMs), scanning: isScanning(coverage, nowMs) };
+};
+
+const isScanning = ({ atMs, scanMs, durationMs }: Coverage, nowMs: number): boolean =>
+  nowMs - atMs <= MISSED_SCANS * scanMs + durationMs;
+
+export function statusWords(status: Status): string {
+  return [headWords(status), nearestWords(status.live)].join('\n\n');
+}
+
+function headWords({ nowMs, inForce, pauseSwitch, breakers, openOrders, openWatches, live }: Status): string {
+  const lines: [string, string][] = [
+    ['policies', policiesWords({ inForce })],
+    ['sending', pauseWords(pauseSwitch, nowMs)],
+    ...breakers.map(({ policy, openedAtMs, reason }): [string, string] => [
+      'breaker',
+      pc.yellow(
+        `${policy} only observes since ${span(nowMs - openedAtMs)}, because ${trippedWords(reason)}. Let it enforce again: curfew policy resume ${policy}`,
+      ),
+    ]),
+    ['cases', casesWords(openOrders)],
+    ...stuckOf(openOrders)
+      .slice(0, STUCK_SHOWN)
+      .map((view): [string, string] => [
+        'stuck',
+        pc.yellow(`${view.result.sessionId}: ${shorten(standing(view, nowMs), 140)}`),
+      ]),
+    ...(openWatches === 0 ? [] : [['watches', `${atLeast(openWatches)} open`] as [string, string]]),
+    ...coverageLines(live, nowMs, inForce.kind === 'none').map((text, index): [string, string] => [
+      index === 0 ? 'fleet' : '',
+      text,
+    ]),
+  ];
+  return lines.map(([name, text]) => `${name.padEnd(9)} ${text}`).join('\n');
+}
+
+function pauseWords({ paused, reason, changedBy, changedAtMs }: PauseSwitch, nowMs: number): string {
+  if (!paused) return 'on';
+  const since = changedAtMs === null ? '' : ` since ${span(nowMs - changedAtMs)}`;
+  const why = reason === null ? '' : `: ${reason}`;
+  return pc.yellow(
+    `PAUSED${since} by ${changedBy ?? 'someone'}${why}. No cancel request leaves until \`curfew resume\`.`,
+  );
+}
+
+function casesWords(orders: readonly OrderView[]): string {
+  if (orders.length === 0) return 'none open';
+  const sessions = new Set(orders.map(({ result }) => result.sessionId)).size;
+  return `${atLeast(orders.length)} open ${orders.length === 1 ? 'order' : 'orders'} on ${sessions} ${sessions === 1 ? 'session' : 'sessions'}: curfew cases --open`;
+}
+
+const atLeast = (count: number): string => (count >= 1_000 ? `${count} or more` : String(count));
+
+/** Orders that someone was told about, because they have been tried in vain for a while; and those that are held. */
+const stuckOf = (orders: readonly OrderView[]): OrderView[] =>
+  orders.filter(({ phase, result }) => phase === 'held' || result.events.some(({ kind }) => kind === 'not-ending'));
+
+function coverageLines({ coverage, count }: LiveSessions, nowMs: number, nothingInForce: boolean): string[] {
+  if (coverage === null) {
+    return [
+      nothingInForce
+        ? 'not watched: no policies are in force'
+        : pc.yellow('not seen yet: no worker has scanned. Start one: curfew up'),
+    ];
+  }
+  const { atMs, completeAtMs, agents, live, unreadable, notFound, problem } = coverage;
+  const lines = [
+    `${agents} agents, ${count} live sessions (${live.processing} processing, ${live.queued} queued), last scan ${span(nowMs - atMs)} ago`,
+  ];
+  if (!isScanning(coverage, nowMs)) {
+    lines.push(
+      pc.bold(
+        pc.red(
+          `NO WORKER SCANS: the last scan is ${span(nowMs - atMs)} old. Nothing is ended by policy until one runs: curfew up`,
+        ),
+      ),
+    );
+  }
+  if (problem !== null) lines.push(pc.yellow(`the last scan failed: ${problem}`));
+  if (completeAtMs !== atMs) {
+    const last = completeAtMs === null ? 'there was none yet' : `the last one was ${span(nowMs - completeAtMs)} ago`;
+    lines.push(pc.yellow(`the last scan was not complete; ${last}`));
+  }
+  if (unreadable.count > 0) {
+    const [first] = unreadable.first;
+    const example =
+      first === undefined ? '' : `, such as ${first.name ?? first.agentId}: ${shorten(first.problem, 120)}`;
+    lines.push(pc.yellow(`${unreadable.count} ${unreadable.count === 1 ? 'agent' : 'agents'} can't be read${example}`));
+  }
+  if (notFound.length > 0) {
+    lines.push(
+      pc.yellow(`named in the policies, but the key shows no such agent: ${shorten(notFound.join(', '), 200)}`),
+    );
+  }
+  return lines;
+}
+
+function nearestWords({ nearest, count, nowMs }: LiveSessions): string {
+  if (nearest.length === 0) {
+    return count === 0 ? 'No live session is known.' : 'No live session that a policy is about.';
+  }
+  const rows = nearest.map((session) => rowOf(session, nowMs));
+  const text = table(['SESSION', 'AGENT', 'STATE', 'POLICY', 'LIMIT', 'SEEN', 'LEFT'], rows);
+  return count > rows.length ? `${text}\n… ${rows.length} of ${count} live sessions (--limit)` : text;
+}
+
+function rowOf({ sessionId, agentId, agentName, state, standing: of }: LiveSession, nowMs: number): string[] {
+  const reason = of.verdict.reasons[0];
+  // What the verdict rests on, else the limit that is nearest.
+  const limit = of.limits.find((one) => one.limit === reason?.limit) ?? of.limits[0];
+  const left = leftWords(of, nowMs);
+  const name = verdictName(of);
+  return [
+    sessionId,
+    shorten(agentName ?? agentId ?? '', 24),
+    state ?? 'unknown',
+    of.policy.name,
+    limit === undefined ? '' : `${limit.limit} ${amount(limit.limitValue, limit.unit)}`,
+    limit === undefined ? '' : limit.observed === null ? 'unknown' : amount(limit.observed, limit.unit),
+    name === 'keep' ? left : [name, ...(left === '' || left === 'now' ? [] : [left])].join(', '),
+  ];
+}

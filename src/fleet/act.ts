@@ -1,0 +1,85 @@
+import type { EventToRecord, Ledger } from '../ledger/ledger.js';
+import type { AgentScan, StoredFacts } from '../ledger/facts.js';
+import type { NewOrder } from '../ledger/orders.js';
+import type { Verdict } from '../policy/assess.js';
+import type { Logger } from '../telemetry.js';
+import type { Cases } from '../temporal/cases.js';
+import { orderReasonOf } from './consequences.js';
+import type { Tracked } from './fleet.js';
+import { mayOrder } from './order-again.js';
+import { isWorthStoring } from './worth-storing.js';
+
+/** How long to wait for a worker's word that the case is at work, ms. It is started all the same. */
+const JOIN_PATIENCE_MS = 5_000;
+
+/** What was found out about some sessions, to be stored and carried out. */
+export interface Findings {
+  readonly sessions: readonly Tracked[];
+  readonly scans: readonly AgentScan[];
+  readonly events: readonly EventToRecord[];
+  readonly cancels: readonly { readonly session: Tracked; readonly verdict: Verdict }[];
+}
+
+export interface ActDependencies {
+  readonly ledger: Ledger;
+  readonly cases: Cases;
+  readonly log: Logger;
+}
+
+/**
+ * Writes what was found out, then acts on it: facts, events and orders first and together, cases second. What is not
+ * written is not done; a case that could not be started is started by the reconciler.
+ *
+ * @throws LedgerUnavailableError when nothing was written; then what this process remembers is ahead of the ledger
+ */
+export async function storeAndAct(deps: ActDependencies, findings: Findings, version: number): Promise<void> {
+  const { ledger, cases, log } = deps;
+  const orders: NewOrder[] = [];
+  for (const { session, verdict } of findings.cancels) {
+    if (verdict.turnKey === null) continue;
+    const earlier = await ledger.orders.ofTurn(session.sessionId, verdict.turnKey);
+    if (!mayOrder(verdict.policy, earlier, await ledger.now())) continue;
+    orders.push({
+      sessionId: session.sessionId,
+      source: 'policy',
+      requestedBy: `policy ${verdict.policy}`,
+      reason: orderReasonOf(verdict, session.facts, version),
+      evenIfExempt: false,
+      turnKey: verdict.turnKey,
+      turnStartedAtMs: verdict.turnStartedAtMs,
+    });
+  }
+  const changed = findings.sessions.filter(
+    (session) => session.listed !== session.storedListed || isWorthStoring(session.stored, session.facts),
+  );
+  if (changed.length + findings.scans.length + findings.events.length + orders.length === 0) return;
+
+  const rows = changed.map((session): StoredFacts => {
+    const { sessionId, agentId, listed, facts } = session;
+    return { sessionId, agentId, listed, facts };
+  });
+  const ids = await ledger.facts.store({ facts: rows, scans: findings.scans, events: findings.events, orders });
+  for (const [index, session] of changed.entries()) {
+    const row = rows[index];
+    if (row === undefined) continue;
+    session.stored = row.facts;
+    session.storedListed = row.listed;
+  }
+  for (const { kind, sessionId, data } of findings.events) log.warn({ sessionId, ...data }, kind);
+
+  await Promise.all(
+    orders.map(async ({ sessionId, reason, turnKey }, index) => {
+      const orderId = ids[index];
+      if (orderId === undefined) return;
+      log.warn(
+        { sessionId, turnKey, orderId, policy: reason.policy, version, reason: reason.text },
+        'policy ordered the end of a turn',
+      );
+      try {
+        await cases.join(sessionId, orderId, JOIN_PATIENCE_MS);
+      } catch (error) {
+        log.warn({ sessionId, orderId, err: error }, 'could not start a case; it is started within a minute');
+      }
+    }),
+  );
+}

@@ -1,0 +1,108 @@
+import type { EventToRecord, Ledger } from '../ledger/ledger.js';
+import type { Policy } from '../policy/policy.js';
+import type { Logger } from '../telemetry.js';
+import { isLiteral } from '../policy/glob.js';
+import { writeCoverage, type Coverage } from './coverage.js';
+import type { Fleet } from './fleet.js';
+
+/** Without a complete scan for so long, or for so many scans, someone is told, ms. */
+const LOST_AFTER_MS = 120_000;
+const LOST_AFTER_SCANS = 4;
+const LOST_META = 'coverage-lost-since';
+/** Agents that are named in the coverage, at most. */
+const NAMED = 20;
+
+export interface ScanSummary {
+  readonly policyVersion: number;
+  readonly scanMs: number;
+  readonly durationMs: number;
+  /** All agents that the key shows, those that no policy is about included; null: the list failed. */
+  readonly agents: readonly { readonly id: string; readonly name: string | null }[] | null;
+  readonly problem: string | null;
+}
+
+/**
+ * Says how much of the fleet the last scan saw, and tells when some of it has not been seen for a while: sessions that
+ * nobody sees are not ended, and their owners believe they are watched.
+ */
+export async function noteCoverage(
+  ledger: Ledger,
+  log: Logger,
+  fleet: Fleet,
+  policies: readonly Policy[],
+  before: Coverage | null,
+  summary: ScanSummary,
+): Promise<Coverage> {
+  const nowMs = await ledger.now();
+  const unreadable = [...fleet.agents.values()].filter(({ scan }) => scan.problem !== null);
+  const complete = summary.problem === null && unreadable.length === 0;
+  const live = { processing: 0, queued: 0 };
+  for (const { listed, facts } of fleet.sessions.values()) {
+    if (!listed) continue;
+    if (facts.timeline.state === 'processing') live.processing += 1;
+    else if (facts.timeline.state === 'queued') live.queued += 1;
+  }
+  const coverage: Coverage = {
+    atMs: nowMs,
+    completeAtMs: complete ? nowMs : (before?.completeAtMs ?? null),
+    durationMs: Math.round(summary.durationMs),
+    scanMs: summary.scanMs,
+    policyVersion: summary.policyVersion,
+    agents: summary.agents?.length ?? before?.agents ?? 0,
+    unreadable: {
+      count: unreadable.length,
+      first: unreadable.slice(0, NAMED).map(({ agent, scan }) => ({
+        agentId: agent.id,
+        name: agent.name,
+        problem: scan.problem ?? '',
+      })),
+    },
+    notFound: summary.agents === null ? (before?.notFound ?? []) : namedButNotFound(policies, summary.agents),
+    live,
+    problem: summary.problem,
+  };
+  await writeCoverage(ledger, coverage);
+  await tellWhenLost(ledger, log, coverage, complete);
+  return coverage;
+}
+
+async function tellWhenLost(ledger: Ledger, log: Logger, coverage: Coverage, complete: boolean): Promise<void> {
+  if (complete) {
+    if (!(await ledger.meta.drop(LOST_META))) return;
+    await record(ledger, log, { kind: 'coverage-restored', data: { agents: coverage.agents } });
+    return;
+  }
+  if (await ledger.meta.claim(LOST_META, `first ${coverage.atMs}`)) return;
+  const noted = (await ledger.meta.read(LOST_META)) ?? '';
+  const [, state = '', sinceText = ''] = /^(first|told) (\d+)$/.exec(noted) ?? [];
+  const sinceMs = Number(sinceText);
+  if (state !== 'first' || coverage.atMs - sinceMs < Math.max(LOST_AFTER_MS, LOST_AFTER_SCANS * coverage.scanMs))
+    return;
+  await ledger.meta.replace(LOST_META, `told ${sinceMs}`);
+  const problem = coverage.problem ?? coverage.unreadable.first[0]?.problem ?? null;
+  const agents = coverage.unreadable.first.map(({ agentId, name }) => name ?? agentId);
+  const data = { problem, unreadable: coverage.unreadable.count, agents, since: new Date(sinceMs).toISOString() };
+  await record(ledger, log, { kind: 'coverage-lost', data });
+}
+
+async function record(ledger: Ledger, log: Logger, event: EventToRecord): Promise<void> {
+  await ledger.recordEvents([event]);
+  log[event.kind === 'coverage-lost' ? 'error' : 'info'](event.data ?? {}, event.kind);
+}
+
+/** Names in policies that stand for one agent, and that no agent has: probably misspelt, or another team's. */
+export function namedButNotFound(
+  policies: readonly Policy[],
+  agents: readonly { readonly id: string; readonly name: string | null }[],
+): string[] {
+  const known = new Set(agents.flatMap(({ id, name }) => (name === null ? [id] : [id, name])));
+  const named = new Set(policies.flatMap(({ match }) => agentPatterns(match)));
+  return [...named].filter((pattern) => isLiteral(pattern) && !known.has(pattern)).sort();
+}
+
+function agentPatterns(match: Policy['match']): readonly string[] {
+  if ('all' in match) return match.all.flatMap(agentPatterns);
+  if ('any' in match) return match.any.flatMap(agentPatterns);
+  if ('not' in match) return agentPatterns(match.not);
+  return 'agents' in match ? match.agents : [];
+}

@@ -1,0 +1,233 @@
+import { randomUUID } from 'node:crypto';
+import type { Agent } from '../sessions/index.js';
+import { inBackground } from './background.js';
+import { readCoverage, type Coverage } from './coverage.js';
+import { noteCoverage } from './coverage-watch.js';
+import { fleetOf, forgetOld, FORGET_AFTER_MS, type Fleet, type Tracked } from './fleet.js';
+import type { JudgeContext } from './judge-session.js';
+import { listAgents } from './listing.js';
+import { lookAtSession, type LookDependencies } from './look.js';
+import type { RulesInForce, RulesReader } from './rules-in-force.js';
+import { dueAgents, scanAgents, scanSettings, takeInAgents } from './scan.js';
+
+/** One round goes on for as long as something is due within so little time that a timer of Temporal's is not worth it, ms. */
+const LINGER_MS = 1_500;
+/** It ends after this at the latest, so that another worker can take over and Temporal sees progress, ms. */
+const ROUND_MS = 60_000;
+/** Retrieves at once. Cancel requests wait behind so many at most. */
+const LOOKS_AT_ONCE = 8;
+/** How often rules and exemptions are read during a round, ms. */
+const REFRESH_MS = 2_000;
+/** The list of agents changes rarely, ms. */
+const AGENTS_EVERY_MS = 60_000;
+const TICK_MS = 25;
+
+export interface EnforcementDependencies extends LookDependencies {
+  readonly rules: RulesReader;
+  readonly scanMs: number;
+}
+
+/** What a round leaves behind. Plain data: it travels through Temporal. */
+export type Round =
+  /** No policies are in force: there is nothing to do until some are. */
+  | { readonly next: 'rest' }
+  | {
+      readonly next: 'round';
+      /** Of what this process remembers; another process, or one that has forgotten, starts from the ledger. */
+      readonly memory: string | null;
+      readonly afterMs: number;
+    };
+
+/**
+ * The fleet under the policies in force. What it remembers between two rounds is in this process; the ledger has all that
+ * another process needs to go on.
+ */
+export interface Enforcement {
+  /**
+   * Scans when a scan is due, looks at sessions whose time has come, and has violators ended.
+   *
+   * @param memory - from the round before
+   * @throws LedgerUnavailableError; nothing was ended, and the next round starts from the ledger
+   */
+  round(memory: string | null, signal: AbortSignal): Promise<Round>;
+}
+
+export function createEnforcement(deps: EnforcementDependencies): Enforcement {
+  let last: { readonly token: string; readonly memory: Memory } | null = null;
+  return {
+    async round(token, signal) {
+      const rules = await deps.rules.read();
+      if (rules.kind === 'none') return { next: 'rest' };
+      if (rules.kind === 'too-new') {
+        deps.log.error(
+          { version: rules.version },
+          'the policies in force were written by a newer Curfew: this worker does not enforce them, so that it does not match wider than was meant; update it',
+        );
+        return { next: 'round', memory: null, afterMs: 60_000 };
+      }
+      const memory = last !== null && last.token === token ? last.memory : await remember(deps);
+      last = null;
+      const afterMs = await runRound(deps, memory, signal);
+      const next = randomUUID();
+      last = { token: next, memory };
+      return { next: 'round', memory: next, afterMs };
+    },
+  };
+}
+
+/** What one process knows between rounds. */
+interface Memory {
+  readonly fleet: Fleet;
+  coverage: Coverage | null;
+  /** All agents that the key shows; null: not listed yet. */
+  agents: readonly Agent[] | null;
+  /** Monotonic, ms; null: now is the time. */
+  agentsListedAt: number | null;
+  scannedAt: number | null;
+  /** Version of the rules that all sessions were judged by. */
+  version: number | null;
+}
+
+async function remember({ ledger }: EnforcementDependencies): Promise<Memory> {
+  return {
+    fleet: fleetOf(await ledger.facts.load(FORGET_AFTER_MS)),
+    coverage: await readCoverage(ledger),
+    agents: null,
+    agentsListedAt: null,
+    scannedAt: null,
+    version: null,
+  };
+}
+
+/** What may change at any moment, as last read from the ledger. */
+interface Standing {
+  readonly rules: RulesInForce;
+  readonly exempt: ReadonlyMap<string, number>;
+  /** Monotonic, ms. */
+  readonly readAt: number;
+}
+
+/** @returns ms until the next scan or look; 0 when the round was cut short */
+async function runRound(deps: EnforcementDependencies, memory: Memory, signal: AbortSignal): Promise<number> {
+  const failed = new AbortController();
+  const stop = AbortSignal.any([signal, failed.signal]);
+  const work = inBackground(failed);
+  const endAt = deps.monotonic() + ROUND_MS;
+  let standing = await readStanding(deps);
+  const contextOf = (scanMs: number): JudgeContext => {
+    if (standing === null) throw new Error('There are no rules to judge by.');
+    const { rules, exempt } = standing;
+    return { rules, exempt, nowMs: deps.vendorClock.now() ?? 0, scanMs: scanMs > 0 ? scanMs : deps.scanMs };
+  };
+
+  let scanning = false;
+  let waitMs = 0;
+  while (!stop.aborted && standing !== null) {
+    if (deps.monotonic() - standing.readAt >= REFRESH_MS) {
+      const fresh = await readStanding(deps);
+      if (fresh === null) break;
+      standing = fresh;
+    }
+    const { rules } = standing;
+    if (memory.version !== rules.version) scanAllNow(memory, rules.version);
+    if (!scanning && untilScan(deps, memory) <= 0) {
+      scanning = true;
+      memory.scannedAt = deps.monotonic();
+      work.begin(async () => {
+        await scan(deps, memory, rules, contextOf, stop);
+        scanning = false;
+      });
+    }
+    for (const session of dueSessions(memory.fleet, deps.vendorClock.now(), LOOKS_AT_ONCE)) {
+      session.looking = true;
+      work.begin(async () => {
+        try {
+          await lookAtSession(deps, memory.fleet, session, contextOf);
+        } finally {
+          session.looking = false;
+        }
+      });
+    }
+    waitMs = Math.max(0, Math.min(untilScan(deps, memory), untilLook(memory.fleet, deps.vendorClock.now())));
+    const isOver = deps.monotonic() >= endAt && !scanning;
+    if (isOver || (work.size() === 0 && waitMs > LINGER_MS)) break;
+    await work.progress(Math.max(waitMs, TICK_MS), stop);
+  }
+  await work.finished();
+  return waitMs;
+}
+
+async function readStanding({ rules, ledger, monotonic }: EnforcementDependencies): Promise<Standing | null> {
+  const readAt = monotonic();
+  const inForce = await rules.read();
+  if (inForce.kind !== 'known') return null;
+  return { rules: inForce.rules, exempt: await ledger.exemptions.running(), readAt };
+}
+
+/** New rules may be about other agents, and may be broken already. */
+function scanAllNow(memory: Memory, version: number): void {
+  memory.version = version;
+  memory.scannedAt = null;
+  memory.agentsListedAt = null;
+  for (const agent of memory.fleet.agents.values()) agent.quiet = 0;
+}
+
+const untilScan = ({ monotonic, scanMs }: EnforcementDependencies, { scannedAt }: Memory): number =>
+  scannedAt === null ? 0 : scannedAt + scanMs - monotonic();
+
+/** Sessions whose time has come, so many that no more than `most` are looked at in all. Those with a known deadline first. */
+function dueSessions({ sessions }: Fleet, nowMs: number | null, most: number): Tracked[] {
+  if (nowMs === null) return [];
+  let free = most;
+  const due: Tracked[] = [];
+  for (const session of sessions.values()) {
+    if (session.looking) free -= 1;
+    else if (session.lookAtMs !== null && session.lookAtMs <= nowMs) due.push(session);
+  }
+  if (free <= 0) return [];
+  return due.sort((a, b) => urgency(a) - urgency(b) || (a.lookAtMs ?? 0) - (b.lookAtMs ?? 0)).slice(0, free);
+}
+
+/** After a start there may be thousands of sessions that were never retrieved; a deadline must not wait behind them. */
+const urgency = ({ facts: { timeline } }: Tracked): number =>
+  timeline.retrievedAtMs !== null || timeline.turn?.startWatched === true ? 0 : 1;
+
+function untilLook({ sessions }: Fleet, nowMs: number | null): number {
+  let next = Infinity;
+  if (nowMs === null) return next;
+  for (const { lookAtMs, looking } of sessions.values()) {
+    if (lookAtMs !== null && !looking && lookAtMs < next) next = lookAtMs;
+  }
+  return next - nowMs;
+}
+
+async function scan(
+  deps: EnforcementDependencies,
+  memory: Memory,
+  { policies, version }: RulesInForce,
+  contextOf: (scanMs: number) => JudgeContext,
+  stop: AbortSignal,
+): Promise<void> {
+  const { fleet } = memory;
+  const startedAt = deps.monotonic();
+  const settings = scanSettings(deps.scanMs, policies);
+  let problem: string | null = null;
+  if (memory.agentsListedAt === null || startedAt - memory.agentsListedAt >= AGENTS_EVERY_MS) {
+    const { items, complete, problem: why, error } = await listAgents(deps);
+    if (error?.accountWide === true) await deps.account.refused(error);
+    takeInAgents(fleet, items, complete, policies);
+    if (complete) memory.agents = items;
+    memory.agentsListedAt = complete ? startedAt : null;
+    problem = complete ? null : `The agents can't be listed: ${why}`;
+  }
+  await scanAgents(deps, fleet, dueAgents(fleet, settings, deps.monotonic()), settings, contextOf, stop);
+  if (stop.aborted) return;
+  forgetOld(fleet, deps.vendorClock.now() ?? 0);
+  memory.coverage = await noteCoverage(deps.ledger, deps.log, fleet, policies, memory.coverage, {
+    policyVersion: version,
+    scanMs: deps.scanMs,
+    durationMs: deps.monotonic() - startedAt,
+    agents: memory.agents,
+    problem,
+  });
+}

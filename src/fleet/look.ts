@@ -1,0 +1,75 @@
+import { backoffMs } from '../policy/backoff.js';
+import { fromRetrieve } from '../policy/observation.js';
+import { SessionsError } from '../sessions/index.js';
+import { storeAndAct } from './act.js';
+import type { Fleet, Tracked } from './fleet.js';
+import { judgeSession, type JudgeContext } from './judge-session.js';
+import type { ScanDependencies } from './scan.js';
+import { sessionView } from './subject.js';
+import type { SessionsClient } from '../sessions/index.js';
+
+/** Longest wait before a look that failed is tried again, ms. */
+const RETRY_CAP_MS = 60_000;
+/** A session that is not found, and an account that is refused, are asked for again after this, ms. */
+const LATER_MS = 60_000;
+
+export interface LookDependencies extends ScanDependencies {
+  readonly sessions: Pick<SessionsClient, 'listAgents' | 'listSessions' | 'retrieveSession'>;
+  readonly random: () => number;
+}
+
+/**
+ * One look at one session whose time has come: a retrieve, unless what is known says by now that none is needed.
+ *
+ * Failures end nothing: the look is put off.
+ *
+ * @throws LedgerUnavailableError
+ */
+export async function lookAtSession(
+  deps: LookDependencies,
+  fleet: Fleet,
+  session: Tracked,
+  contextOf: (scanMs: number) => JudgeContext,
+): Promise<void> {
+  const agent = session.agentId === null ? undefined : fleet.agents.get(session.agentId);
+  const scanMs = agent?.scan.scanMs ?? 0;
+  await deps.limiter.acquire();
+  let answer;
+  try {
+    answer = await deps.sessions.retrieveSession(session.sessionId);
+  } catch (error) {
+    if (!(error instanceof SessionsError)) throw error;
+    const waitMs = await putOff(deps, session, error);
+    session.lookAtMs = waitMs === null ? null : contextOf(scanMs).nowMs + waitMs;
+    return;
+  }
+  session.failures = 0;
+  await deps.account.works();
+  deps.vendorClock.note(answer);
+  const atMs = deps.vendorClock.at(answer.sentAt);
+  if (atMs === null) {
+    session.lookAtMs = null;
+    return;
+  }
+  const seen = fromRetrieve(sessionView(answer.value, session.agentId, agent?.agent ?? null), atMs);
+  const { events, cancels } = judgeSession(session, [seen], contextOf(scanMs));
+  const found = { sessions: [session], scans: [], events, cancels: cancels.map((verdict) => ({ session, verdict })) };
+  await storeAndAct(deps, found, contextOf(scanMs).rules.version);
+}
+
+/** @returns for how long, ms; null: until a list shows it again */
+async function putOff(deps: LookDependencies, session: Tracked, error: SessionsError): Promise<number | null> {
+  session.failures += 1;
+  const backoff = backoffMs(session.failures, RETRY_CAP_MS, deps.random());
+  if (error.kind === 'rate-limited') {
+    deps.limiter.backOff(error.retryAfterMs ?? 0);
+    return Math.max(error.retryAfterMs ?? 0, backoff);
+  }
+  if (error.accountWide) {
+    await deps.account.refused(error);
+    return LATER_MS;
+  }
+  deps.log.warn({ sessionId: session.sessionId, failures: session.failures }, error.message);
+  if (error.kind === 'not-found' && !session.listed && session.failures > 1) return null;
+  return error.kind === 'not-found' || error.kind === 'forbidden' ? LATER_MS : backoff;
+}

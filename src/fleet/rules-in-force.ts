@@ -1,0 +1,45 @@
+import type { Ledger } from '../ledger/ledger.js';
+import type { Policy, PolicyFile } from '../policy/policy.js';
+
+/** The policies as they count now. */
+export interface RulesInForce {
+  readonly version: number;
+  readonly file: PolicyFile;
+  /** Those that are on. One whose breaker is open observes, whatever its file says. */
+  readonly policies: readonly Policy[];
+  /** Names of policies whose breaker is open. */
+  readonly open: ReadonlySet<string>;
+}
+
+/** - `none`: nothing was ever put in force. - `too-new`: by a newer Curfew; this one must not guess what they mean */
+export type Rules =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'too-new'; readonly version: number }
+  | { readonly kind: 'known'; readonly rules: RulesInForce };
+
+/** Reads the rules, and the file itself only when its version has changed. One per process. */
+export interface RulesReader {
+  /** @throws LedgerUnavailableError */
+  read(): Promise<Rules>;
+}
+
+export function createRulesReader(ledger: Pick<Ledger, 'policies' | 'breakers'>): RulesReader {
+  let known: { readonly version: number; readonly file: PolicyFile } | null = null;
+  return {
+    async read() {
+      const version = await ledger.policies.version();
+      if (version === null) return { kind: 'none' };
+      if (known?.version !== version) {
+        const read = await ledger.policies.inForce();
+        if (read.kind === 'none') return { kind: 'none' };
+        if (read.kind === 'too-new') return { kind: 'too-new', version: read.version };
+        known = { version: read.inForce.version, file: read.inForce.file };
+      }
+      const open = new Set((await ledger.breakers.open()).map(({ policy }) => policy));
+      const policies = known.file.policies
+        .filter(({ mode }) => mode !== 'off')
+        .map((policy): Policy => (open.has(policy.name) ? { ...policy, mode: 'observe' } : policy));
+      return { kind: 'known', rules: { version: known.version, file: known.file, policies, open } };
+    },
+  };
+}

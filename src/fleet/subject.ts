@@ -1,0 +1,20 @@
+import type { SessionView } from '../policy/observation.js';
+import type { Agent, Session } from '../sessions/index.js';
+
+/**
+ * A session as policies see it. Lists and transcripts leave out what the list of agents tells: name and team. The agent's
+ * own creator is not the session's.
+ */
+export function sessionView(session: Session, agentId: string | null, agent: Agent | null): SessionView {
+  return {
+    state: session.state,
+    createdAtMs: session.createdAtMs,
+    messages: session.messages,
+    usage: session.usage,
+    agentId: session.agentId ?? agentId,
+    agentName: agent?.name ?? session.agentName,
+    creatorId: session.creatorId,
+    creatorEmail: session.creatorEmail,
+    teamId: session.teamId ?? agent?.teamId ?? null,
+  };
+}

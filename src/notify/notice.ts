@@ -1,0 +1,331 @@
+import type { Item, ToldKind } from '../ledger/deliveries.js';
+import { ALERTS, type EventKind } from '../ledger/events.js';
+import { durationText } from '../policy/reason.js';
+import { moment, plain, quoted, shellWord } from './words.js';
+
+/** Something that a person can do about it, and the command for it. */
+export interface Remedy {
+  readonly purpose: string;
+  /** Null: nothing of ours does it. */
+  readonly command: string | null;
+}
+
+/** One item as people and programs are told it. */
+export interface Notice {
+  /** The item's key: stable, and unique in one ledger. */
+  readonly id: string;
+  /** For programs: `curfew.session.warned`. */
+  readonly type: NoticeType;
+  readonly atMs: number;
+  /** Wants a person now. */
+  readonly alert: boolean;
+  /** Two or three words. */
+  readonly title: string;
+  /** What happened, by which rule, with the numbers. Names are in backticks. */
+  readonly lines: readonly string[];
+  readonly remedies: readonly Remedy[];
+  /** Null: about no policy. */
+  readonly policy: string | null;
+  readonly policyVersion: number | null;
+  readonly agentId: string | null;
+  readonly agentName: string | null;
+  readonly turnKey: string | null;
+  readonly item: Item;
+}
+
+export const NOTICE_TYPES = {
+  warned: 'curfew.session.warned',
+  'would-end': 'curfew.session.would_end',
+  cancelled: 'curfew.session.ended',
+  'ended-unattributed': 'curfew.session.ended',
+  restarted: 'curfew.session.restarted',
+  'not-ending': 'curfew.session.not_ending',
+  'retries-exhausted': 'curfew.session.retries_exhausted',
+  forbidden: 'curfew.session.forbidden',
+  gone: 'curfew.session.gone',
+  'may-have-hit-newer-turn': 'curfew.session.newer_turn_perhaps_hit',
+  'breaker-opened': 'curfew.breaker.opened',
+  'breaker-closed': 'curfew.breaker.closed',
+  'account-refused': 'curfew.account.refused',
+  'account-accepted': 'curfew.account.accepted',
+  'coverage-lost': 'curfew.coverage.lost',
+  'coverage-restored': 'curfew.coverage.restored',
+} as const satisfies Record<ToldKind, string>;
+export type NoticeType = (typeof NOTICE_TYPES)[ToldKind];
+
+type Words = Pick<Notice, 'title' | 'lines' | 'remedies'>;
+
+/** Puts an item into words. The same item always gives the same words. */
+export function noticeOf(item: Item): Notice {
+  const { data, order } = item;
+  return {
+    id: item.key,
+    type: NOTICE_TYPES[item.kind],
+    atMs: item.atMs,
+    alert: ALERTS.has(item.kind as EventKind),
+    ...WORDS[item.kind](item),
+    policy: textOf(data, 'policy') ?? order?.reason.policy ?? null,
+    policyVersion: numberOf(data, 'policyVersion') ?? order?.reason.policyVersion ?? null,
+    agentId: textOf(data, 'agentId') ?? order?.agentId ?? null,
+    agentName: textOf(data, 'agentName'),
+    turnKey: textOf(data, 'turnKey') ?? order?.turnKey ?? null,
+    item,
+  };
+}
+
+const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
+  warned: (item) => {
+    const graceUntil = textOf(item.data, 'graceUntil');
+    const observes = textOf(item.data, 'mode') === 'observe';
+    const then = observes ? 'The policy only observes: nothing will be ended.' : null;
+    const grace = graceUntil === null ? null : `Over the limit, in grace until ${momentOf(graceUntil)}.`;
+    const next = grace === null ? 'At the limit its turn will be ended.' : 'Then its turn will be ended.';
+    return {
+      title: 'Warning',
+      lines: [`${sessionOf(item)} ${numbersOf(item)}`, ruleOf(item), sentences(grace, then ?? next)],
+      remedies: [...exempting(item), ...explaining(item)],
+    };
+  },
+  'would-end': (item) => ({
+    title: 'Would end',
+    lines: [
+      `${sessionOf(item)} ${numbersOf(item)}`,
+      ruleOf(item),
+      textOf(item.data, 'breaker') === 'open'
+        ? 'Nothing was ended: the breaker of the policy is open.'
+        : 'Nothing was ended: the policy only observes.',
+    ],
+    remedies: [...exempting(item), ...explaining(item)],
+  }),
+  cancelled: (item) => ({
+    title: 'Session ended',
+    lines: [
+      `${sessionOf(item)} ${numbersOf(item)}`,
+      ruleOf(item),
+      `Its turn was ended by Curfew${item.order?.attribution === 'probable' ? ', as far as can be told' : ''}.${endingOf(item)}`,
+    ],
+    remedies: [...exempting(item, 'Let its next turns run'), ...explaining(item)],
+  }),
+  'ended-unattributed': (item) => ({
+    title: 'Session ended',
+    lines: [
+      `${sessionOf(item)} ${numbersOf(item)}`,
+      ruleOf(item),
+      `Its turn is over; whether by our request or otherwise, nobody can tell.${endingOf(item)}`,
+    ],
+    remedies: [...exempting(item, 'Let its next turns run'), ...explaining(item)],
+  }),
+  restarted: (item) => ({
+    title: 'Started again',
+    lines: [
+      `${sessionOf(item)} another turn was seen after the one that was to end${stateOf(item)}. It is judged on its own.`,
+      ruleOf(item),
+    ],
+    remedies: [...exempting(item), ...explaining(item), ...ending('End the new turn', item)],
+  }),
+  'not-ending': (item) => ({
+    title: 'Does not end',
+    lines: [
+      `${sessionOf(item)} its turn could not be ended${triedFor(item)}. Curfew goes on trying.`,
+      ...whyOf(item),
+      ruleOf(item),
+    ],
+    remedies: [caseOf(item), ...exempting(item)],
+  }),
+  'retries-exhausted': (item) => ({
+    title: 'Given up',
+    lines: [
+      `${sessionOf(item)} its turn could not be ended${triedFor(item)}, and was given up. As far as is known IT STILL RUNS.`,
+      ...whyOf(item),
+      ruleOf(item),
+    ],
+    remedies: [
+      { purpose: "End it in the vendor's own interface, or through its support.", command: null },
+      ...ending('Try again', item),
+    ],
+  }),
+  forbidden: (item) => ({
+    title: 'Forbidden',
+    lines: [
+      `${sessionOf(item)} the vendor does not let our key end it (403). It goes on as it was.`,
+      ...whyOf(item),
+      ruleOf(item),
+    ],
+    remedies: [
+      { purpose: 'Give the key update access to the agent.', command: null },
+      ...ending('Then order again', item),
+    ],
+  }),
+  gone: (item) => ({
+    title: 'Not found',
+    lines: [
+      `${sessionOf(item)} the vendor finds it no more (404 on two reads). Whether its turn ended was not seen.`,
+      ruleOf(item),
+    ],
+    remedies: [{ purpose: 'Check that the key may still see the agent.', command: null }, ...explaining(item)],
+  }),
+  'may-have-hit-newer-turn': (item) => ({
+    title: 'Newer turn perhaps hit',
+    lines: [
+      `${sessionOf(item)} a turn that began around our cancel request is over, and not by a normal end. The request was meant for the turn before it, and may have ended this one.`,
+      ruleOf(item),
+    ],
+    remedies: [
+      { purpose: 'Tell the owner of the session, who may want to send the last message again.', command: null },
+      caseOf(item),
+    ],
+  }),
+  'breaker-opened': ({ data }) => {
+    const policy = textOf(data, 'policy') ?? '?';
+    const [taken, cap, perMs, live] = ['taken', 'capValue', 'perMs', 'liveSessions'].map((key) => numberOf(data, key));
+    const percent = textOf(data, 'cap') === 'max_percent';
+    const of = percent && live != null ? ` (${live} sessions are live)` : '';
+    const window = perMs == null ? '' : ` within ${durationText(perMs)}`;
+    return {
+      title: 'Breaker opened',
+      lines: [
+        `Policy ${quoted(policy)} has used up its cap: it ended ${taken ?? '?'} turns${window}${of}, and ${percent ? 'max_percent' : 'max_cancels'} is ${cap ?? '?'}${percent ? '%' : ''}.`,
+        'It ends nothing more and only observes. Cases that have already sent a request go on.',
+      ],
+      remedies: [
+        { purpose: 'See what it ended', command: 'curfew history' },
+        { purpose: 'When that was right, let it go on', command: `curfew policy resume ${shellWord(policy)}` },
+      ],
+    };
+  },
+  'breaker-closed': ({ data }) => ({
+    title: 'Breaker closed',
+    lines: [
+      `Policy ${quoted(textOf(data, 'policy') ?? '?')} acts again as its file says: its breaker was closed by ${quoted(textOf(data, 'by') ?? '?')}. Its caps count from now.`,
+    ],
+    remedies: [],
+  }),
+  'account-refused': ({ data }) => {
+    const status = numberOf(data, 'status');
+    const message = textOf(data, 'message');
+    return {
+      title: 'Key refused',
+      lines: [
+        `The vendor refuses our key or account${status === null ? '' : ` (${status})`}: no session can be read or ended. Orders are kept, and go on by themselves when the key works again.`,
+        ...(message === null ? [] : [`It says: ${plain(message)}`]),
+      ],
+      remedies: [
+        { purpose: 'Check the key and the plan of the account; set a new key if need be.', command: null },
+        { purpose: 'Find out what is wrong', command: 'curfew doctor' },
+      ],
+    };
+  },
+  'account-accepted': () => ({
+    title: 'Key works again',
+    lines: ['The vendor accepts our key again. What was held goes on.'],
+    remedies: [],
+  }),
+  'coverage-lost': ({ data }) => {
+    const problem = textOf(data, 'problem');
+    const unreadable = numberOf(data, 'unreadable');
+    const since = textOf(data, 'since');
+    return {
+      title: 'Coverage lost',
+      lines: [
+        `There was no complete scan of the fleet${since === null ? '' : ` since ${momentOf(since)}`}: some sessions are not watched. What can't be seen is not ended.`,
+        ...(unreadable === null || unreadable === 0
+          ? []
+          : [`The sessions of ${unreadable} ${unreadable === 1 ? 'agent' : 'agents'} could not be listed.`]),
+        ...(problem === null ? [] : [`Problem: ${plain(problem)}`]),
+      ],
+      remedies: [
+        { purpose: 'See what is watched', command: 'curfew status' },
+        { purpose: 'Find out what is wrong', command: 'curfew doctor' },
+      ],
+    };
+  },
+  'coverage-restored': () => ({
+    title: 'Coverage restored',
+    lines: ['Scans of the fleet are complete again.'],
+    remedies: [],
+  }),
+};
+
+/** Who: the session, and whose agent it is. */
+function sessionOf({ sessionId, data, order }: Item): string {
+  const agent = textOf(data, 'agentName') ?? textOf(data, 'agentId') ?? order?.agentId ?? null;
+  return `Session ${quoted(sessionId ?? '?')}${agent === null ? '' : ` of agent ${quoted(agent)}`}:`;
+}
+
+/** The numbers: "has run 47m 12s, limit 45m (+15s)." */
+const numbersOf = (item: Item): string => closed(textOf(item.data, 'text') ?? item.order?.reason.text ?? 'no numbers');
+
+/** Why a turn was to end, as the order says it. */
+const whyOf = ({ order }: Item): string[] =>
+  order?.reason.text == null ? [] : [`It was to end: ${closed(order.reason.text)}`];
+
+function ruleOf({ data, order }: Item): string {
+  const policy = textOf(data, 'policy') ?? order?.reason.policy ?? null;
+  if (policy === null) return order === null ? 'No rule is known.' : `Ordered by ${quoted(order.requestedBy)}.`;
+  const version = numberOf(data, 'policyVersion') ?? order?.reason.policyVersion ?? null;
+  const limit = textOf(data, 'limit') ?? textOf(order?.reason.limit ?? {}, 'name');
+  const parts = [
+    `Rule ${quoted(policy)}`,
+    ...(version === null ? [] : [`version ${version}`]),
+    ...(limit === null ? [] : [`limit ${quoted(limit)}`]),
+  ];
+  return `${parts.join(', ')}.`;
+}
+
+/** A further sentence on an ended turn: when, and after how many requests. */
+function endingOf({ order }: Item): string {
+  if (order?.endedAtMs == null) return '';
+  const requests = `${order.attempts} cancel ${order.attempts === 1 ? 'request' : 'requests'}`;
+  return ` It was seen over at ${moment(order.endedAtMs)}, after ${requests}.`;
+}
+
+function triedFor({ data }: Item): string {
+  const ms = numberOf(data, 'triedForMs');
+  return ms === null ? '' : ` in ${durationText(ms)} of trying`;
+}
+
+function stateOf({ data }: Item): string {
+  const state = textOf(data, 'state');
+  return state === null ? '' : ` (${plain(state, 40)})`;
+}
+
+const exempting = ({ sessionId }: Item, purpose = 'Let it run on'): Remedy[] =>
+  sessionId === null
+    ? []
+    : [
+        {
+          purpose,
+          command: `curfew exempt ${shellWord(sessionId)} --for 2h --reason "why it may"`,
+        },
+      ];
+
+const explaining = ({ sessionId }: Item): Remedy[] =>
+  sessionId === null ? [] : [{ purpose: 'See why', command: `curfew explain ${shellWord(sessionId)}` }];
+
+const ending = (purpose: string, { sessionId }: Item): Remedy[] =>
+  sessionId === null ? [] : [{ purpose, command: `curfew cancel ${shellWord(sessionId)}` }];
+
+const caseOf = ({ sessionId }: Item): Remedy => ({
+  purpose: 'See the case',
+  command: `curfew cases ${shellWord(sessionId ?? '')}`.trim(),
+});
+
+const closed = (text: string): string => `${plain(text).replace(/\.$/, '')}.`;
+
+const sentences = (...parts: (string | null)[]): string => parts.filter((part) => part !== null).join(' ');
+
+function momentOf(iso: string): string {
+  const ms = Date.parse(iso);
+  return Number.isNaN(ms) ? plain(iso, 40) : moment(ms);
+}
+
+/** What an event carries was written by us, though perhaps by another version: read with care. */
+function textOf(data: Readonly<Record<string, unknown>>, key: string): string | null {
+  const value = data[key];
+  return typeof value === 'string' && value !== '' ? value : null;
+}
+
+function numberOf(data: Readonly<Record<string, unknown>>, key: string): number | null {
+  const value = data[key];
+  return typeof value === 'number' && Number.isFinite(value) ? value : null;
+}

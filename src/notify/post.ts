@@ -1,0 +1,55 @@
+import type { IncomingMessage } from 'node:http';
+// HTTP to the vendor lives in src/sessions; this is another party, which never sees the vendor's key.
+// eslint-disable-next-line no-restricted-imports
+import { got } from 'got';
+import { parseHttpDate, parseRetryAfter } from '../sessions/times.js';
+import { USER_AGENT } from '../version.js';
+
+/** From before the connection to the head of the answer, ms. */
+const LIMIT_MS = 10_000;
+
+/** How a receiver took a message. Holds neither address nor anything the receiver said. */
+export type Reception =
+  | { readonly kind: 'accepted' }
+  /** Any other answer; a redirect is one, because following it would carry the message elsewhere. */
+  | { readonly kind: 'refused'; readonly status: number; readonly retryAfterMs: number | null }
+  /** It may have arrived all the same. */
+  | { readonly kind: 'unanswered'; readonly why: string };
+
+/**
+ * Sends one message. Never rejects, and nothing of got's errors gets out of here: they hold the address, which may be a
+ * secret. Not repeated here: Temporal does that. Of the answer only the head is read.
+ */
+export async function post(
+  url: string,
+  body: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Reception> {
+  try {
+    return await new Promise<Reception>((resolve, reject) => {
+      const stream = got.stream.post(url, {
+        body,
+        headers: { 'content-type': 'application/json', 'user-agent': USER_AGENT, ...headers },
+        retry: { limit: 0 },
+        followRedirect: false,
+        throwHttpErrors: false,
+        timeout: { request: LIMIT_MS },
+      });
+      stream.once('error', reject);
+      stream.once('response', ({ statusCode = 0, headers: head }: IncomingMessage) => {
+        // What comes after the head interests nobody, and has no end that we know of.
+        stream.on('error', () => {});
+        stream.destroy();
+        const accepted = statusCode >= 200 && statusCode < 300;
+        const serverNowMs = parseHttpDate(head.date) ?? Date.now();
+        const retryAfterMs = parseRetryAfter(head['retry-after'], serverNowMs);
+        resolve(accepted ? { kind: 'accepted' } : { kind: 'refused', status: statusCode, retryAfterMs });
+      });
+    });
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    // Only codes such as ECONNREFUSED: messages of network errors repeat the address.
+    const known = typeof code === 'string' && /^[A-Z][A-Z0-9_]{1,63}$/.test(code);
+    return { kind: 'unanswered', why: known ? code : 'unknown error' };
+  }
+}

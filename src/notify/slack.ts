@@ -1,0 +1,103 @@
+import type { Notice, Remedy } from './notice.js';
+import { moment, quoted } from './words.js';
+
+/** Slack's limits for a message; a message over them is refused whole. Source: Slack, reference of blocks. */
+const MOST_SECTION_CHARACTERS = 3_000;
+
+/** More than this are told as one summary: a channel that scrolls away is read by nobody. */
+export const SUMMARY_OVER = 100;
+/** Most that one summary covers. */
+export const SUMMARY_MOST = 1_000;
+const MOST_COUNTS = 20;
+const FIRST_SHOWN = 10;
+
+export interface SlackMessage {
+  /** For the notification on a phone, and where blocks can't be shown. */
+  readonly text: string;
+  readonly blocks: readonly SlackSection[];
+}
+
+interface SlackSection {
+  readonly type: 'section';
+  /** `verbatim`: Slack makes no links or mentions out of what names hold. */
+  readonly text: { readonly type: 'mrkdwn'; readonly text: string; readonly verbatim: true };
+}
+
+/** One section for each notice. At most 50, because Slack takes no more blocks. */
+export function slackMessage(notices: readonly Notice[]): SlackMessage {
+  const [first] = notices;
+  const more = notices.length > 1 ? ` (and ${notices.length - 1} more)` : '';
+  return {
+    text: first === undefined ? 'Curfew' : clipped(`Curfew: ${headline(first)}${more}`),
+    blocks: notices.map((notice) =>
+      section([
+        `${SIGNS[signOf(notice)]} *${escaped(notice.title)}* · ${moment(notice.atMs)}`,
+        ...notice.lines.map(escaped),
+        ...notice.remedies.map(remedyLine),
+      ]),
+    ),
+  };
+}
+
+/** Many things at once: how many of which kind by which policy, and the first of them. */
+export function slackSummary(notices: readonly Notice[]): SlackMessage {
+  const counts = new Map<string, number>();
+  for (const { title, policy } of notices) {
+    const what = `${title}${policy === null ? '' : `, rule ${quoted(policy)}`}`;
+    counts.set(what, (counts.get(what) ?? 0) + 1);
+  }
+  const lines = [...counts].sort(([, a], [, b]) => b - a).map(([what, count]) => `• ${count} × ${escaped(what)}`);
+  const alerts = notices.filter(({ alert }) => alert).length;
+  const title = `${notices.length} notices${alerts === 0 ? '' : `, ${alerts} of them ${alerts === 1 ? 'an alert' : 'alerts'}`}`;
+  // Alerts first: they must not hide behind a hundred warnings.
+  const first = [...notices].sort((a, b) => Number(b.alert) - Number(a.alert)).slice(0, FIRST_SHOWN);
+  return {
+    text: `Curfew: ${title}`,
+    blocks: [
+      section([
+        `${SIGNS[alerts > 0 ? 'alert' : 'notice']} *${title}*`,
+        ...lines.slice(0, MOST_COUNTS),
+        ...(lines.length > MOST_COUNTS ? [`• and ${lines.length - MOST_COUNTS} kinds more`] : []),
+      ]),
+      ...first.map((notice) => section([`${SIGNS[signOf(notice)]} ${escaped(headline(notice))}`])),
+      section(['The rest is in the ledger: `curfew history`']),
+    ],
+  };
+}
+
+export const slackTest = (route: string): SlackMessage => ({
+  text: `Curfew: test of the route ${route}`,
+  blocks: [
+    section([
+      `${SIGNS.notice} *Test* · route ${escaped(quoted(route))}`,
+      'Notices of Curfew arrive here. Nothing happened.',
+    ]),
+  ],
+});
+
+const SIGNS = { alert: '🚨', warning: '⚠️', notice: 'ℹ️' } as const;
+
+const signOf = ({ alert, item }: Notice): keyof typeof SIGNS =>
+  alert ? 'alert' : item.kind === 'warned' ? 'warning' : 'notice';
+
+const headline = ({ title, lines }: Notice): string => `${title}. ${lines[0] ?? ''}`;
+
+const remedyLine = ({ purpose, command }: Remedy): string =>
+  command === null ? escaped(purpose) : `${escaped(purpose)}: \`${escaped(command.replaceAll('`', "'"))}\``;
+
+const section = (lines: readonly string[]): SlackSection => ({
+  type: 'section',
+  text: { type: 'mrkdwn', text: cut(lines.join('\n')), verbatim: true },
+});
+
+/** The three characters with which Slack begins links, mentions and entities. */
+const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+
+const clipped = (text: string): string => cut(escaped(text));
+
+/** Cuts at Slack's limit, and no entity or surrogate pair in two. */
+function cut(text: string): string {
+  if (text.length <= MOST_SECTION_CHARACTERS) return text;
+  const kept = text.slice(0, MOST_SECTION_CHARACTERS - 1).replace(/&[a-z]{0,3}$|[\uD800-\uDBFF]$/, '');
+  return `${kept}…`;
+}

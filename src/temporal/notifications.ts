@@ -1,0 +1,30 @@
+import type { Client } from '@temporalio/client';
+import { NOTIFICATION, notificationWorkflowId, TASK_QUEUE } from '../contract.js';
+import type { NotificationInput } from '../../workflows/notification.js';
+
+/** Starts the workflows that tell people. */
+export interface Notifications {
+  /** Makes sure that a route's workflow is at work. @returns the id of its run; that of a running one if there is one */
+  start(route: string): Promise<string>;
+}
+
+/** A start that takes longer is tried again at the next look, ms. */
+const START_LIMIT_MS = 10_000;
+
+export function createNotifications(client: Client): Notifications {
+  return {
+    async start(route) {
+      const input: NotificationInput = { route };
+      const handle = await client.withDeadline(Date.now() + START_LIMIT_MS, () =>
+        client.workflow.start(NOTIFICATION, {
+          workflowId: notificationWorkflowId(route),
+          taskQueue: TASK_QUEUE,
+          args: [input],
+          workflowIdConflictPolicy: 'USE_EXISTING',
+          staticSummary: `Tells what happened by the route ${route}`,
+        }),
+      );
+      return handle.firstExecutionRunId;
+    },
+  };
+}

@@ -1,0 +1,206 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { Outcome } from '../../src/contract.js';
+import * as deliveries from '../../src/ledger/deliveries.js';
+import { recordEvents, type NewEvent } from '../../src/ledger/events.js';
+import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
+import { createOrder, settleOrders } from '../../src/ledger/orders.js';
+
+const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
+const DAY = 86_400_000;
+
+const OPS: deliveries.Audience = { route: 'ops', policies: ['runtime'], known: ['runtime', 'queue'], sinceMs: 0 };
+const AUDIT: deliveries.Audience = { ...OPS, route: 'audit', policies: ['runtime', 'queue'] };
+const NOBODYS: deliveries.Audience = { ...OPS, route: 'spare', policies: [] };
+
+/**
+ * What is told to whom, on either database.
+ *
+ * @param freshUrl - makes a new, empty database
+ */
+export function describeDeliveries(name: string, freshUrl: () => Promise<string>): void {
+  describe(`deliveries on ${name}`, () => {
+    let opened: OpenedDatabase;
+    let db: OpenedDatabase['db'];
+
+    beforeEach(async () => {
+      opened = await openDatabase(await freshUrl());
+      db = opened.db;
+    });
+
+    afterEach(() => opened.close());
+
+    const event = (event: Partial<NewEvent> & Pick<NewEvent, 'kind'>): Promise<void> =>
+      recordEvents(db, [{ at: NOW, ...event }]);
+    const order = (policy: string | null, at = NOW): Promise<string> =>
+      createOrder(
+        db,
+        {
+          sessionId: 'sess_1',
+          source: policy === null ? 'person' : 'policy',
+          requestedBy: policy ?? 'ops@example.com',
+          reason: { text: 'has run', policy, policyVersion: policy === null ? null : 3, limit: null, observed: null },
+          evenIfExempt: false,
+          turnKey: 'msg_2',
+        },
+        at,
+      );
+    const settled = async (policy: string | null, outcome: Outcome, at = NOW): Promise<string> => {
+      const orderId = await order(policy, at);
+      await settleOrders(
+        db,
+        [
+          {
+            ...{ orderId, sessionId: 'sess_1', outcome, attribution: 'strong', attempts: 1 },
+            ...{ endedAtMs: at, turnKey: null },
+          },
+        ],
+        at,
+      );
+      return orderId;
+    };
+    const pending = (audience: deliveries.Audience, afterMs = NOW - DAY, limit = 100): Promise<deliveries.Item[]> =>
+      deliveries.pendingItems(db, audience, afterMs, limit);
+    const kinds = async (audience: deliveries.Audience): Promise<string[]> =>
+      (await pending(audience)).map(({ kind }) => kind);
+
+    it("go by the event's policy to the routes of that policy alone", async () => {
+      await event({ kind: 'warned', sessionId: 'sess_1', data: { policy: 'runtime', text: 'has run 36m' } });
+      await event({ kind: 'would-end', sessionId: 'sess_2', data: { policy: 'queue' } });
+      expect(await kinds(OPS)).toEqual(['warned']);
+      expect(await kinds(AUDIT)).toEqual(['warned', 'would-end']);
+      expect(await kinds(NOBODYS)).toEqual([]);
+      expect((await pending(OPS))[0]).toEqual({
+        key: 'event/1',
+        kind: 'warned',
+        atMs: NOW,
+        sessionId: 'sess_1',
+        data: { policy: 'runtime', text: 'has run 36m' },
+        order: null,
+      });
+    });
+
+    it("go by the order's policy where the event names none", async () => {
+      const orderId = await order('queue');
+      await event({ kind: 'restarted', sessionId: 'sess_1', orderId });
+      await event({ kind: 'not-ending', sessionId: 'sess_1', orderId, data: { triedForMs: 1 } });
+      expect(await kinds(OPS)).toEqual([]);
+      expect(await kinds(AUDIT)).toEqual(['restarted', 'not-ending']);
+      expect((await pending(AUDIT))[0]?.order).toMatchObject({ id: orderId, reason: { policyVersion: 3 } });
+    });
+
+    it('tell alerts and their end to every route when no policy in force is meant', async () => {
+      const byPerson = await order(null);
+      const byFormer = await order('was-deleted');
+      await event({ kind: 'account-refused' });
+      await event({ kind: 'account-accepted' });
+      await event({ kind: 'coverage-lost' });
+      await event({ kind: 'coverage-restored' });
+      await event({ kind: 'retries-exhausted', sessionId: 'sess_1', orderId: byPerson });
+      await event({ kind: 'gone', sessionId: 'sess_1', orderId: byFormer });
+      await event({ kind: 'breaker-closed', data: { policy: 'was-deleted' } });
+      const all = [
+        ...['account-refused', 'account-accepted', 'coverage-lost', 'coverage-restored'],
+        ...['retries-exhausted', 'gone', 'breaker-closed'],
+      ];
+      expect(await kinds(OPS)).toEqual(all);
+      expect(await kinds({ ...NOBODYS, known: [] })).toEqual(all);
+    });
+
+    it('tell an alert of a policy in force to the routes of that policy alone', async () => {
+      await event({ kind: 'breaker-opened', data: { policy: 'queue' } });
+      expect(await kinds(OPS)).toEqual([]);
+      expect(await kinds(AUDIT)).toEqual(['breaker-opened']);
+    });
+
+    it('leave out what is no news: other kinds, and what people ordered and got', async () => {
+      await event({ kind: 'policy-applied', data: { policy: 'runtime' } });
+      await event({ kind: 'restarted', sessionId: 'sess_1', orderId: await order(null) });
+      await settled(null, 'cancelled');
+      await settled('runtime', 'already-ended');
+      await settled('runtime', 'capped');
+      await order('runtime');
+      expect(await pending(AUDIT)).toEqual([]);
+      expect(await deliveries.anythingPending(db, AUDIT, NOW - DAY)).toBe(false);
+    });
+
+    it('tell the turns that a policy ended, with all that explains it', async () => {
+      const orderId = await settled('runtime', 'cancelled');
+      await settled('queue', 'ended-unattributed', NOW + 1);
+      expect(await kinds(AUDIT)).toEqual(['cancelled', 'ended-unattributed']);
+      expect(await pending(OPS)).toEqual([
+        {
+          key: `outcome/${orderId}`,
+          kind: 'cancelled',
+          atMs: NOW,
+          sessionId: 'sess_1',
+          data: {},
+          order: {
+            id: orderId,
+            agentId: null,
+            turnKey: 'msg_2',
+            requestedBy: 'runtime',
+            reason: { text: 'has run', policy: 'runtime', policyVersion: 3, limit: null, observed: null },
+            outcome: 'cancelled',
+            attribution: 'strong',
+            attempts: 1,
+            endedAtMs: NOW,
+          },
+        },
+      ]);
+      expect(await deliveries.anythingPending(db, OPS, NOW - DAY)).toBe(true);
+    });
+
+    it('leave out what is too old, and what happened before the route was there', async () => {
+      for (const at of [NOW - DAY, NOW - 1, NOW]) {
+        await event({ kind: 'account-refused', at });
+        await settled('runtime', 'cancelled', at);
+      }
+      expect(await pending(OPS)).toHaveLength(4);
+      expect(await pending({ ...OPS, sinceMs: NOW })).toHaveLength(2);
+      expect(await deliveries.anythingPending(db, { ...OPS, sinceMs: NOW + 1 }, NOW - DAY)).toBe(false);
+    });
+
+    it('come in order of time over events and outcomes, up to a limit', async () => {
+      await settled('runtime', 'cancelled', NOW + 2);
+      await event({ kind: 'account-accepted', at: NOW + 3 });
+      await event({ kind: 'account-refused', at: NOW + 1 });
+      expect(await kinds(OPS)).toEqual(['account-refused', 'cancelled', 'account-accepted']);
+      expect((await pending(OPS, 0, 2)).map(({ kind }) => kind)).toEqual(['account-refused', 'cancelled']);
+    });
+
+    it('are told once by each route, also an event that is committed after later ones were told', async () => {
+      await event({ kind: 'account-refused' });
+      await event({ kind: 'account-accepted' });
+      await settled('runtime', 'cancelled');
+      const keys = (await pending(OPS)).map(({ key }) => key);
+      const held = keys.filter((key) => key !== 'event/1');
+      await deliveries.markDelivered(db, 'ops', held, NOW);
+      expect((await pending(OPS)).map(({ key }) => key)).toEqual(['event/1']);
+      // Again, as after a crash between the message and its note.
+      await deliveries.markDelivered(db, 'ops', keys, NOW);
+      expect(await pending(OPS)).toEqual([]);
+      expect(await pending(AUDIT)).toHaveLength(3);
+    });
+
+    it('keep the items of a message together until it is noted as taken', async () => {
+      for (let index = 0; index < 3; index += 1) await event({ kind: 'account-refused', at: NOW + index });
+      const keys = (await pending(OPS)).map(({ key }) => key).slice(0, 2);
+      expect(await deliveries.begunMessage(db, 'ops')).toBeNull();
+      await deliveries.beginMessage(db, 'ops', keys, NOW);
+      expect(await deliveries.begunMessage(db, 'ops')).toEqual({ beganAtMs: NOW, keys });
+      expect(await deliveries.begunMessage(db, 'audit')).toBeNull();
+      expect((await deliveries.itemsOf(db, [...keys].reverse())).map(({ key }) => key)).toEqual([...keys].reverse());
+      expect(await deliveries.itemsOf(db, ['event/99', 'outcome/none'])).toEqual([]);
+
+      await deliveries.markDelivered(db, 'ops', keys, NOW);
+      expect(await deliveries.begunMessage(db, 'ops')).toBeNull();
+      expect(await pending(OPS)).toHaveLength(1);
+    });
+
+    it('begin with the first time that a route was in force, whatever is said later', async () => {
+      expect(await deliveries.routeSince(db, 'ops', NOW)).toBe(NOW);
+      expect(await deliveries.routeSince(db, 'ops', NOW + DAY)).toBe(NOW);
+      expect(await deliveries.routeSince(db, 'audit', NOW + DAY)).toBe(NOW + DAY);
+    });
+  });
+}

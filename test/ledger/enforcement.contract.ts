@@ -1,0 +1,660 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  closeBreaker,
+  LEAST_LIVE_FOR_PERCENT,
+  openBreakers,
+  returnPermits,
+  takePermit,
+  type PermitRequest,
+} from '../../src/ledger/breakers.js';
+import { exempt, runningExemptions, unexempt } from '../../src/ledger/exemptions.js';
+import {
+  FACTS_SCHEMA,
+  factsOf,
+  loadFleet,
+  storeRound,
+  type AgentScan,
+  type RoundRecord,
+  type StoredFacts,
+} from '../../src/ledger/facts.js';
+import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
+import { beginPass, createOrder, settleOrders, type NewOrder } from '../../src/ledger/orders.js';
+import {
+  applyPolicyFile,
+  policiesInForce,
+  POLICY_SCHEMA,
+  versionInForce,
+  type PolicyApplication,
+} from '../../src/ledger/policy-versions.js';
+import { registerRequest, type Registration } from '../../src/ledger/requests.js';
+import type { Facts } from '../../src/policy/facts.js';
+import type { Caps, Exemption, PolicyFile } from '../../src/policy/policy.js';
+import * as observing from '../policy/observing.js';
+
+const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const SESSION = 'session-1';
+
+/**
+ * What the tables of enforcement promise on either database.
+ *
+ * @param freshUrl - makes a new, empty database
+ */
+export function describeEnforcement(name: string, freshUrl: () => Promise<string>): void {
+  describe(`the ledger of enforcement on ${name}`, () => {
+    let url: string;
+    let db: OpenedDatabase['db'];
+    const closers: (() => Promise<void>)[] = [];
+
+    /** As another process has it: with connections of its own. */
+    const openedDatabase = async (): Promise<OpenedDatabase['db']> => {
+      const opened = await openDatabase(url);
+      closers.push(opened.close);
+      return opened.db;
+    };
+
+    beforeEach(async () => {
+      url = await freshUrl();
+      db = await openedDatabase();
+    });
+
+    afterEach(async () => {
+      for (const close of closers.splice(0)) await close();
+    });
+
+    const eventsOf = async (kind: string): Promise<unknown[]> => {
+      const rows = await db.selectFrom('events').selectAll().where('kind', '=', kind).orderBy('seq').execute();
+      return rows.map(({ at, data_json }) => ({ at, ...(JSON.parse(data_json ?? '{}') as object) }));
+    };
+    const policyOrder = (given: Partial<NewOrder> = {}): NewOrder => ({
+      sessionId: SESSION,
+      source: 'policy',
+      requestedBy: 'policy rule',
+      reason: { text: 'too long', policy: 'rule', policyVersion: 1, limit: null, observed: null },
+      evenIfExempt: false,
+      turnKey: 'turn-1',
+      ...given,
+    });
+    const register = async (sessionId: string, at: number): Promise<Registration['kind']> => {
+      const orderId = await createOrder(db, policyOrder({ sessionId }), at);
+      const departure = {
+        sessionId,
+        agentId: 'agent-1',
+        turn: { key: 'turn-1', startedAtMs: at - MINUTE },
+        orderIds: [orderId],
+        permits: new Map(),
+        owner: 'case',
+        worker: 'worker-1',
+        readAtMs: at,
+      };
+      return (await registerRequest(db, departure, () => Promise.resolve(at))).kind;
+    };
+
+    describe('policy versions', () => {
+      const exemption = (sessionId: string, untilMs = NOW + HOUR): Exemption => ({
+        sessionId,
+        untilMs,
+        reason: 'release week',
+      });
+      const file = (max_runtime = HOUR, exemptions: readonly Exemption[] = []): PolicyFile => ({
+        version: 1,
+        policies: [observing.policy({ max_runtime })],
+        cleanup: [],
+        notify: { ops: { slack: { urlFile: '/run/secrets/slack' } } },
+        exempt: exemptions,
+      });
+      const application = (given: Partial<PolicyApplication> = {}): PolicyApplication => ({
+        file: file(),
+        fileName: 'curfew.yaml',
+        sourceText: 'version: 1 # as written, ünïcode and "quotes" too\n',
+        by: 'ann@example.com',
+        ...given,
+      });
+      const apply = (given: Partial<PolicyApplication> = {}, at = NOW, on = db) =>
+        applyPolicyFile(on, application(given), at);
+
+      it('are none at first', async () => {
+        expect(await policiesInForce(db)).toEqual({ kind: 'none' });
+        expect(await versionInForce(db)).toBeNull();
+      });
+
+      it('come back as they were applied, the last one', async () => {
+        await apply();
+        expect(await apply({ file: file(2 * HOUR), by: 'ben@example.com' }, NOW + 5)).toEqual({
+          version: 2,
+          changed: true,
+        });
+        expect(await versionInForce(db)).toBe(2);
+        expect(await policiesInForce(db)).toEqual({
+          kind: 'known',
+          inForce: {
+            version: 2,
+            appliedAtMs: NOW + 5,
+            appliedBy: 'ben@example.com',
+            fileName: 'curfew.yaml',
+            sourceText: application().sourceText,
+            file: file(2 * HOUR),
+          },
+        });
+        expect(await eventsOf('policy-applied')).toEqual([
+          { at: NOW, version: 1, file: 'curfew.yaml', by: 'ann@example.com' },
+          { at: NOW + 5, version: 2, file: 'curfew.yaml', by: 'ben@example.com' },
+        ]);
+      });
+
+      it('are not made by the same content again, whoever brings it, under whatever name', async () => {
+        await apply();
+        const again = { fileName: 'copy.yaml', sourceText: 'other: comments', by: 'ben@example.com' };
+        expect(await apply(again, NOW + 5)).toEqual({ version: 1, changed: false });
+        expect(await policiesInForce(db)).toMatchObject({ inForce: { appliedBy: 'ann@example.com', version: 1 } });
+        expect(await eventsOf('policy-applied')).toHaveLength(1);
+      });
+
+      it('are made by content that was in force before the last one', async () => {
+        await apply();
+        await apply({ file: file(2 * HOUR) });
+        expect(await apply()).toEqual({ version: 3, changed: true });
+      });
+
+      it('are two when two bring different files at once, and one when they bring the same', async () => {
+        const other = await openedDatabase();
+        const different = await Promise.all([
+          apply({ file: file(1, [exemption('a'), exemption('b')]) }),
+          apply({ file: file(2, [exemption('b'), exemption('a')]) }, NOW, other),
+        ]);
+        expect(different.map(({ version }) => version).sort()).toEqual([1, 2]);
+        expect(different.every(({ changed }) => changed)).toBe(true);
+        const same = await Promise.all([db, other, db, other].map((on) => apply({ file: file(3) }, NOW, on)));
+        expect(same.map(({ version }) => version)).toEqual([3, 3, 3, 3]);
+        expect(same.filter(({ changed }) => changed)).toHaveLength(1);
+        // The exemptions are those of the file in force, however the two met.
+        expect([...(await runningExemptions(db, NOW)).keys()]).toEqual([]);
+      });
+
+      it('of a newer form are told as such, and not read', async () => {
+        await apply();
+        await db
+          .insertInto('policy_versions')
+          .values({
+            version: 2,
+            schema: POLICY_SCHEMA + 1,
+            applied_at: NOW,
+            applied_by: 'newer',
+            file_name: 'curfew.yaml',
+            source_text: '',
+            file_json: 'not even JSON',
+          })
+          .execute();
+        expect(await policiesInForce(db)).toEqual({ kind: 'too-new', version: 2, schema: POLICY_SCHEMA + 1 });
+        expect(await versionInForce(db)).toBe(2);
+      });
+
+      it('bring their exemptions, in place of those of the file before', async () => {
+        await apply({ file: file(1, [exemption('a'), exemption('b', NOW + 5), exemption('past', NOW)]) });
+        expect(await runningExemptions(db, NOW)).toEqual(
+          new Map([
+            ['a', NOW + HOUR],
+            ['b', NOW + 5],
+          ]),
+        );
+        await apply({ file: file(2, [exemption('b', NOW + 2 * HOUR), exemption('c')]) }, NOW + 1);
+        expect(await runningExemptions(db, NOW + 1)).toEqual(
+          new Map([
+            ['b', NOW + 2 * HOUR],
+            ['c', NOW + HOUR],
+          ]),
+        );
+        await apply({ file: file(2) }, NOW + 2);
+        expect(await runningExemptions(db, NOW + 2)).toEqual(new Map());
+      });
+
+      it("leave people's own exemptions alone", async () => {
+        const own = { sessionId: 'a', untilMs: NOW + 30 * MINUTE, reason: null, by: 'ann@example.com' };
+        await exempt(db, own, NOW);
+        await apply({ file: file(1, [exemption('a')]) });
+        await apply({ file: file(2) }, NOW + 1);
+        expect(await runningExemptions(db, NOW + 1)).toEqual(new Map([['a', NOW + 30 * MINUTE]]));
+        expect(await unexempt(db, 'a', 'ann@example.com', NOW + 2)).toBe(1);
+      });
+
+      it('I6: an exemption of the file is honoured where requests are let out', async () => {
+        await apply({ file: file(1, [exemption(SESSION, NOW + MINUTE)]) });
+        expect(await register(SESSION, NOW)).toBe('nothing-to-send');
+        expect(await db.selectFrom('outcomes').select('outcome').execute()).toEqual([{ outcome: 'exempted' }]);
+        expect(await register('another', NOW)).toBe('registered');
+        expect(await register(SESSION, NOW + MINUTE)).toBe('registered');
+      });
+
+      it('I6: an exemption that the next file leaves out holds nothing back', async () => {
+        await apply({ file: file(1, [exemption(SESSION)]) });
+        await apply({ file: file(2) }, NOW + 1);
+        expect(await register(SESSION, NOW + 2)).toBe('registered');
+      });
+    });
+
+    describe('permits', () => {
+      const CAPS: Caps = { maxCancels: 3, maxPercent: 100, perMs: HOUR };
+      const take = (
+        turnKey: string,
+        {
+          at = NOW,
+          caps = {},
+          on = db,
+          ...request
+        }: Partial<Omit<PermitRequest, 'caps'>> & {
+          at?: number;
+          caps?: Partial<Caps>;
+          on?: OpenedDatabase['db'];
+        } = {},
+      ): Promise<boolean> =>
+        on
+          .transaction()
+          .execute((trx) =>
+            takePermit(
+              trx,
+              { policy: 'rule', liveSessions: null, ...request, caps: { ...CAPS, ...caps } },
+              { sessionId: SESSION, turnKey },
+              at,
+            ),
+          );
+      /** Takes permits for turns of their own until one is refused. @returns how many went through */
+      const takeAll = async (given: Parameters<typeof take>[1] = {}, prefix = 'turn'): Promise<number> => {
+        for (let taken = 0; taken < 1_000; taken += 1) if (!(await take(`${prefix}-${taken}`, given))) return taken;
+        throw new Error('There is no end of permits.');
+      };
+      const close = (at: number, policy = 'rule') => closeBreaker(db, policy, 'ann@example.com', at);
+
+      it('are given for exactly as many turns as the cap says; then the breaker is open, and says why', async () => {
+        expect(await takeAll()).toBe(3);
+        const reason = { cap: 'max_cancels', capValue: 3, taken: 3, perMs: HOUR, liveSessions: null };
+        expect(await openBreakers(db)).toEqual([{ policy: 'rule', openedAtMs: NOW, reason }]);
+        expect(await eventsOf('breaker-opened')).toEqual([{ at: NOW, policy: 'rule', ...reason }]);
+      });
+
+      it('are refused while the breaker is open, and nobody is told again', async () => {
+        await takeAll();
+        expect(await take('later', { at: NOW + 1 })).toBe(false);
+        // Even when the window is long over: an operator closes it.
+        expect(await take('much-later', { at: NOW + 24 * HOUR })).toBe(false);
+        expect(await openBreakers(db)).toMatchObject([{ openedAtMs: NOW }]);
+        expect(await eventsOf('breaker-opened')).toHaveLength(1);
+      });
+
+      it('are taken once for a session and turn, however often it is tried', async () => {
+        for (let attempt = 0; attempt < 5; attempt += 1) expect(await take('same', { at: NOW + attempt })).toBe(true);
+        expect(await takeAll()).toBe(2);
+      });
+
+      it('are kept by a turn that has one, also over the cap, and after it was closed', async () => {
+        await takeAll();
+        expect(await take('turn-1', { at: NOW + 1 })).toBe(true);
+        await close(NOW + 2);
+        expect(await take('turn-1', { at: NOW + 3 })).toBe(true);
+        expect(await takeAll({ at: NOW + 3 }, 'new')).toBe(3);
+      });
+
+      it('are those of one policy: others have their own, and their own breaker', async () => {
+        await takeAll();
+        expect(await take('turn-0', { policy: 'other', at: NOW + 1 })).toBe(true);
+        expect(await takeAll({ policy: 'other', at: NOW + 1 })).toBe(3);
+        expect((await openBreakers(db)).map(({ policy }) => policy)).toEqual(['other', 'rule']);
+        expect(await close(NOW + 2, 'other')).toBe(true);
+        expect((await openBreakers(db)).map(({ policy }) => policy)).toEqual(['rule']);
+      });
+
+      it('of the same turn key in another session are others', async () => {
+        const inSession = (sessionId: string) =>
+          db
+            .transaction()
+            .execute((trx) =>
+              takePermit(
+                trx,
+                { policy: 'rule', caps: CAPS, liveSessions: null },
+                { sessionId, turnKey: 'message-1' },
+                NOW,
+              ),
+            );
+        const taken = [];
+        for (const session of ['a', 'b', 'c', 'd']) taken.push(await inSession(session));
+        expect(taken).toEqual([true, true, true, false]);
+      });
+
+      it('count as long as the window is: it moves', async () => {
+        for (const minute of [0, 20, 40]) {
+          expect(await take(`at-${minute}`, { at: NOW + minute * MINUTE })).toBe(true);
+        }
+        expect(await take('first-is-over', { at: NOW + HOUR })).toBe(true);
+        expect(await take('second-counts', { at: NOW + HOUR + 20 * MINUTE - 1 })).toBe(false);
+        expect(await openBreakers(db)).toMatchObject([{ reason: { taken: 3 } }]);
+      });
+
+      it('are not given at all when the cap is zero', async () => {
+        expect(await takeAll({ caps: { maxCancels: 0 } })).toBe(0);
+        expect(await takeAll({ policy: 'other', caps: { maxPercent: 0 }, liveSessions: 1_000 })).toBe(0);
+      });
+
+      describe('by share of the live sessions', () => {
+        const share = (maxPercent: number, liveSessions: number | null, liveAtMs: number | null = NOW - 1) =>
+          takeAll({ caps: { maxCancels: 500, maxPercent }, liveSessions, liveAtMs });
+
+        it.each([
+          [25, 20, 5],
+          [25, 39, 9],
+          [25, 40, 10],
+          [50, 20, 10],
+          [50, 100, 50],
+          [100, 20, 20],
+          [1, 99, 0],
+          [1, 100, 1],
+        ])('%d%% of %d are %d, as long as nobody counts them anew', async (percent, live, permits) => {
+          expect(await share(percent, live)).toBe(permits);
+          expect(await openBreakers(db)).toMatchObject([
+            { reason: { cap: 'max_percent', capValue: percent, taken: permits, liveSessions: live } },
+          ]);
+        });
+
+        it('does not count with fewer live sessions than say something, or an unknown number of them', async () => {
+          expect(LEAST_LIVE_FOR_PERCENT).toBe(20);
+          expect(await share(25, LEAST_LIVE_FOR_PERCENT - 1)).toBe(500);
+          expect(await takeAll({ policy: 'other', caps: { maxCancels: 500, maxPercent: 25 } })).toBe(500);
+        });
+
+        it('adds those that were ended before the live ones were counted: half of a hundred stays fifty', async () => {
+          let taken = 0;
+          for (let scan = 0; scan < 30; scan += 1) {
+            const at = NOW + scan * 15 * SECOND;
+            const counted = { liveSessions: 100 - taken, liveAtMs: at };
+            for (let turn = 0; turn < 2; turn += 1) {
+              const caps = { maxCancels: 500, maxPercent: 50 };
+              if (await take(`turn-${scan}-${turn}`, { at: at + 1, caps, ...counted })) taken += 1;
+            }
+          }
+          expect(taken).toBe(50);
+        });
+
+        it('is never more than that share when the time of the count is not known', async () => {
+          expect(await share(50, 20, null)).toBe(10);
+        });
+      });
+
+      it('I6: two processes at once never take more than the cap', async () => {
+        const other = await openedDatabase();
+        const caps = { maxCancels: 5 };
+        const results = await Promise.all(
+          Array.from({ length: 20 }, (_, n) => take(`turn-${n}`, { on: n % 2 === 0 ? db : other, caps })),
+        );
+        expect(results.filter((taken) => taken)).toHaveLength(5);
+        expect(await db.selectFrom('permits').select('turn_key').execute()).toHaveLength(5);
+        expect(await eventsOf('breaker-opened')).toHaveLength(1);
+      });
+
+      it('for one turn, asked for by two processes at once, are one', async () => {
+        const other = await openedDatabase();
+        const results = await Promise.all(
+          Array.from({ length: 8 }, (_, n) => take('same', { on: n % 2 === 0 ? db : other })),
+        );
+        expect(results).toEqual(Array(8).fill(true));
+        expect(await takeAll({ at: NOW + 1 })).toBe(2);
+      });
+
+      it('are taken only if the transaction is', async () => {
+        const failed = db.transaction().execute(async (trx) => {
+          const request = { policy: 'rule', caps: CAPS, liveSessions: null };
+          expect(await takePermit(trx, request, { sessionId: SESSION, turnKey: 'undone' }, NOW)).toBe(true);
+          throw new Error('the request was not let out');
+        });
+        await expect(failed).rejects.toThrow('not let out');
+        expect(await takeAll()).toBe(3);
+      });
+
+      it('that are returned can be taken again, by whichever turn', async () => {
+        await take('sent');
+        await take('withdrawn');
+        await take('withdrawn', { policy: 'other' });
+        const turn = { sessionId: SESSION, turnKey: 'withdrawn' };
+        await db.transaction().execute((trx) => returnPermits(trx, turn));
+        // Nothing happens to those of other turns, or to one that has none.
+        await db.transaction().execute((trx) => returnPermits(trx, turn));
+        await db.transaction().execute((trx) => returnPermits(trx, { sessionId: 'another', turnKey: 'sent' }));
+        expect(await db.selectFrom('permits').select(['policy', 'turn_key']).execute()).toEqual([
+          { policy: 'rule', turn_key: 'sent' },
+        ]);
+        expect(await takeAll()).toBe(2);
+      });
+
+      describe('after the breaker was closed', () => {
+        it('are counted anew: the whole cap again, in a window that begins there', async () => {
+          await takeAll();
+          expect(await close(NOW + MINUTE)).toBe(true);
+          expect(await openBreakers(db)).toEqual([]);
+          expect(await takeAll({ at: NOW + 2 * MINUTE }, 'second')).toBe(3);
+          expect(await openBreakers(db)).toMatchObject([{ openedAtMs: NOW + 2 * MINUTE }]);
+        });
+
+        it('are never counted over a longer time than the window', async () => {
+          await takeAll();
+          await close(NOW + MINUTE);
+          expect(await take('early', { at: NOW + 2 * MINUTE })).toBe(true);
+          expect(await takeAll({ at: NOW + 2 * HOUR }, 'late')).toBe(3);
+        });
+
+        it('are still bounded when our clock was ahead at that time, and was put right since', async () => {
+          await takeAll();
+          await close(NOW + 10 * HOUR);
+          expect(await takeAll({ at: NOW + 2 * HOUR }, 'second')).toBe(3);
+        });
+
+        it('tells who did it, once; one that is closed stays so', async () => {
+          expect(await close(NOW)).toBe(false);
+          await takeAll();
+          expect(await close(NOW + 1, 'other')).toBe(false);
+          expect(await close(NOW + 2)).toBe(true);
+          expect(await close(NOW + 3)).toBe(false);
+          expect(await eventsOf('breaker-closed')).toEqual([{ at: NOW + 2, policy: 'rule', by: 'ann@example.com' }]);
+        });
+      });
+    });
+
+    describe('facts', () => {
+      const facts: Facts = observing.factsOf(
+        observing.absent(0),
+        observing.listed(15 * SECOND, 'processing', 12.5),
+        observing.retrieved(20 * SECOND, 'processing', [['m1', 5 * SECOND]], 12.5),
+      );
+      const stored = (sessionId: string, given: Partial<StoredFacts> = {}): StoredFacts => ({
+        sessionId,
+        agentId: 'agent-1',
+        listed: true,
+        facts,
+        ...given,
+      });
+      const scan = (agentId: string, given: Partial<AgentScan> = {}): AgentScan => ({
+        agentId,
+        name: 'Support "1" ✓',
+        teamId: null,
+        creatorId: 'user_1',
+        atMs: NOW,
+        scanMs: 15 * SECOND,
+        live: 3,
+        problem: null,
+        ...given,
+      });
+      const store = (round: Partial<RoundRecord>, at = NOW, on = db): Promise<string[]> =>
+        storeRound(on, { facts: [], scans: [], events: [], orders: [], ...round }, at);
+      const bySession = (a: StoredFacts, b: StoredFacts) => (a.sessionId < b.sessionId ? -1 : 1);
+      const allFacts = async (sinceMs = 0) => [...(await loadFleet(db, sinceMs)).facts].sort(bySession);
+
+      it('of nobody are none', async () => {
+        expect(await store({})).toEqual([]);
+        expect(await loadFleet(db, 0)).toEqual({ facts: [], scans: [] });
+        expect(await factsOf(db, SESSION)).toBeNull();
+      });
+
+      it('come back as they were stored, with the scans', async () => {
+        const round = {
+          facts: [stored('a'), stored('b', { agentId: null, listed: false }), stored('c', { agentId: 'unscanned' })],
+          scans: [scan('agent-1'), scan('agent-2', { atMs: null, problem: 'HTTP 500' })],
+        };
+        await store(round);
+        expect(await allFacts()).toEqual(round.facts);
+        expect((await loadFleet(db, 0)).scans).toEqual(round.scans);
+      });
+
+      it('take the place of earlier ones', async () => {
+        await store({ facts: [stored('a')], scans: [scan('agent-1')] });
+        const later = observing.factsOf(observing.listed(0, 'queued'));
+        const next = {
+          facts: [stored('a', { agentId: 'agent-2', listed: false, facts: later })],
+          scans: [scan('agent-1', { live: 0 })],
+        };
+        await store(next, NOW + 1);
+        expect(await allFacts()).toEqual(next.facts);
+        expect((await loadFleet(db, 0)).scans).toEqual(next.scans);
+      });
+
+      it('of one session come with the last scan of its agent', async () => {
+        await store({
+          facts: [stored('a'), stored('b', { agentId: null }), stored('c', { agentId: 'unscanned' })],
+          scans: [scan('agent-1', { live: 7 }), scan('agent-2')],
+        });
+        expect(await factsOf(db, 'a')).toEqual({ stored: stored('a'), scan: scan('agent-1', { live: 7 }) });
+        expect(await factsOf(db, 'b')).toEqual({ stored: stored('b', { agentId: null }), scan: null });
+        expect(await factsOf(db, 'c')).toEqual({ stored: stored('c', { agentId: 'unscanned' }), scan: null });
+        expect(await factsOf(db, 'd')).toBeNull();
+      });
+
+      it('that are old are left out, unless the session was listed ever since', async () => {
+        await store({ facts: [stored('gone', { listed: false }), stored('there')] }, NOW - HOUR);
+        await store({ facts: [stored('recent', { listed: false })] }, NOW);
+        expect((await allFacts(NOW - MINUTE)).map(({ sessionId }) => sessionId)).toEqual(['recent', 'there']);
+        expect(await factsOf(db, 'gone')).not.toBeNull();
+      });
+
+      it('of another form are not read, and are replaced', async () => {
+        await store({ facts: [stored('a'), stored('b')] });
+        await db
+          .updateTable('facts')
+          .set({ schema: FACTS_SCHEMA + 1, facts_json: 'something else' })
+          .where('session_id', '=', 'a')
+          .execute();
+        expect((await allFacts()).map(({ sessionId }) => sessionId)).toEqual(['b']);
+        expect(await factsOf(db, 'a')).toBeNull();
+        await store({ facts: [stored('a')] });
+        expect(await factsOf(db, 'a')).toMatchObject({ stored: stored('a') });
+      });
+
+      it.each([1, 499, 500, 501, 1_203])('of %d sessions and agents at once are all stored', async (count) => {
+        const ids = Array.from({ length: count }, (_, n) => `s-${String(n).padStart(5, '0')}`);
+        await store({ facts: ids.map((id) => stored(id)), scans: ids.map((id) => scan(id)) });
+        const loaded = await loadFleet(db, 0);
+        expect(loaded.facts.map(({ sessionId }) => sessionId).sort()).toEqual(ids);
+        expect(loaded.scans).toHaveLength(count);
+      });
+
+      it('of one session given twice are the last ones', async () => {
+        await store({
+          facts: [stored('a', { listed: false }), stored('b'), stored('a', { agentId: 'agent-2' })],
+          scans: [scan('agent-1', { live: 1 }), scan('agent-1', { live: 2 })],
+        });
+        expect(await allFacts()).toEqual([stored('a', { agentId: 'agent-2' }), stored('b')]);
+        expect((await loadFleet(db, 0)).scans).toEqual([scan('agent-1', { live: 2 })]);
+      });
+
+      it('of a whole fleet that is warned at once are stored: 15,000 events', async () => {
+        const events = Array.from({ length: 15_000 }, (_, n) => ({
+          kind: 'would-end' as const,
+          sessionId: `s-${n}`,
+          data: { policy: 'rule', n },
+        }));
+        await store({ events });
+        const { count } = await db
+          .selectFrom('events')
+          .select(({ fn }) => fn.countAll<number>().as('count'))
+          .where('kind', '=', 'would-end')
+          .where('at', '=', NOW)
+          .executeTakeFirstOrThrow();
+        expect(Number(count)).toBe(15_000);
+      });
+
+      it('are stored with events and orders, whose ids come back in their order', async () => {
+        const ids = await store({
+          facts: [stored('a')],
+          events: [{ kind: 'warned', sessionId: 'b', data: { policy: 'rule' } }],
+          orders: [policyOrder({ sessionId: 'z' }), policyOrder({ sessionId: 'a' })],
+        });
+        expect(await eventsOf('warned')).toEqual([{ at: NOW, policy: 'rule' }]);
+        expect((await beginPass(db, 'z', NOW)).map(({ id }) => id)).toEqual([ids[0]]);
+        expect((await beginPass(db, 'a', NOW)).map(({ id }) => id)).toEqual([ids[1]]);
+        expect(ids).toHaveLength(2);
+      });
+
+      it('I2: a turn that its policy has ordered already gets no second order while that one is open', async () => {
+        const other = await openedDatabase();
+        const rounds = await Promise.all(
+          Array.from({ length: 6 }, (_, n) => store({ orders: [policyOrder()] }, NOW, n % 2 === 0 ? db : other)),
+        );
+        const ids = new Set(rounds.flat());
+        expect(ids.size).toBe(1);
+        const [first = ''] = ids;
+        const elsewhere = [
+          policyOrder({ turnKey: 'turn-2' }),
+          policyOrder({ sessionId: 'another' }),
+          policyOrder({ reason: { ...policyOrder().reason, policy: 'another' } }),
+        ];
+        expect(new Set([first, ...(await store({ orders: elsewhere }))]).size).toBe(4);
+
+        const settlement = { orderId: first, sessionId: SESSION, attempts: 0, endedAtMs: null, turnKey: null };
+        await settleOrders(db, [{ ...settlement, outcome: 'no-longer-violating', attribution: null }], NOW);
+        expect(await store({ orders: [policyOrder()] })).not.toContain(first);
+      });
+
+      it('are stored with all that belongs to them, or not at all', async () => {
+        const unwritable = policyOrder({
+          sessionId: 'b',
+          reason: { ...policyOrder().reason, observed: { value: 1n } },
+        });
+        const round = {
+          facts: [stored('a')],
+          scans: [scan('agent-1')],
+          events: [{ kind: 'warned', sessionId: 'a' } as const],
+          orders: [policyOrder({ sessionId: 'a' }), unwritable],
+        };
+        await expect(store(round)).rejects.toThrow(TypeError);
+        expect(await loadFleet(db, 0)).toEqual({ facts: [], scans: [] });
+        expect(await eventsOf('warned')).toEqual([]);
+        expect(await db.selectFrom('orders').select('id').execute()).toEqual([]);
+      });
+
+      it('of the same sessions, stored by two processes in another order, are stored by both', async () => {
+        const other = await openedDatabase();
+        const ids = Array.from({ length: 600 }, (_, n) => `s-${n}`);
+        const round = (sessions: readonly string[]): Partial<RoundRecord> => ({
+          facts: sessions.map((id) => stored(id)),
+          scans: sessions.slice(0, 50).map((id) => scan(id)),
+          orders: sessions.slice(0, 20).map((sessionId) => policyOrder({ sessionId })),
+        });
+        const [there, back] = [round(ids), round(ids.toReversed())];
+        for (let again = 0; again < 5; again += 1) await Promise.all([store(there), store(back, NOW, other)]);
+        expect(await allFacts()).toHaveLength(600);
+      });
+
+      it('of 10,000 sessions are stored and loaded', async () => {
+        const ids = Array.from({ length: 10_000 }, (_, n) => `s-${n}`);
+        const rows = ids.map((id) => stored(id));
+        const began = performance.now();
+        await store({ facts: rows });
+        const written = performance.now();
+        await store({ facts: rows }, NOW + 1);
+        const rewritten = performance.now();
+        const loaded = await loadFleet(db, 0);
+        const took = [written - began, rewritten - written, performance.now() - rewritten].map(Math.round);
+        if (process.env['SHOW_TIMES'] !== undefined)
+          console.log(`${name}: insert, update, load in ms: ${took.join(', ')}`);
+        expect(loaded.facts).toHaveLength(10_000);
+        expect(loaded.facts[0]?.facts).toEqual(facts);
+      });
+    });
+  });
+}

@@ -1,0 +1,23 @@
+import { continueAsNew, proxyActivities, sleep, workflowInfo } from '@temporalio/workflow';
+import type { NotificationActivities } from '../activities/notification.js';
+import { NOTIFICATION_DELIVERY } from '../src/temporal/timeouts.js';
+
+export interface NotificationInput {
+  /** Name of the route in the policy file. */
+  readonly route: string;
+}
+
+const { deliverNotifications } = proxyActivities<NotificationActivities>(NOTIFICATION_DELIVERY);
+
+/**
+ * Tells by one route what is pending, message by message, until nothing is. Each waits a second: so a burst becomes one
+ * message, and Slack's limit of one a second is kept. What is told, and what a failure means, the activity knows.
+ */
+export async function notification({ route }: NotificationInput): Promise<void> {
+  for (;;) {
+    await sleep('1 second');
+    const { more } = await deliverNotifications({ route });
+    if (!more) return;
+    if (workflowInfo().continueAsNewSuggested) await continueAsNew<typeof notification>({ route });
+  }
+}

@@ -32,6 +32,7 @@ export function controlRoutes(app: FastifyInstance, world: World): void {
   const options = { bodyLimit: MAX_BODY_BYTES };
   app.get('/', () => ({ now: world.settle(), keyRevoked: world.keyRevoked, counts: world.counts() }));
   app.get('/truth', (request) => world.truth(check(truthQuery, request.query).session));
+  app.get('/requests', () => world.requestCounts());
   app.post('/scenario', options, (request) => populate(world, check(scenarioSchema, request.body)));
 
   app.post('/agents', (request) => world.addAgent(check(agentSchema, request.body ?? {})));

@@ -11,7 +11,7 @@ export type { Fault, FaultInput, FaultName, Operation } from './fault-schema.js'
 export type { Scope } from './faults.js';
 export { loadScenario, scenario, type Scenario, type ScenarioInput } from './scenario.js';
 export type { EndedBy, SessionState, TurnEnd } from './session.js';
-export type { Answered, CancelRecord, SessionTruth, Truth, TurnTruth } from './truth.js';
+export type { Answered, CancelRecord, RequestCounts, SessionTruth, Truth, TurnTruth } from './truth.js';
 export { World, type SessionSnapshot } from './world.js';
 export type { AgentInput, SessionInput, TurnInput } from './world-schema.js';
 

@@ -49,14 +49,19 @@ export interface SessionTruth {
   readonly maxConcurrentCancels: number;
 }
 
-export interface Truth {
+/** What a client has asked for so far; the difference of two of these gives rates. */
+export interface RequestCounts {
+  /** By the world's clock, ms since the Unix epoch. */
   readonly now: number;
-  readonly sessions: Readonly<Record<string, SessionTruth>>;
-  readonly cancels: readonly CancelRecord[];
   /** Requests by operation, refused ones included. */
   readonly requests: Readonly<Record<Operation, number>>;
   /** Requests refused with 401 for their credential. */
   readonly unauthorized: number;
+}
+
+export interface Truth extends RequestCounts {
+  readonly sessions: Readonly<Record<string, SessionTruth>>;
+  readonly cancels: readonly CancelRecord[];
   /** The highest of all sessions. */
   readonly maxConcurrentCancels: number;
 }
@@ -67,6 +72,7 @@ const PENDING: Answered = { kind: 'pending', status: null, contentType: null, st
 export class TruthBook {
   readonly #cancels: CancelRecord[] = [];
   readonly #byRequest = new Map<string, CancelRecord>();
+  readonly #bySession = new Map<string, CancelRecord[]>();
   readonly #inProgress = new Map<string, number>();
   readonly #mostInProgress = new Map<string, number>();
   readonly requests = Object.fromEntries(OPERATIONS.map((name) => [name, 0])) as Record<Operation, number>;
@@ -80,9 +86,17 @@ export class TruthBook {
     const record: CancelRecord = { ...arrival, fault: null, effect: false, endedTurn: null, answered: PENDING };
     this.#cancels.push(record);
     this.#byRequest.set(record.requestId, record);
+    const ofSession = this.#bySession.get(record.sessionId);
+    if (ofSession === undefined) this.#bySession.set(record.sessionId, [record]);
+    else ofSession.push(record);
     const concurrent = (this.#inProgress.get(record.sessionId) ?? 0) + 1;
     this.#inProgress.set(record.sessionId, concurrent);
     this.#mostInProgress.set(record.sessionId, Math.max(concurrent, this.mostInProgress(record.sessionId)));
+  }
+
+  /** Oldest first. */
+  cancelsOf(sessionId: string): readonly CancelRecord[] {
+    return this.#bySession.get(sessionId) ?? [];
   }
 
   /** The record of a cancel request, in progress or answered; undefined for other requests. */

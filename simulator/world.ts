@@ -8,7 +8,7 @@ import { livePast, sessionFrom } from './populate.js';
 import { idsFrom, seededRandom, type NewId } from './random.js';
 import { isInFlight, type SessionRecord, type SessionState } from './session.js';
 import { SlotPool } from './slots.js';
-import { TruthBook, truthOf, type Truth } from './truth.js';
+import { TruthBook, truthOf, type RequestCounts, type Truth } from './truth.js';
 import { Turns } from './turns.js';
 import type { AgentRecord } from './wire.js';
 import {
@@ -294,15 +294,18 @@ export class World {
     const sessions = only === undefined ? [...this.#sessions.values()] : [only];
     const book = this.truthBook;
     return {
+      ...this.requestCounts(),
       now,
       sessions: Object.fromEntries(sessions.map((s) => [s.id, truthOf(s, book.mostInProgress(s.id))])),
-      cancels: book.cancels
-        .filter((cancel) => only === undefined || cancel.sessionId === only.id)
-        .map((cancel) => ({ ...cancel })),
-      requests: { ...book.requests },
-      unauthorized: book.unauthorized,
+      cancels: (only === undefined ? book.cancels : book.cancelsOf(only.id)).map((cancel) => ({ ...cancel })),
       maxConcurrentCancels: only === undefined ? book.mostInProgressAnywhere() : book.mostInProgress(only.id),
     };
+  }
+
+  /** How much was asked of the API: cheap however large the world is. */
+  requestCounts(): RequestCounts {
+    const { requests, unauthorized } = this.truthBook;
+    return { now: this.now(), requests: { ...requests }, unauthorized };
   }
 
   /** Notes the arrival of a cancel request, before anything is done about it. */

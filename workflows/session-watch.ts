@@ -47,6 +47,7 @@ const { lookAtWatch } = proxyActivities<WatchActivities>(WATCH_LOOK);
  * it. The ledger remembers limits, facts and order, so this can be lost and started again. In between it sleeps.
  */
 export async function sessionWatch(input: WatchInput | ResumedWatch): Promise<WatchStatus> {
+  refuseNonObject(input);
   let status: WatchStatus | null = null;
   let registered = 'resume' in input;
   // News that the last look did not know of.

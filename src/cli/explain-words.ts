@@ -160,12 +160,12 @@ function endWords(of: PolicyStanding, explanation: Explanation): string | null {
   if (verdict.note === 'match-unknown') return null;
   const undecided = verdict.kind === 'undecided' ? ` It may be so already: ${why ?? 'not known'}.` : '';
   const time = limits.find(({ unit }) => unit === 'ms');
-  const atMost = time?.atMost === true ? 'at most ' : '';
+  const early = time !== undefined && time.leastLeft !== time.left ? 'as soon as ' : '';
   const [usage] = limits.filter(({ unit, left }) => unit !== 'ms' && left !== null);
   const spent = usage === undefined ? null : `${amount(usage.left ?? 0, usage.unit)} more`;
   if (endsAtMs !== null) {
     const sooner = spent === null ? '' : `, or sooner when it uses ${spent}`;
-    return `${capital(name)} ends its turn in ${atMost}${span(endsAtMs - explanation.nowMs)}${sooner}, unless the turn ends before.${undecided}`;
+    return `${capital(name)} ends its turn in ${early}${span(endsAtMs - explanation.nowMs)}${sooner}, unless the turn ends before.${undecided}`;
   }
   if (spent !== null)
     return `${capital(name)} ends its turn when it has used ${spent}, unless the turn ends before.${undecided}`;

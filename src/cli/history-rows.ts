@@ -120,8 +120,12 @@ export function eventsTable(events: readonly HistoryEvent[]): string {
   return table(['AT', 'EVENT', 'SESSION', 'WHAT'], rows);
 }
 
-const dataWords = (data: Readonly<Record<string, unknown>>): string =>
-  Object.entries(data)
+/** What was said, where something was; else all of it. `--json` has everything. */
+function dataWords(data: Readonly<Record<string, unknown>>): string {
+  const { policy, text } = data;
+  if (typeof text === 'string') return typeof policy === 'string' ? `${policy}: ${text}` : text;
+  return Object.entries(data)
     .filter(([, value]) => value !== null)
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
     .join(' ');
+}

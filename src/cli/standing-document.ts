@@ -20,13 +20,13 @@ export const standingDocument = ({ policy, verdict, limits, endsAtMs }: PolicySt
     brokenSince: iso(reason.brokenAtMs),
     text: reason.text,
   })),
-  limits: limits.map(({ limit, unit, observed, limitValue, left, atMost, level }) => ({
+  limits: limits.map(({ limit, unit, observed, limitValue, left, leastLeft, level }) => ({
     limit,
     unit,
     observed,
     limitValue,
     left,
-    atMost,
+    leastLeft,
     level,
   })),
   endsAt: iso(endsAtMs),

@@ -41,17 +41,19 @@ export function limitWords({ limit, unit, observed, limitValue }: LimitStanding)
 
 /** What is left until the turn would end: a time where one is known, else an amount. */
 export function leftWords({ verdict, limits, endsAtMs }: PolicyStanding, nowMs: number): string {
-  if (verdict.kind === 'cancel') return 'now';
+  if (verdict.kind === 'cancel') return verdict.would ? 'over' : 'now';
   if (verdict.note === 'exempt' || verdict.note === 'at-rest' || verdict.note === 'paused') return '';
   const [nearest] = limits;
   if (verdict.note === 'in-grace') return endsAtMs === null ? '?' : span(endsAtMs - nowMs);
   return nearest === undefined ? '' : limitLeft(nearest);
 }
 
-export function limitLeft({ left, unit, atMost }: LimitStanding): string {
+/** "12 min"; "3 to 12 min" where the turn may have begun unseen; "≤ 12 min" where nobody can tell how long before. */
+export function limitLeft({ left, leastLeft, unit }: LimitStanding): string {
   if (left === null) return '?';
-  const text = unit === 'ms' ? span(left) : amount(left, unit);
-  return atMost ? `≤ ${text}` : text;
+  const say = (value: number): string => (unit === 'ms' ? span(value) : amount(value, unit));
+  if (leastLeft === null) return `≤ ${say(left)}`;
+  return say(leastLeft) === say(left) ? say(left) : `${say(leastLeft)} to ${say(left)}`;
 }
 
 /** Times without the last digits that nobody reads. */

@@ -9,7 +9,7 @@ import { trippedWords } from './breaker-words.js';
 import { modeCounts, policiesWords } from './in-force-words.js';
 import { span, table } from './output.js';
 import { standingDocument } from './standing-document.js';
-import { amount, leftWords, verdictName } from './standing-words.js';
+import { amount, leftWords, limitLeft, verdictName } from './standing-words.js';
 import { shorten, standing } from './words.js';
 
 /** All that `curfew status` shows, as the ledger has it. */
@@ -185,7 +185,7 @@ function rowOf({ sessionId, agentId, agentName, state, standing: of }: LiveSessi
   const reason = of.verdict.reasons[0];
   // What the verdict rests on, else the limit that is nearest.
   const limit = of.limits.find((one) => one.limit === reason?.limit) ?? of.limits[0];
-  const left = leftWords(of, nowMs);
+  const left = of.verdict.kind === 'undecided' && limit !== undefined ? limitLeft(limit) : leftWords(of, nowMs);
   const name = verdictName(of);
   return [
     sessionId,
@@ -194,6 +194,6 @@ function rowOf({ sessionId, agentId, agentName, state, standing: of }: LiveSessi
     of.policy.name,
     limit === undefined ? '' : `${limit.limit} ${amount(limit.limitValue, limit.unit)}`,
     limit === undefined ? '' : limit.observed === null ? 'unknown' : amount(limit.observed, limit.unit),
-    name === 'keep' ? left : [name, ...(left === '' || left === 'now' ? [] : [left])].join(', '),
+    name === 'keep' ? left : [name, ...(left === '' || of.verdict.kind === 'cancel' ? [] : [left])].join(', '),
   ];
 }

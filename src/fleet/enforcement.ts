@@ -228,6 +228,6 @@ async function scan(
     scanMs: deps.scanMs,
     durationMs: deps.monotonic() - startedAt,
     agents: memory.agents,
-    problem,
+    problem: problem ?? deps.vendorClock.problem(),
   });
 }

@@ -78,12 +78,12 @@ export async function listLive(deps: ListingDependencies, agentId: string): Prom
     });
     // After a failed call the next one would likely fail as well. What is odd in one list says nothing of the other.
     if (listing.error !== null) return { items: [...seen.values()], atMs: firstAtMs, ...listing };
-    problem ??= listing.problem ?? (untimed.pages > 0 ? NO_TIME : null);
+    problem ??= listing.problem ?? (untimed.pages > 0 ? (deps.vendorClock.problem() ?? NO_TIME) : null);
   }
   return { items: [...seen.values()], atMs: firstAtMs, complete: problem === null, problem, error: null };
 }
 
-const NO_TIME = 'the vendor’s answers carry no usable Date header, so nothing can be timed';
+const NO_TIME = 'some of the vendor’s answers carry no usable Date header, so they can’t be timed';
 
 type Page = Answer<{ readonly nextCursor: string | null; readonly unreadable: number }>;
 

@@ -15,8 +15,11 @@ export interface LimitStanding {
   readonly observed: number | null;
   /** Until the limit, never negative, in `unit`. Null: not known. */
   readonly left: number | null;
-  /** The turn may have begun before it was first seen, so what is left may be less. */
-  readonly atMost: boolean;
+  /**
+   * The least that may be left, in `unit`: the turn may have begun, or spent, before it was first seen. The same as `left`
+   * where that is known. Null: not known.
+   */
+  readonly leastLeft: number | null;
   /** Observed of the limit: 1 is the limit. 0 when nothing is known. */
   readonly share: number;
   readonly level: Level;
@@ -29,8 +32,8 @@ export interface PolicyStanding {
   /** Limits that the session can break in its state, the nearest first. */
   readonly limits: readonly LimitStanding[];
   /**
-   * Vendor time, ms, at which the turn would be over a time limit and grace, if nothing changes; the present when it is
-   * now. Null: no such time is known. Usage has none.
+   * Vendor time, ms, at which the turn would be over a time limit and grace at the earliest, if nothing changes; the present
+   * when it is now. Null: no such time is known. Usage has none.
    */
   readonly endsAtMs: number | null;
 }
@@ -53,7 +56,13 @@ export function standingsOf(
 }
 
 function limitStanding(reading: Reading, { timeline }: Facts, nowMs: number): LimitStanding {
-  const { limit, unit, limitValue, level, doubt } = reading;
+  const { limit, unit, limitValue, level, doubt, errorBound } = reading;
+  // Where the start was seen, a limit counts from there, whatever the error bound says; else from the earliest start.
+  const startUnknown = doubt === 'turn-not-named' || doubt === 'no-baseline';
+  const leastLeft = (left: number): number | null => {
+    if (!startUnknown) return Math.max(0, left);
+    return errorBound === null ? null : Math.max(0, left - errorBound);
+  };
   const passed = unit === 'ms' ? Math.max(0, nowMs - timeline.seenAtMs) : 0;
   const observed = reading.observed === null ? null : reading.observed + passed;
   return {
@@ -62,7 +71,7 @@ function limitStanding(reading: Reading, { timeline }: Facts, nowMs: number): Li
     limitValue,
     observed,
     left: observed === null ? null : Math.max(0, limitValue - observed),
-    atMost: doubt === 'turn-not-named' || doubt === 'no-baseline',
+    leastLeft: observed === null ? null : leastLeft(limitValue - observed),
     share: observed === null ? 0 : observed / limitValue,
     level,
   };
@@ -78,7 +87,9 @@ function endsAt(
   if (note !== null && note !== 'in-grace') return null;
   const broken = reasons.flatMap(({ brokenAtMs }) => (brokenAtMs === null ? [] : [brokenAtMs]));
   if (broken.length > 0) return Math.max(nowMs, Math.min(...broken) + policy.graceMs);
-  const left = limits.flatMap((limit) => (limit.unit === 'ms' && limit.left !== null ? [limit.left] : []));
+  const left = limits.flatMap((limit) =>
+    limit.unit === 'ms' && limit.left !== null ? [limit.leastLeft ?? limit.left] : [],
+  );
   return left.length === 0 ? null : nowMs + Math.min(...left) + policy.graceMs;
 }
 

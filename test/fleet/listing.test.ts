@@ -63,14 +63,15 @@ class Vendor {
           })),
       },
       limiter: {
-        acquire: async () => {
+        acquire: () => {
           this.acquired += 1;
+          return Promise.resolve();
         },
         backOff: (ms) => {
           this.backedOff.push(ms);
         },
       },
-      vendorClock: createVendorClock({ monotonic: () => this.monotonic }),
+      vendorClock: createVendorClock({ monotonic: () => this.monotonic, wall: () => T0 + this.monotonic }),
     };
   }
 
@@ -84,6 +85,7 @@ class Vendor {
     if (this.acquired !== this.asked.length) throw new Error('a request left without a turn');
     const page = this.pages[list]?.(call) ?? {};
     const sentAt = this.monotonic;
+    await Promise.resolve();
     this.monotonic += CALL_MS;
     if (page.fails !== undefined) {
       const retryAfterMs = page.retryAfterMs ?? null;

@@ -82,6 +82,42 @@ describe('the control API', () => {
     expect(all.requests).toMatchObject({ cancel: 2, retrieve: 0 });
     const one = (await bench.control('/truth?session=sess_c_2')).body;
     expect(one.cancels).toMatchObject([{ sessionId: 'sess_c_2', effect: true }]);
+    expect(Object.keys(one.sessions)).toEqual(['sess_c_2']);
+  });
+
+  it('tells when each cancel request came, and when each turn began and ended, by the clock', async () => {
+    const begun = bench.clock.now;
+    const { id, turnKey } = bench.world.addSession({ agent: 'agent_a', state: 'queued' });
+    bench.clock.advance(60_000);
+    bench.world.release(id);
+    bench.clock.advance(5_000);
+    const reply = await bench.cancel(id);
+    bench.clock.advance(1_000);
+    await bench.cancel(id);
+    const { cancels, sessions } = (await bench.control(`/truth?session=${id}`)).body;
+    expect(cancels).toMatchObject([
+      { at: begun + 65_000, turnInFlight: turnKey, endedTurn: turnKey, effect: true },
+      { at: begun + 66_000, turnInFlight: null, effect: false },
+    ]);
+    const times = { createdAt: begun, startedAt: begun + 60_000, endedAt: begun + 65_000 };
+    const endedBy = { requestId: reply.headers.get('x-request-id') };
+    expect(sessions).toMatchObject({ [id]: { turns: [{ turnKey, ...times, endedAs: 'failed', endedBy }] } });
+  });
+
+  it('counts requests by operation, refused ones too, and not those of control', async () => {
+    const { id } = bench.world.addSession({ agent: 'agent_a' });
+    await bench.call('/agents');
+    await bench.retrieve(id);
+    await bench.retrieve('none');
+    await bench.call('/agents/agent_a/sessions', { headers: { authorization: 'Bearer wrong' } });
+    const counts = (await bench.control('/requests')).body;
+    expect(counts).toEqual({
+      now: bench.clock.now,
+      requests: { agents: 1, list: 1, create: 0, retrieve: 2, send: 0, cancel: 0, queue: 0, approvals: 0 },
+      unauthorized: 1,
+    });
+    expect(bench.world.requestCounts()).toEqual(counts);
+    expect(bench.world.truth()).toMatchObject(counts);
   });
 
   it('says what is wrong with a request', async () => {

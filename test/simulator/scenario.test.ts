@@ -1,8 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { FaultBook } from '../../simulator/faults.js';
 import { defaultScenario, loadScenario, startSimulator } from '../../simulator/index.js';
+import { seededRandom } from '../../simulator/random.js';
 import { ExitCode, UserError } from '../../src/errors.js';
 
 describe('scenario files', () => {
@@ -62,6 +64,23 @@ faults:
     expect(await refusal('faults: [{ fault: explode }]')).toMatch(/faults\[0\]/);
     expect(await refusal('agents: [')).toMatch(/neither YAML nor JSON/);
     await expect(loadScenario(path.join(folder, 'none.yaml'))).rejects.toThrow(/cannot be read/);
+  });
+
+  it('can let a share of all requests fail, as the documentation shows', async () => {
+    const documentation = await readFile(new URL('../../docs/simulator.md', import.meta.url), 'utf8');
+    const example = /For a rough day.*?```yaml\n(.*?)```/s.exec(documentation)?.[1];
+    const { faults } = await loadScenario(await write(example ?? ''));
+    const book = new FaultBook(seededRandom(1));
+    book.add('everywhere', faults, 0);
+    const struck = new Map<string, number>();
+    for (let request = 0; request < 20_000; request += 1) {
+      const { deed } = book.strike('list', { agentId: 'agent_a' });
+      if (deed !== null) struck.set(deed.fault, (struck.get(deed.fault) ?? 0) + 1);
+    }
+    const total = [...struck.values()].reduce((sum, count) => sum + count, 0);
+    expect(total / 20_000).toBeGreaterThan(0.045);
+    expect(total / 20_000).toBeLessThan(0.055);
+    expect([...struck.keys()].sort()).toEqual([...new Set(faults.map(({ fault }) => fault))].sort());
   });
 
   it('have a built-in example with sessions in every state', async () => {

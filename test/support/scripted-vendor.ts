@@ -10,6 +10,7 @@ import {
   type QueuedMessage,
   type Session,
   type SessionsClient,
+  type Usage,
 } from '../../src/sessions/index.js';
 
 /** Both clocks of a process, moved by the test alone. */
@@ -39,6 +40,8 @@ export class FakeClock implements Clock {
 export interface Shown {
   readonly state: string | null;
   readonly turns: readonly Turn[];
+  /** Total over the life of the session; null or left out: the vendor tells no usage. */
+  readonly credits?: number | null;
 }
 
 /** Answers in the order of the calls, or by a function of the call's number, from 0. */
@@ -131,7 +134,7 @@ function next<T>(script: Script<T>, call: number, whenExhausted: 'repeat' | 'fai
   return reply;
 }
 
-function sessionOf(id: string, { state, turns }: Shown): Session {
+function sessionOf(id: string, { state, turns, credits = null }: Shown): Session {
   return {
     id,
     agentId: 'agent-1',
@@ -144,10 +147,21 @@ function sessionOf(id: string, { state, turns }: Shown): Session {
       { id: key, role: 'user', createdAtMs: startedAtMs },
       { id: `${key}-answer`, role: 'assistant', createdAtMs: startedAtMs },
     ]),
-    usage: null,
+    usage: credits === null ? null : { ...NO_USAGE, creditCost: credits },
     creatorId: null,
     creatorEmail: null,
     teamId: null,
     queuePosition: null,
   };
 }
+
+const NO_USAGE: Usage = {
+  creditCost: null,
+  toolCreditCost: null,
+  flowCreditCost: null,
+  inputTokens: null,
+  cachedInputTokens: null,
+  cacheWriteInputTokens: null,
+  outputTokens: null,
+  reasoningTokens: null,
+};

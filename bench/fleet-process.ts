@@ -1,0 +1,37 @@
+import { once } from 'node:events';
+import { scenario, startSimulator } from '../simulator/index.js';
+import { agentsOf, planFleet, type FleetShape, type PlannedSession } from './fleet.js';
+
+/**
+ * The simulated fleet, a process of its own, so that what it costs is not counted. Its argument is a fleet shape as JSON; it
+ * prints one line of JSON: where it is, and when the fleet came into being.
+ */
+async function main(): Promise<void> {
+  const shape = JSON.parse(process.argv[2] ?? '') as FleetShape;
+  const planned = planFleet(shape);
+  const simulator = await startSimulator({
+    slots: 2 * shape.sessions,
+    scenario: scenario({ agents: agentsOf(shape), seed: 1 }),
+  });
+  const { world, url, controlUrl, apiKey, userId } = simulator;
+  const bornAt = world.now();
+  // Adding thousands takes a moment; each counts from the same one.
+  for (const { input } of planned) world.addSession(input);
+  const timers = new Set<NodeJS.Timeout>();
+  for (const session of planned) churn(session);
+  console.log(JSON.stringify({ url, controlUrl, apiKey, userId, bornAt }));
+  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  for (const timer of timers) clearTimeout(timer);
+  await simulator.close();
+
+  /** Turn after turn, with rests between. */
+  function churn({ input, cycle }: PlannedSession): void {
+    if (cycle === null) return;
+    const timer = setInterval(() => {
+      if (world.session(input.id).state === 'completed') world.startTurn(input.id, { runsFor: cycle.runsMs });
+    }, cycle.runsMs + cycle.restsMs);
+    timers.add(timer);
+  }
+}
+
+await main();

@@ -78,12 +78,15 @@ export function planFleet(shape: FleetShape): PlannedSession[] {
     places.set(kind, place + 1);
     // Where it stands among its kind, from 0 to 1: turns of one kind differ in age evenly.
     const share = (place + 0.5) / (counts[kind] ?? 1);
-    const common = { id: `sess_${index}`, agent: `agent_${index % agents}` };
-    return { kind, ...behaviour(kind, share, place, violators), common };
-  }).map(({ kind, input, cycle, common }) => ({ kind, cycle, input: { ...common, ...input } }));
+    const { input, cycle } = behaviour(kind, share, place, violators);
+    return { kind, cycle, input: { ...input, id: `sess_${index}`, agent: `agent_${index % agents}` } };
+  });
 }
 
-type Behaviour = { readonly input: Omit<SessionInput, 'agent'>; readonly cycle: PlannedSession['cycle'] };
+interface Behaviour {
+  readonly input: Omit<SessionInput, 'agent'>;
+  readonly cycle: PlannedSession['cycle'];
+}
 
 function behaviour(kind: Kind, share: number, place: number, { fromMs, toMs }: FleetShape['violators']): Behaviour {
   const dueMs = fromMs + share * (toMs - fromMs);

@@ -59,7 +59,9 @@ async function main(): Promise<void> {
     const listedMs = performance.now() - startedAt;
     await pMap(ids, (id) => look(id).catch(noted), { concurrency: CONCURRENCY });
     const tookMs = performance.now() - startedAt;
-    console.error(JSON.stringify({ sweep: { sessions: ids.length, listedMs: Math.round(listedMs), tookMs: Math.round(tookMs) } }));
+    console.error(
+      JSON.stringify({ sweep: { sessions: ids.length, listedMs: Math.round(listedMs), tookMs: Math.round(tookMs) } }),
+    );
     await Promise.race([sleep(Math.max(0, input.everyMs - tookMs)), stopped]);
   }
 
@@ -101,6 +103,7 @@ async function main(): Promise<void> {
   }
 }
 
-const noted = (error: unknown): void => console.error(JSON.stringify({ failed: error instanceof Error ? error.message : '' }));
+const noted = (error: unknown): void =>
+  console.error(JSON.stringify({ failed: error instanceof Error ? error.message : '' }));
 
 await main();

@@ -38,7 +38,9 @@ export async function start<T>(args: readonly string[], options: StartOptions = 
   let said = '';
   const line = new Promise<string>((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`${args.at(-1) ?? 'A process'} ended with ${code} before it was ready.`)));
+    child.once('exit', (code) =>
+      reject(new Error(`${args.at(-1) ?? 'A process'} ended with ${code} before it was ready.`)),
+    );
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       if (said.includes('\n')) return;
       said += text;

@@ -9,8 +9,18 @@ import { World } from './world.js';
 export { defaultScenario } from './default-scenario.js';
 export type { Fault, FaultInput, FaultName, Operation } from './fault-schema.js';
 export type { Scope } from './faults.js';
-export { loadScenario, scenario, type Scenario, type ScenarioInput } from './scenario.js';
-export type { EndedBy, SessionState, TurnEnd } from './session.js';
+export {
+  creditsSpent,
+  limitsReached,
+  processedMs,
+  stintsOf,
+  waitedMs,
+  type Reached,
+  type Stint,
+  type TrueLimits,
+} from './measure.js';
+export { loadScenario, populate, scenario, type Scenario, type ScenarioInput } from './scenario.js';
+export type { EndedBy, SessionRecord, SessionState, TurnEnd } from './session.js';
 export type { Answered, CancelRecord, RequestCounts, SessionTruth, Truth, TurnTruth } from './truth.js';
 export { World, type SessionSnapshot } from './world.js';
 export type { AgentInput, SessionInput, TurnInput } from './world-schema.js';

@@ -93,7 +93,7 @@ export const eventsCsv = (events: readonly HistoryEvent[]): string => {
  * named an agent or answered an error. Such cells get an apostrophe in front.
  */
 const csv = (rows: readonly (readonly unknown[])[]): string =>
-  stringify([...rows], { escape_formulas: true, record_delimiter: 'windows' });
+  stringify([...rows], { escape_formulas: true, record_delimiter: 'windows', quoted_match: /[\r\n]/ });
 
 /** For people: the time, what was ended and what became of it, and by whose word. */
 export function ordersTable(views: readonly OrderView[]): string {

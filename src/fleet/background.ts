@@ -10,8 +10,17 @@ export interface Background {
   finished(): Promise<void>;
 }
 
+/**
+ * Waits for this long, ms, or until the signal. A test has a clock of its own.
+ *
+ * @param idle - nothing else goes on meanwhile
+ */
+export type Pause = (ms: number, signal: AbortSignal, idle: boolean) => Promise<void>;
+
+const realPause: Pause = (ms, signal) => sleep(ms, undefined, { signal }).catch(() => {});
+
 /** @param failed - aborted by the first failure */
-export function inBackground(failed: AbortController): Background {
+export function inBackground(failed: AbortController, wait: Pause = realPause): Background {
   const underWay = new Set<Promise<void>>();
   let failure: { readonly error: unknown } | null = null;
   let wake = (): void => {};
@@ -32,7 +41,7 @@ export function inBackground(failed: AbortController): Background {
     async progress(mostMs, signal) {
       const woken = new Promise<void>((resolve) => (wake = resolve));
       const enough = new AbortController();
-      const pause = sleep(mostMs, undefined, { signal: AbortSignal.any([signal, enough.signal]) }).catch(() => {});
+      const pause = wait(mostMs, AbortSignal.any([signal, enough.signal]), underWay.size === 0);
       await Promise.race([woken, pause]);
       enough.abort();
     },

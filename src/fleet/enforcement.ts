@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Agent } from '../sessions/index.js';
-import { inBackground } from './background.js';
+import { inBackground, type Pause } from './background.js';
 import { readCoverage, type Coverage } from './coverage.js';
 import { noteCoverage } from './coverage-watch.js';
 import { fleetOf, forgetOld, FORGET_AFTER_MS, type Fleet, type Tracked } from './fleet.js';
@@ -25,6 +25,8 @@ const TICK_MS = 25;
 export interface EnforcementDependencies extends LookDependencies {
   readonly rules: RulesReader;
   readonly scanMs: number;
+  /** Left out: real time. */
+  readonly pause?: Pause;
 }
 
 /** What a round leaves behind. Plain data: it travels through Temporal. */
@@ -111,7 +113,7 @@ interface Standing {
 async function runRound(deps: EnforcementDependencies, memory: Memory, signal: AbortSignal): Promise<number> {
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
-  const work = inBackground(failed);
+  const work = inBackground(failed, deps.pause);
   const endAt = deps.monotonic() + ROUND_MS;
   let standing = await readStanding(deps);
   const contextOf = (scanMs: number): JudgeContext => {

@@ -30,6 +30,8 @@ export interface TrackedAgent {
   scannedAt: number | null;
   /** Complete lists in a row without a live session. */
   quiet: number;
+  /** The list of agents does not hold it any more. */
+  gone: boolean;
   readonly sessions: Map<string, Tracked>;
 }
 
@@ -72,7 +74,7 @@ const restored = (stored: StoredFacts, scan: AgentScan | null): Tracked => ({
 
 export function addAgent(fleet: Fleet, agent: Agent, scan: AgentScan): TrackedAgent {
   const sessions = fleet.agents.get(agent.id)?.sessions ?? new Map<string, Tracked>();
-  const tracked: TrackedAgent = { agent, scan, scannedAt: null, quiet: 0, sessions };
+  const tracked: TrackedAgent = { agent, scan, scannedAt: null, quiet: 0, gone: false, sessions };
   fleet.agents.set(agent.id, tracked);
   return tracked;
 }

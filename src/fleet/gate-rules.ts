@@ -103,12 +103,15 @@ export function createGateRules({ ledger, rules, vendorClock, scanMs }: GateRule
     const facts = known === null ? null : asOfLastScan(known.stored, known.scan);
     // The order came after what it rests on was seen, and this read after the order, whatever this process knows of the
     // vendor's clock: it may be up to a second behind that of the process that ordered.
-    const atMs = Math.max(readAtMs, known?.stored.facts.timeline.seenAtMs ?? readAtMs);
+    const atMs = Math.max(readAtMs, (known?.stored.facts.timeline.seenAtMs ?? 0) + 1);
     const agent = known?.scan == null ? null : agentOf(known.scan);
     const view = sessionView(read.session, known?.stored.agentId ?? null, agent);
     const judged = stillViolates(facts, fromRetrieve(view, atMs), policy, order.turnKey, atMs, {
       scanMs: known?.scan?.scanMs ?? scanMs,
     });
+    // A read that lags behind what was seen before is left out of the judgement, which is then about another turn.
+    if (judged.verdict.turnKey !== read.sighting.turnKey)
+      return { kind: 'unknown', why: 'The read of the session shows an older turn than one before it did' };
     switch (judged.violates) {
       case 'yes':
         return {

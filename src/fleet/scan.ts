@@ -111,6 +111,7 @@ export function takeInAgents(
   policies: readonly Policy[],
 ): void {
   const listed = new Set<string>();
+  const shown = new Set(agents.map(({ id }) => id));
   for (const agent of agents) {
     if (concernsNobody(agent, policies)) continue;
     listed.add(agent.id);
@@ -121,7 +122,9 @@ export function takeInAgents(
     }
   }
   if (!complete) return;
-  for (const [id, { sessions }] of fleet.agents) {
+  for (const [id, tracked] of fleet.agents) {
+    const { sessions } = tracked;
+    tracked.gone = !shown.has(id);
     if (listed.has(id) || [...sessions.values()].some((session) => session.listed)) continue;
     fleet.agents.delete(id);
   }
@@ -173,6 +176,7 @@ async function takeIn(
 
   tracked.scannedAt = askedAt;
   if (!listing.complete) {
+    if (tracked.gone && listing.error?.kind === 'not-found') return lose(tracked, contextOf(scanMs));
     tracked.scan = { ...before, scanMs, problem: listing.problem };
     return { sessions: touched, scans: [tracked.scan], events, cancels };
   }
@@ -195,6 +199,17 @@ async function takeIn(
   tracked.quiet = items.size === 0 ? tracked.quiet + 1 : 0;
   tracked.scan = { ...before, atMs: listing.atMs, scanMs, live: items.size, problem: null };
   return { sessions: touched, scans: [tracked.scan], events, cancels };
+}
+
+/** The agent was deleted. Whether its sessions still run, only they can tell; those that are gone too are let go then. */
+function lose(tracked: TrackedAgent, { nowMs }: JudgeContext): Findings {
+  const lost = [...tracked.sessions.values()].filter((session) => session.listed);
+  for (const session of lost) {
+    session.listed = false;
+    session.lookAtMs = nowMs;
+  }
+  tracked.scan = { ...tracked.scan, live: 0, problem: null };
+  return { sessions: lost, scans: [tracked.scan], events: [], cancels: [] };
 }
 
 /** The time since the agent's last list: late scans make a longer interval, and so no gap. At most four times what was planned. */

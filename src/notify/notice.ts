@@ -118,7 +118,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
   restarted: (item) => ({
     title: 'Started again',
     lines: [
-      `${sessionOf(item)} another turn was seen after the one that was to end${stateOf(item)}. It is judged on its own.`,
+      `${sessionOf(item)} another turn was seen after the one that was to end${stateOf(item)}. It is left alone, unless the rule has \`on_restart: cancel\`.`,
       ruleOf(item),
     ],
     remedies: [...exempting(item), ...explaining(item), ...ending('End the new turn', item)],

@@ -1,6 +1,4 @@
 import type { IncomingMessage } from 'node:http';
-// HTTP to the vendor lives in src/sessions; this is another party, which never sees the vendor's key.
-// eslint-disable-next-line no-restricted-imports
 import { got } from 'got';
 import { parseHttpDate, parseRetryAfter } from '../sessions/times.js';
 import { USER_AGENT } from '../version.js';

@@ -147,9 +147,9 @@ async function overLimit(
 
 /** A turn is over. Another one may follow at once, so two spaced reads must agree. */
 function resting(facts: Facts, last: OrderView | null): WatchNote {
-  const { state, seenAtMs, unbrokenSinceMs, otherAtMs } = facts.timeline;
+  const { state, seenAtMs, stateSinceMs, otherAtMs } = facts.timeline;
   const sawItEnd = otherAtMs !== null && last === null;
-  const restedMs = seenAtMs - unbrokenSinceMs;
+  const restedMs = seenAtMs - stateSinceMs;
   const leftMs = (sawItEnd ? REST_MS : REST_OTHERWISE_MS) - restedMs;
   if (leftMs <= 0) return { ...look('ended', `At rest (${state}).`, facts, 0), ending: 'at-rest' };
   const note = `Seen at rest (${state}); looking again before the watch ends.`;

@@ -26,6 +26,7 @@ import {
   versionInForce,
   type PolicyApplication,
 } from '../../src/ledger/policy-versions.js';
+import { setPauseSwitch } from '../../src/ledger/pause-switch.js';
 import { registerRequest, type Registration } from '../../src/ledger/requests.js';
 import type { Facts } from '../../src/policy/facts.js';
 import type { Caps, Exemption, PolicyFile } from '../../src/policy/policy.js';
@@ -77,20 +78,32 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
       turnKey: 'turn-1',
       ...given,
     });
-    const register = async (sessionId: string, at: number): Promise<Registration['kind']> => {
-      const orderId = await createOrder(db, policyOrder({ sessionId }), at);
+    /** Lets a request out for the orders that are given, or for a new one. */
+    const registerOn = async (
+      on: OpenedDatabase['db'],
+      sessionId: string,
+      at: number,
+      permits: ReadonlyMap<string, PermitRequest> = new Map(),
+      orderIds?: readonly string[],
+    ): Promise<Registration['kind']> => {
       const departure = {
         sessionId,
         agentId: 'agent-1',
         turn: { key: 'turn-1', startedAtMs: at - MINUTE },
-        orderIds: [orderId],
-        permits: new Map(),
+        orderIds: orderIds ?? [await createOrder(db, policyOrder({ sessionId }), at)],
+        permits,
         owner: 'case',
         worker: 'worker-1',
         readAtMs: at,
       };
-      return (await registerRequest(db, departure, () => Promise.resolve(at))).kind;
+      return (await registerRequest(on, departure, () => Promise.resolve(at))).kind;
     };
+    const register = (
+      sessionId: string,
+      at: number,
+      permits?: ReadonlyMap<string, PermitRequest>,
+      orderIds?: readonly string[],
+    ) => registerOn(db, sessionId, at, permits, orderIds);
 
     describe('policy versions', () => {
       const exemption = (sessionId: string, untilMs = NOW + HOUR): Exemption => ({
@@ -454,6 +467,86 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
           expect(await close(NOW + 3)).toBe(false);
           expect(await eventsOf('breaker-closed')).toEqual([{ at: NOW + 2, policy: 'rule', by: 'ann@example.com' }]);
         });
+      });
+    });
+
+    describe('permits of orders, where requests are let out', () => {
+      const permit = (maxCancels: number): PermitRequest => ({
+        policy: 'rule',
+        caps: { maxCancels, maxPercent: 100, perMs: HOUR },
+        liveSessions: null,
+      });
+      const ordered = (sessionId: string, given: Partial<NewOrder> = {}): Promise<string> =>
+        createOrder(db, policyOrder({ sessionId, ...given }), NOW);
+      const outcomes = async (): Promise<Record<string, string>> => {
+        const rows = await db.selectFrom('outcomes').select(['order_id', 'outcome']).execute();
+        return Object.fromEntries(rows.map((row) => [row.order_id, row.outcome]));
+      };
+      const permitsTaken = async (): Promise<string[]> =>
+        (await db.selectFrom('permits').select('session_id').orderBy('session_id').execute()).map(
+          (row) => row.session_id,
+        );
+
+      it('I6: are taken with the request; over the cap nothing is sent, and the order is `capped`', async () => {
+        const orders = [await ordered('a'), await ordered('b')] as const;
+        expect(await register('a', NOW, new Map([[orders[0], permit(1)]]), [orders[0]])).toBe('registered');
+        expect(await register('b', NOW, new Map([[orders[1], permit(1)]]), [orders[1]])).toBe('nothing-to-send');
+        expect(await outcomes()).toEqual({ [orders[1]]: 'capped' });
+        expect(await permitsTaken()).toEqual(['a']);
+        // What stops a request is no failure: it has to last.
+        expect(await openBreakers(db)).toMatchObject([{ policy: 'rule' }]);
+      });
+
+      it('do not hold back those who need none', async () => {
+        const [capped, person] = [await ordered('a'), await ordered('a', { source: 'person', turnKey: null })];
+        expect(await register('a', NOW, new Map([[capped, permit(0)]]), [capped, person])).toBe('registered');
+        expect(await outcomes()).toEqual({ [capped]: 'capped' });
+      });
+
+      it('are not taken for what is held back by something else', async () => {
+        const exempted = await ordered('a');
+        await exempt(db, { sessionId: 'a', untilMs: NOW + HOUR, reason: null, by: 'ann' }, NOW);
+        expect(await register('a', NOW, new Map([[exempted, permit(5)]]), [exempted])).toBe('nothing-to-send');
+
+        await register('b', NOW);
+        const busy = await ordered('b');
+        expect(await register('b', NOW + 1, new Map([[busy, permit(5)]]), [busy])).toBe('busy');
+
+        await setPauseSwitch(db, { paused: true, by: 'ann', reason: null, at: NOW });
+        const paused = await ordered('c');
+        expect(await register('c', NOW, new Map([[paused, permit(5)]]), [paused])).toBe('paused');
+        expect(await permitsTaken()).toEqual([]);
+      });
+
+      it('are not taken twice by further attempts on the same turn', async () => {
+        const order = await ordered('a');
+        const attempt = (at: number) => register('a', at, new Map([[order, permit(1)]]), [order]);
+        expect(await attempt(NOW)).toBe('registered');
+        expect(await attempt(NOW + MINUTE)).toBe('registered');
+        expect(await permitsTaken()).toEqual(['a']);
+      });
+
+      it('of two policies that two sessions break at once are taken without waiting in a circle', async () => {
+        const other = await openedDatabase();
+        const sessions = Array.from({ length: 12 }, (_, n) => `s-${n}`);
+        const requests = await Promise.all(
+          sessions.map(async (sessionId) => {
+            const [one, two] = [await ordered(sessionId), await ordered(sessionId)];
+            return { sessionId, one, two };
+          }),
+        );
+        const kinds = await Promise.all(
+          requests.map(({ sessionId, one, two }, n) => {
+            const [first, second] = n % 2 === 0 ? ['p', 'q'] : ['q', 'p'];
+            const permits = new Map([
+              [one, { ...permit(50), policy: first ?? '' }],
+              [two, { ...permit(50), policy: second ?? '' }],
+            ]);
+            return registerOn(n % 2 === 0 ? db : other, sessionId, NOW, permits, [one, two]);
+          }),
+        );
+        expect(kinds).toEqual(sessions.map(() => 'registered'));
+        expect(await permitsTaken()).toHaveLength(24);
       });
     });
 

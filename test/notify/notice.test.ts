@@ -122,7 +122,7 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     anItem('restarted', { turnKey: 'msg_3', state: 'processing' }, anOrder()),
     [
       'Started again',
-      `${ORDERED} another turn was seen after the one that was to end (processing). It is judged on its own.`,
+      `${ORDERED} another turn was seen after the one that was to end (processing). It is left alone, unless the rule has \`on_restart: cancel\`.`,
       RULE,
       EXEMPT,
       EXPLAIN,

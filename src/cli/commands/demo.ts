@@ -1,16 +1,15 @@
 import type { Command } from 'commander';
-import pc from 'picocolors';
 import { ExitCode } from '../../errors.js';
 import { contextOf } from '../context.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
-import { table } from '../output.js';
+import { demoWords, totalsOf } from '../demo/words.js';
 
 export function registerDemo(program: Command): void {
   program
     .command('demo')
     .summary('the whole story on a simulator, no key needed')
     .description(
-      'Plays the whole story with real workers, a real Temporal server and a simulated vendor, in a home of its own that is removed afterwards: clean end, already over, a storm of 500s, a killed worker, a new turn left alone. At the end what Curfew says stands beside what the simulator knows.',
+      'Plays the whole story with real workers, a real Temporal server and a simulated vendor, in a home of its own that is removed afterwards. By hand: clean end, already over, a storm of 500s, a killed worker, a new turn left alone. By policy: thirty sessions under one file with limits on run time, queue time and credits. At the end what Curfew says stands beside what the simulator knows.',
     )
     .addHelpText('after', '\nExample:\n  $ curfew demo\n\nExits 1 when Curfew and the simulator disagree.')
     .action(async (_options: unknown, command: Command) => {
@@ -25,26 +24,11 @@ export function registerDemo(program: Command): void {
       try {
         const stage = await setStage(config.env, out, interrupt.signal);
         try {
-          const verdicts = await play(stage, out, interrupt.signal);
-          const agree = verdicts.every((verdict) => verdict.agree);
+          const { byHand, fleet } = await play(stage, out, interrupt.signal);
+          const agree = [...byHand, ...fleet].every((verdict) => verdict.agree);
           const seconds = Math.round((Date.now() - startedAt) / 1000);
-          out.result({ agree, seconds, sessions: verdicts }, () => {
-            const rows = verdicts.map(({ sessionId, says, requests, knows, agree: same }) => [
-              sessionId,
-              says,
-              String(requests),
-              knows,
-              same ? pc.green('agree') : pc.red('DISAGREE'),
-            ]);
-            return [
-              '',
-              table(['SESSION', 'CURFEW SAYS', 'SENT', 'THE SIMULATOR KNOWS', ''], rows),
-              '',
-              agree
-                ? `All ${verdicts.length} agree, after ${seconds} s. Next: README.md, "With a real key".`
-                : 'They do not agree: this is a bug in Curfew or its simulator.',
-            ].join('\n');
-          });
+          const document = { agree, seconds, sessions: byHand, fleet, fleetTotals: totalsOf(fleet) };
+          out.result(document, () => demoWords(byHand, fleet, seconds));
           process.exitCode = agree ? ExitCode.done : ExitCode.failed;
         } finally {
           await stage.close();

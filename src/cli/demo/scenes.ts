@@ -1,7 +1,7 @@
 import type { ScenarioInput } from '../../../simulator/index.js';
 
-/** The sessions of the demo, and what goes wrong with each. */
-export const SCENES = [
+/** The sessions that a person orders to end, and what goes wrong with each. */
+export const BY_HAND = [
   { id: 'sess_clean', story: 'runs for 2 h; ends cleanly' },
   { id: 'sess_over', story: 'was over before the order' },
   { id: 'sess_storm', story: 'answers 500 failed_to_abort three times' },
@@ -9,7 +9,8 @@ export const SCENES = [
   { id: 'sess_moved_on', story: 'its owner starts a new turn after the order' },
 ] as const;
 
-export const DEMO_SCENARIO: ScenarioInput = {
+export const BY_HAND_SCENARIO: ScenarioInput = {
+  slots: 100,
   agents: [
     {
       id: 'agent_support',
@@ -29,3 +30,114 @@ export const DEMO_SCENARIO: ScenarioInput = {
     },
   ],
 };
+
+/** What is told of the fleet before it is put under policies. */
+export const FLEET_STORY: readonly (readonly [count: number, story: string])[] = [
+  [8, 'turns that never end by themselves, one behind 500s, one with a queued message that starts it again'],
+  [4, 'queued leftovers that nobody waits for any more'],
+  [3, 'turns that spend credits much faster than usual'],
+  [8, 'healthy turns, some in the queue at first'],
+  [1, 'conversation of 90 days, 120 turns and 4,000 credits, resumed with a young turn'],
+  [1, 'turn that its owner steers: every message starts its time anew'],
+  [1, 'turn that stops for an approval'],
+  [2, 'runaways that are exempt, one by the file and one by command'],
+  [2, 'of an agent that no policy is about'],
+];
+
+export const STEERED = 'steered';
+export const NEEDS_APPROVAL = 'approval';
+export const EXEMPT_BY_COMMAND = 'month-end';
+const EXEMPT_BY_FILE = 'audit';
+
+const FAST = (credits: number) => ({ credits, toolCredits: 0, inputTokens: 2_000, outputTokens: 200 });
+const MUCH_BEFORE = { credits: 4_000, toolCredits: 500, inputTokens: 9_000_000, outputTokens: 800_000 };
+
+/** Thirty sessions. Ages are staggered, so that limits are reached one after the other. */
+export const FLEET_SCENARIO: ScenarioInput = {
+  agents: [
+    {
+      id: 'agent_crawler',
+      name: 'crawler',
+      sessions: [
+        { id: 'loop-1', turnAge: '40s' },
+        { id: 'loop-2', turnAge: '25s' },
+        { id: 'loop-3', turnAge: '11s' },
+        { id: 'loop-4', turnAge: '9s' },
+        { id: 'loop-5', turnAge: '6s' },
+        { id: 'loop-6', turnAge: '4s' },
+        { id: 'storm', turnAge: '10s', faults: [{ fault: 'failed-to-abort', times: 2 }] },
+        { id: 'restarts', turnAge: '15s', queuedMessages: ['And the year before?'] },
+        { id: 'healthy-1', turnAge: '2s', runsFor: '6s' },
+        { id: 'healthy-2', turnAge: '5s', runsFor: '9s' },
+        { id: 'healthy-3', turnAge: '1s', runsFor: '14s' },
+        { id: STEERED, turnAge: '9s', runsFor: '17s' },
+        { id: NEEDS_APPROVAL, turnAge: '8s' },
+        { id: EXEMPT_BY_COMMAND, turnAge: '60s' },
+        { id: EXEMPT_BY_FILE, turnAge: '50s' },
+      ],
+    },
+    {
+      id: 'agent_batch',
+      name: 'batch',
+      sessions: [
+        { id: 'stale-1', state: 'queued', turnAge: '30s' },
+        { id: 'stale-2', state: 'queued', turnAge: '9s' },
+        { id: 'stale-3', state: 'queued', turnAge: '6s' },
+        { id: 'stale-4', state: 'queued', turnAge: '3s' },
+        { id: 'healthy-4', state: 'queued', turnAge: '2s', leavesQueue: '5s', runsFor: '6s' },
+        { id: 'healthy-5', state: 'queued', turnAge: '1s', leavesQueue: '7s', runsFor: '8s' },
+      ],
+    },
+    {
+      id: 'agent_desk',
+      name: 'desk',
+      sessions: [
+        { id: 'spender-1', turnAge: '1s', usagePerSecond: FAST(8) },
+        { id: 'spender-2', turnAge: '0s', usagePerSecond: FAST(5) },
+        { id: 'spender-3', turnAge: '0s', usagePerSecond: FAST(3) },
+        { id: 'healthy-6', turnAge: '3s', runsFor: '11s' },
+        { id: 'healthy-7', turnAge: '0s', runsFor: '15s' },
+        { id: 'healthy-8', turnAge: '7s', runsFor: '6s' },
+        { id: 'resumed', age: '90d', earlierTurns: 120, usageBefore: MUCH_BEFORE, turnAge: '2s', runsFor: '14s' },
+      ],
+    },
+    {
+      id: 'agent_lab',
+      name: 'lab',
+      sessions: [
+        { id: 'lab-1', turnAge: '3h' },
+        { id: 'lab-2', state: 'queued', turnAge: '1h' },
+      ],
+    },
+  ],
+};
+
+export const FLEET_IDS: readonly string[] = (FLEET_SCENARIO.agents ?? []).flatMap(({ sessions }) =>
+  (sessions ?? []).flatMap(({ id }) => id ?? []),
+);
+
+/** All that is asked for, in one file. @param exemptUntil - ISO 8601 */
+export const fleetPolicies = (exemptUntil: string): string => `version: 1
+policies:
+  - name: runtime
+    match: { agents: [crawler, desk] }
+    limits: { max_runtime: 20s }
+    warn_at: 75%
+    mode: enforce
+    caps: { max_cancels: 20, max_percent: 60, per: 1h }
+    on_restart: { cancel: { max: 2 } }
+  - name: queue
+    match: { agents: [batch] }
+    limits: { max_queue_time: 15s }
+    warn_at: 75%
+    mode: enforce
+  - name: budget
+    match: { agents: [desk] }
+    limits: { max_credits: 40 }
+    warn_at: 75%
+    mode: enforce
+exempt:
+  - session: ${EXEMPT_BY_FILE}
+    until: ${exemptUntil}
+    reason: The auditor waits for it
+`;

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +13,7 @@ import { openLedger, type Ledger } from '../../ledger/ledger.js';
 import { obtainTemporalCli } from '../../temporal/binary.js';
 import { startEmbeddedServer, type EmbeddedServer } from '../../temporal/embedded.js';
 import type { Output } from '../output.js';
-import { DEMO_SCENARIO } from './scenes.js';
+import { BY_HAND_SCENARIO } from './scenes.js';
 
 const CLI = fileURLToPath(new URL('../main.js', import.meta.url));
 /** A hang limit, ms: a worker is up in about two seconds. */
@@ -28,6 +28,8 @@ export interface Stage {
   startWorker(): Promise<ChildProcess>;
   /** Runs a `curfew` command as a person would. @returns its exit code */
   run(args: readonly string[], quiet?: boolean): Promise<number>;
+  /** Writes a file where the commands run. */
+  write(name: string, text: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -53,10 +55,12 @@ export async function setStage(env: Environment, out: Output, signal: AbortSigna
     });
     // Workers die before their server, the home after both.
     closers.splice(1, 0, () => server.stop());
-    const simulator = await startSimulator({ scenario: scenario(DEMO_SCENARIO) });
+    const simulator = await startSimulator({ scenario: scenario(BY_HAND_SCENARIO) });
     closers.push(() => simulator.close());
 
     const childEnv = { ...withoutSettings(env), CURFEW_HOME: home, CURFEW_LOG: 'error' } as Record<string, string>;
+    // The demo's limits are seconds, not minutes.
+    childEnv['CURFEW_SCAN_INTERVAL'] = '2s';
     childEnv['GUMLOOP_BASE_URL'] = simulator.url;
     childEnv['GUMLOOP_API_KEY'] = simulator.apiKey;
     childEnv['GUMLOOP_USER_ID'] = simulator.userId;
@@ -69,7 +73,7 @@ export async function setStage(env: Environment, out: Output, signal: AbortSigna
       return child;
     };
 
-    const stage: Omit<Stage, 'ledger'> = {
+    const stage: Omit<Stage, 'ledger' | 'write'> = {
       simulator,
       uiUrl: server.uiUrl,
       close,
@@ -84,9 +88,10 @@ export async function setStage(env: Environment, out: Output, signal: AbortSigna
         return code ?? ExitCode.failed;
       },
     };
+    const write = (name: string, text: string): Promise<void> => writeFile(join(home, name), text);
     const ledger = await openLedger(join(home, 'ledger.db'));
     closers.push(() => ledger.close());
-    return { ...stage, ledger };
+    return { ...stage, write, ledger };
   } catch (error) {
     await close();
     throw error;

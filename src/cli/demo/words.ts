@@ -1,0 +1,44 @@
+import pc from 'picocolors';
+import { table } from '../output.js';
+import type { Verdict } from './verdict.js';
+
+/** How many sessions had which end, the most frequent first. */
+export function totalsOf(verdicts: readonly Verdict[]): Readonly<Record<string, number>> {
+  const totals = new Map<string, number>();
+  // What stands behind is the limit, or the number of turns.
+  for (const { end } of verdicts) totals.set(end, (totals.get(end) ?? 0) + 1);
+  return Object.fromEntries([...totals].sort(([, a], [, b]) => b - a));
+}
+
+/** The tables at the end, within 80 columns while all agree. */
+export function demoWords(byHand: readonly Verdict[], fleet: readonly Verdict[], seconds: number): string {
+  const all = [...byHand, ...fleet];
+  const problems = all.flatMap(({ sessionId, problems: found }) => found.map((text) => `${sessionId}: ${text}`));
+  const totals = Object.entries(totalsOf(fleet)).map(([end, count]) => `${count} ${end}`);
+  return [
+    '',
+    pc.bold('By hand'),
+    verdictTable(byHand),
+    '',
+    pc.bold('By policy'),
+    verdictTable(fleet),
+    `${fleet.length} sessions: ${totals.join(', ')}`,
+    '',
+    ...problems.map((text) => pc.red(text)),
+    problems.length === 0
+      ? `All ${all.length} agree, after ${seconds} s. Next: README.md, "With a real key".`
+      : 'They do not agree: this is a bug in Curfew or its simulator.',
+  ].join('\n');
+}
+
+const verdictTable = (verdicts: readonly Verdict[]): string =>
+  table(
+    ['SESSION', 'CURFEW SAYS', 'SENT', 'THE SIMULATOR KNOWS', ''],
+    verdicts.map(({ sessionId, says, requests, knows, agree }) => [
+      sessionId,
+      says,
+      String(requests),
+      knows,
+      agree ? pc.green('agree') : pc.red('DISAGREE'),
+    ]),
+  );

@@ -1,0 +1,285 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { startSimulator, type Simulator } from '../../simulator/index.js';
+import { ExitCode } from '../../src/errors.js';
+import { openLedger } from '../../src/ledger/ledger.js';
+import { homePaths } from '../../src/home.js';
+import {
+  runCurfew,
+  settingsFor,
+  startReady,
+  stopEverything,
+  type Ended,
+  type Settings,
+} from '../support/curfew-process.js';
+import { makeHome, removeHome, until } from '../support/embedded-server.js';
+import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
+
+/** Everything starts anew for each command on a busy machine; a hang limit. */
+const STORY_LIMIT_MS = 180_000;
+
+let home: string;
+let folder: string;
+let settings: Settings;
+let simulator: Simulator;
+
+const file = (name: string, text: string): string => {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+};
+const FIRST = `version: 1
+policies:
+  - name: runaways
+    match: { agents: ["support-*"] }
+    limits: { max_runtime: 45m }
+    mode: observe
+  - name: long-waits
+    match: { agents: ["nobody-has-this-name"] }
+    limits: { max_queue_time: 2h }
+`;
+const SECOND = FIRST.replace('mode: observe', 'mode: enforce\n    caps: { max_cancels: 1 }');
+
+const curfew = (...args: string[]): Promise<Ended> => runCurfew(args, settings);
+async function json(...args: string[]): Promise<Record<string, unknown>> {
+  const { code, stdout, stderr } = await curfew(...args, '--json');
+  if (code !== 0) throw new Error(`curfew ${args.join(' ')} ended with ${code}:\n${stderr}`);
+  // One document, and nothing else.
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+const cancelsReceived = (): number => simulator.world.truth().cancels.length;
+
+beforeAll(async () => {
+  home = makeHome();
+  folder = mkdtempSync(join(tmpdir(), 'curfew-policies-'));
+  simulator = await startSimulator();
+  simulator.world.addAgent({ id: 'agent_support', name: 'support-triage' });
+  for (const [id, turnAge] of [
+    ['sess_old', '2h'],
+    ['sess_older', '3h'],
+    ['sess_young', '5m'],
+    ['sess_exempt', '2h'],
+  ] as const) {
+    simulator.world.addSession({ agent: 'agent_support', id, turnAge });
+  }
+  settings = await settingsFor(dirname(home), {
+    GUMLOOP_BASE_URL: simulator.url,
+    GUMLOOP_API_KEY: simulator.apiKey,
+    GUMLOOP_USER_ID: simulator.userId,
+  });
+}, OBTAIN_LIMIT_MS);
+
+afterAll(async () => {
+  await stopEverything();
+  await simulator.close();
+  removeHome(home);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe('before any Curfew has run', () => {
+  it.each([
+    ['policy apply', () => ['policy', 'apply', file('first.yaml', FIRST), '--yes']],
+    ['policy resume', () => ['policy', 'resume', 'runaways']],
+    ['explain', () => ['explain', 'sess_old']],
+    ['status', () => ['status']],
+    ['history', () => ['history']],
+  ])('`curfew %s` says how to start one', async (_name, args) => {
+    const { code, stderr } = await curfew(...args());
+    expect(code).toBe(ExitCode.unreachable);
+    expect(stderr).toContain('curfew up');
+  });
+
+  it('`policy plan` needs no ledger', async () => {
+    const plan = await json('policy', 'plan', file('first.yaml', FIRST));
+    expect(plan).toMatchObject({
+      policies: [
+        { name: 'runaways', mode: 'observe', matching: 4, endNow: 3 },
+        { name: 'long-waits', matching: 0 },
+      ],
+      coverage: { agents: 1, complete: true, notFound: ['nobody-has-this-name'], live: { processing: 4, queued: 0 } },
+    });
+    expect(cancelsReceived()).toBe(0);
+  });
+
+  it('`policy plan` says that the API is away', async () => {
+    const away = { ...settings, GUMLOOP_BASE_URL: 'http://127.0.0.1:9/api/v1' };
+    const { code, stderr } = await runCurfew(['policy', 'plan', file('first.yaml', FIRST)], away);
+    expect(code).toBe(ExitCode.unreachable);
+    expect(stderr).toMatch(/^curfew: .+\n {2}next: .+\n$/);
+  });
+
+  it.each([
+    ['policy apply', (path: string) => ['policy', 'apply', path, '--yes']],
+    ['policy plan', (path: string) => ['policy', 'plan', path]],
+    ['up', (path: string) => ['up', path]],
+    ['explain --policies', (path: string) => ['explain', 'sess_old', '--policies', path]],
+  ])('`curfew %s` tells a broken file by its line, before anything is started', async (_name, args) => {
+    const path = file('broken.yaml', FIRST.replace('max_runtime', 'max_runtme'));
+    const { code, stderr } = await curfew(...args(path));
+    expect(code).toBe(ExitCode.usage);
+    expect(stderr).toContain('broken.yaml:5:');
+    expect(stderr).toContain('max_runtime');
+    expect(stderr).not.toMatch(/\n\s+at .*:\d+/);
+  });
+
+  it('a file that is not there is wrong usage', async () => {
+    const { code, stderr } = await curfew('policy', 'apply', join(folder, 'missing.yaml'));
+    expect(code).toBe(ExitCode.usage);
+    expect(stderr).toContain('missing.yaml');
+  });
+});
+
+it(
+  'a policy goes from file to force, and all that it does can be seen',
+  async () => {
+    const first = file('first.yaml', FIRST);
+    const second = file('second.yaml', SECOND);
+    const exemption = ['exempt', 'sess_exempt', '--for', '2h', '--reason', 'month-end close'];
+
+    // In force with the start; the announcement says so.
+    const up = await startReady(['up', first], settings);
+    expect(up.ready).toMatchObject({
+      policies: { version: 1, enforce: 0, observe: 2, changed: true, changedFrom: null },
+    });
+    await curfew(...exemption);
+
+    // Observing: it says what it would end, and ends nothing.
+    await until(async () => {
+      const status = (await json('status')) as {
+        live: { nearest: { sessionId: string; verdict: { would: boolean } }[] };
+      };
+      return status.live.nearest.some(({ verdict }) => verdict.would);
+    });
+    const status = await json('status');
+    expect(status).toMatchObject({
+      policies: { version: 1, file: first, enforce: 0, observe: 2 },
+      pause: { paused: false },
+      breakers: [],
+      cases: { openOrders: 0, stuck: [] },
+      coverage: { agents: 1, notFound: ['nobody-has-this-name'], scanning: true },
+      live: { count: 4 },
+    });
+    expect(cancelsReceived()).toBe(0);
+
+    // The same again is the same version; another one needs a person, or --yes.
+    expect(await json('policy', 'apply', first)).toMatchObject({ version: 1, changed: false });
+    const unasked = await curfew('policy', 'apply', second);
+    expect(unasked.code).toBe(ExitCode.refused);
+    expect(unasked.stderr).toContain('BEGINS TO END TURNS');
+    expect(unasked.stderr).toContain('--yes');
+    expect(await json('policy', 'plan', second)).toMatchObject({
+      policies: [{ name: 'runaways', mode: 'enforce', endNow: 2, exempt: 1, capped: { after: 1, of: 2 } }, {}],
+    });
+    expect(await json('policy', 'apply', second, '--yes')).toMatchObject({
+      version: 2,
+      changed: true,
+      difference: { policies: [{ name: 'runaways', change: 'changed', mode: { from: 'observe', to: 'enforce' } }] },
+    });
+
+    // It ends one turn, then its cap stops it.
+    await until(async () => ((await json('status')) as { breakers: unknown[] }).breakers.length === 1);
+    expect(await json('status')).toMatchObject({
+      breakers: [{ policy: 'runaways', cap: 'max_cancels', capValue: 1, taken: 1 }],
+    });
+    expect(cancelsReceived()).toBe(1);
+
+    const plain = await curfew('explain', 'sess_exempt');
+    expect(plain.code).toBe(ExitCode.done);
+    expect(plain.stdout).toMatch(/^Nothing will end this session before .* it is exempt/);
+    expect(await json('explain', 'sess_young')).toMatchObject({
+      sessionId: 'sess_young',
+      seen: { from: 'read', state: 'processing', agentName: 'support-triage' },
+      policyVersion: 2,
+      verdicts: [
+        { policy: 'runaways', kind: 'keep', limits: [{ limit: 'max_runtime', limitValue: 2_700_000 }] },
+        { policy: 'long-waits', kind: 'not-matching' },
+      ],
+      exemptUntil: null,
+      orders: [],
+    });
+    // Without a key it goes by the ledger, and says so.
+    const { GUMLOOP_API_KEY: _none, ...withoutKey } = settings;
+    const remembered = await runCurfew(['explain', 'sess_young', '--json'], withoutKey);
+    expect(JSON.parse(remembered.stdout)).toMatchObject({ seen: { from: 'ledger', state: 'processing' } });
+
+    // Closing the breaker lets it go on; the name is checked.
+    const misspelt = await curfew('policy', 'resume', 'runaway');
+    expect(misspelt.code).toBe(ExitCode.usage);
+    expect(misspelt.stderr).toContain('Did you mean runaways?');
+    expect(await json('policy', 'resume', 'runaways')).toMatchObject({ closed: true, tripped: { taken: 1 } });
+    expect((await json('policy', 'resume', 'long-waits'))['closed']).toBe(false);
+    await until(() => cancelsReceived() >= 2);
+
+    // Who ended what, when, why, by which version.
+    const ended = (): Promise<Ended> => curfew('history', '--policy', 'runaways', '--json');
+    await until(
+      async () => (await ended()).stdout.split('\n').filter((line) => line.includes('"cancelled"')).length === 2,
+    );
+    const orders = (await ended()).stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { sessionId: string; outcome: string; reason: object });
+    const cancelled = orders.filter(({ outcome }) => outcome === 'cancelled');
+    expect(cancelled.map(({ sessionId }) => sessionId).sort()).toEqual(['sess_old', 'sess_older']);
+    expect(cancelled[0]?.reason).toMatchObject({
+      policy: 'runaways',
+      policyVersion: 2,
+      limit: { name: 'max_runtime' },
+    });
+    expect((await curfew('history', '--since', '1h', '--limit', '1', '--format', 'csv')).stdout).toMatch(
+      /^orderedAt,sessionId,.*\r\n\d{4}-.*\r\n$/,
+    );
+    const events = (await curfew('history', '--events', '--json')).stdout;
+    for (const kind of ['policy-applied', 'exempt', 'would-end', 'breaker-opened', 'breaker-closed']) {
+      expect(events).toContain(`"kind":"${kind}"`);
+    }
+
+    // What must live, lives.
+    const { sessions } = simulator.world.truth();
+    const alive = Object.keys(sessions).filter((id) => sessions[id]?.state === 'processing');
+    expect(alive.sort()).toEqual(['sess_exempt', 'sess_young']);
+
+    // The start without a file keeps what is in force, and says so.
+    up.process.signal('SIGTERM');
+    await up.process.ended;
+    const again = await startReady(['up'], settings);
+    expect(again.ready).toMatchObject({ policies: { version: 2, enforce: 1, observe: 1, changed: false } });
+    again.process.signal('SIGTERM');
+    await again.process.ended;
+  },
+  STORY_LIMIT_MS,
+);
+
+it(
+  'applying and looking work while Temporal is away, and say that no worker scans',
+  async () => {
+    const ledger = await openLedger(homePaths(home).ledger);
+    const coverage = JSON.parse((await ledger.meta.read('coverage')) ?? '{}') as { atMs: number };
+    await ledger.meta.replace('coverage', JSON.stringify({ ...coverage, atMs: coverage.atMs - 10 * 60_000 }));
+    await ledger.close();
+
+    const third = file('third.yaml', SECOND.replace('45m', '50m'));
+    expect(await json('policy', 'apply', third, '--yes')).toMatchObject({ version: 3, changed: true });
+    const { code, stdout } = await curfew('status');
+    expect(code).toBe(ExitCode.done);
+    expect(stdout).toContain('NO WORKER SCANS');
+    expect((await curfew('explain', 'sess_young')).stdout).toContain('No worker has scanned');
+  },
+  STORY_LIMIT_MS,
+);
+
+it.each([
+  ['history --since', ['history', '--since', 'yesterday'], '--since 2h'],
+  ['history --until before --since', ['history', '--since', '1h', '--until', '2h'], '--until'],
+  ['history --format', ['history', '--format', 'xml'], 'csv'],
+  ['history --session', ['history', '--session', 'a/b'], 'session id'],
+  ['status --limit', ['status', '--limit', 'many'], 'whole number'],
+  ['explain', ['explain', '../agents'], 'session id'],
+  ['policy plan --max-retrieves', ['policy', 'plan', 'x.yaml', '--max-retrieves', '-1'], 'whole number'],
+])('%s with a value that is none is wrong usage', async (_name, args, named) => {
+  const { code, stderr } = await curfew(...args);
+  expect(code).toBe(ExitCode.usage);
+  expect(stderr).toContain(named);
+});

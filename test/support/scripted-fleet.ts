@@ -1,0 +1,416 @@
+import { expect, jest } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Outcome } from '../../src/contract.js';
+import { createEnforcement, type Round } from '../../src/fleet/enforcement.js';
+import { createGateRules } from '../../src/fleet/gate-rules.js';
+import { createRulesReader } from '../../src/fleet/rules-in-force.js';
+import { createVendorClock } from '../../src/fleet/vendor-clock.js';
+import { createAccount } from '../../src/gate/account.js';
+import { attemptCase, confirmCase, type CaseDependencies, type Step } from '../../src/gate/case-step.js';
+import type { Clock } from '../../src/gate/clock.js';
+import { createGate, FRESH_READ_MS } from '../../src/gate/gate.js';
+import { watchForRestart } from '../../src/gate/restart-watch.js';
+import { TryAgain } from '../../src/gate/try-again.js';
+import { LedgerUnavailableError } from '../../src/ledger/errors.js';
+import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
+import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
+import type { Exemption, Policy, PolicyFile } from '../../src/policy/policy.js';
+import { DEFAULT_TIMING } from '../../src/policy/timing.js';
+import {
+  SessionsError,
+  type Agent,
+  type Answer,
+  type CancelAnswer,
+  type ListSessionsOptions,
+  type Session,
+  type SessionsClient,
+  type SessionsErrorKind,
+  type SessionsOperation,
+} from '../../src/sessions/index.js';
+import { hooked, type LedgerHooks } from './gate-harness.js';
+
+export const SECOND = 1_000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+/** Vendor's time and ours when a test begins, ms. */
+export const BEGINNING = Date.UTC(2026, 0, 5, 12, 0, 0);
+export const SCAN_MS = 15 * SECOND;
+/** Each call takes so long of the fake clock, ms. */
+const CALL_MS = 20;
+/** Ledger away: what Temporal waits before the next try. */
+const LEDGER_RETRY_MS = 5 * SECOND;
+
+/** What is true of a session at a moment. Times are vendor time, ms. */
+export interface Shown {
+  readonly state: string | null;
+  readonly messages: readonly { readonly id: string | null; readonly atMs: number | null }[];
+  readonly credits?: number | null;
+  readonly createdAtMs?: number | null;
+}
+
+/** A session's life: what is true of it at each moment of the vendor's time; null: it is not there. */
+export type Life = (vendorMs: number) => Shown | null;
+
+export type Called = { readonly operation: SessionsOperation; readonly subject: string | null; readonly call: number };
+
+/** Our clocks and the vendor's, moved by the test alone. They tick together until someone sets one of them. */
+export class FleetClock implements Clock {
+  #monotonic = 7_000_000;
+  #wall = BEGINNING;
+  #vendor = BEGINNING;
+
+  monotonic = (): number => this.#monotonic;
+  wall = (): number => this.#wall;
+  vendor = (): number => this.#vendor;
+
+  advance(ms: number): void {
+    this.#monotonic += ms;
+    this.#wall += ms;
+    this.#vendor += ms;
+  }
+  /** Someone sets the clock of our machine. */
+  setOurs(ms: number): void {
+    this.#wall += ms;
+  }
+}
+
+/**
+ * A vendor with a fleet of sessions. Lists show those that are `queued` or `processing`, without messages, a page at a time.
+ * It can be told to fail, to hide sessions from lists, and to show them in another form than they have.
+ */
+export class ScriptedFleet implements SessionsClient {
+  readonly agents: Agent[] = [];
+  readonly lives = new Map<string, { readonly agentId: string; life: Life }>();
+  /** Ids of sessions that lists leave out, though they are live. */
+  readonly hidden = new Set<string>();
+  /** An error to answer with, instead. */
+  fails: (called: Called) => SessionsErrorKind | SessionsError | null = () => null;
+  /** What happens while a call is under way. */
+  during: (called: Called) => void | Promise<void> = () => undefined;
+  /** Changes what an answer shows. */
+  reshape: (session: Session, operation: SessionsOperation) => Session = (session) => session;
+  /** Items that can't be read, by agent. */
+  readonly unreadable = new Map<string, number>();
+  pageSize = 100;
+  /** Whether answers carry a `Date` header, and how far it is off the vendor's other times, ms. */
+  dates: (operation: SessionsOperation) => number | null = () => 0;
+  /** What a cancel request answers; it ends the turn when that is `failed`. */
+  cancelAnswers: (sessionId: string, call: number) => CancelAnswer['state'] | SessionsErrorKind = () => 'failed';
+
+  readonly calls: (Called & { readonly atMs: number })[] = [];
+  readonly cancels: { readonly sessionId: string; readonly turnKey: string | null; readonly atMs: number }[] = [];
+  readonly brokenPromises: string[] = [];
+  readonly #reads = new Map<string, { readonly sentAt: number; readonly state: string | null }>();
+
+  constructor(readonly clock: FleetClock) {}
+
+  agent(id: string, more: Partial<Agent> = {}): void {
+    this.agents.push({ id, name: id, teamId: null, creatorId: null, isActive: true, ...more });
+  }
+
+  session(id: string, life: Life | Shown, agentId = 'agent-1'): void {
+    this.lives.set(id, { agentId, life: typeof life === 'function' ? life : () => life });
+  }
+
+  /** How often it was asked. */
+  count(operation: SessionsOperation, subject?: string): number {
+    return this.calls.filter((one) => one.operation === operation && (subject ?? one.subject) === one.subject).length;
+  }
+
+  truth(id: string): Shown | null {
+    return this.lives.get(id)?.life(this.clock.vendor()) ?? null;
+  }
+
+  listAgents(): ReturnType<SessionsClient['listAgents']> {
+    return this.#answer('listAgents', null, () => ({ agents: [...this.agents], nextCursor: null, unreadable: 0 }));
+  }
+
+  listSessions(agentId: string, { state, cursor }: ListSessionsOptions = {}): ReturnType<SessionsClient['listSessions']> {
+    return this.#answer('listSessions', agentId, () => {
+      const all = [...this.lives.keys()].flatMap((id) => {
+        const shown = this.truth(id);
+        if (this.lives.get(id)?.agentId !== agentId || this.hidden.has(id) || shown?.state !== state) return [];
+        return [this.reshape({ ...this.#session(id, shown), messages: [] }, 'listSessions')];
+      });
+      const from = Number(cursor ?? 0);
+      const next = from + this.pageSize;
+      return {
+        sessions: all.slice(from, next),
+        nextCursor: next < all.length ? String(next) : null,
+        unreadable: next < all.length ? 0 : (this.unreadable.get(agentId) ?? 0),
+      };
+    });
+  }
+
+  retrieveSession(sessionId: string): Promise<Answer<Session>> {
+    const sentAt = this.clock.monotonic();
+    return this.#answer('retrieveSession', sessionId, () => {
+      const shown = this.truth(sessionId);
+      if (shown === null) throw this.#error('not-found', 'retrieveSession', sessionId);
+      const session = this.reshape(this.#session(sessionId, shown), 'retrieveSession');
+      this.#reads.set(sessionId, { sentAt, state: session.state });
+      return session;
+    });
+  }
+
+  async cancelSession(sessionId: string): Promise<Answer<CancelAnswer>> {
+    const read = this.#reads.get(sessionId);
+    const inFlight = read?.state === 'processing' || read?.state === 'queued';
+    if (read === undefined || !inFlight || this.clock.monotonic() - read.sentAt > FRESH_READ_MS)
+      this.brokenPromises.push(`I1: a cancel request for ${sessionId} left without a fresh read that showed it in flight`);
+    const shown = this.truth(sessionId);
+    const state = this.cancelAnswers(sessionId, this.cancels.length);
+    this.cancels.push({ sessionId, turnKey: shown?.messages.at(-1)?.id ?? null, atMs: this.clock.vendor() });
+    return this.#answer('cancelSession', sessionId, () => {
+      const kind = state as SessionsErrorKind;
+      if (['server-error', 'timeout', 'failed-to-abort'].includes(kind)) throw this.#error(kind, 'cancelSession', sessionId);
+      if (state === 'failed' && shown !== null) this.#end(sessionId);
+      return { id: sessionId, state };
+    });
+  }
+
+  listQueue(sessionId: string): ReturnType<SessionsClient['listQueue']> {
+    return this.#answer('listQueue', sessionId, () => []);
+  }
+
+  /** The turn of now is over; later ones are not touched. */
+  #end(sessionId: string): void {
+    const entry = this.lives.get(sessionId);
+    const ended = this.truth(sessionId);
+    if (entry === undefined || ended === null) return;
+    const { life } = entry;
+    const key = ended.messages.at(-1)?.id;
+    entry.life = (at) => {
+      const shown = life(at);
+      return shown?.messages.at(-1)?.id === key ? { ...ended, state: 'failed' } : shown;
+    };
+  }
+
+  #session(id: string, { state, messages, credits = null, createdAtMs = null }: Shown): Session {
+    const agentId = this.lives.get(id)?.agentId ?? null;
+    return {
+      ...{ id, agentId, agentName: null, name: null, type: 'api', state, createdAtMs, queuePosition: null },
+      messages: messages.map((message) => ({ id: message.id, role: 'user', createdAtMs: message.atMs })),
+      usage:
+        credits === null
+          ? null
+          : {
+              creditCost: credits,
+              ...{ toolCreditCost: null, flowCreditCost: null, inputTokens: null, cachedInputTokens: null },
+              ...{ cacheWriteInputTokens: null, outputTokens: null, reasoningTokens: null },
+            },
+      ...{ creatorId: 'user-1', creatorEmail: 'one@example.com', teamId: null },
+    };
+  }
+
+  #error(kind: SessionsErrorKind, operation: SessionsOperation, subject: string | null): SessionsError {
+    const status = { unauthorized: 401, forbidden: 403, 'not-found': 404, 'rate-limited': 429, 'server-error': 503 };
+    return new SessionsError(kind, { operation, subject, status: (status as Record<string, number>)[kind] ?? null });
+  }
+
+  async #answer<T>(operation: SessionsOperation, subject: string | null, read: () => T): Promise<Answer<T>> {
+    const sentAt = this.clock.monotonic();
+    const called = { operation, subject, call: this.count(operation) };
+    this.calls.push({ ...called, atMs: this.clock.vendor() });
+    this.clock.advance(CALL_MS);
+    // As over the wire: never in the same turn of the event loop.
+    await new Promise((resolve) => setImmediate(resolve));
+    await this.during(called);
+    const failure = this.fails(called);
+    if (failure !== null) throw typeof failure === 'string' ? this.#error(failure, operation, subject) : failure;
+    const off = this.dates(operation);
+    const serverDateMs = off === null ? null : Math.floor((this.clock.vendor() + off) / SECOND) * SECOND;
+    return { value: read(), status: 200, serverDateMs, sentAt, receivedAt: this.clock.monotonic() };
+  }
+}
+
+/** A turn that is in one state from its message on. */
+export const turnSince = (atMs: number, state = 'processing', id = `m@${atMs}`): Shown => ({
+  state,
+  messages: [{ id, atMs }],
+});
+
+export interface OrderRow {
+  readonly id: string;
+  readonly sessionId: string;
+  readonly turnKey: string | null;
+  readonly policy: string | null;
+  readonly version: number | null;
+  readonly reason: string | null;
+  readonly open: boolean;
+  readonly outcome: Outcome | null;
+  readonly orderedAtMs: number;
+}
+
+/** One process that puts the policies in force, with a memory of its own. */
+export interface EnforcingProcess {
+  /** Rounds, with the waits between them, until so much time has passed on the fake clock. @returns how the last one ended */
+  run(ms: number): Promise<Round['next']>;
+  /** Rounds that failed for want of the ledger. */
+  readonly failedRounds: () => number;
+  readonly log: Record<'debug' | 'info' | 'warn' | 'error', jest.Mock>;
+}
+
+export interface FleetHarness {
+  readonly clock: FleetClock;
+  readonly fleet: ScriptedFleet;
+  readonly ledger: Ledger;
+  readonly db: OpenedDatabase['db'];
+  /** Cases that were joined. */
+  readonly joined: { readonly sessionId: string; readonly orderId: string; readonly atMs: number }[];
+  apply(policies: readonly Policy[], exempt?: readonly Exemption[]): Promise<void>;
+  process(parts?: { readonly hooks?: LedgerHooks; readonly scanMs?: number; readonly joinFails?: boolean }): EnforcingProcess;
+  /** Plays the case of a session, on the fake clock: until no order is open, the look for a restart included. @returns its waits */
+  carryOut(sessionId: string, stop?: (wait: TryAgain) => boolean): Promise<TryAgain[]>;
+  orders(): Promise<OrderRow[]>;
+  events(kind?: string): Promise<{ kind: string; sessionId: string | null; data: Record<string, unknown> }[]>;
+  close(): Promise<void>;
+}
+
+/** @param url - of the ledger; left out: SQLite in a file of its own */
+export async function openFleetHarness(url?: string): Promise<FleetHarness> {
+  const clock = new FleetClock();
+  const now = jest.spyOn(Date, 'now').mockImplementation(clock.wall);
+  const fleet = new ScriptedFleet(clock);
+  const folder = mkdtempSync(join(tmpdir(), 'curfew-fleet-'));
+  const place = url ?? join(folder, 'ledger.db');
+  const ledger = await openLedger(place);
+  const { db, close: closeDatabase } = await openDatabase(place);
+  const joined: FleetHarness['joined'] = [];
+  const limiter = { acquire: () => Promise.resolve(), backOff: (ms: number) => void backedOff.push(ms) };
+  const backedOff: number[] = [];
+  const newLog = () => ({ debug: jest.fn(), info: jest.fn(), warn: jest.fn(), error: jest.fn() });
+
+  const process: FleetHarness['process'] = ({ hooks, scanMs = SCAN_MS, joinFails = false } = {}) => {
+    const log = newLog();
+    const here = hooks === undefined ? ledger : hooked(ledger, hooks);
+    const enforcement = createEnforcement({
+      ...{ sessions: fleet, ledger: here, limiter, log, scanMs },
+      account: createAccount(here, fleet, log),
+      vendorClock: createVendorClock(clock),
+      rules: createRulesReader(here),
+      cases: {
+        join: (sessionId, orderId) => {
+          if (joinFails) return Promise.reject(new Error('Temporal is away'));
+          joined.push({ sessionId, orderId, atMs: clock.vendor() });
+          return Promise.resolve(true);
+        },
+      } as never,
+      monotonic: clock.monotonic,
+      random: () => 0.5,
+      pause: (ms, signal, idle) => {
+        if (idle) clock.advance(ms);
+        // What is under way takes no time but that of its calls.
+        return idle || signal.aborted
+          ? Promise.resolve()
+          : new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+      },
+    });
+    let token: string | null = null;
+    let failures = 0;
+    return {
+      log,
+      failedRounds: () => failures,
+      run: async (ms) => {
+        const until = clock.monotonic() + ms;
+        let next: Round['next'] = 'round';
+        while (clock.monotonic() < until) {
+          let afterMs = LEDGER_RETRY_MS;
+          try {
+            // Through Temporal everything travels as JSON.
+            const round = JSON.parse(JSON.stringify(await enforcement.round(token, new AbortController().signal))) as Round;
+            next = round.next;
+            if (round.next === 'rest') return next;
+            token = round.memory;
+            afterMs = round.afterMs;
+          } catch (error) {
+            if (!(error instanceof LedgerUnavailableError)) throw error;
+            failures += 1;
+          }
+          clock.advance(Math.max(1, Math.min(afterMs, until - clock.monotonic())));
+        }
+        return next;
+      },
+    };
+  };
+
+  const carryOut: FleetHarness['carryOut'] = async (sessionId, stop = () => false) => {
+    const log = newLog();
+    const vendorClock = createVendorClock(clock);
+    const deps: CaseDependencies & { sessions: SessionsClient } = {
+      ...{ sessions: fleet, ledger, limiter, log, timing: DEFAULT_TIMING, random: () => 0.5 },
+      gate: createGate({ sessions: fleet, ledger, limiter, log, clock, vendorClock, worker: randomUUID() }),
+      account: createAccount(ledger, fleet, log),
+      rules: createGateRules({ ledger, rules: createRulesReader(ledger), vendorClock, scanMs: SCAN_MS }),
+    };
+    const waits: TryAgain[] = [];
+    let step: Step = { next: 'attempt', afterMs: 0 };
+    let look = { number: 0, queued: false };
+    for (let count = 0; count < 500; count += 1) {
+      try {
+        if (step.next === 'attempt') step = await attemptCase(deps, sessionId, `cancel/${sessionId}`, 0);
+        else if (step.next === 'look') step = await confirmCase(deps, sessionId, step.sightings, step.look, 0);
+        else {
+          const watch = await watchForRestart(deps, sessionId, look.number, look.queued, 0);
+          if (watch.next === 'done') return waits;
+          if (watch.next === 'look') {
+            look = { number: look.number + 1, queued: watch.queued };
+            clock.advance(watch.afterMs);
+            continue;
+          }
+          look = { number: 0, queued: false };
+          step = { next: 'attempt', afterMs: 0 };
+        }
+        if (step.next !== 'done') clock.advance(step.afterMs);
+      } catch (error) {
+        if (!(error instanceof TryAgain)) throw error;
+        waits.push(error);
+        if (stop(error)) return waits;
+        clock.advance(error.afterMs);
+      }
+    }
+    throw new Error('The case does not come to rest.');
+  };
+
+  return {
+    ...{ clock, fleet, ledger, db, joined, process, carryOut },
+    apply: async (policies, exempt = []) => {
+      const file: PolicyFile = { version: 1, policies, cleanup: [], notify: {}, exempt };
+      await ledger.policies.apply({ file, fileName: 'curfew.yaml', sourceText: JSON.stringify(file), by: 'a test' });
+    },
+    orders: async () => {
+      const rows = await db
+        .selectFrom('orders')
+        .leftJoin('outcomes', 'outcomes.order_id', 'orders.id')
+        .selectAll('orders')
+        .select('outcomes.outcome')
+        .orderBy('ordered_at')
+        .orderBy('orders.session_id')
+        .execute();
+      return rows.map((row) => ({
+        ...{ id: row.id, sessionId: row.session_id, turnKey: row.turn_key, policy: row.policy },
+        ...{ version: row.policy_version, reason: row.reason_text, open: row.open === 1 },
+        ...{ outcome: row.outcome as Outcome | null, orderedAtMs: row.ordered_at },
+      }));
+    },
+    events: async (kind) => {
+      const rows = await db.selectFrom('events').selectAll().orderBy('seq').execute();
+      return rows
+        .filter((row) => kind === undefined || row.kind === kind)
+        .map((row) => ({
+          ...{ kind: row.kind, sessionId: row.session_id },
+          data: JSON.parse(row.data_json ?? '{}') as Record<string, unknown>,
+        }));
+    },
+    close: async () => {
+      await ledger.close();
+      await closeDatabase();
+      now.mockRestore();
+      rmSync(folder, { recursive: true, force: true });
+      expect(fleet.brokenPromises).toEqual([]);
+    },
+  };
+}

@@ -40,11 +40,12 @@ export async function removeAllExpired(
   let removed: Removed;
   do {
     removed = await ledger.removeExpired(retentionMs);
-    for (const [kind, count] of Object.entries(removed)) total[kind] = (total[kind] ?? 0) + count;
+    for (const [kind, count] of Object.entries<number>({ ...removed })) total[kind] = (total[kind] ?? 0) + count;
     if (isFull(removed)) await sleep(BETWEEN_BATCHES_MS, undefined, { signal }).catch(() => {});
   } while (isFull(removed) && !signal.aborted);
   if (Object.values(total).some((count) => count > 0)) log.info(total, 'removed what is older than the retention');
 }
 
 /** Of some kind there may be more. */
-const isFull = (removed: Removed): boolean => Object.values(removed).some((count) => count >= RETENTION_BATCH);
+const isFull = (removed: Removed): boolean =>
+  Object.values<number>({ ...removed }).some((count) => count >= RETENTION_BATCH);

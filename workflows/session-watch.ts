@@ -119,8 +119,8 @@ export async function sessionWatch(input: WatchInput | ResumedWatch): Promise<Wa
       await condition(allHandlersFinished);
       // Registered anew while it closed: then it is open again.
       if (!woken) return step.status;
-    } else if (step.afterMs > 0) {
-      await condition(() => woken, step.afterMs);
+    } else {
+      if (step.afterMs > 0) await condition(() => woken, step.afterMs);
       if (workflowInfo().continueAsNewSuggested) {
         await condition(allHandlersFinished);
         await continueAsNew<typeof sessionWatch>({ sessionId: input.sessionId, resume: true });

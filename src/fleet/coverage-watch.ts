@@ -68,7 +68,10 @@ export async function noteCoverage(
 
 async function tellWhenLost(ledger: Ledger, log: Logger, coverage: Coverage, complete: boolean): Promise<void> {
   if (complete) {
-    if (!(await ledger.meta.drop(LOST_META))) return;
+    const noted = await ledger.meta.read(LOST_META);
+    if (noted === null || !(await ledger.meta.drop(LOST_META))) return;
+    // What nobody was told of needs no end.
+    if (!noted.startsWith('told ')) return;
     await record(ledger, log, { kind: 'coverage-restored', data: { agents: coverage.agents } });
     return;
   }
@@ -78,11 +81,12 @@ async function tellWhenLost(ledger: Ledger, log: Logger, coverage: Coverage, com
   const sinceMs = Number(sinceText);
   if (state !== 'first' || coverage.atMs - sinceMs < Math.max(LOST_AFTER_MS, LOST_AFTER_SCANS * coverage.scanMs))
     return;
-  await ledger.meta.replace(LOST_META, `told ${sinceMs}`);
   const problem = coverage.problem ?? coverage.unreadable.first[0]?.problem ?? null;
   const agents = coverage.unreadable.first.map(({ agentId, name }) => name ?? agentId);
   const data = { problem, unreadable: coverage.unreadable.count, agents, since: new Date(sinceMs).toISOString() };
+  // In this order: better told twice than not at all.
   await record(ledger, log, { kind: 'coverage-lost', data });
+  await ledger.meta.replace(LOST_META, `told ${sinceMs}`);
 }
 
 async function record(ledger: Ledger, log: Logger, event: EventToRecord): Promise<void> {

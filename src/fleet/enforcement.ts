@@ -5,7 +5,7 @@ import { readCoverage, type Coverage } from './coverage.js';
 import { noteCoverage } from './coverage-watch.js';
 import { fleetOf, forgetOld, FORGET_AFTER_MS, type Fleet, type Tracked } from './fleet.js';
 import type { JudgeContext } from './judge-session.js';
-import { listAgents } from './listing.js';
+import { listAgents, refusesAccount } from './listing.js';
 import { lookAtSession, type LookDependencies } from './look.js';
 import type { RulesInForce, RulesReader } from './rules-in-force.js';
 import { dueAgents, scanAgents, scanSettings, takeInAgents } from './scan.js';
@@ -126,7 +126,12 @@ async function runRound(deps: EnforcementDependencies, memory: Memory, signal: A
   let waitMs = 0;
   while (!stop.aborted && standing !== null) {
     if (deps.monotonic() - standing.readAt >= REFRESH_MS) {
-      const fresh = await readStanding(deps);
+      const fresh = await readStanding(deps).catch(async (error: unknown) => {
+        // The next round begins from the ledger: nothing of this one may still write there then.
+        failed.abort();
+        await work.finished();
+        throw error;
+      });
       if (fresh === null) break;
       standing = fresh;
     }
@@ -171,7 +176,10 @@ function scanAllNow(memory: Memory, version: number): void {
   memory.version = version;
   memory.scannedAt = null;
   memory.agentsListedAt = null;
-  for (const agent of memory.fleet.agents.values()) agent.quiet = 0;
+  for (const agent of memory.fleet.agents.values()) {
+    agent.quiet = 0;
+    agent.scannedAt = null;
+  }
 }
 
 const untilScan = ({ monotonic, scanMs }: EnforcementDependencies, { scannedAt }: Memory): number =>
@@ -216,7 +224,7 @@ async function scan(
   let problem: string | null = null;
   if (memory.agentsListedAt === null || startedAt - memory.agentsListedAt >= AGENTS_EVERY_MS) {
     const { items, complete, problem: why, error } = await listAgents(deps);
-    if (error?.accountWide === true) await deps.account.refused(error);
+    if (error !== null && refusesAccount(error)) await deps.account.refused(error);
     takeInAgents(fleet, items, complete, policies);
     if (complete) memory.agents = items;
     memory.agentsListedAt = complete ? startedAt : null;

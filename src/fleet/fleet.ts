@@ -19,6 +19,8 @@ export interface Tracked {
   lookAtMs: number | null;
   /** Retrieves that failed in a row. */
   failures: number;
+  /** Vendor time, ms, before which it is not retrieved again after such a failure, whatever lists show; null: none. */
+  putOffUntilMs: number | null;
   looking: boolean;
 }
 
@@ -66,11 +68,16 @@ const restored = (stored: StoredFacts, scan: AgentScan | null): Tracked => ({
   stored: stored.facts,
   listed: stored.listed,
   storedListed: stored.listed,
-  missed: 0,
+  missed: stored.listed ? 0 : missedBy(stored, scan),
   lookAtMs: null,
   failures: 0,
+  putOffUntilMs: null,
   looking: false,
 });
+
+/** At least so many lists in a row did not hold it: more than one, when the last of them came more than two scans after its sight. */
+const missedBy = ({ facts: { timeline } }: StoredFacts, scan: AgentScan | null): number =>
+  scan?.atMs != null && scan.atMs - timeline.seenAtMs > 2 * scan.scanMs ? 2 : 1;
 
 export function addAgent(fleet: Fleet, agent: Agent, scan: AgentScan): TrackedAgent {
   const sessions = fleet.agents.get(agent.id)?.sessions ?? new Map<string, Tracked>();

@@ -66,7 +66,9 @@ export function createGateRules({ ledger, rules, vendorClock, scanMs }: GateRule
       const { policy, version } = now;
       if (policy === null) return { kind: 'no-longer-violating' };
       if (order.reason.limit?.['name'] === ON_RESTART) {
-        if (policy.onRestart.action !== 'cancel') return { kind: 'no-longer-violating' };
+        // It is about that turn alone: one that a user began after it is not what started by itself.
+        const isIt = order.turnKey === read.sighting.turnKey;
+        if (policy.onRestart.action !== 'cancel' || !isIt) return { kind: 'no-longer-violating' };
         return { kind: 'send', permit: await permitFor(policy), reason: order.reason };
       }
       return judgeAgain(order, read, policy, version);

@@ -2,9 +2,13 @@ import { assess } from '../policy/assess.js';
 import { observe } from '../policy/observe.js';
 import type { Observation } from '../policy/observation.js';
 import { remember } from '../policy/remember.js';
+import { flightOf } from '../policy/state.js';
 import { consequencesOf, type Consequences } from './consequences.js';
 import type { Tracked } from './fleet.js';
 import type { RulesInForce } from './rules-in-force.js';
+
+/** Less than makes a gap. */
+const LOOK_EVERY_SCANS = 1.5;
 
 export interface JudgeContext {
   readonly rules: RulesInForce;
@@ -32,6 +36,16 @@ export function judgeSession(session: Tracked, seen: readonly Observation[], con
     scanned: session.listed,
   });
   session.facts = remember(session.facts, assessment);
-  session.lookAtMs = assessment.needsRetrieve ? nowMs : assessment.nextLookAt;
+  const lookAtMs = assessment.needsRetrieve ? nowMs : nextLookOf(session, assessment.nextLookAt, scanMs);
+  session.lookAtMs = lookAtMs === null ? null : Math.max(lookAtMs, session.putOffUntilMs ?? lookAtMs);
   return consequencesOf(session.sessionId, session.facts, assessment, rules);
+}
+
+/**
+ * A session that runs though no list shows it is watched by looks alone. They must be close: a time that nobody watched
+ * is a gap, and is not counted.
+ */
+function nextLookOf({ listed, facts: { timeline } }: Tracked, wantedMs: number | null, scanMs: number): number | null {
+  if (listed || wantedMs === null || flightOf(timeline.state) !== 'in-flight') return wantedMs;
+  return Math.min(wantedMs, timeline.seenAtMs + LOOK_EVERY_SCANS * scanMs);
 }

@@ -83,6 +83,9 @@ export async function listLive(deps: ListingDependencies, agentId: string): Prom
   return { items: [...seen.values()], atMs: firstAtMs, complete: problem === null, problem, error: null };
 }
 
+/** Too many requests are no refusal: they concern the account, too, but pass. */
+export const refusesAccount = ({ kind, accountWide }: SessionsError): boolean => accountWide && kind !== 'rate-limited';
+
 const NO_TIME = 'some of the vendor’s answers carry no usable Date header, so they can’t be timed';
 
 type Page = Answer<{ readonly nextCursor: string | null; readonly unreadable: number }>;

@@ -40,10 +40,12 @@ export async function lookAtSession(
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
     const waitMs = await putOff(deps, session, error);
-    session.lookAtMs = waitMs === null ? null : contextOf(scanMs).nowMs + waitMs;
+    session.putOffUntilMs = waitMs === null ? null : contextOf(scanMs).nowMs + waitMs;
+    session.lookAtMs = session.putOffUntilMs;
     return;
   }
   session.failures = 0;
+  session.putOffUntilMs = null;
   await deps.account.works();
   deps.vendorClock.note(answer);
   const atMs = deps.vendorClock.at(answer.sentAt);

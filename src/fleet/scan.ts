@@ -12,7 +12,7 @@ import type { Agent } from '../sessions/index.js';
 import { storeAndAct, type ActDependencies, type Findings } from './act.js';
 import { addAgent, track, type Fleet, type Tracked, type TrackedAgent } from './fleet.js';
 import { judgeSession, type JudgeContext } from './judge-session.js';
-import { listLive, type ListedSession, type ListingDependencies, type LiveListing } from './listing.js';
+import { listLive, refusesAccount, type ListedSession, type ListingDependencies, type LiveListing } from './listing.js';
 import { sessionView } from './subject.js';
 
 /** Lists that are asked for at once. Cancel requests wait behind so many at most. */
@@ -76,21 +76,28 @@ export async function scanAgents(
   signal: AbortSignal,
 ): Promise<void> {
   let refused = false;
+  let failure: { readonly error: unknown } | null = null;
+  const scanOne = async (tracked: TrackedAgent): Promise<void> => {
+    const askedAt = deps.monotonic();
+    const listing = await listLive(deps, tracked.agent.id);
+    if (listing.error !== null && refusesAccount(listing.error)) {
+      refused = true;
+      await deps.account.refused(listing.error);
+    } else if (listing.complete) await deps.account.works();
+    const findings = await takeIn(fleet, tracked, listing, askedAt, settings, contextOf);
+    await storeAndAct(deps, findings, contextOf(settings.scanMs).rules.version);
+  };
   await pMap(
     due,
     async (tracked) => {
-      if (signal.aborted || refused) return;
-      const askedAt = deps.monotonic();
-      const listing = await listLive(deps, tracked.agent.id);
-      if (listing.error?.accountWide === true) {
-        refused = true;
-        await deps.account.refused(listing.error);
-      } else if (listing.complete) await deps.account.works();
-      const findings = await takeIn(fleet, tracked, listing, askedAt, settings, contextOf);
-      await storeAndAct(deps, findings, contextOf(settings.scanMs).rules.version);
+      if (signal.aborted || refused || failure !== null) return;
+      // Thrown when all have come back: a round that has failed must not go on writing.
+      await scanOne(tracked).catch((error: unknown) => (failure ??= { error }));
     },
     { concurrency: LISTS_AT_ONCE },
   );
+  const failed = failure as { readonly error: unknown } | null;
+  if (failed !== null) throw failed.error;
 }
 
 /** Agents whose turn it is. */
@@ -180,8 +187,16 @@ async function takeIn(
     tracked.scan = { ...before, scanMs, problem: listing.problem };
     return { sessions: touched, scans: [tracked.scan], events, cancels };
   }
-  const missing = [...sessions.values()].filter((session) => !items.has(session.sessionId) && isInFlight(session));
+  const absent = [...sessions.values()].filter((session) => !items.has(session.sessionId));
+  for (const session of absent) {
+    // Its end was seen by a look before the list could show it.
+    if (!session.listed || isInFlight(session)) continue;
+    session.listed = false;
+    touched.push(session);
+  }
+  const missing = absent.filter(isInFlight);
   const newlyMissing = missing.filter((session) => session.listed);
+  const runOn = missing.filter(runsUnlisted).length;
   const wasLive = newlyMissing.length + items.size;
   const doubted = wasLive >= LEAST_TO_DOUBT && newlyMissing.length > wasLive / 2;
   let looks = 0;
@@ -189,15 +204,17 @@ async function takeIn(
     const isNews = session.listed;
     session.listed = false;
     session.missed += 1;
-    if (!isNews) continue;
-    touched.push(session);
-    // A list says nothing about what is missing from it. Where a limit is not far, or many are missing at once, we ask.
-    const asks = (doubted || isHalfWay(session, contextOf(scanMs))) && looks < MISSING_LOOKS;
+    if (isNews) touched.push(session);
+    else if (runOn === 0 || session.lookAtMs !== null || session.looking) continue;
+    // A list says nothing about what is missing from it. Where a limit is not far, or many are missing at once, or others
+    // run on that it has lost, we ask.
+    const asks = (doubted || runOn > 0 || isHalfWay(session, contextOf(scanMs))) && looks < MISSING_LOOKS;
     session.lookAtMs = asks ? contextOf(scanMs).nowMs : null;
     if (asks) looks += 1;
   }
-  tracked.quiet = items.size === 0 ? tracked.quiet + 1 : 0;
-  tracked.scan = { ...before, atMs: listing.atMs, scanMs, live: items.size, problem: null };
+  tracked.quiet = items.size + runOn === 0 ? tracked.quiet + 1 : 0;
+  const problem = runOn === 0 ? null : `${runOn} sessions that run are missing from the list`;
+  tracked.scan = { ...before, atMs: listing.atMs, scanMs, live: items.size, problem };
   return { sessions: touched, scans: [tracked.scan], events, cancels };
 }
 
@@ -254,6 +271,7 @@ function firstSight(
     missed: 0,
     lookAtMs: null,
     failures: 0,
+    putOffUntilMs: null,
     looking: false,
   };
   track(fleet, agent, tracked);
@@ -261,6 +279,10 @@ function firstSight(
 }
 
 const isInFlight = ({ facts }: Tracked): boolean => flightOf(facts.timeline.state) === 'in-flight';
+
+/** Missing from more than one list, and a retrieve showed it in flight since. */
+const runsUnlisted = ({ listed, missed, facts: { timeline } }: Tracked): boolean =>
+  !listed && missed >= 2 && timeline.retrievedAtMs === timeline.seenAtMs;
 
 /** Whether some limit would be reached if the turn went on for as long again as it has. */
 function isHalfWay({ facts }: Tracked, { rules, nowMs, scanMs }: JudgeContext): boolean {

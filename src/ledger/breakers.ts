@@ -122,18 +122,6 @@ export function capReached(
   return null;
 }
 
-/** A request that certainly never left needs no permit. */
-export async function returnPermits(
-  trx: Transaction<LedgerDatabase>,
-  turn: { readonly sessionId: string; readonly turnKey: string },
-): Promise<void> {
-  await trx
-    .deleteFrom('permits')
-    .where('session_id', '=', turn.sessionId)
-    .where('turn_key', '=', turn.turnKey)
-    .execute();
-}
-
 export async function openBreakers(db: Kysely<LedgerDatabase>): Promise<Breaker[]> {
   const rows = await db
     .selectFrom('breakers')

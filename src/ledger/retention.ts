@@ -73,10 +73,11 @@ async function removeOrders(db: Kysely<LedgerDatabase>, before: number): Promise
       .where('session_id', 'in', sessionIds)
       .where('registered_at', '<', before)
       .where('status', '!=', 'open')
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(
-            selectFrom('orders')
+      .where((eb) =>
+        eb.not(
+          eb.exists(
+            eb
+              .selectFrom('orders')
               .select('orders.id')
               .whereRef('orders.session_id', '=', 'requests.session_id')
               .where((eb) =>
@@ -94,8 +95,9 @@ async function removeOrders(db: Kysely<LedgerDatabase>, before: number): Promise
 async function removeLooseEvents(db: Kysely<LedgerDatabase>, before: number): Promise<number> {
   const removed = await db
     .deleteFrom('events')
-    .where('seq', 'in', ({ selectFrom }) =>
-      selectFrom('events as old')
+    .where('seq', 'in', (query) =>
+      query
+        .selectFrom('events as old')
         .leftJoin('orders', 'orders.id', 'old.order_id')
         .select('old.seq')
         .where('old.at', '<', before)
@@ -111,8 +113,9 @@ async function removeLooseEvents(db: Kysely<LedgerDatabase>, before: number): Pr
 async function removeFacts(db: Kysely<LedgerDatabase>, before: number, notListedBefore: number): Promise<number> {
   const removed = await db
     .deleteFrom('facts')
-    .where('session_id', 'in', ({ selectFrom }) =>
-      selectFrom('facts as old')
+    .where('session_id', 'in', (query) =>
+      query
+        .selectFrom('facts as old')
         .leftJoin('agent_scans', 'agent_scans.agent_id', 'old.agent_id')
         .select('old.session_id')
         .where('old.updated_at', '<', notListedBefore)
@@ -135,8 +138,9 @@ async function removeFacts(db: Kysely<LedgerDatabase>, before: number, notListed
 async function removeScans(db: Kysely<LedgerDatabase>, before: number): Promise<number> {
   const removed = await db
     .deleteFrom('agent_scans')
-    .where('agent_id', 'in', ({ selectFrom }) =>
-      selectFrom('agent_scans as old')
+    .where('agent_id', 'in', (query) =>
+      query
+        .selectFrom('agent_scans as old')
         .select('old.agent_id')
         .where('old.updated_at', '<', before)
         .limit(RETENTION_BATCH),
@@ -164,8 +168,9 @@ async function removeDeliveries(db: Kysely<LedgerDatabase>, before: number): Pro
 async function removeExemptions(db: Kysely<LedgerDatabase>, before: number): Promise<number> {
   const removed = await db
     .deleteFrom('exemptions')
-    .where('id', 'in', ({ selectFrom }) =>
-      selectFrom('exemptions as old')
+    .where('id', 'in', (query) =>
+      query
+        .selectFrom('exemptions as old')
         .select('old.id')
         .where((eb) => eb.or([eb('old.until', '<', before), eb('old.ended_at', '<', before)]))
         .limit(RETENTION_BATCH),
@@ -177,8 +182,9 @@ async function removeExemptions(db: Kysely<LedgerDatabase>, before: number): Pro
 async function removeWatches(db: Kysely<LedgerDatabase>, before: number): Promise<number> {
   const removed = await db
     .deleteFrom('watches')
-    .where('session_id', 'in', ({ selectFrom }) =>
-      selectFrom('watches as old')
+    .where('session_id', 'in', (query) =>
+      query
+        .selectFrom('watches as old')
         .select('old.session_id')
         .where('old.state', '!=', 'watching')
         .where('old.closed_at', '<', before)

@@ -141,7 +141,7 @@ describe('a list that loses sessions while they run', () => {
     expect(lateMs).toBeLessThan(2 * SCAN_MS);
   });
 
-  it.each([10, 100])('I5: an agent’s list of %d that is empty all at once is doubted: all are ended at their limit', async (count) => {
+  it.each([10, 30])('I5: an agent’s list of %d that is empty all at once is doubted: all are ended at their limit', async (count) => {
     const { fleet } = harness;
     const ids = Array.from({ length: count }, (_, n) => `session-${n}`);
     for (const id of ids) fleet.session(id, life);
@@ -167,15 +167,19 @@ describe('a list that loses sessions while they run', () => {
     expect(fleet.count('retrieveSession')).toBeLessThanOrEqual(30);
   });
 
-  it('I8: what has ended is forgotten, also when its end was seen at its deadline', async () => {
+  it('I8: what has ended is forgotten, also when a look at its deadline saw the end before the list did', async () => {
     const { fleet } = harness;
-    fleet.session(SESSION, (now) =>
-      now < beginsAt ? null : turnSince(beginsAt, now < beginsAt + 10 * MINUTE ? 'processing' : 'completed'),
-    );
-    await harness.apply([policy({ max_runtime: 10 * MINUTE })]);
+    // The deadline lies between two scans, and the end a moment before it.
+    const endsAt = beginsAt + 10 * MINUTE + 13 * SECOND;
+    fleet.session(SESSION, (now) => (now < beginsAt ? null : turnSince(beginsAt, now < endsAt ? 'processing' : 'completed')));
+    await harness.apply([policy({ max_runtime: 10 * MINUTE + 7 * SECOND })]);
     await harness.process().run(15 * MINUTE);
     expect(await harness.orders()).toEqual([]);
-    expect((await harness.ledger.facts.of(SESSION))?.stored.listed).toBe(false);
+    expect(fleet.count('retrieveSession')).toBe(1);
+    expect((await harness.ledger.facts.of(SESSION))?.stored).toMatchObject({
+      listed: false,
+      facts: { timeline: { state: 'completed' } },
+    });
   });
 });
 
@@ -187,7 +191,7 @@ describe('a wait for an approval, which no list shows', () => {
     state: now < at(MINUTE) ? 'processing' : now < at(31 * MINUTE) ? 'approval_required' : now < at(35 * MINUTE) ? 'processing' : 'completed',
   });
 
-  it.each([20, 60, 100].map((s) => s * SECOND))('is not run time, also when another process takes over meanwhile (%d ms)', async (handOver) => {
+  it.each([20, 75, 100, 31 * 60 - 10, 31 * 60 - 1, 31 * 60 + 20].map((s) => s * SECOND))('is not run time, also when another process takes over meanwhile (%d ms)', async (handOver) => {
     harness.fleet.session(SESSION, life);
     // Far enough not to be asked about when it disappears.
     await harness.apply([policy({ max_runtime: 12 * MINUTE })]);

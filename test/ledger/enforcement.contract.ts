@@ -3,7 +3,6 @@ import {
   closeBreaker,
   LEAST_LIVE_FOR_PERCENT,
   openBreakers,
-  returnPermits,
   takePermit,
   type PermitRequest,
 } from '../../src/ledger/breakers.js';
@@ -420,21 +419,6 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
         });
         await expect(failed).rejects.toThrow('not let out');
         expect(await takeAll()).toBe(3);
-      });
-
-      it('that are returned can be taken again, by whichever turn', async () => {
-        await take('sent');
-        await take('withdrawn');
-        await take('withdrawn', { policy: 'other' });
-        const turn = { sessionId: SESSION, turnKey: 'withdrawn' };
-        await db.transaction().execute((trx) => returnPermits(trx, turn));
-        // Nothing happens to those of other turns, or to one that has none.
-        await db.transaction().execute((trx) => returnPermits(trx, turn));
-        await db.transaction().execute((trx) => returnPermits(trx, { sessionId: 'another', turnKey: 'sent' }));
-        expect(await db.selectFrom('permits').select(['policy', 'turn_key']).execute()).toEqual([
-          { policy: 'rule', turn_key: 'sent' },
-        ]);
-        expect(await takeAll()).toBe(2);
       });
 
       describe('after the breaker was closed', () => {

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { ExitCode } from '../../src/errors.js';
@@ -18,7 +19,7 @@ import { makeHome, removeHome, until } from '../support/embedded-server.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
 /** Everything starts anew for each command on a busy machine; a hang limit. */
-const STORY_LIMIT_MS = 180_000;
+const STORY_LIMIT_MS = 300_000;
 
 let home: string;
 let folder: string;
@@ -210,7 +211,8 @@ it(
     expect(misspelt.stderr).toContain('Did you mean runaways?');
     expect(await json('policy', 'resume', 'runaways')).toMatchObject({ closed: true, tripped: { taken: 1 } });
     expect((await json('policy', 'resume', 'long-waits'))['closed']).toBe(false);
-    await until(() => cancelsReceived() >= 2);
+    // A turn that a cap has spared is ordered again after a minute; the test's own limit ends a wait in vain.
+    while (cancelsReceived() < 2) await sleep(200);
 
     // Who ended what, when, why, by which version.
     const ended = (): Promise<Ended> => curfew('history', '--policy', 'runaways', '--json');

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { WatchStatus } from '../../src/contract.js';
 import type { Turn } from '../../src/policy/turn.js';
-import { SessionsError } from '../../src/sessions/index.js';
+import type { SessionsError } from '../../src/sessions/index.js';
 import { WatchUnknownError } from '../../src/watch/look.js';
 import { RAREST_LOOK_MS, scanMsOf } from '../../src/watch/spacing.js';
 import {

@@ -21,7 +21,7 @@ export async function actByHand({ stage, out, scene, curfew, until, patience }: 
   await until(() => world.truth('sess_killed').cancels.length > 0, 'the request to arrive');
   await replaceKilled(first, stage, out);
 
-  scene('   Paused: an order waits; meanwhile the owner starts a new turn, which nobody ordered to end');
+  scene('Paused: an order waits; meanwhile the owner starts a new turn, which nobody ordered to end');
   await curfew('pause', '--reason', 'demo');
   await curfew('cancel', 'sess_moved_on', '--reason', 'demo');
   world.endTurn('sess_moved_on', 'completed');

@@ -20,8 +20,9 @@ const EXEMPT_FOR_MS = 2 * 60 * 60_000;
 /** Everything is over after half a minute; a table that disagrees is shown after this, ms. */
 const ENOUGH_MS = 60_000;
 /** By then most are over, ms. */
-const STATUS_AGAIN_MS = 16_000;
+const STATUS_AGAIN_MS = 14_000;
 const LOOK_MS = 500;
+const KNOWN_WITHIN_MS = 60 * 60_000;
 
 /** Second act: a fleet under a policy file. */
 export async function actByPolicy({ stage, out, scene, curfew, until, pause }: Director): Promise<Verdict[]> {
@@ -33,8 +34,9 @@ export async function actByPolicy({ stage, out, scene, curfew, until, pause }: D
   await stage.write(FILE, text);
   out.say(`\n${pc.dim(text.trimEnd())}\n`);
   const { policies, exempt } = readPolicyFile(text, FILE).file;
-  const told: Told = { policies, exempt: new Set([EXEMPT_BY_COMMAND, ...exempt.map(({ sessionId }) => sessionId)]) };
   const startedAt = Date.now();
+  const exemptIds = new Set([EXEMPT_BY_COMMAND, ...exempt.map(({ sessionId }) => sessionId)]);
+  const told: Told = { policies, exempt: exemptIds, since: startedAt };
   const isRunning = (id: string): boolean => world.session(id).state === 'processing';
 
   await curfew('exempt', EXEMPT_BY_COMMAND, '--for', '2h', '--reason', 'month-end close');
@@ -67,7 +69,7 @@ function isOver({ sessionId, orders, standing }: Said, world: World): boolean {
 async function sayings(ledger: Director['stage']['ledger']): Promise<Said[]> {
   const [views, { facts }, exempt] = await Promise.all([
     ledger.orders.views({ limit: 1_000 }),
-    ledger.facts.load(0),
+    ledger.facts.load(KNOWN_WITHIN_MS),
     ledger.exemptions.running(),
   ]);
   const known = new Map(facts.map((stored) => [stored.sessionId, stored]));
@@ -83,7 +85,7 @@ async function sayings(ledger: Director['stage']['ledger']): Promise<Said[]> {
 
 function standingOf(stored: StoredFacts | undefined, isExempt: boolean): Standing {
   if (isExempt) return 'exempt';
-  if (stored === undefined) return 'no-policy';
+  if (stored === undefined) return 'not-watched';
   const { state } = stored.facts.timeline;
   if (state === 'approval_required') return 'waits-for-approval';
   return stored.listed && flightOf(state) === 'in-flight' ? 'within-limits' : 'over';

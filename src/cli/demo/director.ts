@@ -12,14 +12,14 @@ export interface Director {
   readonly stage: Stage;
   readonly out: Output;
   /** A headline. */
-  scene(text: string): void;
+  readonly scene: (text: string) => void;
   /** Shows a command and runs it, as a person would. */
-  curfew(...args: string[]): Promise<number>;
+  readonly curfew: (...args: string[]) => Promise<number>;
   /** @throws UserError when it does not come true in time */
-  until(condition: () => boolean | Promise<boolean>, what: string): Promise<void>;
-  pause(ms: number): Promise<void>;
+  readonly until: (condition: () => boolean | Promise<boolean>, what: string) => Promise<void>;
+  readonly pause: (ms: number) => Promise<void>;
   /** Ends what would wait for ever. */
-  patience(): AbortSignal;
+  readonly patience: () => AbortSignal;
 }
 
 export function createDirector(stage: Stage, out: Output, signal: AbortSignal): Director {

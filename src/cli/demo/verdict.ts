@@ -14,7 +14,7 @@ import type { Policy } from '../../policy/policy.js';
 import { span } from '../output.js';
 
 /** What Curfew says of a session that it has not ordered to end. */
-export type Standing = 'exempt' | 'no-policy' | 'waits-for-approval' | 'over' | 'within-limits';
+export type Standing = 'exempt' | 'not-watched' | 'waits-for-approval' | 'over' | 'within-limits';
 
 /** What Curfew says of one session, from its ledger. */
 export interface Said {
@@ -30,6 +30,8 @@ export interface Told {
   /** In force, all enforcing. */
   readonly policies: readonly Policy[];
   readonly exempt: ReadonlySet<string>;
+  /** When the story began, ms since the Unix epoch: turns that were over before are not part of it. */
+  readonly since: number;
 }
 
 /** What Curfew says of one session, beside what the simulator knows. */
@@ -51,7 +53,7 @@ const CLOCK_MS = 1_000;
 /** A broken limit is found, and its turn ended, well within this, ms. */
 const DUE_MS = 10_000;
 
-const NOTHING_TOLD: Told = { policies: [], exempt: new Set() };
+const NOTHING_TOLD: Told = { policies: [], exempt: new Set(), since: 0 };
 
 /** Compares what Curfew says with what happened. Nothing in here knows the story: it would find a lie. */
 export function compare({ sessionId, orders, standing }: Said, world: World, told: Told = NOTHING_TOLD): Verdict {
@@ -73,7 +75,7 @@ export function compare({ sessionId, orders, standing }: Said, world: World, tol
     says: sayingOf(orders, standing),
     end: orders.at(-1)?.outcome ?? (standing === null ? 'open' : STANDING_WORDS[standing]),
     requests,
-    knows: knowledgeOf(truth.sessions[sessionId], truth.now),
+    knows: knowledgeOf(truth.sessions[sessionId], truth.now, told.since),
     requestsReceived: truth.cancels.length,
     agree: problems.length === 0,
     problems,
@@ -136,7 +138,8 @@ function wrongStanding(standing: Standing, session: SessionRecord, told: Told, w
   const inFlight = state === 'processing' || state === 'queued';
   const right: Record<Standing, boolean> = {
     exempt: told.exempt.has(session.id),
-    'no-policy': rulesFor(session, told, world).length === 0,
+    // No policy is about it, or it was over before the first look.
+    'not-watched': !inFlight || rulesFor(session, told, world).length === 0,
     'waits-for-approval': state === 'approval_required',
     // Whether a limit was broken is looked at below.
     'within-limits': inFlight,
@@ -179,9 +182,9 @@ function wronglyEnded({ to, endedBy }: Stint, about: readonly OrderResult[], rea
 
 const STANDING_WORDS: Readonly<Record<Standing, string>> = {
   exempt: 'left alone: exempt',
-  'no-policy': 'left alone: no policy',
+  'not-watched': 'left alone: not watched',
   'waits-for-approval': 'left alone: needs approval',
-  over: 'left alone: over by itself',
+  over: 'left alone: it ended',
   'within-limits': 'left alone: within limits',
 };
 
@@ -196,11 +199,10 @@ function sayingOf(orders: readonly OrderResult[], standing: Standing | null): st
   return `${outcome}${detail}`;
 }
 
-function knowledgeOf(session: SessionTruth | undefined, now: number): string {
+function knowledgeOf(session: SessionTruth | undefined, now: number, since: number): string {
   const last = session?.turns.at(-1);
   if (session === undefined || last === undefined) return 'no turn';
-  // Turns that were over long before are the past of the session, not part of the story.
-  const recent = session.turns.filter(({ endedAt }) => endedAt === null || endedAt > now - RECENT_MS);
+  const recent = session.turns.filter(({ endedAt }) => endedAt === null || endedAt > since);
   if (recent.length > 1) {
     const [first] = recent;
     const sameEnd = recent.every((turn) => turn.endedAt !== null && endedByRequest(turn));
@@ -213,5 +215,4 @@ function knowledgeOf(session: SessionTruth | undefined, now: number): string {
   return session.state === 'approval_required' ? 'waits for approval' : `runs since ${age}`;
 }
 
-const RECENT_MS = 5 * 60_000;
 const endWords = (turn: TurnTruth): string => (endedByRequest(turn) ? 'ended by request' : 'ended by itself');

@@ -1,12 +1,12 @@
-import { openSync } from 'node:fs';
+import { openSync, statSync } from 'node:fs';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { statSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { cacheDir } from '../src/home.js';
 import { obtainTemporalCli } from '../src/temporal/binary.js';
+import { readServerNote } from '../src/temporal/server-note.js';
 import { ratio, type Goal } from './figures.js';
 import { LIMITS, POLICY_FILE, type FleetShape } from './fleet.js';
 import type { PollerInput } from './naive-poller.js';
@@ -129,6 +129,7 @@ async function enterCurfew(fleet: FleetAddress, options: Options, folder: string
   });
   return {
     pid: curfew.pid,
+    helperPid: readServerNote(home)?.pid ?? null,
     stop: () => curfew.stop(),
     stored: () => sizeOf(join(home, 'ledger.db')) + sizeOf(join(home, 'ledger.db-wal')),
     temporalAddress: curfew.announced.temporal.address,
@@ -148,7 +149,7 @@ async function enterNaive(fleet: FleetAddress, { naiveRate }: Options, folder: s
   };
   const log = openSync(join(folder, 'naive.log'), 'w');
   const poller = await start(script('naive-poller.ts', JSON.stringify(input)), { stderr: log });
-  return { pid: poller.pid, stop: () => poller.stop(), stored: () => 0 };
+  return { pid: poller.pid, helperPid: null, stop: () => poller.stop(), stored: () => 0 };
 }
 
 /** Limits that the design names, beside what was measured. */
@@ -193,7 +194,6 @@ async function main(options: Options): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'curfew-bench-'));
   const loadBefore = loadavg();
   let temporal: TemporalFigures | null = null;
-  const innocent = await innocentIn(options.shape);
   let naive: RunFigures | null = null;
   let curfew: RunFigures;
   try {
@@ -206,14 +206,13 @@ async function main(options: Options): Promise<void> {
       options.timeline,
       (fleet) => enterCurfew(fleet, options, folder),
       (text) => say(`curfew  ${text}`),
-      async ({ temporalAddress }, { steady, liveSessions }) => {
-        temporal = await temporalFigures(temporalAddress, { ...steady, liveSessions }, innocent);
+      async ({ temporalAddress }, { steady, liveSessions }, violations) => {
+        temporal = await temporalFigures(temporalAddress, { ...steady, liveSessions }, violations);
       },
     );
     if (options.naive) {
       naive = await watchRun(
         options.shape,
-        // Nothing to get to know.
         options.timeline,
         (fleet) => enterNaive(fleet, options, folder),
         (text) => say(`naive   ${text}`),
@@ -244,16 +243,6 @@ async function main(options: Options): Promise<void> {
     naiveTimesCurfew: naive === null ? null : ratiosOf(curfew, naive),
   };
   process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
-}
-
-async function innocentIn(shape: FleetShape): Promise<(sessionId: string) => boolean> {
-  const { planFleet } = await import('./fleet.js');
-  const violators = new Set(
-    planFleet(shape)
-      .filter(({ kind }) => kind === 'over-runtime' || kind === 'over-credits')
-      .map(({ input }) => input.id),
-  );
-  return (sessionId) => !violators.has(sessionId);
 }
 
 try {

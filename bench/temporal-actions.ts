@@ -1,7 +1,8 @@
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import pMap from 'p-map';
-import { ENFORCEMENT_WORKFLOW_ID, SESSION_CANCELLATION } from '../src/contract.js';
-import { round } from './figures.js';
+import { caseWorkflowId, ENFORCEMENT_WORKFLOW_ID, SESSION_CANCELLATION } from '../src/contract.js';
+import { round, spreadOf, type Spread } from './figures.js';
+import type { Violation } from './watched-run.js';
 
 /** What Temporal Cloud bills, as far as histories show it, and heartbeats, which they don't. */
 export interface Actions {
@@ -17,6 +18,15 @@ export interface TemporalFigures {
   readonly enforcement: Actions & { readonly perHour: number; readonly perSessionHour: number };
   /** Of closed cases. Null when none had closed. */
   readonly perCase: { readonly cases: number; readonly recorded: number; readonly heartbeatsEstimated: number } | null;
+  /** Where the lag of some violators came from, ms. */
+  readonly lagByStageMs: {
+    /** Deadline to the start of the case: waits for a look, looks, writes the order, asks Temporal. */
+    readonly toCase: Spread | null;
+    /** Start of the case to its first activity: Temporal. */
+    readonly toActivity: Spread | null;
+    /** First activity to the arrival of the cancel request: the gate. */
+    readonly toRequest: Spread | null;
+  };
   /** Workflow executions by type, all that there are. */
   readonly executions: Readonly<Record<string, number>>;
   readonly casesStillOpen: number;
@@ -51,11 +61,12 @@ const BILLED = [
 export async function temporalFigures(
   address: string,
   window: ActionsWindow,
-  isInnocent: (sessionId: string) => boolean,
+  violations: readonly Violation[],
 ): Promise<TemporalFigures> {
   const connection = await Connection.connect({ address });
   try {
     const client = new Client({ connection });
+    const violators = new Set(violations.map(({ sessionId }) => caseWorkflowId(sessionId)));
     const executions: Record<string, number> = {};
     const rounds: { workflowId: string; runId: string }[] = [];
     const closed: { workflowId: string; runId: string }[] = [];
@@ -67,9 +78,9 @@ export async function temporalFigures(
       if (type !== SESSION_CANCELLATION) continue;
       if (status.name === 'RUNNING') open += 1;
       else closed.push({ workflowId, runId });
-      if (isInnocent(workflowId.slice(workflowId.indexOf('/') + 1))) innocents += 1;
+      if (!violators.has(workflowId)) innocents += 1;
     }
-    const eventsOf = async ({ workflowId, runId }: { workflowId: string; runId: string }): Promise<Event[]> =>
+    const eventsOf = async ({ workflowId, runId }: { workflowId: string; runId?: string }): Promise<Event[]> =>
       (await client.workflow.getHandle(workflowId, runId).fetchHistory()).events ?? [];
 
     const ofFleet = (await pMap(rounds, eventsOf, { concurrency: 2 })).map((events) =>
@@ -94,6 +105,7 @@ export async function temporalFigures(
               recorded: round(ofCases.recorded / cases.length),
               heartbeatsEstimated: round(ofCases.heartbeatsEstimated / cases.length),
             },
+      lagByStageMs: await stages(violations, (workflowId) => eventsOf({ workflowId })),
       executions,
       casesStillOpen: open,
       casesOnInnocents: innocents,
@@ -101,6 +113,37 @@ export async function temporalFigures(
   } finally {
     await connection.close();
   }
+}
+
+async function stages(
+  violations: readonly Violation[],
+  eventsOf: (workflowId: string) => Promise<Event[]>,
+): Promise<TemporalFigures['lagByStageMs']> {
+  const asked = violations.filter(({ askedAt }) => askedAt !== null);
+  const every = Math.max(1, Math.ceil(asked.length / CASES_READ));
+  const [toCase, toActivity, toRequest]: number[][] = [[], [], []];
+  await pMap(
+    asked.filter((_, index) => index % every === 0),
+    async ({ sessionId, deadlineAt, askedAt }) => {
+      const events = await eventsOf(caseWorkflowId(sessionId));
+      const timeOfFirst = (part: keyof Event): number | undefined => {
+        const event = events.find((one) => one[part] != null);
+        return event === undefined ? undefined : timeOf(event);
+      };
+      const startedAt = timeOfFirst('workflowExecutionStartedEventAttributes');
+      const activityAt = timeOfFirst('activityTaskStartedEventAttributes');
+      if (startedAt === undefined || activityAt === undefined || askedAt === null) return;
+      toCase?.push(startedAt - deadlineAt);
+      toActivity?.push(activityAt - startedAt);
+      toRequest?.push(askedAt - activityAt);
+    },
+    { concurrency: 4 },
+  );
+  return {
+    toCase: spreadOf(toCase ?? []),
+    toActivity: spreadOf(toActivity ?? []),
+    toRequest: spreadOf(toRequest ?? []),
+  };
 }
 
 function actionsIn(events: readonly Event[], fromMs: number, toMs: number): Actions {

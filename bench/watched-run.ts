@@ -1,3 +1,4 @@
+import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import got from 'got';
 import type { RequestCounts, Truth } from '../simulator/truth.js';
@@ -29,6 +30,8 @@ export interface FleetAddress {
 /** One who ends violators: Curfew, or the naive poller. */
 export interface Contestant {
   readonly pid: number;
+  /** A process that works for it, and is counted apart. */
+  readonly helperPid: number | null;
   /** Size of what it keeps on disk, bytes. */
   stored(): number;
   stop(): Promise<void>;
@@ -38,7 +41,9 @@ interface Snapshot {
   readonly atMs: number;
   readonly requests: RequestCounts['requests'];
   readonly use: ProcessUse | null;
+  readonly helperUse: ProcessUse | null;
   readonly stored: number;
+  readonly load: number;
 }
 
 /** What happened between two snapshots. */
@@ -54,8 +59,19 @@ export interface WindowFigures {
     readonly other: number;
   };
   readonly cpuSecondsPerMinute: number | null;
+  /** Of Curfew's Temporal server. */
+  readonly helperCpuSecondsPerMinute: number | null;
   readonly rssBytes: number | null;
   readonly storedBytesGrowth: number;
+  /** Of the machine over the last minute, at the end. Above its number of CPUs, everything waits. */
+  readonly loadAverage: number;
+}
+
+/** One violator: when its limit was reached, and when the first cancel request arrived; ms since the Unix epoch. */
+export interface Violation {
+  readonly sessionId: string;
+  readonly deadlineAt: number;
+  readonly askedAt: number | null;
 }
 
 export interface RunFigures {
@@ -84,8 +100,8 @@ export interface RunFigures {
     readonly drain: WindowFigures;
   };
   readonly rssPeakBytes: number | null;
-  /** When the first sight of the fleet was over: since then, no more than a quarter of the retrieves a second. Estimate, s. */
-  readonly busyAfterStartSeconds: number | null;
+  /** From the start to the last retrieve of the warm-up: by then everything was seen, s. */
+  readonly firstSightSeconds: number | null;
   /** Absolute times of the steady window. */
   readonly steady: { readonly fromMs: number; readonly toMs: number };
 }
@@ -96,7 +112,7 @@ export async function watchRun<C extends Contestant>(
   timeline: Timeline,
   enter: (fleet: FleetAddress) => Promise<C>,
   say: (text: string) => void,
-  beforeEnd: (contestant: C, figures: RunFigures) => Promise<void> = async () => {},
+  beforeEnd: (contestant: C, figures: RunFigures, violations: readonly Violation[]) => Promise<void> = async () => {},
 ): Promise<RunFigures> {
   const planned = planFleet(shape);
   const fleet: Started<FleetAddress> = await start<FleetAddress>(script('fleet-process.ts', JSON.stringify(shape)));
@@ -104,7 +120,16 @@ export async function watchRun<C extends Contestant>(
   const contestant = await enter(fleet.announced);
   const snapshot = async (): Promise<Snapshot> => {
     const { requests } = await got(`${controlUrl}/requests`).json<RequestCounts>();
-    return { atMs: Date.now(), requests, use: useOf(contestant.pid), stored: contestant.stored() };
+    const { pid, helperPid } = contestant;
+    const helperUse = helperPid === null ? null : useOf(helperPid);
+    return {
+      atMs: Date.now(),
+      requests,
+      use: useOf(pid),
+      helperUse,
+      stored: contestant.stored(),
+      load: loadavg()[0] ?? 0,
+    };
   };
   const first = await snapshot();
 
@@ -135,10 +160,11 @@ export async function watchRun<C extends Contestant>(
   const truth = await got(`${controlUrl}/truth`).json<Truth>();
 
   const live = shape.sessions;
+  const { violations, ...judged } = judge(planned, truth);
   const figures: RunFigures = {
     liveSessions: live,
     kinds: countBy(planned.map(({ kind }) => kind)),
-    ...judge(planned, truth),
+    ...judged,
     windows: {
       warmUp: between({ ...first, atMs: bornAt }, warm, live),
       steady: between(warm, steady, live),
@@ -146,10 +172,10 @@ export async function watchRun<C extends Contestant>(
       drain: between(violated, drained, live),
     },
     rssPeakBytes: drained.use?.rssPeakBytes ?? null,
-    busyAfterStartSeconds: quietAt === null ? null : round((quietAt - bornAt) / 1_000, 0),
+    firstSightSeconds: quietAt === null ? null : round((quietAt - bornAt) / 1_000, 0),
     steady: { fromMs: warm.atMs, toMs: steady.atMs },
   };
-  await beforeEnd(contestant, figures);
+  await beforeEnd(contestant, figures, violations);
   await contestant.stop();
   await fleet.stop();
   return figures;
@@ -163,6 +189,8 @@ function between(from: Snapshot, to: Snapshot, liveSessions: number): WindowFigu
   const more = (name: keyof Snapshot['requests']): number => to.requests[name] - from.requests[name];
   const [list, retrieve, cancel] = [more('agents') + more('list'), more('retrieve'), more('cancel')];
   const all = total(to) - total(from);
+  const cpu = (before: ProcessUse | null, after: ProcessUse | null): number | null =>
+    before === null || after === null ? null : round(((after.cpuSeconds - before.cpuSeconds) / seconds) * 60);
   return {
     seconds: round(seconds, 1),
     requestsPerSecond: round(all / seconds, 1),
@@ -173,17 +201,21 @@ function between(from: Snapshot, to: Snapshot, liveSessions: number): WindowFigu
       cancel: perSessionHour(cancel),
       other: perSessionHour(all - list - retrieve - cancel),
     },
-    cpuSecondsPerMinute:
-      from.use === null || to.use === null ? null : round(((to.use.cpuSeconds - from.use.cpuSeconds) / seconds) * 60),
+    cpuSecondsPerMinute: cpu(from.use, to.use),
+    helperCpuSecondsPerMinute: cpu(from.helperUse, to.helperUse),
     rssBytes: to.use?.rssBytes ?? null,
     storedBytesGrowth: to.stored - from.stored,
+    loadAverage: to.load,
   };
 }
 
 function judge(
   planned: readonly PlannedSession[],
   truth: Truth,
-): Pick<RunFigures, 'lagMs' | 'violators' | 'innocentsTouched' | 'mostCancelsOfOneSession'> {
+): Pick<RunFigures, 'lagMs' | 'violators' | 'innocentsTouched' | 'mostCancelsOfOneSession'> & {
+  readonly violations: readonly Violation[];
+} {
+  const violations: Violation[] = [];
   const firstCancelAt = new Map<string, number>();
   const cancels = new Map<string, number>();
   for (const { sessionId, at } of truth.cancels) {
@@ -201,8 +233,11 @@ function judge(
     }
     violators.total += 1;
     const turn = truth.sessions[input.id]?.turns.at(-1);
-    if (asked === undefined || turn?.startedAt == null) continue;
-    const lag = asked - deadlineOf(kind, turn.startedAt);
+    if (turn?.startedAt == null) continue;
+    const deadlineAt = deadlineOf(kind, turn.startedAt);
+    violations.push({ sessionId: input.id, deadlineAt, askedAt: asked ?? null });
+    if (asked === undefined) continue;
+    const lag = asked - deadlineAt;
     violators.asked += 1;
     if (lag < 0) violators.early += 1;
     if (turn.endedBy !== null && typeof turn.endedBy === 'object') violators.ended += 1;
@@ -213,5 +248,6 @@ function judge(
     violators,
     innocentsTouched,
     mostCancelsOfOneSession: Math.max(0, ...cancels.values()),
+    violations,
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Lets every story of test/support/case-stories.ts happen on a real Temporal server and saves the histories to
+ * Lets every story of test/support/case-stories.ts and watch-stories.ts happen on a real Temporal server and saves the histories to
  * test/histories/, for test/workflows/replay.test.ts. To be run when a story was added:
  *
  *   node --import tsx scripts/save-histories.ts [STORY…]
@@ -14,26 +14,37 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { ScriptedActivities } from '../test/support/case-script.js';
 import { STORIES, STORIES_CONTINUE_AS_NEW_AT, tellStory } from '../test/support/case-stories.js';
 import { startTemporal } from '../test/support/temporal.js';
+import { ScriptedWatch } from '../test/support/watch-script.js';
+import { tellWatchStory, WATCH_STORIES } from '../test/support/watch-stories.js';
 
 const FOLDER = fileURLToPath(new URL('../test/histories/', import.meta.url));
 
 const named = process.argv.slice(2);
-const unknown = named.filter((name) => !(name in STORIES));
+const names = [...Object.keys(STORIES), ...Object.keys(WATCH_STORIES)];
+const unknown = named.filter((name) => !names.includes(name));
 if (unknown.length > 0) {
-  console.error(`No such story: ${unknown.join(', ')}. There are: ${Object.keys(STORIES).join(', ')}.`);
+  console.error(`No such story: ${unknown.join(', ')}. There are: ${names.join(', ')}.`);
   process.exit(2);
 }
 
 const scripted = new ScriptedActivities();
+const scriptedWatch = new ScriptedWatch();
 const temporal = await startTemporal({
-  activities: scripted.activities,
+  activities: { ...scripted.activities, ...scriptedWatch.activities },
   suggestContinueAsNewAt: STORIES_CONTINUE_AS_NEW_AT,
 });
 try {
   mkdirSync(FOLDER, { recursive: true });
-  for (const [name, story] of Object.entries(STORIES)) {
+  for (const name of names) {
     if (named.length > 0 ? !named.includes(name) : existsSync(`${FOLDER}${name}.json`)) continue;
-    const histories = await tellStory(story, `sess_${name}`, temporal, scripted);
+    const [story, watchStory] = [STORIES[name], WATCH_STORIES[name]];
+    const told =
+      story !== undefined
+        ? tellStory(story, `sess_${name}`, temporal, scripted)
+        : watchStory !== undefined
+          ? tellWatchStory(watchStory, `sess_${name}`, temporal, scriptedWatch)
+          : [];
+    const histories = await told;
     for (const [index, history] of histories.entries()) {
       const file = index === 0 ? `${name}.json` : `${name}.${index + 1}.json`;
       writeFileSync(`${FOLDER}${file}`, `${withoutStackTraces(historyToJSON(history))}\n`);

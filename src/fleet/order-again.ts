@@ -11,7 +11,9 @@ export interface EarlierOrder {
 
 /** After these a person decides; the same policy does not order the end of the same turn again. */
 const LAST_WORDS: ReadonlySet<Outcome> = new Set<Outcome>(['retries-exhausted', 'forbidden', 'abandoned', 'gone']);
-/** Other outcomes mean that the turn was over, exempt or within its limits. If it still breaks one, it is ordered again. */
+/** Refused by a brake. Once the brake is off, nothing else has to be waited for. */
+const HELD_BACK: ReadonlySet<Outcome> = new Set<Outcome>(['exempted', 'capped']);
+/** Other outcomes mean that the turn was over or within its limits. If it still breaks one after this, it is ordered again, ms. */
 const SPACING_MS = 60_000;
 
 /** Whether a policy gives an order for a turn that breaks its limit, given the orders on that turn so far. */
@@ -20,6 +22,6 @@ export function mayOrder(policy: string, earlier: readonly EarlierOrder[], nowMs
     .filter((order) => order.policy === policy)
     .every(({ outcome, decidedAtMs }) => {
       if (outcome === null || decidedAtMs === null || LAST_WORDS.has(outcome)) return false;
-      return nowMs - decidedAtMs >= SPACING_MS;
+      return HELD_BACK.has(outcome) || nowMs - decidedAtMs >= SPACING_MS;
     });
 }

@@ -212,6 +212,14 @@ export function describeHistory(name: string, freshUrl: () => Promise<string>): 
         expect(await kinds({})).toEqual(['not-ending']);
       });
 
+      it('keeps a request of unknown effect', async () => {
+        const settled = await order(LONG_AGO, { turnKey: 't1' });
+        await request('r1', LONG_AGO, 't1', 'open');
+        await settle(settled, LONG_AGO, 't1');
+        await removeExpired(db, RETENTION, NOW);
+        expect(await idsIn('requests')).toEqual(['r1']);
+      });
+
       it('keeps the requests of a turn for as long as another order on the turn is kept', async () => {
         const first = await order(LONG_AGO, { turnKey: 't1' });
         const second = await order(LONG_AGO, { turnKey: 't1' });

@@ -132,7 +132,8 @@ export class ScriptedFleet implements SessionsClient {
     return this.#answer('listSessions', agentId, () => {
       const all = [...this.lives.keys()].flatMap((id) => {
         const shown = this.truth(id);
-        if (this.lives.get(id)?.agentId !== agentId || this.hidden.has(id) || shown?.state !== state) return [];
+        if (shown === null || shown.state !== state || this.hidden.has(id)) return [];
+        if (this.lives.get(id)?.agentId !== agentId) return [];
         return [this.reshape({ ...this.#session(id, shown), messages: [] }, 'listSessions')];
       });
       const from = Number(cursor ?? 0);
@@ -293,7 +294,7 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
       vendorClock: createVendorClock(clock),
       rules: createRulesReader(here),
       cases: {
-        join: (sessionId, orderId) => {
+        join: (sessionId: string, orderId: string) => {
           if (joinFails) return Promise.reject(new Error('Temporal is away'));
           joined.push({ sessionId, orderId, atMs: clock.vendor() });
           return Promise.resolve(true);

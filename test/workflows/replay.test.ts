@@ -6,6 +6,7 @@ import { DeterminismViolationError } from '@temporalio/workflow';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { STORIES } from '../support/case-stories.js';
 import { installQuietRuntime, TEST_IDENTITY, workflowBundle } from '../support/temporal.js';
+import { WATCH_STORIES } from '../support/watch-stories.js';
 
 const FOLDER = fileURLToPath(new URL('../histories/', import.meta.url));
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -30,7 +31,7 @@ describe('a case that an earlier version began', () => {
 
   it('is there in every course that a case can take', () => {
     expect(FILES.map((file) => file.replace(/(\.\d+)?\.json$/, ''))).toEqual(
-      expect.arrayContaining(Object.keys(STORIES)),
+      expect.arrayContaining([...Object.keys(STORIES), ...Object.keys(WATCH_STORIES)]),
     );
     expect(FILES).toContain('continued-as-new.2.json');
   });

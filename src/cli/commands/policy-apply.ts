@@ -49,7 +49,7 @@ Exit codes: 0 in force (also when it was so already), 2 the file is not valid, 3
           out.say(`${headline(file, before)}\n\n${differenceWords(difference)}\n`);
           if (untried.length > 0) out.say(`${untriedWords(untried, file)}\n`);
           await confirm(file);
-          await refuseIfChangedMeanwhile(before, await ledger.policies.inForce());
+          refuseIfChangedMeanwhile(before, await ledger.policies.inForce());
         } else if (untried.length > 0) {
           out.say(untriedWords(untried, file));
         }

@@ -71,5 +71,5 @@ async function nextWords(name: string, inForce: PoliciesInForce, ledger: Ledger)
   if (policy.mode !== 'enforce') return `It is in mode ${policy.mode}, so it ends nothing.`;
   const { paused } = await ledger.pauseSwitch.read();
   const until = paused ? ', once `curfew resume` was given: Curfew is paused' : '';
-  return `It ends turns over its limits from the next scan on, those that the breaker has spared within about a minute; at most ${policy.caps.maxCancels} before it stops again${until}. Those it would end now: curfew status`;
+  return `It ends turns over its limits from the next scan on, those that the breaker has spared among them; at most ${policy.caps.maxCancels} before it stops again${until}. Those it would end now: curfew status`;
 }

@@ -174,14 +174,14 @@ describe('a limit on usage', () => {
     const player = watchPlayer(harness);
     // Quiet for half an hour, then a credit a second.
     running({ credits: (atMs) => Math.max(0, (atMs - 30 * MINUTE) / SECOND) });
-    await player.register({ max_credits: 600 });
+    await player.register({ max_credits: 530 });
     const { order } = last(await player.play());
-    expect(order?.reason.text).toMatch(/^has spent 6\d\d(\.\d+)? credits in this turn, limit 600 credits/);
+    expect(order?.reason.text).toMatch(/^has spent 5\d\d(\.\d+)? credits in this turn, limit 530 credits/);
     const reads = harness.vendor.readAt.map((at) => at - BEGINNING);
     const quiet = reads.filter((at) => at < 30 * MINUTE);
     expect(quiet.length).toBeLessThan(20);
     // At twice the pace it was due before the next look, so the overshoot is small.
-    expect(Number(/spent (\d+)/.exec(order?.reason.text ?? '')?.[1])).toBeLessThan(600 + 60);
+    expect(Number(/spent (\d+)/.exec(order?.reason.text ?? '')?.[1])).toBeLessThan(530 + 35);
   });
 
   it('of the session ends a turn of an old session at once when it is used up', async () => {
@@ -369,6 +369,18 @@ describe('the end', () => {
     expect(last(statuses)).toMatchObject({ ending: 'gone', order: null });
     const [before = 0, after = 0] = harness.vendor.readAt.slice(-2);
     expect(after - before).toBeGreaterThanOrEqual(MINUTE);
+  });
+
+  it('is none when the two answers 404 are closer: somebody woke the watch', async () => {
+    const player = watchPlayer(harness);
+    harness.vendor.reads = [processing(), readFails('not-found')];
+    await player.register({ max_runtime: 20 * MINUTE });
+    await player.look();
+    expect(await player.look()).toMatchObject({ next: 'look', status: { phase: 'missing' } });
+    harness.clock.advance(10 * SECOND);
+    expect(await player.look()).toMatchObject({ next: 'look', status: { phase: 'missing' } });
+    harness.clock.advance(50 * SECOND);
+    expect(await player.look()).toMatchObject({ next: 'done', status: { ending: 'gone' } });
   });
 
   it('is none after a single 404', async () => {

@@ -38,6 +38,7 @@ export async function actByHand({ stage, out, scene, curfew, until, patience }: 
     isSettled,
     patience(),
   );
+  out.say('All five have their outcome.');
   const settled = await stage.ledger.orders.views({ limit: BY_HAND.length });
   return BY_HAND.map(({ id }) => {
     const mine = settled.map(({ result }) => result).filter(({ sessionId }) => sessionId === id);

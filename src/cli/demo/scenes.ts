@@ -33,11 +33,11 @@ export const BY_HAND_SCENARIO: ScenarioInput = {
 
 /** What is told of the fleet before it is put under policies. */
 export const FLEET_STORY: readonly (readonly [count: number, story: string])[] = [
-  [8, 'turns that never end by themselves, one behind 500s, one with a queued message that starts it again'],
+  [8, 'endless turns, one behind 500s, one that a waiting message starts again'],
   [4, 'queued leftovers that nobody waits for any more'],
   [3, 'turns that spend credits much faster than usual'],
   [8, 'healthy turns, some in the queue at first'],
-  [1, 'conversation of 90 days, 120 turns and 4,000 credits, resumed with a young turn'],
+  [1, 'conversation of 90 days and 4,000 credits, resumed with a young turn'],
   [1, 'turn that its owner steers: every message starts its time anew'],
   [1, 'turn that stops for an approval'],
   [2, 'runaways that are exempt, one by the file and one by command'],

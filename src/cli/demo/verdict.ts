@@ -180,12 +180,15 @@ function wronglyEnded({ to, endedBy }: Stint, about: readonly OrderResult[], rea
   return about.length > 0 && !byRule && (reachedAt === null || reachedAt > to + CLOCK_MS);
 }
 
+/** Before what Curfew says of a session that it never ordered to end. */
+export const LEFT_ALONE = 'left alone: ';
+
 const STANDING_WORDS: Readonly<Record<Standing, string>> = {
-  exempt: 'left alone: exempt',
-  'not-watched': 'left alone: not watched',
-  'waits-for-approval': 'left alone: needs approval',
-  over: 'left alone: it ended',
-  'within-limits': 'left alone: within limits',
+  exempt: `${LEFT_ALONE}exempt`,
+  'not-watched': `${LEFT_ALONE}not watched`,
+  'waits-for-approval': `${LEFT_ALONE}needs approval`,
+  over: `${LEFT_ALONE}ended`,
+  'within-limits': `${LEFT_ALONE}within limits`,
 };
 
 function sayingOf(orders: readonly OrderResult[], standing: Standing | null): string {

@@ -1,11 +1,10 @@
 import pc from 'picocolors';
 import { table } from '../output.js';
-import type { Verdict } from './verdict.js';
+import { LEFT_ALONE, type Verdict } from './verdict.js';
 
 /** How many sessions had which end, the most frequent first. */
 export function totalsOf(verdicts: readonly Verdict[]): Readonly<Record<string, number>> {
   const totals = new Map<string, number>();
-  // What stands behind is the limit, or the number of turns.
   for (const { end } of verdicts) totals.set(end, (totals.get(end) ?? 0) + 1);
   return Object.fromEntries([...totals].sort(([, a], [, b]) => b - a));
 }
@@ -14,7 +13,6 @@ export function totalsOf(verdicts: readonly Verdict[]): Readonly<Record<string, 
 export function demoWords(byHand: readonly Verdict[], fleet: readonly Verdict[], seconds: number): string {
   const all = [...byHand, ...fleet];
   const problems = all.flatMap(({ sessionId, problems: found }) => found.map((text) => `${sessionId}: ${text}`));
-  const totals = Object.entries(totalsOf(fleet)).map(([end, count]) => `${count} ${end}`);
   return [
     '',
     pc.bold('By hand'),
@@ -22,13 +20,23 @@ export function demoWords(byHand: readonly Verdict[], fleet: readonly Verdict[],
     '',
     pc.bold('By policy'),
     verdictTable(fleet),
-    `${fleet.length} sessions: ${totals.join(', ')}`,
+    totalWords(fleet),
     '',
     ...problems.map((text) => pc.red(text)),
     problems.length === 0
       ? `All ${all.length} agree, after ${seconds} s. Next: README.md, "With a real key".`
       : 'They do not agree: this is a bug in Curfew or its simulator.',
   ].join('\n');
+}
+
+/** "30 sessions: 15 cancelled; left alone: 10 it ended, 2 exempt" */
+function totalWords(verdicts: readonly Verdict[]): string {
+  const totals = Object.entries(totalsOf(verdicts));
+  const alone = totals.filter(([end]) => end.startsWith(LEFT_ALONE));
+  const ordered = totals.filter(([end]) => !end.startsWith(LEFT_ALONE));
+  const list = (ends: typeof totals): string =>
+    ends.map(([end, count]) => `${count} ${end.replace(LEFT_ALONE, '')}`).join(', ');
+  return `${verdicts.length} sessions: ${list(ordered)}; ${LEFT_ALONE}${list(alone)}`;
 }
 
 const verdictTable = (verdicts: readonly Verdict[]): string =>

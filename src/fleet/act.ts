@@ -26,14 +26,23 @@ export interface ActDependencies {
   readonly log: Logger;
 }
 
+/** An order that is in the ledger, and whose case is to be started. */
+export interface WrittenOrder {
+  readonly orderId: string;
+  readonly sessionId: string;
+}
+
 /**
- * Writes what was found out, then acts on it: facts, events and orders first and together, cases second. What is not
- * written is not done; a case that could not be started is started by the reconciler.
+ * Writes what was found out: facts, events and orders together. What is not written is not done.
  *
+ * @returns the orders; `startCases` acts on them
  * @throws LedgerUnavailableError when nothing was written; then what this process remembers is ahead of the ledger
  */
-export async function storeAndAct(deps: ActDependencies, findings: Findings, version: number): Promise<void> {
-  const { ledger, cases, log } = deps;
+export async function storeFindings(
+  { ledger, log }: ActDependencies,
+  findings: Findings,
+  version: number,
+): Promise<WrittenOrder[]> {
   const orders: NewOrder[] = [];
   for (const { session, verdict } of findings.cancels) {
     if (verdict.turnKey === null) continue;
@@ -52,7 +61,7 @@ export async function storeAndAct(deps: ActDependencies, findings: Findings, ver
   const changed = findings.sessions.filter(
     (session) => session.listed !== session.storedListed || isWorthStoring(session.stored, session.facts),
   );
-  if (changed.length + findings.scans.length + findings.events.length + orders.length === 0) return;
+  if (changed.length + findings.scans.length + findings.events.length + orders.length === 0) return [];
 
   const rows = changed.map((session): StoredFacts => {
     const { sessionId, agentId, listed, facts } = session;
@@ -67,14 +76,21 @@ export async function storeAndAct(deps: ActDependencies, findings: Findings, ver
   }
   for (const { kind, sessionId, data } of findings.events) log.warn({ sessionId, ...data }, kind);
 
+  return orders.flatMap(({ sessionId, reason, turnKey }, index) => {
+    const orderId = ids[index];
+    if (orderId === undefined) return [];
+    log.warn(
+      { sessionId, turnKey, orderId, policy: reason.policy, version, reason: reason.text },
+      'policy ordered the end of a turn',
+    );
+    return [{ orderId, sessionId }];
+  });
+}
+
+/** Starts the cases of orders, or joins those that are open. One that could not be started is started by the reconciler. */
+export async function startCases({ cases, log }: ActDependencies, orders: readonly WrittenOrder[]): Promise<void> {
   await Promise.all(
-    orders.map(async ({ sessionId, reason, turnKey }, index) => {
-      const orderId = ids[index];
-      if (orderId === undefined) return;
-      log.warn(
-        { sessionId, turnKey, orderId, policy: reason.policy, version, reason: reason.text },
-        'policy ordered the end of a turn',
-      );
+    orders.map(async ({ orderId, sessionId }) => {
       try {
         await cases.join(sessionId, orderId, JOIN_PATIENCE_MS);
       } catch (error) {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Agent } from '../sessions/index.js';
+import { startCases } from './act.js';
 import { inBackground, type Pause } from './background.js';
 import { readCoverage, type Coverage } from './coverage.js';
 import { noteCoverage } from './coverage-watch.js';
@@ -148,11 +149,14 @@ async function runRound(deps: EnforcementDependencies, memory: Memory, signal: A
     for (const session of dueSessions(memory.fleet, deps.vendorClock.now(), LOOKS_AT_ONCE)) {
       session.looking = true;
       work.begin(async () => {
+        let orders;
         try {
-          await lookAtSession(deps, memory.fleet, session, contextOf);
+          orders = await lookAtSession(deps, memory.fleet, session, contextOf);
         } finally {
           session.looking = false;
         }
+        // Starting a case takes Temporal longer than a look takes the vendor: the next deadline must not wait for it.
+        await startCases(deps, orders);
       });
     }
     waitMs = Math.max(0, Math.min(untilScan(deps, memory), untilLook(memory.fleet, deps.vendorClock.now())));

@@ -1,7 +1,7 @@
 import { backoffMs } from '../policy/backoff.js';
 import { fromRetrieve } from '../policy/observation.js';
 import { SessionsError } from '../sessions/index.js';
-import { storeAndAct } from './act.js';
+import { storeFindings, type WrittenOrder } from './act.js';
 import type { Fleet, Tracked } from './fleet.js';
 import { judgeSession, type JudgeContext } from './judge-session.js';
 import type { ScanDependencies } from './scan.js';
@@ -23,6 +23,7 @@ export interface LookDependencies extends ScanDependencies {
  *
  * Failures end nothing: the look is put off.
  *
+ * @returns the orders that it gave
  * @throws LedgerUnavailableError
  */
 export async function lookAtSession(
@@ -30,7 +31,7 @@ export async function lookAtSession(
   fleet: Fleet,
   session: Tracked,
   contextOf: (scanMs: number) => JudgeContext,
-): Promise<void> {
+): Promise<WrittenOrder[]> {
   const agent = session.agentId === null ? undefined : fleet.agents.get(session.agentId);
   const scanMs = agent?.scan.scanMs ?? 0;
   await deps.limiter.acquire();
@@ -42,7 +43,7 @@ export async function lookAtSession(
     const waitMs = await putOff(deps, session, error);
     session.putOffUntilMs = waitMs === null ? null : contextOf(scanMs).nowMs + waitMs;
     session.lookAtMs = session.putOffUntilMs;
-    return;
+    return [];
   }
   session.failures = 0;
   session.putOffUntilMs = null;
@@ -51,12 +52,12 @@ export async function lookAtSession(
   const atMs = deps.vendorClock.at(answer.sentAt);
   if (atMs === null) {
     session.lookAtMs = null;
-    return;
+    return [];
   }
   const seen = fromRetrieve(sessionView(answer.value, session.agentId, agent?.agent ?? null), atMs);
   const { events, cancels } = judgeSession(session, [seen], contextOf(scanMs));
   const found = { sessions: [session], scans: [], events, cancels: cancels.map((verdict) => ({ session, verdict })) };
-  await storeAndAct(deps, found, contextOf(scanMs).rules.version);
+  return storeFindings(deps, found, contextOf(scanMs).rules.version);
 }
 
 /** @returns for how long, ms; null: until a list shows it again */

@@ -9,7 +9,7 @@ import { flightOf } from '../policy/state.js';
 import { matchVerdict } from '../policy/match.js';
 import type { Policy } from '../policy/policy.js';
 import type { Agent } from '../sessions/index.js';
-import { storeAndAct, type ActDependencies, type Findings } from './act.js';
+import { startCases, storeFindings, type ActDependencies, type Findings } from './act.js';
 import { addAgent, track, type Fleet, type Tracked, type TrackedAgent } from './fleet.js';
 import { judgeSession, type JudgeContext } from './judge-session.js';
 import { listLive, refusesAccount, type ListedSession, type ListingDependencies, type LiveListing } from './listing.js';
@@ -85,7 +85,7 @@ export async function scanAgents(
       await deps.account.refused(listing.error);
     } else if (listing.complete) await deps.account.works();
     const findings = await takeIn(fleet, tracked, listing, askedAt, settings, contextOf);
-    await storeAndAct(deps, findings, contextOf(settings.scanMs).rules.version);
+    await startCases(deps, await storeFindings(deps, findings, contextOf(settings.scanMs).rules.version));
   };
   await pMap(
     due,

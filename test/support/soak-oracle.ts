@@ -17,8 +17,9 @@ import type { Struck } from './soak-faults.js';
 export interface WrittenRequest {
   readonly sessionId: string;
   readonly turnKey: string;
-  readonly status: 'open' | 'answered' | 'withdrawn';
-  readonly left: boolean;
+  /** It was taken back before it left. */
+  readonly withdrawn: boolean;
+  /** The vendor answered it. */
   readonly answered: boolean;
 }
 
@@ -36,6 +37,15 @@ export interface SoakEvidence {
   readonly dueMs: number;
 }
 
+/** From the moment at which a turn reached a limit to the arrival of the first cancel request for it. */
+export interface Lag {
+  readonly sessionId: string;
+  readonly turnKey: string;
+  readonly limit: string;
+  readonly reachedAt: string;
+  readonly ms: number;
+}
+
 export interface SoakFindings {
   /** Turns that reached a limit while a policy was about their session. */
   readonly violations: number;
@@ -43,8 +53,7 @@ export interface SoakFindings {
   readonly violationsBy: Readonly<Record<string, number>>;
   /** Turns that reached none. */
   readonly innocents: number;
-  /** From the limit to the arrival of the first cancel request, ms. */
-  readonly lagsMs: readonly number[];
+  readonly lags: readonly Lag[];
   /** Turns that the vendor's race let a request hit, and that were reported. */
   readonly newerTurnsHitAndTold: number;
   /** By kind, one sentence for each. */
@@ -69,7 +78,7 @@ export function judgeSoak(evidence: SoakEvidence): SoakFindings {
     untrueOutcome: [],
   };
   const violationsBy: Record<string, number> = {};
-  const lagsMs: number[] = [];
+  const lags: Lag[] = [];
   let innocents = 0;
   let newerTurnsHitAndTold = 0;
   const { world, kills } = evidence;
@@ -95,7 +104,10 @@ export function judgeSoak(evidence: SoakEvidence): SoakFindings {
         const by = stint.to === null ? 'runs' : byUs ? 'ended by request' : 'ended otherwise';
         violationsBy[by] = (violationsBy[by] ?? 0) + 1;
         const first = truth.cancels.find(({ turnInFlight }) => turnInFlight === stint.key);
-        if (first !== undefined) lagsMs.push(first.at - reached.at);
+        if (first !== undefined) {
+          const { limit, at } = reached;
+          lags.push({ sessionId, turnKey: stint.key, limit, reachedAt: iso(at), ms: first.at - at });
+        }
       }
       const [certain] = certainlyReached(rules, session, stint, now);
       if (certain !== undefined && (stint.to ?? now) - certain.at > evidence.dueMs && about.length === 0) {
@@ -124,7 +136,7 @@ export function judgeSoak(evidence: SoakEvidence): SoakFindings {
     found['untrueOutcome']?.push(...orders.flatMap((order) => untrueReport(order, evidence)));
   }
   const violations = Object.values(violationsBy).reduce((sum, count) => sum + count, 0);
-  return { violations, violationsBy, innocents, lagsMs, newerTurnsHitAndTold, disagreements: found };
+  return { violations, violationsBy, innocents, lags, newerTurnsHitAndTold, disagreements: found };
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -218,12 +230,11 @@ function requestsWithoutOrder({ cancels }: Truth, orders: readonly OrderResult[]
 
 /** What has an answer of the vendor's has arrived; what arrived was written down before. */
 function requestsDiffer({ requests }: SoakEvidence, { cancels }: Truth, sessionId: string): string[] {
-  const written = requests.filter((row) => row.sessionId === sessionId && row.status !== 'withdrawn');
+  const written = requests.filter((row) => row.sessionId === sessionId && !row.withdrawn);
   const answered = written.filter((row) => row.answered).length;
-  const possible = written.filter((row) => row.left || row.status === 'open').length;
-  if (answered <= cancels.length && cancels.length <= possible) return [];
+  if (answered <= cancels.length && cancels.length <= written.length) return [];
   return [
-    `${sessionId}: ${cancels.length} requests came, the ledger has ${answered} answered, ${possible} that may have left`,
+    `${sessionId}: ${cancels.length} requests came, the ledger has ${answered} answered, of ${written.length} written`,
   ];
 }
 

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startSimulator } from '../../simulator/index.js';
+import { startSimulator, stintsOf, type World } from '../../simulator/index.js';
 import { seededRandom } from '../../simulator/random.js';
 import { SEARCH_ATTRIBUTES } from '../../src/contract.js';
 import { homePaths } from '../../src/home.js';
@@ -15,8 +15,8 @@ import { runCurfew, settingsFor, startReady, stopEverything, type CurfewProcess 
 import { makeHome, removeHome, temporalBinary } from './embedded-server.js';
 import { recordReads } from './oracle.js';
 import { letFail } from './soak-faults.js';
-import { judgeSoak, type SoakFindings, type WrittenRequest } from './soak-oracle.js';
-import { peopleWorld, SOAK_POLICIES } from './soak-users.js';
+import { judgeSoak, type Lag, type SoakFindings, type WrittenRequest } from './soak-oracle.js';
+import { peopleWorld, SOAK_LIMITS, SOAK_POLICIES } from './soak-users.js';
 
 export interface SoakOptions {
   /** With faults, users and kills, ms. */
@@ -35,7 +35,7 @@ export interface SoakOptions {
   readonly say?: (text: string) => void;
 }
 
-export interface SoakReport extends Omit<SoakFindings, 'lagsMs'> {
+export interface SoakReport extends Omit<SoakFindings, 'lags'> {
   readonly seed: number;
   readonly seconds: number;
   readonly drainSeconds: number;
@@ -51,6 +51,7 @@ export interface SoakReport extends Omit<SoakFindings, 'lagsMs'> {
   readonly cancelRequests: number;
   /** From a limit to the first cancel request for the turn, ms. */
   readonly lagMs: { readonly count: number; readonly p50: number; readonly p99: number; readonly max: number };
+  readonly slowest: readonly Lag[];
   readonly agree: boolean;
 }
 
@@ -59,6 +60,8 @@ const TICK_MS = 200;
 const STALE_EVERY_MS = 5_000;
 /** Faults, kills and scans: a limit is found well within this, ms. */
 const DUE_MS = 60_000;
+/** Lags that are told one by one. */
+const SLOWEST = 10;
 
 /**
  * A fleet that lives under policies for a while, while requests fail and workers die, and a comparison of every case with what
@@ -138,7 +141,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     const exemptIds = new Set(exempt.map(({ sessionId }) => sessionId));
     const watched = users.sessionIds.filter((id) => !exemptIds.has(id) && world.agentOf(world.find(id)).name !== 'lab');
     const isOver = async (ledger: Ledger): Promise<boolean> => {
-      const inFlight = watched.filter((id) => ['processing', 'queued'].includes(world.session(id).state));
+      const inFlight = watched.filter((id) => isEndless(world, id));
       const views = await allOrders(ledger);
       const open = views.filter(({ result }) => result.outcome === null);
       const reported = new Set(
@@ -161,7 +164,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
 
     const orders = (await allOrders(ledger)).map(({ result }) => result);
     const requests = await writtenRequests(homePaths(home).ledger);
-    const { lagsMs, ...findings } = judgeSoak({
+    const { lags, ...findings } = judgeSoak({
       ...{ world, policies, exempt: exemptIds, orders, requests, reads, struck, kills },
       sessionIds: users.sessionIds,
       dueMs: DUE_MS,
@@ -181,7 +184,8 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
       orders: orders.length,
       outcomes: tally(orders.map(({ outcome }) => outcome ?? 'open')),
       cancelRequests: world.truthBook.cancels.length,
-      lagMs: figures(lagsMs),
+      lagMs: figures(lags),
+      slowest: [...lags].sort((a, b) => b.ms - a.ms).slice(0, SLOWEST),
       ...findings,
       agree: Object.values(findings.disagreements).every((list) => list.length === 0),
     };
@@ -192,6 +196,16 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     await simulator.close();
     removeHome(home);
   }
+}
+
+/** Whether a turn is in flight that does not end by itself, or not before it breaks a limit. */
+function isEndless(world: World, sessionId: string): boolean {
+  const { state } = world.session(sessionId);
+  if (state !== 'processing' && state !== 'queued') return false;
+  const session = world.find(sessionId);
+  const stint = stintsOf(session).at(-1);
+  const since = world.now() - (stint?.from ?? 0);
+  return session.turns.at(-1)?.remaining === null || since > 1_000 * SOAK_LIMITS.runtimeSeconds;
 }
 
 /** Workers write to it at the same time. */
@@ -209,15 +223,11 @@ async function allOrders(ledger: Ledger): Promise<OrderView[]> {
 async function writtenRequests(path: string): Promise<WrittenRequest[]> {
   const { db, close } = await openDatabase(path);
   try {
-    const rows = await db
-      .selectFrom('requests')
-      .select(['session_id', 'turn_key', 'status', 'sent_at', 'http_status'])
-      .execute();
+    const rows = await db.selectFrom('requests').select(['session_id', 'turn_key', 'status', 'http_status']).execute();
     return rows.map((row) => ({
       sessionId: row.session_id,
       turnKey: row.turn_key,
-      status: row.status,
-      left: row.sent_at !== null,
+      withdrawn: row.status === 'withdrawn',
       answered: row.http_status !== null,
     }));
   } finally {
@@ -231,8 +241,8 @@ function tally(names: readonly string[]): Record<string, number> {
   return counts;
 }
 
-function figures(values: readonly number[]): SoakReport['lagMs'] {
-  const sorted = [...values].sort((a, b) => a - b);
+function figures(lags: readonly Lag[]): SoakReport['lagMs'] {
+  const sorted = lags.map(({ ms }) => ms).sort((a, b) => a - b);
   const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
   return { count: sorted.length, p50: at(0.5), p99: at(0.99), max: sorted.at(-1) ?? 0 };
 }

@@ -245,6 +245,10 @@ async function main(options: Options): Promise<void> {
   process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
 }
 
+// What it started ends with it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void stopAll().finally(() => process.exit(130)));
+}
 try {
   await main(readOptions(process.argv.slice(2)));
 } catch (error) {

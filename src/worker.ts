@@ -7,8 +7,10 @@ import {
   type LogLevel as TemporalLogLevel,
   type NativeConnection,
 } from '@temporalio/worker';
+import { ApplicationFailure } from '@temporalio/common';
 import { TASK_QUEUE } from './contract.js';
 import { UserError } from './errors.js';
+import { isTryAgainReason } from './gate/try-again.js';
 import type { LogLevel, Logger } from './telemetry.js';
 
 /**
@@ -29,7 +31,7 @@ export function installRuntime(log: Logger, level: LogLevel): void {
       entryLevel satisfies TemporalLogLevel
     ];
     // An activity that asks to be tried again has said so itself, in words.
-    if (message === 'Activity failed' && target === 'warn') return;
+    if (message === 'Activity failed' && target === 'warn' && hasSpoken(meta?.['error'])) return;
     log[target]({ ...meta }, message);
   });
   Runtime.install({
@@ -38,6 +40,8 @@ export function installRuntime(log: Logger, level: LogLevel): void {
     shutdownSignals: [],
   });
 }
+
+const hasSpoken = (error: unknown): boolean => error instanceof ApplicationFailure && isTryAgainReason(error.type);
 
 export interface WorkerSettings {
   readonly connection: NativeConnection;

@@ -2,7 +2,7 @@ import type { EventToRecord, Ledger } from '../ledger/ledger.js';
 import type { Policy } from '../policy/policy.js';
 import type { Logger } from '../telemetry.js';
 import { isLiteral } from '../policy/glob.js';
-import { writeCoverage, type Coverage } from './coverage.js';
+import { readCoverage, writeCoverage, type Coverage } from './coverage.js';
 import type { Fleet } from './fleet.js';
 
 /** Without a complete scan for so long, or for so many scans, someone is told, ms. */
@@ -66,6 +66,20 @@ export async function noteCoverage(
   return coverage;
 }
 
+/** A scan that never ends tells nothing by itself. To be called now and then by who does not scan. */
+export async function tellWhenNoScanEnds(ledger: Ledger, log: Logger): Promise<void> {
+  const coverage = await readCoverage(ledger);
+  const silentMs = (await ledger.now()) - (coverage?.atMs ?? 0);
+  if (coverage === null || silentMs < lostAfterMs(coverage)) return;
+  const problem = `No scan has ended since ${new Date(coverage.atMs).toISOString()}.`;
+  if ((await ledger.meta.read(LOST_META))?.startsWith('told') === true) return;
+  await ledger.meta.replace(LOST_META, `told ${coverage.atMs}`);
+  const data = { problem, unreadable: 0, agents: [], since: new Date(coverage.atMs).toISOString() };
+  await record(ledger, log, { kind: 'coverage-lost', data });
+}
+
+const lostAfterMs = ({ scanMs }: Coverage): number => Math.max(LOST_AFTER_MS, LOST_AFTER_SCANS * scanMs);
+
 async function tellWhenLost(ledger: Ledger, log: Logger, coverage: Coverage, complete: boolean): Promise<void> {
   if (complete) {
     const noted = await ledger.meta.read(LOST_META);
@@ -79,8 +93,7 @@ async function tellWhenLost(ledger: Ledger, log: Logger, coverage: Coverage, com
   const noted = (await ledger.meta.read(LOST_META)) ?? '';
   const [, state = '', sinceText = ''] = /^(first|told) (\d+)$/.exec(noted) ?? [];
   const sinceMs = Number(sinceText);
-  if (state !== 'first' || coverage.atMs - sinceMs < Math.max(LOST_AFTER_MS, LOST_AFTER_SCANS * coverage.scanMs))
-    return;
+  if (state !== 'first' || coverage.atMs - sinceMs < lostAfterMs(coverage)) return;
   const problem = coverage.problem ?? coverage.unreadable.first[0]?.problem ?? null;
   const agents = coverage.unreadable.first.map(({ agentId, name }) => name ?? agentId);
   const data = { problem, unreadable: coverage.unreadable.count, agents, since: new Date(sinceMs).toISOString() };

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Agent } from '../sessions/index.js';
+import { TryAgain } from '../gate/try-again.js';
 import { startCases } from './act.js';
 import { inBackground, type Pause } from './background.js';
 import { readCoverage, type Coverage } from './coverage.js';
@@ -22,6 +23,12 @@ const REFRESH_MS = 2_000;
 /** The list of agents changes rarely, ms. */
 const AGENTS_EVERY_MS = 60_000;
 const TICK_MS = 25;
+/** The same while a scan or a look is under way. */
+const BUSY_TICK_MS = 100;
+
+const TOO_NEW =
+  'The policies in force were written by a newer Curfew: this worker does not enforce them, so that it does not match wider than was meant. Update it.';
+const TOO_NEW_RETRY_MS = 5_000;
 
 export interface EnforcementDependencies extends LookDependencies {
   readonly rules: RulesReader;
@@ -62,13 +69,12 @@ export function createEnforcement(deps: EnforcementDependencies): Enforcement {
       const rules = await deps.rules.read();
       if (rules.kind === 'none') return { next: 'rest' };
       if (rules.kind === 'too-new') {
-        deps.log.error(
-          { version: rules.version },
-          'the policies in force were written by a newer Curfew: this worker does not enforce them, so that it does not match wider than was meant; update it',
-        );
-        return { next: 'round', memory: null, afterMs: 60_000 };
+        deps.log.error({ version: rules.version }, TOO_NEW);
+        // Not a round that rests: another worker may be new enough, and takes up the next try.
+        throw new TryAgain('RuleUnknown', TOO_NEW, TOO_NEW_RETRY_MS);
       }
       const memory = last !== null && last.token === token ? last.memory : await remember(deps);
+      // What a failed round remembers may be ahead of the ledger.
       last = null;
       const afterMs = await runRound(deps, memory, signal);
       const next = randomUUID();
@@ -138,7 +144,8 @@ async function runRound(deps: EnforcementDependencies, memory: Memory, signal: A
     }
     const { rules } = standing;
     if (memory.version !== rules.version) scanAllNow(memory, rules.version);
-    if (!scanning && untilScan(deps, memory) <= 0) {
+    // A scan that takes as long as the interval must not keep the round going for ever.
+    if (!scanning && untilScan(deps, memory) <= 0 && deps.monotonic() < endAt) {
       scanning = true;
       memory.scannedAt = deps.monotonic();
       work.begin(async () => {
@@ -162,7 +169,8 @@ async function runRound(deps: EnforcementDependencies, memory: Memory, signal: A
     waitMs = Math.max(0, Math.min(untilScan(deps, memory), untilLook(memory.fleet, deps.vendorClock.now())));
     const isOver = deps.monotonic() >= endAt && !scanning;
     if (isOver || (work.size() === 0 && waitMs > LINGER_MS)) break;
-    await work.progress(Math.max(waitMs, TICK_MS), stop);
+    // A scan under way may find what is due at once, and rules and exemptions are to be read again.
+    await work.progress(Math.min(Math.max(waitMs, TICK_MS), work.size() > 0 ? BUSY_TICK_MS : REFRESH_MS), stop);
   }
   await work.finished();
   return waitMs;

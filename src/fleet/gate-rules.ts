@@ -4,10 +4,13 @@ import type { PolicyRules, RuleVerdict } from '../gate/rules.js';
 import type { PermitRequest } from '../ledger/breakers.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { OpenOrder } from '../ledger/orders.js';
+import { matchVerdict } from '../policy/match.js';
 import { fromRetrieve } from '../policy/observation.js';
+import { knownSubject } from '../policy/observe.js';
 import type { Policy } from '../policy/policy.js';
 import { stillViolates } from '../policy/still-violates.js';
-import type { Agent } from '../sessions/index.js';
+import type { Agent, Session } from '../sessions/index.js';
+import { judgeWatchOrder } from '../watch/gate-rules.js';
 import { orderReasonOf } from './consequences.js';
 import { readCoverage } from './coverage.js';
 import type { RulesReader } from './rules-in-force.js';
@@ -69,10 +72,15 @@ export function createGateRules({ ledger, rules, vendorClock, scanMs }: GateRule
         // It is about that turn alone: one that a user began after it is not what started by itself.
         const isIt = order.turnKey === read.sighting.turnKey;
         if (policy.onRestart.action !== 'cancel' || !isIt) return { kind: 'no-longer-violating' };
+        const isAboutIt = await isAbout(policy, order.sessionId, read);
+        if (isAboutIt === null) return { kind: 'unknown', why: matchUnknown(policy) };
+        if (!isAboutIt) return { kind: 'no-longer-violating' };
         return { kind: 'send', permit: await permitFor(policy), reason: order.reason };
       }
       return judgeAgain(order, read, policy, version);
     },
+
+    judgeService: (order, read) => judgeWatchOrder({ ledger, vendorClock }, order, read),
 
     async onRestart(ended, read) {
       const { policy: name } = ended.reason;
@@ -83,6 +91,7 @@ export function createGateRules({ ledger, rules, vendorClock, scanMs }: GateRule
       const { onRestart } = now.policy;
       const restart = restartsOf(ended) + 1;
       if (onRestart.action !== 'cancel' || restart > onRestart.max) return null;
+      if ((await isAbout(now.policy, ended.sessionId, read)) !== true) return null;
       const orders = await ledger.orders.ofTurn(ended.sessionId, turnKey);
       if (orders.some(({ policy }) => policy === name)) return null;
       return {
@@ -97,23 +106,37 @@ export function createGateRules({ ledger, rules, vendorClock, scanMs }: GateRule
     },
   };
 
+  async function seenAtGate(sessionId: string, session: Session) {
+    const known = await ledger.facts.of(sessionId);
+    const facts = known === null ? null : asOfLastScan(known.stored, known.scan);
+    const agent = known?.scan == null ? null : agentOf(known.scan);
+    return { known, facts, view: sessionView(session, known?.stored.agentId ?? null, agent) };
+  }
+
+  /** Whether the policy is about the session. @returns null when that depends on what is not known */
+  async function isAbout(policy: Policy, sessionId: string, { session }: Read): Promise<boolean | null> {
+    if (session === null) return null;
+    const { facts, view } = await seenAtGate(sessionId, session);
+    return matchVerdict(policy.match, knownSubject(view, facts?.subject ?? null));
+  }
+
   async function judgeAgain(order: OpenOrder, read: Read, policy: Policy, version: number): Promise<RuleVerdict> {
     const readAtMs = vendorClock.at(read.sentAt);
     if (read.session === null || readAtMs === null)
       return { kind: 'unknown', why: 'The vendor’s answer carries no usable Date header, so nothing can be timed' };
-    const known = await ledger.facts.of(order.sessionId);
-    const facts = known === null ? null : asOfLastScan(known.stored, known.scan);
+    const { known, facts, view } = await seenAtGate(order.sessionId, read.session);
     // The order came after what it rests on was seen, and this read after the order, whatever this process knows of the
     // vendor's clock: it may be up to a second behind that of the process that ordered.
-    const atMs = Math.max(readAtMs, (known?.stored.facts.timeline.seenAtMs ?? 0) + 1);
-    const agent = known?.scan == null ? null : agentOf(known.scan);
-    const view = sessionView(read.session, known?.stored.agentId ?? null, agent);
+    const atMs = Math.max(readAtMs, (facts?.timeline.seenAtMs ?? 0) + 1);
     const judged = stillViolates(facts, fromRetrieve(view, atMs), policy, order.turnKey, atMs, {
       scanMs: known?.scan?.scanMs ?? scanMs,
     });
     // A read that lags behind what was seen before is left out of the judgement, which is then about another turn.
     if (judged.verdict.turnKey !== read.sighting.turnKey)
       return { kind: 'unknown', why: 'The read of the session shows an older turn than one before it did' };
+    // The order was given after the grace of its time. Under other rules there may be another one, and it counts.
+    if (judged.verdict.note === 'in-grace' && order.reason.policyVersion !== version)
+      return { kind: 'unknown', why: `The turn is in its grace by "${policy.name}" as it is in force now` };
     switch (judged.violates) {
       case 'yes':
         return {
@@ -128,6 +151,8 @@ export function createGateRules({ ledger, rules, vendorClock, scanMs }: GateRule
     }
   }
 }
+
+const matchUnknown = (policy: Policy): string => `It is not known whether "${policy.name}" is about this session`;
 
 const agentOf = (scan: {
   agentId: string;

@@ -1,6 +1,6 @@
 import { backoffMs } from '../policy/backoff.js';
 import { fromRetrieve } from '../policy/observation.js';
-import { SessionsError } from '../sessions/index.js';
+import { SessionsError, type SessionsErrorKind } from '../sessions/index.js';
 import { storeFindings, type WrittenOrder } from './act.js';
 import type { Fleet, Tracked } from './fleet.js';
 import { judgeSession, type JudgeContext } from './judge-session.js';
@@ -12,6 +12,8 @@ import type { SessionsClient } from '../sessions/index.js';
 const RETRY_CAP_MS = 60_000;
 /** A session that is not found, and an account that is refused, are asked for again after this, ms. */
 const LATER_MS = 60_000;
+/** Failures that a list which comes through does not refute. */
+const CONCERNS_SESSION: ReadonlySet<SessionsErrorKind> = new Set(['not-found', 'forbidden', 'rate-limited']);
 
 export interface LookDependencies extends ScanDependencies {
   readonly sessions: Pick<SessionsClient, 'listAgents' | 'listSessions' | 'retrieveSession'>;
@@ -41,8 +43,9 @@ export async function lookAtSession(
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
     const waitMs = await putOff(deps, session, error);
-    session.putOffUntilMs = waitMs === null ? null : contextOf(scanMs).nowMs + waitMs;
-    session.lookAtMs = session.putOffUntilMs;
+    session.lookAtMs = waitMs === null ? null : contextOf(scanMs).nowMs + waitMs;
+    // What concerns the vendor as a whole is over when the next list comes.
+    session.putOffUntilMs = CONCERNS_SESSION.has(error.kind) ? session.lookAtMs : null;
     return [];
   }
   session.failures = 0;

@@ -1,6 +1,7 @@
 import pMap from 'p-map';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Account } from '../gate/account.js';
+import { LedgerUnavailableError } from '../ledger/errors.js';
 import type { AgentScan } from '../ledger/facts.js';
 import { assess } from '../policy/assess.js';
 import { absentFromLists, fromListItem, type Observation } from '../policy/observation.js';
@@ -84,6 +85,7 @@ export async function scanAgents(
       refused = true;
       await deps.account.refused(listing.error);
     } else if (listing.complete) await deps.account.works();
+    if (signal.aborted) return;
     const findings = await takeIn(fleet, tracked, listing, askedAt, settings, contextOf);
     await startCases(deps, await storeFindings(deps, findings, contextOf(settings.scanMs).rules.version));
   };
@@ -92,7 +94,14 @@ export async function scanAgents(
     async (tracked) => {
       if (signal.aborted || refused || failure !== null) return;
       // Thrown when all have come back: a round that has failed must not go on writing.
-      await scanOne(tracked).catch((error: unknown) => (failure ??= { error }));
+      await scanOne(tracked).catch((error: unknown) => {
+        if (error instanceof LedgerUnavailableError) failure ??= { error };
+        else {
+          // Of our own making, and no reason to leave the other agents unwatched.
+          tracked.scan = { ...tracked.scan, problem: `what was listed could not be judged: ${String(error)}` };
+          deps.log.error({ agentId: tracked.agent.id, err: error }, 'could not judge the sessions of an agent');
+        }
+      });
     },
     { concurrency: LISTS_AT_ONCE },
   );
@@ -100,14 +109,16 @@ export async function scanAgents(
   if (failed !== null) throw failed.error;
 }
 
-/** Agents whose turn it is. */
+/** Agents whose turn it is, those that have waited longest first: a scan that is cut short leaves out others each time. */
 export function dueAgents(fleet: Fleet, settings: ScanSettings, nowMonotonic: number): TrackedAgent[] {
   // A scan that starts a moment early is no reason to leave an agent out until the next one.
   const slack = settings.scanMs / 4;
-  return [...fleet.agents.values()].filter(({ scannedAt, quiet }) => {
-    const everyMs = quiet >= QUIET_AFTER ? settings.quietScanMs : settings.scanMs;
-    return scannedAt === null || nowMonotonic - scannedAt >= everyMs - slack;
-  });
+  return [...fleet.agents.values()]
+    .filter(({ scannedAt, quiet }) => {
+      const everyMs = quiet >= QUIET_AFTER ? settings.quietScanMs : settings.scanMs;
+      return scannedAt === null || nowMonotonic - scannedAt >= everyMs - slack;
+    })
+    .sort((a, b) => (a.scannedAt ?? -1) - (b.scannedAt ?? -1) || (a.scan.atMs ?? 0) - (b.scan.atMs ?? 0));
 }
 
 /** Takes the agents of a list into the fleet. Those that are gone stay while they have live sessions. */
@@ -125,7 +136,10 @@ export function takeInAgents(
     const known = fleet.agents.get(agent.id);
     if (known === undefined) addAgent(fleet, agent, neverScanned(agent));
     else if (known.agent.name !== agent.name || known.agent.teamId !== agent.teamId) {
-      Object.assign(addAgent(fleet, agent, known.scan), { scannedAt: known.scannedAt, quiet: known.quiet });
+      // The gate knows agents by their last scan.
+      const { name, teamId, creatorId } = agent;
+      const renamed = addAgent(fleet, agent, { ...known.scan, name, teamId, creatorId });
+      Object.assign(renamed, { scannedAt: known.scannedAt, quiet: known.quiet });
     }
   }
   if (!complete) return;

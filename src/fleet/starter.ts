@@ -4,6 +4,7 @@ import type { EnforcementInput } from '../../workflows/policy-enforcement.js';
 import { ENFORCEMENT_WORKFLOW_ID, POLICY_ENFORCEMENT, TASK_QUEUE } from '../contract.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Logger } from '../telemetry.js';
+import { tellWhenNoScanEnds } from './coverage-watch.js';
 
 /** How often it is looked whether policies are in force, ms. */
 const LOOK_MS = 2_000;
@@ -14,12 +15,7 @@ const ENSURE_MS = 60_000;
  * Keeps the workflow `policyEnforcement` running while policies are in force. Every worker does so; starting it where it runs
  * does nothing. Runs until the signal. What fails is tried again.
  */
-export async function keepEnforcing(
-  ledger: Pick<Ledger, 'policies'>,
-  client: Client,
-  log: Logger,
-  signal: AbortSignal,
-): Promise<void> {
+export async function keepEnforcing(ledger: Ledger, client: Client, log: Logger, signal: AbortSignal): Promise<void> {
   let ensuredAt: number | null = null;
   let failing = false;
   while (!signal.aborted) {
@@ -28,6 +24,8 @@ export async function keepEnforcing(
       if (inForce === null) ensuredAt = null;
       else if (ensuredAt === null || performance.now() - ensuredAt >= ENSURE_MS) {
         await ensure(client);
+        // After a start the first scan needs its time.
+        if (ensuredAt !== null) await tellWhenNoScanEnds(ledger, log);
         ensuredAt = performance.now();
       }
       failing = false;

@@ -1,4 +1,5 @@
 import type { PermitRequest } from '../ledger/breakers.js';
+import { DOUBT_RETRY_MS, IN_DOUBT_MS } from '../ledger/requests.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { OpenOrder, Settlement } from '../ledger/orders.js';
 import { backoffMs } from '../policy/backoff.js';
@@ -10,7 +11,7 @@ import type { Account } from './account.js';
 import type { Gate, Read } from './gate.js';
 import { settleForbidden, settleWhatIsClear, settlementOf, type Judged } from './judge.js';
 import type { Limiter } from './limiter.js';
-import type { PolicyRules } from './rules.js';
+import type { PolicyRules, RuleVerdict } from './rules.js';
 import { TryAgain } from './try-again.js';
 import { notePhase, noteWaits, tryAgain } from './waits.js';
 
@@ -155,6 +156,12 @@ async function send(
       );
     case 'busy':
       throw new TryAgain('SenderBusy', 'Another cancel request for this session is under way.', result.retryInMs);
+    case 'in-doubt':
+      throw new TryAgain(
+        'InDoubt',
+        'The session may not be ended any more, but a request that left before may still take effect; nothing was sent.',
+        result.retryInMs,
+      );
     case 'nothing-to-send':
       return { next: 'attempt', afterMs: 0 };
     case 'read-too-old':
@@ -194,31 +201,61 @@ async function applyRules(
   const permits = new Map<string, PermitRequest>();
   const settlements: Settlement[] = [];
   let unknown: string | null = null;
+  let inDoubt = false;
   for (const candidate of candidates) {
     const { order } = candidate;
-    if (order.source !== 'policy') {
+    const verdict = await judgeByRules(deps, order, read);
+    if (verdict === null) {
       senders.push(candidate);
       continue;
     }
-    const verdict = await deps.rules.judge(order, read);
     switch (verdict.kind) {
       case 'send':
         senders.push(candidate);
-        permits.set(order.id, verdict.permit);
+        if (verdict.permit !== null) permits.set(order.id, verdict.permit);
         break;
       case 'no-longer-violating':
-        settlements.push(settlementOf(candidate, 'no-longer-violating', null, null));
+        // What was sent may still take effect; the order is not closed before that is known.
+        if (isInDoubt(candidate, read)) inDoubt = true;
+        else settlements.push(settlementOf(candidate, 'no-longer-violating', null, null));
         break;
       case 'unknown':
         unknown = verdict.why;
+        await tellWhenHeldLong(deps, order, verdict.why);
         break;
     }
   }
   if (settlements.length > 0) await deps.ledger.orders.settle({ settlements, events: [], alertedOrderIds: [] });
+  if (senders.length === 0 && inDoubt) {
+    throw new TryAgain(
+      'InDoubt',
+      'The order has no ground any more, but a request that left before may still take effect; nothing was sent.',
+      DOUBT_RETRY_MS,
+    );
+  }
   if (senders.length === 0 && unknown !== null) {
     throw new TryAgain('RuleUnknown', `${unknown}; nothing was sent.`, deps.timing.accountRetryMs);
   }
   return { senders, permits };
+}
+
+/** @returns null: no rule is asked about this order */
+async function judgeByRules(deps: CaseDependencies, order: OpenOrder, read: Read): Promise<RuleVerdict | null> {
+  if (order.source === 'policy') return deps.rules.judge(order, read);
+  return order.source === 'service' ? deps.rules.judgeService(order, read) : null;
+}
+
+/** A request of this turn left so short a time ago that its effect may not be seen yet. */
+const isInDoubt = ({ sent }: Judged, { sighting }: Read): boolean =>
+  sent.some(({ answer, readAtMs }) => answer !== 'refused' && sighting.atMs - readAtMs < IN_DOUBT_MS);
+
+/** Held time counts towards nothing, so an order that can't be judged would wait without a word. */
+async function tellWhenHeldLong(deps: CaseDependencies, order: OpenOrder, why: string): Promise<void> {
+  const { sessionId, id: orderId } = order;
+  if (order.alerted || (await deps.ledger.now()) - order.orderedAtMs < deps.timing.alertAfterMs) return;
+  const events = [{ kind: 'not-ending', sessionId, orderId, data: { why } }] as const;
+  await deps.ledger.orders.settle({ settlements: [], events, alertedOrderIds: [orderId] });
+  deps.log.error({ sessionId, orderId, why }, 'not-ending');
 }
 
 /**

@@ -118,11 +118,11 @@ export function createGate({ sessions, ledger, limiter, clock, vendorClock, log,
       });
       if (registration.kind !== 'registered') return registration;
 
-      const { requestId, attempt } = registration;
+      const { requestId, attempt, orderIds: senders } = registration;
       // The last look at the clock: nothing that can wait stands between here and the request.
       const ageMs = clock.monotonic() - read.sentAt;
       if (ageMs > FRESH_READ_MS) {
-        await ledger.requests.withdraw(requestId, orderIds);
+        await ledger.requests.withdraw(requestId, senders);
         return { kind: 'read-too-old', ageMs: Math.round(ageMs) };
       }
 
@@ -149,7 +149,7 @@ export function createGate({ sessions, ledger, limiter, clock, vendorClock, log,
       } catch (error) {
         if (!(error instanceof SessionsError)) throw error;
         if (!error.sent) {
-          await ledger.requests.withdraw(requestId, orderIds);
+          await ledger.requests.withdraw(requestId, senders);
           return { kind: 'not-sent', error };
         }
         failure = error;

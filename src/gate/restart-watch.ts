@@ -1,4 +1,4 @@
-import type { Outcome } from '../contract.js';
+import type { OrderResult, Outcome } from '../contract.js';
 import type { EventToRecord } from '../ledger/ledger.js';
 import { flightOf } from '../policy/state.js';
 import { SessionsError, type SessionsClient } from '../sessions/index.js';
@@ -16,6 +16,8 @@ export type WatchStep =
 
 /** Outcomes after which a session may start again by itself: up to 20 queued messages are sent when a turn ends. */
 const WATCHED: ReadonlySet<Outcome> = new Set<Outcome>(['cancelled', 'ended-unattributed']);
+/** A turn that began so soon after the end was not typed by anybody who had seen it, ms. */
+const BY_ITSELF_MS = 10_000;
 /** An end longer ago than this is no reason to watch, ms. */
 const RECENT_MS = 15 * 60_000;
 
@@ -55,7 +57,7 @@ export async function watchForRestart(
       await deps.ledger.recordEvents(events);
       if (events.length > 0)
         deps.log.warn({ sessionId, turnKey: sighting.turnKey }, 'session started again after its end');
-      return { next: (await orderRestart(deps, ended, read)) ? 'attempt' : 'done' };
+      return { next: (await orderRestart(deps, ended, read, queued)) ? 'attempt' : 'done' };
     }
 
     const waiting = lookNumber === 0 ? await messagesWaiting(deps.sessions, sessionId) : 0;
@@ -80,14 +82,25 @@ export async function watchForRestart(
   }
 }
 
-/** What to do about a restart is a policy's choice; the newest order that it gave decides. @returns whether it ordered the end */
-async function orderRestart(deps: CaseDependencies, ended: readonly OrderView[], read: Read): Promise<boolean> {
+/**
+ * What to do about a restart is a policy's choice; the newest order that it gave decides. Only what started by itself is
+ * meant: a message that waited in the queue. One that somebody wrote after the end is a new turn with limits of its own.
+ *
+ * @returns whether it ordered the end
+ */
+async function orderRestart(
+  deps: CaseDependencies,
+  ended: readonly OrderView[],
+  read: Read,
+  queued: boolean,
+): Promise<boolean> {
   const policies = new Set<string>();
   let ordered = false;
   for (const { result } of ended) {
     const { policy } = result.reason;
     if (policy === null || policies.has(policy)) continue;
     policies.add(policy);
+    if (!queued && !beganWithTheEnd(result, read)) continue;
     const order = await deps.rules.onRestart(result, read);
     if (order === null) continue;
     await deps.ledger.orders.create(order);
@@ -95,6 +108,12 @@ async function orderRestart(deps: CaseDependencies, ended: readonly OrderView[],
     ordered = true;
   }
   return ordered;
+}
+
+/** A message that waited is sent as soon as the turn ends. */
+function beganWithTheEnd({ endedAt }: OrderResult, { sighting }: Read): boolean {
+  if (endedAt === null || sighting.turnStartedAtMs === null) return false;
+  return sighting.turnStartedAtMs <= Date.parse(endedAt) + BY_ITSELF_MS;
 }
 
 /** @returns 0 where the vendor has no message queue (generation A) or won't show it */

@@ -13,8 +13,12 @@ const REASONS = {
   SenderBusy: { counts: false },
   LedgerUnavailable: { counts: false },
   RuleUnknown: { counts: false },
+  InDoubt: { counts: false },
 } as const;
 export type TryAgainReason = keyof typeof REASONS;
+
+export const isTryAgainReason = (type: string | null | undefined): boolean =>
+  type != null && Object.hasOwn(REASONS, type);
 
 export class TryAgain extends Error {
   override readonly name = 'TryAgain';

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import type { LedgerDatabase } from './schema.js';
+import { storableJson } from './text.js';
 
 /** Things that happened and that someone may want to know later. Those in {@link ALERTS} want a person now. */
 export const EVENT_KINDS = [
@@ -61,7 +62,7 @@ export async function recordEvents(db: Kysely<LedgerDatabase>, events: readonly 
         session_id: event.sessionId ?? null,
         order_id: event.orderId ?? null,
         kind: event.kind,
-        data_json: event.data === undefined ? null : JSON.stringify(event.data),
+        data_json: event.data === undefined ? null : storableJson(event.data),
       })),
     )
     .execute();

@@ -25,10 +25,18 @@ export interface Departure {
 }
 
 export type Registration =
-  | { readonly kind: 'registered'; readonly requestId: string; readonly attempt: number }
+  | {
+      readonly kind: 'registered';
+      readonly requestId: string;
+      readonly attempt: number;
+      /** The orders that it is sent for: those that no brake stops. */
+      readonly orderIds: readonly string[];
+    }
   | { readonly kind: 'paused'; readonly reason: string | null }
   /** Another sender's request for this session is under way. */
   | { readonly kind: 'busy'; readonly retryInMs: number }
+  /** A brake stops every order, but a request for this turn left a moment ago, and may still take effect. */
+  | { readonly kind: 'in-doubt'; readonly retryInMs: number }
   /** No order is left that may send: exempt now, over a cap, or settled meanwhile. */
   | { readonly kind: 'nothing-to-send' };
 
@@ -56,6 +64,9 @@ export interface RequestRow extends SentRequest {
  */
 export const LEASE_MS = 10_000;
 export const LEASE_RENEWAL_MS = 2_000;
+/** A request whose effect was not seen by then had none, ms: longer than the confirm window. */
+export const IN_DOUBT_MS = 60_000;
+export const DOUBT_RETRY_MS = 10_000;
 
 /**
  * Lets a request out, or says why not: the pause switch, exemptions, caps and the one-sender rule are checked in the same
@@ -84,8 +95,10 @@ export async function registerRequest(
       .executeTakeFirst();
     if (underWay !== undefined) return { kind: 'busy', retryInMs: Math.max(500, underWay.lease_until - nowMs) };
 
-    const senders = await ordersThatMaySend(trx, departure, nowMs);
-    if (senders.length === 0) return { kind: 'nothing-to-send' };
+    const { senders, inDoubt } = await ordersThatMaySend(trx, departure, nowMs);
+    if (senders.length === 0) {
+      return inDoubt ? { kind: 'in-doubt', retryInMs: DOUBT_RETRY_MS } : { kind: 'nothing-to-send' };
+    }
 
     const { earlier } = await trx
       .selectFrom('requests')
@@ -117,7 +130,7 @@ export async function registerRequest(
       .set({ agent_id: departure.agentId, attempts: (eb) => eb('attempts', '+', 1) })
       .where('id', 'in', senders)
       .execute();
-    return { kind: 'registered', requestId, attempt };
+    return { kind: 'registered', requestId, attempt, orderIds: senders };
   });
 }
 
@@ -126,7 +139,7 @@ async function ordersThatMaySend(
   trx: Transaction<LedgerDatabase>,
   departure: Departure,
   nowMs: number,
-): Promise<string[]> {
+): Promise<{ readonly senders: string[]; readonly inDoubt: boolean }> {
   const { sessionId, turn, permits } = departure;
   const orders = await trx
     .selectFrom('orders')
@@ -134,10 +147,12 @@ async function ordersThatMaySend(
     .where('id', 'in', departure.orderIds)
     .where('open', '=', 1)
     .execute();
+  const inDoubt = await hasRequestInDoubt(trx, sessionId, turn.key, nowMs);
   const settle = (outcome: Outcome, stopped: typeof orders): Promise<void> =>
     settleOrders(
       trx,
-      stopped.map((order) => ({
+      // An order is not closed while it may still turn out that a request for it ended the turn.
+      (inDoubt ? [] : stopped).map((order) => ({
         orderId: order.id,
         sessionId,
         outcome,
@@ -175,7 +190,27 @@ async function ordersThatMaySend(
     'capped',
     orders.filter(({ id }) => capped.has(id)),
   );
-  return orders.filter((order) => !isExempt(order) && !capped.has(order.id)).map(({ id }) => id);
+  const senders = orders.filter((order) => !isExempt(order) && !capped.has(order.id)).map(({ id }) => id);
+  return { senders, inDoubt: inDoubt && senders.length < orders.length };
+}
+
+/** Whether a request for the turn may still take effect: it left a short time ago, and was not refused. */
+async function hasRequestInDoubt(
+  trx: Transaction<LedgerDatabase>,
+  sessionId: string,
+  turnKey: string,
+  nowMs: number,
+): Promise<boolean> {
+  const row = await trx
+    .selectFrom('requests')
+    .select('id')
+    .where('session_id', '=', sessionId)
+    .where('turn_key', '=', turnKey)
+    .where('status', '!=', 'withdrawn')
+    .where('registered_at', '>', nowMs - IN_DOUBT_MS)
+    .where((eb) => eb.or([eb('answer', 'is', null), eb('answer', '!=', 'refused')]))
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 export async function renewLease(db: Kysely<LedgerDatabase>, requestId: string, nowMs: number): Promise<void> {

@@ -46,7 +46,9 @@ export function observe(facts: Facts | null, observation: Observation, { scanMs 
   const base = settled === undefined ? facts.base : extend(facts.base, settled, gapMs);
   return {
     ...facts,
-    subject: isNewest ? known(observation.subject, facts.subject) : known(facts.subject, observation.subject),
+    subject: isNewest
+      ? knownSubject(observation.subject, facts.subject)
+      : knownSubject(facts.subject, observation.subject),
     createdAtMs: facts.createdAtMs ?? observation.createdAtMs,
     timeline: isNewest ? extend(facts.timeline, glimpse, gapMs) : replay(base, recent, gapMs),
     recent,
@@ -74,7 +76,8 @@ function replay(base: Timeline | null, glimpses: readonly Glimpse[], gapMs: numb
 }
 
 /** What `first` does not know, `second` may. Lists leave out the team, for example. */
-function known(first: MatchSubject, second: MatchSubject): MatchSubject {
+export function knownSubject(first: MatchSubject, other: MatchSubject | null): MatchSubject {
+  const second = other ?? first;
   return {
     agentId: first.agentId ?? second.agentId,
     agentName: first.agentName ?? second.agentName,

@@ -141,6 +141,7 @@ async function overLimit(
     },
     evenIfExempt: false,
     turnKey: verdict.turnKey,
+    turnStartedAtMs: verdict.turnStartedAtMs,
   };
   return { ...look('ending', `Ordered the end of the turn: ${text}.`, facts, OUTCOME_LOOK_MS.least), order };
 }

@@ -153,19 +153,22 @@ describe('the vendor’s Date header', () => {
     ['ahead by an hour, in one answer', HOUR, (call: number) => call === 60],
     ['ahead by an hour, in every third answer', HOUR, (call: number) => call % 3 === 0],
     ['back by ten minutes, in one answer', -10 * MINUTE, (call: number) => call === 60],
-  ])('I5: jumps %s, while the times of messages don’t: who is within limits lives, who is not is ended', async (_how, offMs, when) => {
-    populate();
-    await harness.apply([limit]);
-    const process = harness.process();
-    await process.run(5 * MINUTE);
-    let calls = 0;
-    harness.fleet.dates = () => (when((calls += 1)) ? offMs : 0);
-    harness.fleet.session('fresh', (now) => (now < at(6 * MINUTE) ? null : turnSince(at(6 * MINUTE))));
-    await process.run(4 * MINUTE);
-    expect(await harness.orders()).toEqual([]);
-    await process.run(2 * MINUTE);
-    expect((await harness.orders()).map(({ sessionId }) => sessionId).sort()).toEqual(ALL);
-  });
+  ])(
+    'I5: jumps %s, while the times of messages don’t: who is within limits lives, who is not is ended',
+    async (_how, offMs, when) => {
+      populate();
+      await harness.apply([limit]);
+      const process = harness.process();
+      await process.run(5 * MINUTE);
+      let calls = 0;
+      harness.fleet.dates = () => (when((calls += 1)) ? offMs : 0);
+      harness.fleet.session('fresh', (now) => (now < at(6 * MINUTE) ? null : turnSince(at(6 * MINUTE))));
+      await process.run(4 * MINUTE);
+      expect(await harness.orders()).toEqual([]);
+      await process.run(2 * MINUTE);
+      expect((await harness.orders()).map(({ sessionId }) => sessionId).sort()).toEqual(ALL);
+    },
+  );
 
   it('I5, I10: jumps back by an hour, for good: nobody is ended before the limit, and it goes on by itself', async () => {
     populate();
@@ -234,11 +237,12 @@ describe('the ledger', () => {
         underWay += 1;
         const mine = (rounds += 1);
         await new Promise((resolve) => setImmediate(resolve));
-        if (mine === 3) {
+        // The second scan: the process remembers a round by then.
+        if (mine === 5) {
           underWay -= 1;
           throw ledgerAway();
         }
-        if (mine === 4) await new Promise((resolve) => setTimeout(resolve, 50));
+        if (mine === 6) await new Promise((resolve) => setTimeout(resolve, 50));
       },
       after: (call: string) => void (call === 'facts.store' && (underWay -= 1)),
     };
@@ -262,6 +266,24 @@ describe('the ledger', () => {
     ]);
     await harness.process().run(10 * MINUTE);
     expect(await harness.orders()).toHaveLength(1);
+  });
+
+  it('I3: gives one open order for a policy and a turn, when two processes find the violator at the same moment', async () => {
+    harness.fleet.session(SESSION, turnSince(at(-HOUR)));
+    await harness.apply([rule]);
+    // Neither has seen the other's order when it writes its own.
+    let asked = 0;
+    const after = async (call: string): Promise<void> => {
+      if (call !== 'orders.ofTurn') return;
+      asked += 1;
+      while (asked < 2) await new Promise((resolve) => setImmediate(resolve));
+    };
+    const processes = [harness.process({ hooks: { after } }), harness.process({ hooks: { after } })];
+    await Promise.all(processes.map((process) => process.run(SECOND)));
+    const orders = await harness.orders();
+    expect(asked).toBeGreaterThanOrEqual(2);
+    expect(orders).toHaveLength(1);
+    expect(new Set(harness.joined.map(({ orderId }) => orderId))).toEqual(new Set([orders[0]?.id]));
   });
 
   it('I3: gives one open order for a policy and a turn, whichever of two processes at once finds the violator', async () => {

@@ -242,7 +242,9 @@ describe('the caps of a policy', () => {
     await carryOutAll();
     expect(harness.fleet.cancels).toHaveLength(5);
     expect([await count('cancelled'), await count('capped')]).toEqual([5, 3]);
-    expect(await harness.events('breaker-opened')).toMatchObject([{ data: { policy: 'rule', cap: 'max_cancels', taken: 5 } }]);
+    expect(await harness.events('breaker-opened')).toMatchObject([
+      { data: { policy: 'rule', cap: 'max_cancels', taken: 5 } },
+    ]);
 
     const process = harness.process();
     await process.run(10 * MINUTE);
@@ -275,8 +277,14 @@ describe('the caps of a policy', () => {
     await carryOutAll();
     expect(harness.fleet.cancels).toHaveLength(2);
     const rows = await harness.orders();
-    expect(rows.filter(({ policy: by }) => by === 'strict').map(({ outcome }) => outcome)).toEqual(['capped', 'capped']);
-    expect(rows.filter(({ policy: by }) => by === 'rule').map(({ outcome }) => outcome)).toEqual(['cancelled', 'cancelled']);
+    expect(rows.filter(({ policy: by }) => by === 'strict').map(({ outcome }) => outcome)).toEqual([
+      'capped',
+      'capped',
+    ]);
+    expect(rows.filter(({ policy: by }) => by === 'rule').map(({ outcome }) => outcome)).toEqual([
+      'cancelled',
+      'cancelled',
+    ]);
   });
 });
 

@@ -39,10 +39,12 @@ const turn: fc.Arbitrary<Piece[]> = fc
       piece('completed', rest),
     ];
   });
-const life = fc.array(turn, { minLength: 1, maxLength: 2 }).map((turns): Piece[] => [
-  { state: 'completed', lastsMs: MINUTE, message: true, creditsPerSecond: 0 },
-  ...turns.flat(),
-]);
+const life = fc
+  .array(turn, { minLength: 1, maxLength: 2 })
+  .map((turns): Piece[] => [
+    { state: 'completed', lastsMs: MINUTE, message: true, creditsPerSecond: 0 },
+    ...turns.flat(),
+  ]);
 const lives = fc.array(life, { minLength: 4, maxLength: 4 });
 
 const limits = fc.record({
@@ -124,10 +126,18 @@ function certain(all: readonly (readonly Piece[])[], policies: readonly Policy[]
   for (const [n, pieces] of all.entries()) {
     for (let at = 0; at < lengthOf(pieces); at += SCAN_MS) {
       const truth = truthAt(pieces, at);
-      for (const { name, graceMs, limits: { max_runtime, max_queue_time } } of policies) {
+      for (const {
+        name,
+        graceMs,
+        limits: { max_runtime, max_queue_time },
+      } of policies) {
         const isOver =
-          (max_runtime !== null && truth.state === 'processing' && truth.turnInStateMs > max_runtime + graceMs + slack) ||
-          (max_queue_time !== null && truth.state === 'queued' && truth.turnInStateMs > max_queue_time + graceMs + slack);
+          (max_runtime !== null &&
+            truth.state === 'processing' &&
+            truth.turnInStateMs > max_runtime + graceMs + slack) ||
+          (max_queue_time !== null &&
+            truth.state === 'queued' &&
+            truth.turnInStateMs > max_queue_time + graceMs + slack);
         if (isOver) found.add(`${idOf(n)} ${truth.turnKey} ${name}`);
       }
     }
@@ -139,6 +149,20 @@ const slices = (mostAwayMs: number) =>
   fc.array(fc.record({ runMs: seconds(1, 240), awayMs: fc.integer({ min: 0, max: mostAwayMs }) }), { maxLength: 12 });
 
 describe('processes that take over from each other by the ledger', () => {
+  it('I2: count on where the one before left off', async () => {
+    harness.fleet.agent('agent-1');
+    const begins = BEGINNING + 40 * SECOND;
+    harness.fleet.session('session-0', (now) =>
+      now < begins ? null : { state: 'processing', messages: [{ id: 'm', atMs: begins }] },
+    );
+    await harness.apply([policy({ max_runtime: 10 * MINUTE, max_continuous_runtime: 10 * MINUTE })]);
+    for (const runMs of [3 * MINUTE, 5 * MINUTE, MINUTE]) await harness.process().run(runMs);
+    await harness.process().run(90 * SECOND);
+    expect(await harness.orders()).toHaveLength(0);
+    await harness.process().run(MINUTE);
+    expect(await harness.orders()).toMatchObject([{ sessionId: 'session-0', turnKey: 'm' }]);
+  });
+
   it('I2: order what one process that remembers all orders, and no other turn, at whatever moments', async () => {
     await fc.assert(
       fc.asyncProperty(lives, rules, slices(0), async (all, policies, parts) => {
@@ -159,30 +183,38 @@ describe('processes that take over from each other by the ledger', () => {
     const failing = fc.array(fc.integer({ min: 0, max: 200 }), { maxLength: 60 });
     const hiding = fc.array(fc.tuple(seconds(0, 900), seconds(10, 300), fc.nat(3)), { maxLength: 6 });
     await fc.assert(
-      fc.asyncProperty(lives, rules, slices(3 * MINUTE), failing, hiding, async (all, policies, parts, failures, hides) => {
-        const failed = new Set(failures);
-        const orders = await happen(all, policies, parts, ({ fleet, clock }) => {
-          fleet.fails = ({ operation, call }) => (operation !== 'listAgents' && failed.has(call) ? 'server-error' : null);
-          // Lists leave out sessions for a while.
-          fleet.during = () => {
-            fleet.hidden.clear();
-            for (const [from, lasts, n] of hides) {
-              const since = clock.vendor() - BEGINNING - from;
-              if (since >= 0 && since < lasts) fleet.hidden.add(idOf(n));
-            }
-          };
-        });
-        for (const order of orders) {
-          const pieces = all[Number(order.sessionId.split('-')[1])] ?? [];
-          const at = order.orderedAtMs - BEGINNING;
-          const truth = truthAt(pieces, at);
-          const { max_runtime, max_queue_time, max_credits } = limitsOf(order, policies);
-          expect(truth.turnKey).toBe(order.turnKey);
-          const ageMs = at - (truth.messages.at(-1)?.at ?? Infinity);
-          expect(ageMs).toBeGreaterThanOrEqual(max_runtime ?? max_queue_time ?? 0);
-          if (max_credits !== null) expect(truth.turnCredits + 1e-6).toBeGreaterThanOrEqual(max_credits);
-        }
-      }),
+      fc.asyncProperty(
+        lives,
+        rules,
+        slices(3 * MINUTE),
+        failing,
+        hiding,
+        async (all, policies, parts, failures, hides) => {
+          const failed = new Set(failures);
+          const orders = await happen(all, policies, parts, ({ fleet, clock }) => {
+            fleet.fails = ({ operation, call }) =>
+              operation !== 'listAgents' && failed.has(call) ? 'server-error' : null;
+            // Lists leave out sessions for a while.
+            fleet.during = () => {
+              fleet.hidden.clear();
+              for (const [from, lasts, n] of hides) {
+                const since = clock.vendor() - BEGINNING - from;
+                if (since >= 0 && since < lasts) fleet.hidden.add(idOf(n));
+              }
+            };
+          });
+          for (const order of orders) {
+            const pieces = all[Number(order.sessionId.split('-')[1])] ?? [];
+            const at = order.orderedAtMs - BEGINNING;
+            const truth = truthAt(pieces, at);
+            const { max_runtime, max_queue_time, max_credits } = limitsOf(order, policies);
+            expect(truth.turnKey).toBe(order.turnKey);
+            const ageMs = at - (truth.messages.at(-1)?.at ?? Infinity);
+            expect(ageMs).toBeGreaterThanOrEqual(max_runtime ?? max_queue_time ?? 0);
+            if (max_credits !== null) expect(truth.turnCredits + 1e-6).toBeGreaterThanOrEqual(max_credits);
+          }
+        },
+      ),
       { numRuns: RUNS, endOnFailure: true },
     );
   }, 240_000);

@@ -97,7 +97,9 @@ describe('a new turn', () => {
 describe('a steering message', () => {
   const everyFour = (now: number): Shown => ({
     state: 'processing',
-    messages: messages(...Array.from({ length: Math.floor((now - at(0)) / (4 * MINUTE)) + 1 }, (_, n) => n * 4 * MINUTE)),
+    messages: messages(
+      ...Array.from({ length: Math.floor((now - at(0)) / (4 * MINUTE)) + 1 }, (_, n) => n * 4 * MINUTE),
+    ),
   });
 
   it('begins a turn of its own: its run time counts from the last one', async () => {
@@ -122,18 +124,30 @@ describe('our own wall clock', () => {
   it.each([HOUR, -HOUR, 30 * DAY])('I5: jumps by %d ms, and condemns and spares nobody', async (jumpMs) => {
     const { fleet, clock } = harness;
     const begins = 40 * SECOND;
-    fleet.session('watched', (now): Shown => ({ state: now < at(begins) ? 'completed' : 'processing', messages: messages(begins) }));
+    fleet.session('watched', (now): Shown => ({
+      state: now < at(begins) ? 'completed' : 'processing',
+      messages: messages(begins),
+    }));
     fleet.session('unwatched', { state: 'processing', messages: messages(-2 * MINUTE) });
     fleet.session('queued', { state: 'queued', messages: messages(-2 * MINUTE) });
-    await harness.apply([policy({ max_runtime: 10 * MINUTE, max_queue_time: 10 * MINUTE, max_continuous_runtime: 12 * MINUTE })]);
+    await harness.apply([
+      policy({ max_runtime: 10 * MINUTE, max_queue_time: 10 * MINUTE, max_continuous_runtime: 12 * MINUTE }),
+    ]);
     const process = harness.process();
     await process.run(3 * MINUTE);
     clock.setOurs(jumpMs);
     await process.run(4 * MINUTE);
-    fleet.session('new', (now): Shown => ({ state: 'processing', messages: [{ id: 'm@new', atMs: now - SECOND }].slice(0, now > 0 ? 1 : 0) }));
+    fleet.session('new', (now): Shown => ({
+      state: 'processing',
+      messages: [{ id: 'm@new', atMs: now - SECOND }].slice(0, now > 0 ? 1 : 0),
+    }));
     expect(await harness.orders()).toEqual([]);
     fleet.lives.delete('new');
     await process.run(4 * MINUTE);
-    expect((await harness.orders()).map(({ sessionId }) => sessionId).sort()).toEqual(['queued', 'unwatched', 'watched']);
+    expect((await harness.orders()).map(({ sessionId }) => sessionId).sort()).toEqual([
+      'queued',
+      'unwatched',
+      'watched',
+    ]);
   });
 });

@@ -44,8 +44,10 @@ describe('what is not known', () => {
       (fleet.reshape = (session, operation) =>
         operation === 'retrieveSession' ? { ...session, state: 'pondering' } : session),
     'no Date header anywhere': (fleet) => (fleet.dates = () => null),
-    'a page that fails': (fleet) => (fleet.fails = ({ operation }) => (operation === 'listSessions' ? 'server-error' : null)),
-    'an agent list that fails': (fleet) => (fleet.fails = ({ operation }) => (operation === 'listAgents' ? 'unreadable' : null)),
+    'a page that fails': (fleet) =>
+      (fleet.fails = ({ operation }) => (operation === 'listSessions' ? 'server-error' : null)),
+    'an agent list that fails': (fleet) =>
+      (fleet.fails = ({ operation }) => (operation === 'listAgents' ? 'unreadable' : null)),
     'retrieves that fail': (fleet) =>
       (fleet.fails = ({ operation }) => (operation === 'retrieveSession' ? 'unreadable' : null)),
     'lists that show nothing': (fleet) => fleet.hidden.add(SESSION),
@@ -71,7 +73,10 @@ describe('what is not known', () => {
   });
 
   it('I5: no usage is not zero and no breach: credits end nothing while they are null', async () => {
-    const messages = [{ id: 'old', atMs: at(-HOUR) }, { id: 'm', atMs: at(-20 * MINUTE) }];
+    const messages = [
+      { id: 'old', atMs: at(-HOUR) },
+      { id: 'm', atMs: at(-20 * MINUTE) },
+    ];
     // Appears late, with all that older turns have spent in it.
     harness.fleet.session(SESSION, (now): Shown => ({
       state: 'processing',
@@ -141,19 +146,22 @@ describe('a list that loses sessions while they run', () => {
     expect(lateMs).toBeLessThan(2 * SCAN_MS);
   });
 
-  it.each([10, 30])('I5: an agent’s list of %d that is empty all at once is doubted: all are ended at their limit', async (count) => {
-    const { fleet } = harness;
-    const ids = Array.from({ length: count }, (_, n) => `session-${n}`);
-    for (const id of ids) fleet.session(id, life);
-    await harness.apply([policy({ max_runtime: 10 * MINUTE })]);
-    const process = harness.process();
-    await process.run(2 * MINUTE);
-    for (const id of ids) fleet.hidden.add(id);
-    await process.run(7 * MINUTE);
-    expect(await harness.orders()).toEqual([]);
-    await process.run(5 * MINUTE);
-    expect((await harness.orders()).map(({ sessionId }) => sessionId).sort()).toEqual([...ids].sort());
-  });
+  it.each([10, 30])(
+    'I5: an agent’s list of %d that is empty all at once is doubted: all are ended at their limit',
+    async (count) => {
+      const { fleet } = harness;
+      const ids = Array.from({ length: count }, (_, n) => `session-${n}`);
+      for (const id of ids) fleet.session(id, life);
+      await harness.apply([policy({ max_runtime: 10 * MINUTE })]);
+      const process = harness.process();
+      await process.run(2 * MINUTE);
+      for (const id of ids) fleet.hidden.add(id);
+      await process.run(7 * MINUTE);
+      expect(await harness.orders()).toEqual([]);
+      await process.run(5 * MINUTE);
+      expect((await harness.orders()).map(({ sessionId }) => sessionId).sort()).toEqual([...ids].sort());
+    },
+  );
 
   it('I5: a list that shrinks to nothing because all turns have ended ends nothing', async () => {
     const { fleet } = harness;
@@ -171,7 +179,9 @@ describe('a list that loses sessions while they run', () => {
     const { fleet } = harness;
     // The deadline lies between two scans, and the end a moment before it.
     const endsAt = beginsAt + 10 * MINUTE + 13 * SECOND;
-    fleet.session(SESSION, (now) => (now < beginsAt ? null : turnSince(beginsAt, now < endsAt ? 'processing' : 'completed')));
+    fleet.session(SESSION, (now) =>
+      now < beginsAt ? null : turnSince(beginsAt, now < endsAt ? 'processing' : 'completed'),
+    );
     await harness.apply([policy({ max_runtime: 10 * MINUTE + 7 * SECOND })]);
     await harness.process().run(15 * MINUTE);
     expect(await harness.orders()).toEqual([]);
@@ -188,17 +198,27 @@ describe('a wait for an approval, which no list shows', () => {
   /** Runs for 5 minutes when the first scan sees it, waits for half an hour, runs for 4 minutes more. */
   const life = (now: number): Shown => ({
     ...key,
-    state: now < at(MINUTE) ? 'processing' : now < at(31 * MINUTE) ? 'approval_required' : now < at(35 * MINUTE) ? 'processing' : 'completed',
+    state:
+      now < at(MINUTE)
+        ? 'processing'
+        : now < at(31 * MINUTE)
+          ? 'approval_required'
+          : now < at(35 * MINUTE)
+            ? 'processing'
+            : 'completed',
   });
 
-  it.each([20, 75, 100, 31 * 60 - 10, 31 * 60 - 1, 31 * 60 + 20].map((s) => s * SECOND))('is not run time, also when another process takes over meanwhile (%d ms)', async (handOver) => {
-    harness.fleet.session(SESSION, life);
-    // Far enough not to be asked about when it disappears.
-    await harness.apply([policy({ max_runtime: 12 * MINUTE })]);
-    await harness.process().run(handOver);
-    await harness.process().run(40 * MINUTE);
-    expect(await harness.orders()).toEqual([]);
-  });
+  it.each([20, 75, 100, 31 * 60 - 10, 31 * 60 - 1, 31 * 60 + 20].map((s) => s * SECOND))(
+    'is not run time, also when another process takes over meanwhile (%d ms)',
+    async (handOver) => {
+      harness.fleet.session(SESSION, life);
+      // Far enough not to be asked about when it disappears.
+      await harness.apply([policy({ max_runtime: 12 * MINUTE })]);
+      await harness.process().run(handOver);
+      await harness.process().run(40 * MINUTE);
+      expect(await harness.orders()).toEqual([]);
+    },
+  );
 
   it('is not run time for a process that remembers all', async () => {
     harness.fleet.session(SESSION, life);

@@ -201,7 +201,8 @@ describe('I6: the pause switch and exemptions count when a request leaves, not o
         return count === 2 ? 'stop' : undefined;
       },
     });
-    expect(await harness.result(stopped)).toMatchObject({ outcome: 'exempted', attempts: 1 });
+    // Open as long as the first request may still take effect.
+    expect(await harness.result(stopped)).toMatchObject({ outcome: null, attempts: 1 });
   });
 
   it('counts an exemption no longer once it is over or ended', async () => {

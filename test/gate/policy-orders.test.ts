@@ -27,6 +27,7 @@ const saying = (...words: RuleWord[]) => {
       asked.push(sighting.state);
       return Promise.resolve(verdictOf(words[Math.min(asked.length, words.length) - 1] ?? 'unknown', order));
     },
+    judgeService: () => Promise.resolve(null),
     onRestart: () => Promise.resolve(null),
   };
 };
@@ -69,7 +70,9 @@ describe('an order that a policy gave', () => {
     const rules = saying('send', 'no-longer-violating');
     const orderId = await harness.order({ source: 'policy', reason });
     await harness.worker({ rules }).carryOut();
-    expect(rules.asked).toHaveLength(2);
+    // Again and again, because the request before may still take effect; only then the order is closed.
+    expect(rules.asked.length).toBeGreaterThan(2);
+    expect(harness.vendor.cancelCalls).toBe(1);
     expect(await harness.result(orderId)).toMatchObject({ outcome: 'no-longer-violating', attempts: 1 });
   });
 

@@ -8,7 +8,13 @@ import { homePaths } from '../../src/home.js';
 import { LedgerUnavailableError } from '../../src/ledger/errors.js';
 import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
 import { readServerNote } from '../../src/temporal/server-note.js';
-import { settingsFor, startReady, stopEverything, type CurfewProcess, type Settings } from '../support/curfew-process.js';
+import {
+  settingsFor,
+  startReady,
+  stopEverything,
+  type CurfewProcess,
+  type Settings,
+} from '../support/curfew-process.js';
 import { makeHome, removeHome, temporalBinary, until } from '../support/embedded-server.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
@@ -114,74 +120,90 @@ function expectOnly(...guilty: string[]): void {
 }
 
 describe('enforcement, by the real command', () => {
-  it('I10: ends nothing while the API is away, says so, and goes on by itself', async () => {
-    await enforce();
-    const { world } = simulator;
-    await violator('sess_runaway');
-    world.addFaults('everywhere', [{ fault: 'reset-before-effect', on: 'any', times: 'forever' }]);
-    await until(async () => ((await coverage())?.unreadable.count ?? 0) > 0);
-    await sleep(FOR_A_WHILE_MS);
-    expectOnly();
-    expect(await ledger.orders.views({})).toEqual([]);
-    expect((await coverage())?.unreadable.first[0]).toMatchObject({ problem: expect.any(String) });
+  it(
+    'I10: ends nothing while the API is away, says so, and goes on by itself',
+    async () => {
+      await enforce();
+      const { world } = simulator;
+      await violator('sess_runaway');
+      world.addFaults('everywhere', [{ fault: 'reset-before-effect', on: 'any', times: 'forever' }]);
+      await until(async () => ((await coverage())?.unreadable.count ?? 0) > 0);
+      await sleep(FOR_A_WHILE_MS);
+      expectOnly();
+      expect(await ledger.orders.views({})).toEqual([]);
+      expect((await coverage())?.unreadable.first[0]).toMatchObject({ problem: expect.any(String) });
 
-    world.clearFaults('everywhere');
-    await hasEnded('sess_runaway');
-    await until(async () => (await coverage())?.unreadable.count === 0);
-    expectOnly('sess_runaway');
-  }, STORY_LIMIT_MS);
+      world.clearFaults('everywhere');
+      await hasEnded('sess_runaway');
+      await until(async () => (await coverage())?.unreadable.count === 0);
+      expectOnly('sess_runaway');
+    },
+    STORY_LIMIT_MS,
+  );
 
-  it('I10: ends nothing while the key is refused, says so once, and goes on when it works again', async () => {
-    await enforce();
-    const { world } = simulator;
-    await violator('sess_runaway');
-    world.revokeKey();
-    await until(async () => (await kinds()).includes('account-refused'));
-    await sleep(FOR_A_WHILE_MS);
-    expectOnly();
-    expect(await ledger.orders.views({})).toEqual([]);
-    expect(up.stderr()).toContain('the vendor refuses this account');
+  it(
+    'I10: ends nothing while the key is refused, says so once, and goes on when it works again',
+    async () => {
+      await enforce();
+      const { world } = simulator;
+      await violator('sess_runaway');
+      world.revokeKey();
+      await until(async () => (await kinds()).includes('account-refused'));
+      await sleep(FOR_A_WHILE_MS);
+      expectOnly();
+      expect(await ledger.orders.views({})).toEqual([]);
+      expect(up.stderr()).toContain('the vendor refuses this account');
 
-    world.restoreKey();
-    await hasEnded('sess_runaway');
-    await until(async () => (await kinds()).includes('account-accepted'));
-    expect((await kinds()).filter((kind) => kind === 'account-refused')).toHaveLength(1);
-    expectOnly('sess_runaway');
-  }, STORY_LIMIT_MS);
+      world.restoreKey();
+      await hasEnded('sess_runaway');
+      await until(async () => (await kinds()).includes('account-accepted'));
+      expect((await kinds()).filter((kind) => kind === 'account-refused')).toHaveLength(1);
+      expectOnly('sess_runaway');
+    },
+    STORY_LIMIT_MS,
+  );
 
-  it('I5: ends nobody because the vendor’s clock jumps by an hour, ahead and back', async () => {
-    await enforce();
-    vendorOffMs = HOUR;
-    await until(async () => (await coverage())?.problem != null);
-    await sleep(FOR_A_WHILE_MS);
-    expectOnly();
-    expect((await coverage())?.problem).toMatch(/Date header jumped ahead by 3[56]\d\d s/);
-    await violator('sess_runaway');
-    await hasEnded('sess_runaway');
+  it(
+    'I5: ends nobody because the vendor’s clock jumps by an hour, ahead and back',
+    async () => {
+      await enforce();
+      vendorOffMs = HOUR;
+      await until(async () => (await coverage())?.problem != null);
+      await sleep(FOR_A_WHILE_MS);
+      expectOnly();
+      expect((await coverage())?.problem).toMatch(/Date header jumped ahead by 3[56]\d\d s/);
+      await violator('sess_runaway');
+      await hasEnded('sess_runaway');
 
-    vendorOffMs = 0;
-    await until(async () => (await coverage())?.problem == null);
-    await sleep(FOR_A_WHILE_MS);
-    expectOnly('sess_runaway');
-    await violator('sess_another');
-    await hasEnded('sess_another');
-    expectOnly('sess_runaway', 'sess_another');
-  }, STORY_LIMIT_MS);
+      vendorOffMs = 0;
+      await until(async () => (await coverage())?.problem == null);
+      await sleep(FOR_A_WHILE_MS);
+      expectOnly('sess_runaway');
+      await violator('sess_another');
+      await hasEnded('sess_another');
+      expectOnly('sess_runaway', 'sess_another');
+    },
+    STORY_LIMIT_MS,
+  );
 
-  it('I10: ends nothing while Temporal is away, says so, and goes on by itself', async () => {
-    await enforce();
-    const pid = readServerNote(home)?.pid;
-    if (pid == null) throw new Error('No Temporal server is noted in the home.');
-    await violator('sess_runaway');
-    process.kill(pid, 'SIGKILL');
-    await hasEnded('sess_runaway');
-    await sleep(FOR_A_WHILE_MS);
-    expectOnly('sess_runaway');
-    expect(up.stderr()).toMatch(/Temporal|temporal/);
-    expect((await ledger.orders.views({})).map(({ result }) => result)).toMatchObject([
-      { sessionId: 'sess_runaway', reason: { policy: 'quick' } },
-    ]);
-  }, STORY_LIMIT_MS);
+  it(
+    'I10: ends nothing while Temporal is away, says so, and goes on by itself',
+    async () => {
+      await enforce();
+      const pid = readServerNote(home)?.pid;
+      if (pid == null) throw new Error('No Temporal server is noted in the home.');
+      await violator('sess_runaway');
+      process.kill(pid, 'SIGKILL');
+      await hasEnded('sess_runaway');
+      await sleep(FOR_A_WHILE_MS);
+      expectOnly('sess_runaway');
+      expect(up.stderr()).toMatch(/Temporal|temporal/);
+      expect((await ledger.orders.views({})).map(({ result }) => result)).toMatchObject([
+        { sessionId: 'sess_runaway', reason: { policy: 'quick' } },
+      ]);
+    },
+    STORY_LIMIT_MS,
+  );
 });
 
 describe('enforcement with its ledger on PostgreSQL', () => {
@@ -191,18 +213,22 @@ describe('enforcement with its ledger on PostgreSQL', () => {
   }, 120_000);
   afterEach(() => postgres.stop(), 60_000);
 
-  it('I10: ends nothing while the ledger is away, says so, and goes on by itself', async () => {
-    await enforce(await postgres.createDatabase());
-    await violator('sess_runaway');
-    await postgres.shutDown();
-    const retrieves = simulator.world.truth().requests.retrieve;
-    await sleep(FOR_A_WHILE_MS);
-    expectOnly();
-    expect(up.stderr()).toMatch(/ledger/i);
-    expect(simulator.world.truth().requests.retrieve - retrieves).toBeLessThan(50);
+  it(
+    'I10: ends nothing while the ledger is away, says so, and goes on by itself',
+    async () => {
+      await enforce(await postgres.createDatabase());
+      await violator('sess_runaway');
+      await postgres.shutDown();
+      const retrieves = simulator.world.truth().requests.retrieve;
+      await sleep(FOR_A_WHILE_MS);
+      expectOnly();
+      expect(up.stderr()).toMatch(/ledger/i);
+      expect(simulator.world.truth().requests.retrieve - retrieves).toBeLessThan(50);
 
-    await postgres.startAgain();
-    await hasEnded('sess_runaway');
-    expectOnly('sess_runaway');
-  }, STORY_LIMIT_MS);
+      await postgres.startAgain();
+      await hasEnded('sess_runaway');
+      expectOnly('sess_runaway');
+    },
+    STORY_LIMIT_MS,
+  );
 });

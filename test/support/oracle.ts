@@ -1,5 +1,5 @@
 import type { OrderResult, Outcome } from '../../src/contract.js';
-import type { SessionState, Truth, TurnTruth, World } from '../../simulator/index.js';
+import type { CancelRecord, SessionState, Truth, TurnTruth, World } from '../../simulator/index.js';
 
 /** A read of a session, as the simulator served it. */
 export interface ServedRead {
@@ -124,6 +124,8 @@ function wrongOutcome(order: OrderResult, { truth }: Evidence): string[] {
       if (endedByUs(turn)) return [];
       // The one race that the vendor leaves open; it has to be told.
       if (tellsOf(order, 'may-have-hit-newer-turn')) return [];
+      // The vendor said that it had ended the turn, and had not: nobody can tell.
+      if (truth.cancels.some((cancel) => isFalseWord(cancel, sessionId, turn))) return [];
       if (attribution === 'strong') return wrong(`it ended by ${JSON.stringify(turn.endedBy)}`);
       return requested && turn.endedAs === 'failed' ? [] : wrong('no request of ours can have ended it');
     case 'already-ended':
@@ -131,7 +133,8 @@ function wrongOutcome(order: OrderResult, { truth }: Evidence): string[] {
     case 'superseded':
       return endedByUs(turn) || requested ? wrong('we sent a request for it') : [];
     case 'ended-unattributed':
-      return requested ? [] : wrong('nothing was sent that could have ended it');
+      // Also of a request that came too late, or whose sender died first: whether it came is counted below.
+      return requested || order.attempts > 0 ? [] : wrong('nothing was sent that could have ended it');
     case 'not-in-flight':
     case 'exempted':
     case 'capped':
@@ -142,17 +145,25 @@ function wrongOutcome(order: OrderResult, { truth }: Evidence): string[] {
   }
 }
 
+const isFalseWord = (
+  { sessionId, turnInFlight, answered, effect }: CancelRecord,
+  ofSession: string,
+  { turnKey }: TurnTruth,
+): boolean => sessionId === ofSession && turnInFlight === turnKey && answered.state === 'failed' && !effect;
+
 /** Requests in the ledger against those that arrived. A worker that is killed may have written one that never left. */
 function wrongCounts({ orders, truth, kills }: Evidence): string[] {
   const sessions = [...new Set(orders.map(({ sessionId }) => sessionId))];
   return sessions.flatMap((sessionId) => {
+    const about = orders.filter((candidate) => candidate.sessionId === sessionId);
+    // Orders on one turn share its requests when they are open together, and have their own when one follows the other.
     const byTurn = new Map<string | null, number>();
-    for (const order of orders.filter((candidate) => candidate.sessionId === sessionId)) {
-      byTurn.set(order.turnKey, Math.max(byTurn.get(order.turnKey) ?? 0, order.attempts));
-    }
-    const written = [...byTurn.values()].reduce((sum, attempts) => sum + attempts, 0);
+    for (const { turnKey, attempts } of about) byTurn.set(turnKey, Math.max(byTurn.get(turnKey) ?? 0, attempts));
+    const least = [...byTurn.values()].reduce((sum, attempts) => sum + attempts, 0);
+    const most = about.reduce((sum, { attempts }) => sum + attempts, 0);
     const received = truth.cancels.filter((cancel) => cancel.sessionId === sessionId).length;
-    const fits = received <= written && written <= received + kills;
+    const fits = received <= most && least <= received + kills;
+    const written = least === most ? `${most}` : `${least} to ${most}`;
     return fits ? [] : [`${sessionId}: ${written} requests in the ledger, ${received} received, ${kills} kills`];
   });
 }

@@ -97,8 +97,8 @@ export class ScriptedFleet implements SessionsClient {
   pageSize = 100;
   /** Whether answers carry a `Date` header, and how far it is off the vendor's other times, ms. */
   dates: (operation: SessionsOperation) => number | null = () => 0;
-  /** What a cancel request answers; it ends the turn when that is `failed`. */
-  cancelAnswers: (sessionId: string, call: number) => CancelAnswer['state'] | SessionsErrorKind = () => 'failed';
+  /** State that a cancel request answers, or the kind of its failure; it ends the turn when that is `failed`. */
+  cancelAnswers: (sessionId: string, call: number) => CancelAnswer['state'] = () => 'failed';
 
   readonly calls: (Called & { readonly atMs: number })[] = [];
   readonly cancels: { readonly sessionId: string; readonly turnKey: string | null; readonly atMs: number }[] = [];
@@ -128,7 +128,10 @@ export class ScriptedFleet implements SessionsClient {
     return this.#answer('listAgents', null, () => ({ agents: [...this.agents], nextCursor: null, unreadable: 0 }));
   }
 
-  listSessions(agentId: string, { state, cursor }: ListSessionsOptions = {}): ReturnType<SessionsClient['listSessions']> {
+  listSessions(
+    agentId: string,
+    { state, cursor }: ListSessionsOptions = {},
+  ): ReturnType<SessionsClient['listSessions']> {
     return this.#answer('listSessions', agentId, () => {
       const all = [...this.lives.keys()].flatMap((id) => {
         const shown = this.truth(id);
@@ -161,13 +164,16 @@ export class ScriptedFleet implements SessionsClient {
     const read = this.#reads.get(sessionId);
     const inFlight = read?.state === 'processing' || read?.state === 'queued';
     if (read === undefined || !inFlight || this.clock.monotonic() - read.sentAt > FRESH_READ_MS)
-      this.brokenPromises.push(`I1: a cancel request for ${sessionId} left without a fresh read that showed it in flight`);
+      this.brokenPromises.push(
+        `I1: a cancel request for ${sessionId} left without a fresh read that showed it in flight`,
+      );
     const shown = this.truth(sessionId);
     const state = this.cancelAnswers(sessionId, this.cancels.length);
     this.cancels.push({ sessionId, turnKey: shown?.messages.at(-1)?.id ?? null, atMs: this.clock.vendor() });
     return this.#answer('cancelSession', sessionId, () => {
       const kind = state as SessionsErrorKind;
-      if (['server-error', 'timeout', 'failed-to-abort'].includes(kind)) throw this.#error(kind, 'cancelSession', sessionId);
+      if (['server-error', 'timeout', 'failed-to-abort'].includes(kind))
+        throw this.#error(kind, 'cancelSession', sessionId);
       if (state === 'failed' && shown !== null) this.#end(sessionId);
       return { id: sessionId, state };
     });
@@ -263,7 +269,11 @@ export interface FleetHarness {
   /** Cases that were joined. */
   readonly joined: { readonly sessionId: string; readonly orderId: string; readonly atMs: number }[];
   apply(policies: readonly Policy[], exempt?: readonly Exemption[]): Promise<void>;
-  process(parts?: { readonly hooks?: LedgerHooks; readonly scanMs?: number; readonly joinFails?: boolean }): EnforcingProcess;
+  process(parts?: {
+    readonly hooks?: LedgerHooks;
+    readonly scanMs?: number;
+    readonly joinFails?: boolean;
+  }): EnforcingProcess;
   /** Plays the case of a session, on the fake clock: until no order is open, the look for a restart included. @returns its waits */
   carryOut(sessionId: string, stop?: (wait: TryAgain) => boolean): Promise<TryAgain[]>;
   orders(): Promise<OrderRow[]>;
@@ -322,7 +332,9 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
           let afterMs = LEDGER_RETRY_MS;
           try {
             // Through Temporal everything travels as JSON.
-            const round = JSON.parse(JSON.stringify(await enforcement.round(token, new AbortController().signal))) as Round;
+            const round = JSON.parse(
+              JSON.stringify(await enforcement.round(token, new AbortController().signal)),
+            ) as Round;
             next = round.next;
             if (round.next === 'rest') return next;
             token = round.memory;

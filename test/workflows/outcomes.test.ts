@@ -46,6 +46,7 @@ const IMPATIENT: CaseTiming = { ...TIMING, alertAfterMs: 200, giveUpAfterMs: 12_
 /** Stands in for policies in force: the name of the policy is its verdict. */
 const rules: PolicyRules = {
   judge: (order) => Promise.resolve(verdictOf((order.policy ?? 'unknown') as RuleWord, order)),
+  judgeService: () => Promise.resolve(null),
   onRestart: () => Promise.resolve(null),
 };
 

@@ -97,6 +97,7 @@ export async function storeRound(
         agent_id: stored.agentId,
         schema: FACTS_SCHEMA,
         listed: stored.listed ? (1 as const) : (0 as const),
+        seen_at: stored.facts.timeline.seenAtMs,
         facts_json: JSON.stringify(stored.facts),
         updated_at: nowMs,
       }));
@@ -104,13 +105,18 @@ export async function storeRound(
         .insertInto('facts')
         .values(rows)
         .onConflict((conflict) =>
-          conflict.column('session_id').doUpdateSet((eb) => ({
-            agent_id: eb.ref('excluded.agent_id'),
-            schema: eb.ref('excluded.schema'),
-            listed: eb.ref('excluded.listed'),
-            facts_json: eb.ref('excluded.facts_json'),
-            updated_at: eb.ref('excluded.updated_at'),
-          })),
+          conflict
+            .column('session_id')
+            .doUpdateSet((eb) => ({
+              agent_id: eb.ref('excluded.agent_id'),
+              schema: eb.ref('excluded.schema'),
+              listed: eb.ref('excluded.listed'),
+              seen_at: eb.ref('excluded.seen_at'),
+              facts_json: eb.ref('excluded.facts_json'),
+              updated_at: eb.ref('excluded.updated_at'),
+            }))
+            // A worker that was cut off may still write what it saw before another one took over.
+            .where('facts.seen_at', '<=', (eb) => eb.ref('excluded.seen_at')),
         )
         .execute();
     }

@@ -234,6 +234,7 @@ async function addEnforcement(db: Kysely<unknown>): Promise<void> {
       .addColumn('agent_id', 'text')
       .addColumn('schema', 'integer', (column) => column.notNull())
       .addColumn('listed', 'integer', (column) => column.notNull())
+      .addColumn('seen_at', int8, (column) => column.notNull())
       .addColumn('facts_json', 'text', (column) => column.notNull())
       .addColumn('updated_at', int8, (column) => column.notNull()),
   );

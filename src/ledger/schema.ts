@@ -144,6 +144,8 @@ export interface FactsTable {
   schema: number;
   /** 1 when the last scan of its agent that was stored listed it. Then the row may be as old as its last change. */
   listed: Flag;
+  /** Vendor's time of the newest sight in the facts. Older facts never take the place of newer ones. */
+  seen_at: number;
   facts_json: string;
   updated_at: number;
 }

@@ -569,6 +569,17 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
         expect(await factsOf(db, SESSION)).toBeNull();
       });
 
+      it('of an older sight never take the place of newer ones, whoever writes last', async () => {
+        const seen = (seenAtMs: number): Facts => ({ ...facts, timeline: { ...facts.timeline, seenAtMs } });
+        const newer = stored('a', { facts: seen(NOW + SECOND), listed: false });
+        await store({ facts: [newer] });
+        await store({ facts: [stored('a', { facts: seen(NOW) }), stored('b', { facts: seen(NOW) })] });
+        expect(await allFacts()).toEqual([newer, stored('b', { facts: seen(NOW) })]);
+        const same = stored('a', { facts: seen(NOW + SECOND), listed: true });
+        await store({ facts: [same] });
+        expect((await allFacts())[0]).toEqual(same);
+      });
+
       it('come back as they were stored, with the scans', async () => {
         const round = {
           facts: [stored('a'), stored('b', { agentId: null, listed: false }), stored('c', { agentId: 'unscanned' })],
@@ -581,7 +592,7 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
 
       it('take the place of earlier ones', async () => {
         await store({ facts: [stored('a')], scans: [scan('agent-1')] });
-        const later = observing.factsOf(observing.listed(0, 'queued'));
+        const later = observing.factsOf(observing.listed(60 * SECOND, 'queued'));
         const next = {
           facts: [stored('a', { agentId: 'agent-2', listed: false, facts: later })],
           scans: [scan('agent-1', { live: 0 })],

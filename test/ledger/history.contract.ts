@@ -60,7 +60,15 @@ export function describeHistory(name: string, freshUrl: () => Promise<string>): 
     const facts = async (sessionId: string, at: number, listed: 0 | 1, agentId = 'agent_1') => {
       await db
         .insertInto('facts')
-        .values({ session_id: sessionId, agent_id: agentId, schema: 1, listed, facts_json: '{}', updated_at: at })
+        .values({
+          session_id: sessionId,
+          agent_id: agentId,
+          schema: 1,
+          listed,
+          seen_at: at,
+          facts_json: '{}',
+          updated_at: at,
+        })
         .execute();
     };
     const idsIn = async (table: 'orders' | 'requests' | 'exemptions'): Promise<string[]> =>

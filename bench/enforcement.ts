@@ -129,7 +129,7 @@ async function enterCurfew(fleet: FleetAddress, options: Options, folder: string
   });
   return {
     pid: curfew.pid,
-    helperPid: readServerNote(home)?.pid ?? null,
+    serverPid: readServerNote(home)?.pid ?? null,
     stop: () => curfew.stop(),
     stored: () => sizeOf(join(home, 'ledger.db')) + sizeOf(join(home, 'ledger.db-wal')),
     temporalAddress: curfew.announced.temporal.address,
@@ -149,7 +149,7 @@ async function enterNaive(fleet: FleetAddress, { naiveRate }: Options, folder: s
   };
   const log = openSync(join(folder, 'naive.log'), 'w');
   const poller = await start(script('naive-poller.ts', JSON.stringify(input)), { stderr: log });
-  return { pid: poller.pid, helperPid: null, stop: () => poller.stop(), stored: () => 0 };
+  return { pid: poller.pid, serverPid: null, stop: () => poller.stop(), stored: () => 0 };
 }
 
 /** Limits that the design names, beside what was measured. */

@@ -30,8 +30,8 @@ export interface FleetAddress {
 /** One who ends violators: Curfew, or the naive poller. */
 export interface Contestant {
   readonly pid: number;
-  /** A process that works for it, and is counted apart. */
-  readonly helperPid: number | null;
+  /** Its Temporal server, which is counted apart; null: it has none. */
+  readonly serverPid: number | null;
   /** Size of what it keeps on disk, bytes. */
   stored(): number;
   stop(): Promise<void>;
@@ -41,7 +41,7 @@ interface Snapshot {
   readonly atMs: number;
   readonly requests: RequestCounts['requests'];
   readonly use: ProcessUse | null;
-  readonly helperUse: ProcessUse | null;
+  readonly serverUse: ProcessUse | null;
   readonly stored: number;
   readonly load: number;
 }
@@ -60,7 +60,7 @@ export interface WindowFigures {
   };
   readonly cpuSecondsPerMinute: number | null;
   /** Of Curfew's Temporal server. */
-  readonly helperCpuSecondsPerMinute: number | null;
+  readonly serverCpuSecondsPerMinute: number | null;
   readonly rssBytes: number | null;
   readonly storedBytesGrowth: number;
   /** Of the machine over the last minute, at the end. Above its number of CPUs, everything waits. */
@@ -120,13 +120,13 @@ export async function watchRun<C extends Contestant>(
   const contestant = await enter(fleet.announced);
   const snapshot = async (): Promise<Snapshot> => {
     const { requests } = await got(`${controlUrl}/requests`).json<RequestCounts>();
-    const { pid, helperPid } = contestant;
-    const helperUse = helperPid === null ? null : useOf(helperPid);
+    const { pid, serverPid } = contestant;
+    const serverUse = serverPid === null ? null : useOf(serverPid);
     return {
       atMs: Date.now(),
       requests,
       use: useOf(pid),
-      helperUse,
+      serverUse,
       stored: contestant.stored(),
       load: loadavg()[0] ?? 0,
     };
@@ -202,7 +202,7 @@ function between(from: Snapshot, to: Snapshot, liveSessions: number): WindowFigu
       other: perSessionHour(all - list - retrieve - cancel),
     },
     cpuSecondsPerMinute: cpu(from.use, to.use),
-    helperCpuSecondsPerMinute: cpu(from.helperUse, to.helperUse),
+    serverCpuSecondsPerMinute: cpu(from.serverUse, to.serverUse),
     rssBytes: to.use?.rssBytes ?? null,
     storedBytesGrowth: to.stored - from.stored,
     loadAverage: to.load,

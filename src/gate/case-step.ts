@@ -10,7 +10,7 @@ import type { Logger } from '../telemetry.js';
 import type { Account } from './account.js';
 import type { Gate, Read } from './gate.js';
 import { settleForbidden, settleWhatIsClear, settlementOf, type Judged } from './judge.js';
-import type { Limiter } from './limiter.js';
+import type { Limiter, Urgency } from './limiter.js';
 import type { PolicyRules, RuleVerdict } from './rules.js';
 import { TryAgain } from './try-again.js';
 import { notePhase, noteWaits, tryAgain } from './waits.js';
@@ -54,7 +54,7 @@ export async function attemptCase(
     if (orders.length === 0) return { next: 'done' };
     await notePhase(deps, sessionId, 'attempting', null, true);
 
-    const read = await readSession(deps, sessionId, orders, failures);
+    const read = await readSession(deps, sessionId, orders, failures, 'now');
     if (read === null) return { next: 'done' };
     await followNewTurn(deps, orders, read);
     const open = await settleWhatIsClear(deps, orders, read, [read.sighting], false);
@@ -84,7 +84,7 @@ export async function confirmCase(
     if (orders.length === 0) return { next: 'done' };
     await notePhase(deps, sessionId, 'confirming', null, true);
 
-    const read = await readSession(deps, sessionId, orders, failures);
+    const read = await readSession(deps, sessionId, orders, failures, 'later');
     if (read === null) return { next: 'done' };
     const seen = [...sightings, read.sighting];
     const windowOpen = lookNumber + 1 < deps.timing.confirmGapsMs.length;
@@ -115,9 +115,10 @@ async function readSession(
   sessionId: string,
   orders: readonly OpenOrder[],
   failures: number,
+  urgency: Urgency,
 ): Promise<Read | null> {
   try {
-    const read = await deps.gate.read(sessionId);
+    const read = await deps.gate.read(sessionId, urgency);
     await deps.account.works();
     return read;
   } catch (error) {

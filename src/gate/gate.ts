@@ -7,7 +7,7 @@ import { missingSighting, sightingOf, type Sighting } from '../policy/sighting.j
 import { SessionsError, type Session, type SessionsClient } from '../sessions/index.js';
 import type { Logger } from '../telemetry.js';
 import type { Clock } from './clock.js';
-import type { Limiter } from './limiter.js';
+import type { Limiter, Urgency } from './limiter.js';
 
 /**
  * A read older than this lets no cancel request out, ms (invariant I1). Counted from before the read was sent, because
@@ -65,7 +65,7 @@ export interface GateDependencies {
  */
 export interface Gate {
   /** Reads a session. 404 is a sighting too. @throws SessionsError for every other failure */
-  read(sessionId: string): Promise<Read>;
+  read(sessionId: string, urgency?: Urgency): Promise<Read>;
   /**
    * Sends one cancel request for the turn that the read showed in flight, after writing it into the ledger, and writes
    * the answer there too. A process that dies in between leaves the row open: known to have been sent, answer unknown.
@@ -77,8 +77,8 @@ export interface Gate {
 
 export function createGate({ sessions, ledger, limiter, clock, vendorClock, log, worker }: GateDependencies): Gate {
   return {
-    async read(sessionId) {
-      await limiter.acquire();
+    async read(sessionId, urgency) {
+      await limiter.acquire(urgency);
       const sentAt = clock.monotonic();
       const sentMs = clock.wall();
       try {

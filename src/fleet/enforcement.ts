@@ -16,8 +16,11 @@ import { dueAgents, scanAgents, scanSettings, takeInAgents } from './scan.js';
 const LINGER_MS = 1_500;
 /** It ends after this at the latest, so that another worker can take over and Temporal sees progress, ms. */
 const ROUND_MS = 60_000;
-/** Retrieves at once. Cancel requests wait behind so many at most. */
-const LOOKS_AT_ONCE = 8;
+/**
+ * Retrieves at once. Cancel requests wait behind so many at most. Near the request limit each waits up to a second for its
+ * turn, so fewer would not keep up with ten deadlines a second; transcripts are long, so many more would need much memory.
+ */
+const LOOKS_AT_ONCE = 16;
 /** How often rules and exemptions are read during a round, ms. */
 const REFRESH_MS = 2_000;
 /** The list of agents changes rarely, ms. */

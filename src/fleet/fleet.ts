@@ -2,6 +2,7 @@ import type { AgentScan, StoredFacts, StoredFleet } from '../ledger/facts.js';
 import type { Facts } from '../policy/facts.js';
 import type { Agent } from '../sessions/index.js';
 import { asOfLastScan } from './stored-facts.js';
+import { agentOfScan } from './subject.js';
 
 /** One session as this process follows it. */
 export interface Tracked {
@@ -45,21 +46,13 @@ export interface Fleet {
 
 export function fleetOf({ facts, scans }: StoredFleet): Fleet {
   const fleet: Fleet = { agents: new Map(), sessions: new Map() };
-  for (const scan of scans) addAgent(fleet, agentOf(scan), scan);
+  for (const scan of scans) addAgent(fleet, agentOfScan(scan), scan);
   for (const stored of facts) {
     const agent = stored.agentId === null ? undefined : fleet.agents.get(stored.agentId);
     track(fleet, agent, restored(stored, agent?.scan ?? null));
   }
   return fleet;
 }
-
-const agentOf = ({ agentId, name, teamId, creatorId }: AgentScan): Agent => ({
-  id: agentId,
-  name,
-  teamId,
-  creatorId,
-  isActive: null,
-});
 
 const restored = (stored: StoredFacts, scan: AgentScan | null): Tracked => ({
   sessionId: stored.sessionId,

@@ -9,13 +9,13 @@ import { fromRetrieve } from '../policy/observation.js';
 import { knownSubject } from '../policy/observe.js';
 import type { Policy } from '../policy/policy.js';
 import { stillViolates } from '../policy/still-violates.js';
-import type { Agent, Session } from '../sessions/index.js';
+import type { Session } from '../sessions/index.js';
 import { judgeWatchOrder } from '../watch/gate-rules.js';
 import { orderReasonOf } from './consequences.js';
 import { readCoverage } from './coverage.js';
 import type { RulesReader } from './rules-in-force.js';
 import { asOfLastScan } from './stored-facts.js';
-import { sessionView } from './subject.js';
+import { agentOfScan, sessionView } from './subject.js';
 import type { VendorClock } from './vendor-clock.js';
 
 /** A scan that is older says nothing about how many sessions are live now, ms. */
@@ -109,7 +109,7 @@ export function createGateRules({ ledger, rules, vendorClock, scanMs }: GateRule
   async function seenAtGate(sessionId: string, session: Session) {
     const known = await ledger.facts.of(sessionId);
     const facts = known === null ? null : asOfLastScan(known.stored, known.scan);
-    const agent = known?.scan == null ? null : agentOf(known.scan);
+    const agent = known?.scan == null ? null : agentOfScan(known.scan);
     return { known, facts, view: sessionView(session, known?.stored.agentId ?? null, agent) };
   }
 
@@ -153,19 +153,6 @@ export function createGateRules({ ledger, rules, vendorClock, scanMs }: GateRule
 }
 
 const matchUnknown = (policy: Policy): string => `It is not known whether "${policy.name}" is about this session`;
-
-const agentOf = (scan: {
-  agentId: string;
-  name: string | null;
-  teamId: string | null;
-  creatorId: string | null;
-}): Agent => ({
-  id: scan.agentId,
-  name: scan.name,
-  teamId: scan.teamId,
-  creatorId: scan.creatorId,
-  isActive: null,
-});
 
 /** How many times in a row the session was ended because it had started again. */
 function restartsOf({ reason }: OrderResult): number {

@@ -1,3 +1,4 @@
+import type { AgentScan } from '../ledger/facts.js';
 import type { SessionView } from '../policy/observation.js';
 import type { Agent, Session } from '../sessions/index.js';
 
@@ -18,3 +19,12 @@ export function sessionView(session: Session, agentId: string | null, agent: Age
     teamId: session.teamId ?? agent?.teamId ?? null,
   };
 }
+
+/** An agent as its last scan knew it. */
+export const agentOfScan = ({ agentId, name, teamId, creatorId }: AgentScan): Agent => ({
+  id: agentId,
+  name,
+  teamId,
+  creatorId,
+  isActive: null,
+});

@@ -5,7 +5,7 @@ import { readCoverage } from '../../fleet/coverage.js';
 import { createRulesReader } from '../../fleet/rules-in-force.js';
 import { standingsOf, vendorTimeNow } from '../../fleet/standing.js';
 import { asOfLastScan, DEFAULT_SCAN_MS } from '../../fleet/stored-facts.js';
-import { sessionView } from '../../fleet/subject.js';
+import { agentOfScan, sessionView } from '../../fleet/subject.js';
 import { createVendorClock, type VendorClock } from '../../fleet/vendor-clock.js';
 import { systemClock } from '../../gate/clock.js';
 import type { AgentScan } from '../../ledger/facts.js';
@@ -13,13 +13,7 @@ import type { Ledger } from '../../ledger/ledger.js';
 import { fromRetrieve, type Observation } from '../../policy/observation.js';
 import { observe } from '../../policy/observe.js';
 import type { Policy } from '../../policy/policy.js';
-import {
-  createCredentials,
-  createSessionsClient,
-  SessionsError,
-  type Agent,
-  type SessionsClient,
-} from '../../sessions/index.js';
+import { createCredentials, createSessionsClient, SessionsError, type SessionsClient } from '../../sessions/index.js';
 import { USER_AGENT } from '../../version.js';
 import { policyOf } from '../../watch/limits.js';
 import { checkedSessionIds, contextOf, openExistingLedger } from '../context.js';
@@ -169,7 +163,7 @@ async function readSession(
     vendorClock.note(answer);
     const atMs = vendorClock.at(answer.sentAt);
     if (atMs === null) return { problem: 'the answer carries no usable Date header', reachable: true };
-    return { seen: fromRetrieve(sessionView(answer.value, agentId, scan === null ? null : agentOf(scan)), atMs) };
+    return { seen: fromRetrieve(sessionView(answer.value, agentId, scan === null ? null : agentOfScan(scan)), atMs) };
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
     return { problem: error.message, reachable: error.kind === 'not-found' };
@@ -177,11 +171,3 @@ async function readSession(
     client.close();
   }
 }
-
-const agentOf = ({ agentId, name, teamId, creatorId }: AgentScan): Agent => ({
-  id: agentId,
-  name,
-  teamId,
-  creatorId,
-  isActive: null,
-});

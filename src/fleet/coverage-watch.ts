@@ -71,11 +71,9 @@ export async function tellWhenNoScanEnds(ledger: Ledger, log: Logger): Promise<v
   const coverage = await readCoverage(ledger);
   const silentMs = (await ledger.now()) - (coverage?.atMs ?? 0);
   if (coverage === null || silentMs < lostAfterMs(coverage)) return;
-  const problem = `No scan has ended since ${new Date(coverage.atMs).toISOString()}.`;
   if ((await ledger.meta.read(LOST_META))?.startsWith('told') === true) return;
-  await ledger.meta.replace(LOST_META, `told ${coverage.atMs}`);
-  const data = { problem, unreadable: 0, agents: [], since: new Date(coverage.atMs).toISOString() };
-  await record(ledger, log, { kind: 'coverage-lost', data });
+  const problem = `No scan has ended since ${new Date(coverage.atMs).toISOString()}.`;
+  await tellLost(ledger, log, coverage.atMs, { problem, unreadable: 0, agents: [] });
 }
 
 const lostAfterMs = ({ scanMs }: Coverage): number => Math.max(LOST_AFTER_MS, LOST_AFTER_SCANS * scanMs);
@@ -96,7 +94,11 @@ async function tellWhenLost(ledger: Ledger, log: Logger, coverage: Coverage, com
   if (state !== 'first' || coverage.atMs - sinceMs < lostAfterMs(coverage)) return;
   const problem = coverage.problem ?? coverage.unreadable.first[0]?.problem ?? null;
   const agents = coverage.unreadable.first.map(({ agentId, name }) => name ?? agentId);
-  const data = { problem, unreadable: coverage.unreadable.count, agents, since: new Date(sinceMs).toISOString() };
+  await tellLost(ledger, log, sinceMs, { problem, unreadable: coverage.unreadable.count, agents });
+}
+
+async function tellLost(ledger: Ledger, log: Logger, sinceMs: number, what: Record<string, unknown>): Promise<void> {
+  const data = { ...what, since: new Date(sinceMs).toISOString() };
   // In this order: better told twice than not at all.
   await record(ledger, log, { kind: 'coverage-lost', data });
   await ledger.meta.replace(LOST_META, `told ${sinceMs}`);

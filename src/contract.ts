@@ -37,6 +37,19 @@ export const WATCH_QUERY = 'watch';
 export const notificationWorkflowId = (route: string): string => `notify/${route}`;
 export const NOTIFICATION = 'notification';
 
+/** One workflow per bulk job: the same plan applied again is the same job. */
+export const bulkWorkflowId = (planId: string): string => `bulk/${planId}`;
+export const BULK_CANCELLATION = 'bulkCancellation';
+/** Updates of a running bulk job, for other programs; each answers with a {@link BulkStatus}. */
+export const BULK_PAUSE_UPDATE = 'pause';
+export const BULK_RESUME_UPDATE = 'resume';
+export const BULK_ABORT_UPDATE = 'abort';
+/** Update with the argument `{ rate: 20 }`: sessions a second. */
+export const BULK_RATE_UPDATE = 'rate';
+
+/** One Schedule per `cleanup` entry of the policy file. */
+export const cleanupScheduleId = (name: string): string => `cleanup/${name}`;
+
 /** Search attributes of a case. All are keywords, so that the `temporal` CLI and UI can filter by them. */
 export const SEARCH_ATTRIBUTES = {
   CurfewSessionId: 'Keyword',
@@ -219,4 +232,86 @@ export interface WatchStatus {
   readonly registeredAt: string;
   readonly closedAt: string | null;
   readonly closedBy: string | null;
+}
+
+/**
+ * Where a bulk job stands. `building`: its targets are still being collected. `planned`: frozen, and nothing is sent before
+ * it is applied. `paused`: by a person, or because it went badly; `note` says which.
+ */
+export type BulkState = 'building' | 'planned' | 'running' | 'paused' | 'finished' | 'aborted';
+
+/** What a plan is to end, in numbers. */
+export interface BulkTotals {
+  readonly targets: number;
+  /** By the state in which each was seen; `unknown`: it was given by its id. */
+  readonly byState: Readonly<Record<string, number>>;
+  /** The agents with the most targets, most first; at most 20. */
+  readonly byAgent: readonly {
+    readonly agentId: string | null;
+    readonly name: string | null;
+    readonly targets: number;
+  }[];
+  readonly agents: number;
+  /** What was given and not taken up, by why: `duplicate`, `blank`, `malformed`, `capped` (among the targets, but never sent for); only those that occurred. */
+  readonly leftOut: Readonly<Record<string, number>>;
+  /** A few of the targets. */
+  readonly sample: readonly {
+    readonly sessionId: string;
+    readonly agentId: string | null;
+    readonly state: string | null;
+  }[];
+  /** Why the selection may miss sessions, for people; empty: it misses none. */
+  readonly gaps: readonly string[];
+}
+
+/** A bulk plan or job: what `curfew bulk plan|apply|status --json` print, and the result of the workflow `bulkCancellation`. Times are ISO 8601, UTC. */
+export interface BulkStatus {
+  readonly planId: string;
+  readonly state: BulkState;
+  readonly source: 'person' | 'cleanup';
+  /** Name of the `cleanup` entry; null: a person's. */
+  readonly cleanup: string | null;
+  readonly reason: string | null;
+  /** What was asked for, as it was written. */
+  readonly selection: Readonly<Record<string, unknown>>;
+  readonly requestedBy: string;
+  readonly createdAt: string;
+  /** After this it can't be applied any more. */
+  readonly expiresAt: string | null;
+  /** SHA-256 of the targets, in hexadecimal; null while it is being built. */
+  readonly hash: string | null;
+  readonly totals: BulkTotals;
+  readonly appliedAt: string | null;
+  readonly appliedBy: string | null;
+  readonly finishedAt: string | null;
+  readonly fast: boolean;
+  readonly evenIfExempt: boolean;
+  /** Sessions a second, at most. */
+  readonly rate: number;
+  /** Targets that go first. */
+  readonly canary: number;
+  readonly phase: 'canary' | 'main' | 'done' | null;
+  /** Why it is paused or held, for people; null: nothing holds it. */
+  readonly note: string | null;
+  readonly progress: BulkProgress;
+}
+
+/** Every target is in exactly one of these numbers, `requests` apart. */
+export interface BulkProgress {
+  /** Nothing was sent for them yet; after an abort they stay untouched. */
+  readonly waiting: number;
+  /** A cancel request is under way, or its effect is being confirmed. */
+  readonly underWay: number;
+  /** Not ended by the first request: a case of its own works on each. */
+  readonly openCases: number;
+  /** By outcome; only those that occurred. */
+  readonly outcomes: { readonly [Name in Outcome]?: number };
+  /** Cancel requests sent by the job itself. */
+  readonly requests: number;
+}
+
+/** One line of `curfew bulk report --format jsonl`. */
+export interface BulkTargetResult extends OrderResult {
+  /** `untouched`: nothing was sent for it, and nothing will be. `case`: a case of its own is at work. */
+  readonly status: 'waiting' | 'under-way' | 'case' | 'settled' | 'untouched';
 }

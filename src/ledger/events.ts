@@ -29,6 +29,16 @@ export const EVENT_KINDS = [
   'watch-extended',
   'watch-released',
   'watch-ended',
+  'bulk-applied',
+  'bulk-paused',
+  'bulk-resumed',
+  'bulk-aborted',
+  'bulk-rate',
+  'bulk-stopped',
+  'bulk-finished',
+  'cleanup-capped',
+  'cleanup-skipped',
+  'cleanup-failed',
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
@@ -41,6 +51,8 @@ export const ALERTS: ReadonlySet<EventKind> = new Set<EventKind>([
   'account-refused',
   'breaker-opened',
   'coverage-lost',
+  'bulk-stopped',
+  'cleanup-failed',
 ]);
 
 export interface NewEvent {

@@ -1,7 +1,17 @@
-import type { Outcome } from '../contract.js';
+import type { BulkTotals, Outcome } from '../contract.js';
 import type { PolicyMode } from '../policy/policy.js';
 import { recordEvents, type NewEvent } from './events.js';
 import { closeBreaker, openBreakers, type Breaker } from './breakers.js';
+import { caseOutcomes, type CaseOutcomes } from './bulk-cases.js';
+import * as bulkPlans from './bulk-plans.js';
+import {
+  applyPlan,
+  steerJob,
+  type Applied,
+  type BulkApplication,
+  type BulkSteer,
+  type Steered,
+} from './bulk-steering.js';
 import * as deliveries from './deliveries.js';
 import { exempt, runningExemptions, unexempt, type NewExemption } from './exemptions.js';
 import {
@@ -139,6 +149,33 @@ export interface Ledger {
     /** Since when a route is told news: the first time given for it. */
     since(route: string, atMs: number): Promise<number>;
   };
+  /** Bulk plans and jobs: everything but the work itself, which is under `bulkRun`. */
+  readonly bulk: {
+    /** A new plan without targets. */
+    begin(plan: bulkPlans.NewBulkPlan): Promise<void>;
+    /** Adds sessions to a plan that is being built; `firstSeq` is higher than any number before. @returns how many were new */
+    addTargets(planId: string, firstSeq: number, targets: readonly bulkPlans.TargetToFreeze[]): Promise<number>;
+    /** SHA-256 over what is frozen of each target. */
+    hash(planId: string): Promise<string>;
+    /** @returns false when it was not being built */
+    seal(planId: string, sealed: { readonly totals: BulkTotals; readonly hash: string }): Promise<boolean>;
+    /** Removes a plan that was never applied. */
+    discard(planId: string): Promise<void>;
+    get(planId: string): Promise<bulkPlans.BulkJob | null>;
+    /** Newest first. */
+    list(filter: bulkPlans.JobFilter): Promise<bulkPlans.BulkJob[]>;
+    /** A page of targets, in their order. */
+    targets(planId: string, filter: bulkPlans.TargetFilter): Promise<bulkPlans.BulkTarget[]>;
+    /** What bulk jobs made of one session, newest first. */
+    ofSession(
+      sessionId: string,
+      limit: number,
+    ): Promise<{ readonly job: bulkPlans.BulkJob; readonly target: bulkPlans.BulkTarget }[]>;
+    apply(planId: string, application: BulkApplication): Promise<Applied>;
+    steer(planId: string, steer: BulkSteer): Promise<Steered>;
+    /** What became of the targets that were handed over to cases. */
+    caseOutcomes(planId: string): Promise<CaseOutcomes>;
+  };
   readonly watches: {
     /** Registers a watch, or changes the limits of the open one. */
     register(registration: watches.WatchRegistration): Promise<watches.WatchChange>;
@@ -259,6 +296,22 @@ export async function openLedger(url: string): Promise<Ledger> {
       drop: (route) => deliveries.dropMessage(db, route),
       mark: async (route, keys) => deliveries.markDelivered(db, route, keys, await now()),
       since: (route, atMs) => deliveries.routeSince(db, route, atMs),
+    },
+    bulk: {
+      begin: async (plan) => bulkPlans.beginPlan(db, plan, await now()),
+      addTargets: (planId, firstSeq, targets) => bulkPlans.addTargets(db, planId, firstSeq, targets),
+      hash: (planId) => bulkPlans.hashOfTargets(db, planId),
+      seal: async (planId, sealed) => bulkPlans.sealPlan(db, planId, sealed, await now()),
+      discard: async (planId) => {
+        while (!(await bulkPlans.discardPlan(db, planId)));
+      },
+      get: (planId) => bulkPlans.getJob(db, planId),
+      list: (filter) => bulkPlans.listJobs(db, filter),
+      targets: (planId, filter) => bulkPlans.pageOfTargets(db, planId, filter),
+      ofSession: (sessionId, limit) => bulkPlans.targetsOfSession(db, sessionId, limit),
+      apply: (planId, application) => applyPlan(db, planId, application),
+      steer: (planId, steer) => steerJob(db, planId, steer),
+      caseOutcomes: (planId) => caseOutcomes(db, planId),
     },
     watches: {
       register: (registration) => watches.changeWatch(db, registration, { onlyOpen: false }),

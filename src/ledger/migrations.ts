@@ -10,6 +10,7 @@ const MIGRATION_LOCK_TABLE = 'ledger_migration_lock';
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_ledger': { up: createLedger },
   '0002_enforcement': { up: addEnforcement },
+  '0003_bulk': { up: addBulk },
 };
 
 /**
@@ -301,4 +302,73 @@ async function addEnforcement(db: Kysely<unknown>): Promise<void> {
       .addPrimaryKeyConstraint('deliveries_pk', ['route', 'item']),
   );
   await db.schema.createIndex('deliveries_at').on('deliveries').column('at').execute();
+}
+
+async function addBulk(db: Kysely<unknown>): Promise<void> {
+  const sqlite = dialectOf(db) === 'sqlite';
+  const int8 = sqlite ? 'integer' : 'bigint';
+  const create = creator(db);
+
+  await create(
+    db.schema
+      .createTable('bulk_jobs')
+      .addColumn('id', 'text', (column) => column.primaryKey().notNull())
+      .addColumn('state', 'text', (column) => column.notNull())
+      .addColumn('created_at', int8, (column) => column.notNull())
+      .addColumn('created_by', 'text', (column) => column.notNull())
+      .addColumn('source', 'text', (column) => column.notNull())
+      .addColumn('cleanup', 'text')
+      .addColumn('reason_text', 'text')
+      .addColumn('selection_json', 'text', (column) => column.notNull())
+      .addColumn('totals_json', 'text')
+      .addColumn('hash', 'text')
+      .addColumn('expires_at', int8)
+      .addColumn('applied_at', int8)
+      .addColumn('applied_by', 'text')
+      .addColumn('fast', 'integer')
+      .addColumn('even_if_exempt', 'integer')
+      .addColumn('rate', sqlite ? 'real' : 'double precision')
+      .addColumn('canary', 'integer')
+      .addColumn('phase', 'text')
+      .addColumn('note', 'text')
+      .addColumn('epoch', 'integer', (column) => column.notNull())
+      .addColumn('lease_until', int8)
+      .addColumn('worker', 'text')
+      .addColumn('progress_json', 'text')
+      .addColumn('finished_at', int8),
+  );
+  await db.schema.createIndex('bulk_jobs_created_at').on('bulk_jobs').column('created_at').execute();
+
+  await create(
+    db.schema
+      .createTable('bulk_targets')
+      .addColumn('plan_id', 'text', (column) => column.notNull())
+      .addColumn('seq', 'integer', (column) => column.notNull())
+      .addColumn('session_id', 'text', (column) => column.notNull())
+      .addColumn('agent_id', 'text')
+      .addColumn('state', 'text')
+      .addColumn('turn_key', 'text')
+      .addColumn('turn_started_at', int8)
+      .addColumn('seen_at', int8, (column) => column.notNull())
+      .addColumn('status', 'text', (column) => column.notNull())
+      .addColumn('attempts', 'integer', (column) => column.notNull().defaultTo(0))
+      .addColumn('sent_at', int8)
+      .addColumn('read_at', int8)
+      .addColumn('answered_at', int8)
+      .addColumn('answer', 'text')
+      .addColumn('answer_state', 'text')
+      .addColumn('error_json', 'text')
+      .addColumn('attribution', 'text')
+      .addColumn('ended_at', int8)
+      .addColumn('decided_at', int8)
+      .addColumn('order_id', 'text')
+      // Neither names a column that changes, so that what becomes of a target costs no index.
+      .addPrimaryKeyConstraint('bulk_targets_pk', ['plan_id', 'seq']),
+  );
+  await db.schema
+    .createIndex('bulk_targets_session')
+    .unique()
+    .on('bulk_targets')
+    .columns(['session_id', 'plan_id'])
+    .execute();
 }

@@ -19,6 +19,8 @@ export interface LedgerDatabase {
   breakers: BreakersTable;
   watches: WatchesTable;
   deliveries: DeliveriesTable;
+  bulk_jobs: BulkJobsTable;
+  bulk_targets: BulkTargetsTable;
 }
 
 /** SQLite has no boolean, and its driver accepts none. */
@@ -208,4 +210,77 @@ export interface DeliveriesTable {
   /** `event/<seq>` or `outcome/<order id>`. */
   item: string;
   at: number;
+}
+
+/** A frozen selection of sessions, and the job that ends their turns. */
+export interface BulkJobsTable {
+  id: string;
+  /** building, planned, running, paused, finished or aborted */
+  state: string;
+  created_at: number;
+  /** Claimed, not authenticated. */
+  created_by: string;
+  /** person or cleanup */
+  source: string;
+  /** Name of the cleanup entry. */
+  cleanup: string | null;
+  reason_text: string | null;
+  selection_json: string;
+  /** From here on null until it is sealed. */
+  totals_json: string | null;
+  hash: string | null;
+  expires_at: number | null;
+  /** From here on null until it is applied. */
+  applied_at: number | null;
+  applied_by: string | null;
+  fast: Flag | null;
+  even_if_exempt: Flag | null;
+  /** Sessions a second. */
+  rate: number | null;
+  canary: number | null;
+  /** canary, main or done */
+  phase: string | null;
+  /** Why it is paused or held, for people. */
+  note: string | null;
+  /** Rises each time a worker takes the job up: what an earlier one still wants to write is refused. */
+  epoch: number;
+  /** Until then its worker counts as alive, and its requests as under way. */
+  lease_until: number | null;
+  worker: string | null;
+  /** Counters of the targets, kept by the worker. */
+  progress_json: string | null;
+  finished_at: number | null;
+}
+
+/** One session of a bulk plan. Also the record of the job's own cancel request for it: at most one is in force at a time. */
+export interface BulkTargetsTable {
+  plan_id: string;
+  /** The order in which they are taken. Numbers may be left out. */
+  seq: number;
+  session_id: string;
+  agent_id: string | null;
+  /** As it was seen when the plan was made; null: it was given by its id. */
+  state: string | null;
+  turn_key: string | null;
+  turn_started_at: number | null;
+  /** Our clock: only a turn whose message came before this is meant. */
+  seen_at: number;
+  /** waiting, sent, answered, case, or the outcome */
+  status: string;
+  /** Cancel requests sent by the job itself. */
+  attempts: Generated<number>;
+  /** Our clock: when the last request was let out. */
+  sent_at: number | null;
+  /** Vendor's clock: the read before it, and its answer. */
+  read_at: number | null;
+  answered_at: number | null;
+  answer: string | null;
+  answer_state: string | null;
+  error_json: string | null;
+  attribution: string | null;
+  /** Vendor's clock. */
+  ended_at: number | null;
+  decided_at: number | null;
+  /** The order that a case works on. */
+  order_id: string | null;
 }

@@ -1,0 +1,168 @@
+import type { Kysely, Transaction } from 'kysely';
+import type { BulkState } from '../contract.js';
+import { hashOfTargets, getJob, toJob, type BulkJob } from './bulk-plans.js';
+import { recordEvents, type EventKind } from './events.js';
+import { dialectOf } from './dialect.js';
+import { ledgerNow } from './locks.js';
+import type { LedgerDatabase } from './schema.js';
+
+/** How a plan is to be carried out. */
+export interface BulkApplication {
+  readonly by: string;
+  /** Sessions a second, above 0. */
+  readonly rate: number;
+  /** Targets that go first; 0: none do. */
+  readonly canary: number;
+  /** Without the read before each cancel request. */
+  readonly fast: boolean;
+  /** Also end sessions that are exempt. */
+  readonly evenIfExempt: boolean;
+}
+
+export type Applied =
+  | { readonly kind: 'started'; readonly job: BulkJob }
+  /** It was applied before: the same plan again is the same job. */
+  | { readonly kind: 'same-job'; readonly job: BulkJob }
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'not-sealed'; readonly job: BulkJob }
+  | { readonly kind: 'expired'; readonly job: BulkJob }
+  /** Its targets are not those that were sealed. */
+  | { readonly kind: 'changed'; readonly job: BulkJob };
+
+/** Turns a sealed plan into a running job, once. */
+export async function applyPlan(
+  db: Kysely<LedgerDatabase>,
+  planId: string,
+  application: BulkApplication,
+): Promise<Applied> {
+  const before = await getJob(db, planId);
+  if (before === null) return { kind: 'unknown' };
+  // Read outside of the transaction: a million rows take seconds. Sealed targets have no way to change but by hand.
+  const intact = before.state !== 'planned' || (await hashOfTargets(db, planId)) === before.hash;
+  return db.transaction().execute(async (trx) => {
+    const job = await lockJob(trx, planId);
+    if (job === null) return { kind: 'unknown' };
+    if (job.state === 'building') return { kind: 'not-sealed', job };
+    if (job.state !== 'planned') return { kind: 'same-job', job };
+    const at = await ledgerNow(trx);
+    if (job.expiresAtMs !== null && at > job.expiresAtMs) return { kind: 'expired', job };
+    if (!intact) return { kind: 'changed', job };
+    await trx
+      .updateTable('bulk_jobs')
+      .set({
+        state: 'running' satisfies BulkState,
+        applied_at: at,
+        applied_by: application.by,
+        rate: application.rate,
+        canary: application.canary,
+        fast: application.fast ? 1 : 0,
+        even_if_exempt: application.evenIfExempt ? 1 : 0,
+        phase: application.canary > 0 ? 'canary' : 'main',
+      })
+      .where('id', '=', planId)
+      .execute();
+    const { by, rate, canary, fast } = application;
+    const targets = job.totals?.targets ?? 0;
+    await recordEvents(trx, [
+      { kind: 'bulk-applied', at, data: { plan: planId, by, targets, rate, canary, fast, reason: job.reason } },
+    ]);
+    return { kind: 'started', job: await readLocked(trx, planId) };
+  });
+}
+
+export type BulkSteer =
+  | { readonly action: 'pause' | 'resume' | 'abort'; readonly by: string; readonly reason?: string | null }
+  | { readonly action: 'rate'; readonly by: string; readonly rate: number };
+
+export type Steered =
+  | { readonly kind: 'done'; readonly job: BulkJob }
+  /** It stood so already. */
+  | { readonly kind: 'unchanged'; readonly job: BulkJob }
+  | { readonly kind: 'unknown' }
+  /** A plan that was not applied, or a job that is over, can't be steered so. */
+  | { readonly kind: 'refused'; readonly job: BulkJob };
+
+/**
+ * A person's word on a job. Once a pause or an abort is written, no further request of the job is let out: the
+ * transaction that lets one out reads the state.
+ */
+export async function steerJob(db: Kysely<LedgerDatabase>, planId: string, steer: BulkSteer): Promise<Steered> {
+  return db.transaction().execute(async (trx) => {
+    const job = await lockJob(trx, planId);
+    if (job === null) return { kind: 'unknown' };
+    const at = await ledgerNow(trx);
+    const change = changeFor(job, steer, at);
+    if (change === 'refused') return { kind: 'refused', job };
+    if (change === 'unchanged') return { kind: 'unchanged', job };
+    await trx.updateTable('bulk_jobs').set(change.row).where('id', '=', planId).execute();
+    await recordEvents(trx, [{ kind: change.event, at, data: { plan: planId, ...change.data } }]);
+    return { kind: 'done', job: await readLocked(trx, planId) };
+  });
+}
+
+interface Change {
+  readonly row: Partial<{
+    state: BulkState;
+    note: string | null;
+    rate: number;
+    finished_at: number;
+    lease_until: null;
+  }>;
+  readonly event: EventKind;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+function changeFor(job: BulkJob, steer: BulkSteer, at: number): Change | 'refused' | 'unchanged' {
+  const isOpen = job.state === 'running' || job.state === 'paused';
+  const { by } = steer;
+  if (steer.action === 'rate') {
+    if (!isOpen) return 'refused';
+    if (job.rate === steer.rate) return 'unchanged';
+    return { row: { rate: steer.rate }, event: 'bulk-rate', data: { by, rate: steer.rate } };
+  }
+  const reason = steer.reason ?? null;
+  const because = reason === null ? '' : `, because: ${reason}`;
+  switch (steer.action) {
+    case 'pause':
+      if (job.state === 'paused') return 'unchanged';
+      if (job.state !== 'running') return 'refused';
+      return {
+        row: { state: 'paused', note: `Paused by ${by}${because}.` },
+        event: 'bulk-paused',
+        data: { by, reason },
+      };
+    case 'resume':
+      if (job.state === 'running') return 'unchanged';
+      if (job.state !== 'paused') return 'refused';
+      return { row: { state: 'running', note: null }, event: 'bulk-resumed', data: { by } };
+    case 'abort':
+      if (job.state === 'aborted') return 'unchanged';
+      if (!isOpen) return 'refused';
+      return {
+        row: { state: 'aborted', note: `Aborted by ${by}${because}.`, finished_at: at },
+        event: 'bulk-aborted',
+        data: { by, reason },
+      };
+  }
+}
+
+/**
+ * Reads a job such that its state cannot change until the transaction ends. Transactions that let requests out share the
+ * lock; steering waits for them. On SQLite a writer is alone.
+ */
+export async function lockJob(
+  trx: Transaction<LedgerDatabase>,
+  planId: string,
+  mode: 'steer' | 'send' = 'steer',
+): Promise<(BulkJob & { readonly epoch: number }) | null> {
+  const read = trx.selectFrom('bulk_jobs').selectAll().where('id', '=', planId);
+  const locked = dialectOf(trx) === 'sqlite' ? read : mode === 'steer' ? read.forUpdate() : read.forShare();
+  const row = await locked.executeTakeFirst();
+  return row === undefined ? null : { ...toJob(row), epoch: row.epoch };
+}
+
+async function readLocked(trx: Transaction<LedgerDatabase>, planId: string): Promise<BulkJob> {
+  const job = await getJob(trx, planId);
+  if (job === null) throw new Error(`The bulk job ${planId} vanished inside a transaction.`);
+  return job;
+}

@@ -27,6 +27,8 @@ export interface Config {
   readonly scanMs: number;
   /** How long the ledger keeps what is over, ms; at least a day. */
   readonly retentionMs: number;
+  /** A bulk job of more targets than this wants their exact number typed before it starts. */
+  readonly bulkTypeAbove: number;
 }
 
 const DAY_MS = 24 * 60 * 60_000;
@@ -59,6 +61,7 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
     requestsPerSecond: wholeNumberOf(env, 'CURFEW_REQUESTS_PER_SECOND', 50),
     scanMs: durationOf(env, 'CURFEW_SCAN_INTERVAL', DEFAULT_SCAN_MS),
     retentionMs: durationOf(env, 'CURFEW_RETENTION', 400 * DAY_MS, DAY_MS),
+    bulkTypeAbove: wholeNumberOf(env, 'CURFEW_BULK_TYPE_ABOVE', 500),
   };
 }
 

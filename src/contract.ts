@@ -40,6 +40,8 @@ export const NOTIFICATION = 'notification';
 /** One workflow per bulk job: the same plan applied again is the same job. */
 export const bulkWorkflowId = (planId: string): string => `bulk/${planId}`;
 export const BULK_CANCELLATION = 'bulkCancellation';
+/** Targets of a bulk job that may be on their way through the gate at once: a request may take the vendor 90 s. */
+export const BULK_CONCURRENCY = 128;
 /** Updates of a running bulk job, for other programs; each answers with a {@link BulkStatus}. */
 export const BULK_PAUSE_UPDATE = 'pause';
 export const BULK_RESUME_UPDATE = 'resume';

@@ -1,11 +1,16 @@
 import { randomBytes } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
 import { createActivities, type ActivityDependencies } from '../activities/index.js';
+import { createBulkActivities } from '../activities/bulk-cancellation.js';
+import { createCleanupActivities } from '../activities/cleanup.js';
 import { createEnforcementActivities } from '../activities/policy-enforcement.js';
 import { createNotificationActivities } from '../activities/notification.js';
 import { createWatchActivities } from '../activities/session-watch.js';
+import { reconcileBulkJobs } from './bulk/reconcile.js';
+import { keepSchedules } from './cleanup/schedules.js';
 import type { Config } from './config.js';
-import { SEARCH_ATTRIBUTES } from './contract.js';
+import { BULK_CONCURRENCY, SEARCH_ATTRIBUTES } from './contract.js';
 import { createEnforcement } from './fleet/enforcement.js';
 import { createGateRules } from './fleet/gate-rules.js';
 import { createRulesReader } from './fleet/rules-in-force.js';
@@ -23,6 +28,7 @@ import { reconcile } from './reconciler.js';
 import { keepRetention } from './retention.js';
 import { createCredentials, createSessionsClient, SessionsError } from './sessions/index.js';
 import type { Logger } from './telemetry.js';
+import { createBulkJobs } from './temporal/bulk-jobs.js';
 import { createCases } from './temporal/cases.js';
 import { belongsTogether, SEARCH_ATTRIBUTES_META } from './temporal/belonging.js';
 import { connectClient, connectWorker, type TemporalTarget } from './temporal/connection.js';
@@ -107,6 +113,8 @@ export async function startService(
     random: Math.random,
   };
   const stopping = new AbortController();
+  // Everything that runs beside the worker listens to it; Node takes more than ten for a leak.
+  setMaxListeners(0, stopping.signal);
   const enforcement = createEnforcement({
     ...{ sessions, ledger, limiter, account, vendorClock, rules, cases, log, scanMs },
     monotonic: () => clock.monotonic(),
@@ -119,14 +127,21 @@ export async function startService(
       ...createActivities(dependencies),
       ...createEnforcementActivities({ enforcement, timing: config.timing, stopping: stopping.signal }),
       ...createWatchActivities({ ...dependencies, vendorClock, cases }),
+      ...createBulkActivities({
+        ...{ ...dependencies, vendorClock, cases, clock, worker: workerName, concurrency: BULK_CONCURRENCY },
+        stopping: stopping.signal,
+      }),
+      ...createCleanupActivities({ ...dependencies, vendorClock, stopping: stopping.signal }),
       ...createNotificationActivities({ notifier: createNotifier(ledger, log), timing: config.timing }),
     },
   });
 
   const reconciler = reconcile(ledger, cases, log, stopping.signal);
   const watches = createWatches(temporal.client, searchAttributes);
+  const bulkJobs = reconcileBulkJobs(ledger, createBulkJobs(temporal.client), log, stopping.signal);
   const watching = reconcileWatches(ledger, watches, log, stopping.signal);
   const enforcing = keepEnforcing(ledger, temporal.client, log, stopping.signal);
+  const cleanups = keepSchedules(ledger, temporal.client, log, stopping.signal);
   const retention = keepRetention(ledger, config.retentionMs, log, stopping.signal);
   const notifications = startNotifications(ledger, createNotifications(temporal.client), log, stopping.signal);
   void warnAboutAccount(sessions, log);
@@ -134,7 +149,9 @@ export async function startService(
     stopping.abort();
     await reconciler;
     await watching;
+    await bulkJobs;
     await enforcing;
+    await cleanups;
     await notifications;
     await retention;
     sessions.close();

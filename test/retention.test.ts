@@ -12,6 +12,8 @@ const NONE: Removed = {
   deliveries: 0,
   exemptions: 0,
   watches: 0,
+  bulkJobs: 0,
+  bulkTargets: 0,
 };
 const log = createLogger('silent', false);
 

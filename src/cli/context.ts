@@ -8,6 +8,7 @@ import { openLedger, type Ledger } from '../ledger/ledger.js';
 import { isSessionId } from '../sessions/index.js';
 import { createLogger, type Logger } from '../telemetry.js';
 import { belongsTogether, SEARCH_ATTRIBUTES_META } from '../temporal/belonging.js';
+import { createBulkJobs, type BulkJobs } from '../temporal/bulk-jobs.js';
 import { createCases, type Cases } from '../temporal/cases.js';
 import { createWatches, type Watches } from '../temporal/watches.js';
 import { connectClient, resolveTemporal, type TemporalTarget } from '../temporal/connection.js';
@@ -49,6 +50,7 @@ export interface ControlPlane {
   readonly ledger: Ledger;
   readonly cases: Cases;
   readonly watches: Watches;
+  readonly bulkJobs: BulkJobs;
   close(): Promise<void>;
 }
 
@@ -66,6 +68,7 @@ export async function openControlPlane(config: Config): Promise<ControlPlane> {
         ledger,
         cases: createCases(temporal.client, searchAttributes),
         watches: createWatches(temporal.client, searchAttributes),
+        bulkJobs: createBulkJobs(temporal.client),
         close: async () => {
           await ledger.close();
           await temporal.close();

@@ -33,13 +33,26 @@ export interface Explanation {
   readonly breakers: readonly Breaker[];
   /** Who registered the open watch; null: there is none. */
   readonly watchedBy: string | null;
-  /** The last orders on it, newest first. */
+  /** The last orders on it, and what bulk jobs ended in it; newest first. */
   readonly orders: readonly OrderView[];
+  /** Bulk jobs that are about to end its turn: applied, and without an outcome for it. */
+  readonly bulkJobs: readonly BulkClaim[];
   /** Age of the last scan; null: there was none. */
   readonly scanAgeMs: number | null;
   readonly isScanning: boolean;
   /** Ledger's clock, ms. */
   readonly ledgerNowMs: number;
+}
+
+/** A bulk job that has the session among its targets. */
+export interface BulkClaim {
+  readonly planId: string;
+  readonly state: 'running' | 'paused';
+  readonly by: string;
+  /** It was applied with `--even-if-exempt`. */
+  readonly evenIfExempt: boolean;
+  /** A cancel request was sent already. */
+  readonly sent: boolean;
 }
 
 const WATCH = policyOf({
@@ -89,6 +102,7 @@ export function explainDocument(explanation: Explanation): unknown {
     paused: pauseSwitch.paused,
     watchedBy: explanation.watchedBy,
     scanning: explanation.isScanning,
+    bulkJobs: explanation.bulkJobs,
     orders: orders.map(({ result }) => result),
   };
 }
@@ -116,6 +130,11 @@ export function headline(explanation: Explanation): string {
     return `Its turn is being ended: ordered by ${open.result.requestedBy}${reasonOf(open)}. It stands: ${standing(open, ledgerNowMs)}.${paused} To stop that: curfew cases abandon ${sessionId} --reason "…"`;
   }
   if (flightOf(state) === 'at-rest') return `Nothing will end this session: no turn runs in it (${state}).`;
+  const [claim] = explanation.bulkJobs;
+  if (claim !== undefined && (exemptUntilMs === null || claim.sent || claim.evenIfExempt)) {
+    if (claim.sent) return claimWords(claim);
+    return `${claimWords(claim)} ${claim.evenIfExempt ? `To stop that: curfew bulk abort ${claim.planId}` : keep}`;
+  }
   if (exemptUntilMs !== null) {
     const until = `${new Date(exemptUntilMs).toISOString()}, in ${span(exemptUntilMs - ledgerNowMs)}`;
     return `Nothing will end this session before ${until}: it is exempt. After that its limits count again.`;
@@ -142,6 +161,15 @@ export function headline(explanation: Explanation): string {
     return `Nothing will end this session as it stands: ${nameOf(first, explanation)} can't say. ${whyWords(first)}.`;
   const paused = pauseSwitch.paused ? ' But Curfew is paused: nothing leaves until `curfew resume`.' : '';
   return `${ends}${paused} ${keep}`;
+}
+
+/** A bulk job means the turn that its plan saw; a newer one is left alone, but for a job with `--fast`. */
+function claimWords({ planId, state, by, sent }: BulkClaim): string {
+  const job = `bulk job ${planId} (${state}), applied by ${by}`;
+  if (sent) return `Its turn is being ended by ${job}: a request was sent.`;
+  return state === 'paused'
+    ? `When it is resumed, ${job}, ends the turn that its plan has seen, if that still runs.`
+    : `The turn that its plan has seen is ended by ${job}, if it still runs.`;
 }
 
 /** Over its limits first, then by time; limits without a time last. */

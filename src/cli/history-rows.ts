@@ -92,7 +92,7 @@ export const eventsCsv = (events: readonly HistoryEvent[]): string => {
  * Spreadsheets run what begins with =, +, -, @, tab or return as a formula, and part of this text comes from whoever ordered,
  * named an agent or answered an error. Such cells get an apostrophe in front.
  */
-const csv = (rows: readonly (readonly unknown[])[]): string =>
+export const csv = (rows: readonly (readonly unknown[])[]): string =>
   stringify([...rows], { escape_formulas: true, record_delimiter: 'windows', quoted_match: /[\r\n]/ });
 
 /** For people: the time, what was ended and what became of it, and by whose word. */
@@ -122,8 +122,9 @@ export function eventsTable(events: readonly HistoryEvent[]): string {
 
 /** What was said, where something was; else all of it. `--json` has everything. */
 function dataWords(data: Readonly<Record<string, unknown>>): string {
-  const { policy, text } = data;
-  if (typeof text === 'string') return typeof policy === 'string' ? `${policy}: ${text}` : text;
+  const { policy, cleanup, text } = data;
+  const about = policy ?? cleanup;
+  if (typeof text === 'string') return typeof about === 'string' ? `${about}: ${text}` : text;
   return Object.entries(data)
     .filter(([, value]) => value !== null)
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)

@@ -3,8 +3,10 @@ import { Command, CommanderError } from 'commander';
 import { ExitCode, UserError } from '../errors.js';
 import { isLedgerUnavailable, unavailableAsUserError } from '../ledger/errors.js';
 import { VERSION } from '../version.js';
+import { registerBulk } from './commands/bulk.js';
 import { registerCancel } from './commands/cancel.js';
 import { registerCases } from './commands/cases.js';
+import { registerCleanup } from './commands/cleanup.js';
 import { registerDemo } from './commands/demo.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerExempt } from './commands/exempt.js';
@@ -49,6 +51,8 @@ for (const register of [
   registerCancel,
   registerWatch,
   registerCases,
+  registerBulk,
+  registerCleanup,
   registerPause,
   registerExempt,
   registerStatus,

@@ -4,7 +4,7 @@ import type { OrderView } from '../ledger/results.js';
 import { span } from './output.js';
 
 /** What an outcome means, for the person who ordered and for the one whose session it was. */
-const OUTCOME_WORDS: Readonly<Record<Outcome, string>> = {
+export const OUTCOME_WORDS: Readonly<Record<Outcome, string>> = {
   cancelled: 'ended by our request',
   'already-ended': 'had ended already, not by this order',
   'ended-unattributed': 'ended; by our request or otherwise, nobody can tell',

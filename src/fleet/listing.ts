@@ -7,7 +7,7 @@ import type { VendorClock } from './vendor-clock.js';
  * queue between the two lists is then in both, and not in none.
  */
 const LIVE_STATES = ['queued', 'processing'] as const;
-const PAGE_SIZE = 100;
+export const PAGE_SIZE = 100;
 /** A list longer than this does not end: 100,000 items. */
 const MAX_PAGES = 1_000;
 
@@ -39,11 +39,15 @@ export interface LiveListing extends Listing<ListedSession> {
   readonly atMs: number | null;
 }
 
-/** All agents that the key shows. */
-export async function listAgents(deps: ListingDependencies): Promise<Listing<Agent>> {
+/** All agents that the key shows, or those of one team. */
+export async function listAgents(deps: ListingDependencies, teamId: string | null = null): Promise<Listing<Agent>> {
   const agents = new Map<string, Agent>();
   const problems = await pages(deps, async (cursor) => {
-    const answer = await deps.sessions.listAgents({ pageSize: PAGE_SIZE, ...(cursor === null ? {} : { cursor }) });
+    const answer = await deps.sessions.listAgents({
+      pageSize: PAGE_SIZE,
+      ...(cursor === null ? {} : { cursor }),
+      ...(teamId === null ? {} : { teamId }),
+    });
     for (const agent of answer.value.agents) agents.set(agent.id, agent);
     return answer;
   });
@@ -90,8 +94,13 @@ const NO_TIME = 'some of the vendor’s answers carry no usable Date header, so 
 
 type Page = Answer<{ readonly nextCursor: string | null; readonly unreadable: number }>;
 
-async function pages(
-  deps: ListingDependencies,
+/**
+ * Reads a list to its end, page after page.
+ *
+ * @param ask - asks for one page, and takes in what it shows
+ */
+export async function pages(
+  deps: Pick<ListingDependencies, 'limiter'>,
   ask: (cursor: string | null) => Promise<Page>,
 ): Promise<Omit<Listing<never>, 'items'>> {
   const cursors = new Set<string>();

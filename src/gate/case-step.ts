@@ -152,7 +152,7 @@ async function send(
     case 'paused':
       throw new TryAgain(
         'Paused',
-        `Curfew is paused${result.reason === null ? '' : ` (${result.reason})`}; nothing was sent.`,
+        `${result.bulkJob === undefined ? 'Curfew' : `The bulk job ${result.bulkJob}`} is paused${result.reason === null ? '' : ` (${result.reason})`}; nothing was sent.`,
         deps.timing.heldRetryMs,
       );
     case 'busy':

@@ -1,7 +1,7 @@
 import type { VendorClock } from '../fleet/vendor-clock.js';
 import type { PermitRequest } from '../ledger/breakers.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { LEASE_RENEWAL_MS, type Registration, type RequestAnswer } from '../ledger/requests.js';
+import { LEASE_RENEWAL_MS, type Departure, type Registration, type RequestAnswer } from '../ledger/requests.js';
 import type { ReadTimes } from '../policy/binding.js';
 import { missingSighting, sightingOf, type Sighting } from '../policy/sighting.js';
 import { SessionsError, type Session, type SessionsClient } from '../sessions/index.js';
@@ -36,7 +36,8 @@ export interface SendRequest {
   readonly owner: string;
 }
 
-export type SendResult =
+/** What became of a request that wanted to leave; `Held`: what its journal said instead of letting it out. */
+export type DispatchResult<Held> =
   | {
       readonly kind: 'answered';
       readonly answer: RequestAnswer;
@@ -46,7 +47,32 @@ export type SendResult =
   | { readonly kind: 'read-too-old'; readonly ageMs: number }
   /** There was no connection, or no usable key: nothing left this machine. */
   | { readonly kind: 'not-sent'; readonly error: SessionsError }
-  | Exclude<Registration, { kind: 'registered' }>;
+  | Held;
+
+export type SendResult = DispatchResult<Exclude<Registration, { kind: 'registered' }>>;
+
+/**
+ * Where a cancel request is written before it leaves, and its answer after it. What it lets out, it lets out in one ledger
+ * transaction that has read the pause switch and the exemptions, and that nobody else sends for the session.
+ */
+export interface Journal<Held> {
+  register(): Promise<{ readonly kind: 'registered'; readonly attempt: number } | Held>;
+  /** The request was let out, and never left. */
+  withdraw(): Promise<void>;
+  answer(answer: RequestAnswer): Promise<void>;
+  /** Called every {@link LEASE_RENEWAL_MS} until the answer is there; absent: the lease is somebody else's care. */
+  renew?(): Promise<void>;
+  /** Many go at once, and the ledger tells of each: not logged one by one. */
+  readonly quiet?: boolean;
+}
+
+/** The moment of the read that a request goes by; for a request without a read, when it was taken up. */
+export interface Basis {
+  /** Vendor's time, ms. */
+  readonly atMs: number;
+  /** Monotonic, ms: just before the read was sent. Null: there was none, and none is wanted (bulk `--fast`). */
+  readonly readSentAt: number | null;
+}
 
 export interface GateDependencies {
   readonly sessions: SessionsClient;
@@ -73,6 +99,12 @@ export interface Gate {
    * @throws LedgerUnavailableError when the ledger can't be reached; nothing was sent, unless the answer could not be stored
    */
   send(request: SendRequest): Promise<SendResult>;
+  /** The same for a request that is written elsewhere. Both leave by the same door. */
+  dispatch<Held extends { readonly kind: string }>(
+    sessionId: string,
+    basis: Basis,
+    journal: Journal<Held>,
+  ): Promise<DispatchResult<Held>>;
 }
 
 export function createGate({ sessions, ledger, limiter, clock, vendorClock, log, worker }: GateDependencies): Gate {
@@ -104,9 +136,7 @@ export function createGate({ sessions, ledger, limiter, clock, vendorClock, log,
     async send({ sessionId, read, orderIds, permits = new Map(), owner }) {
       const { sighting } = read;
       if (sighting.turnKey === null) throw new Error('A cancel request needs a read that showed a turn.');
-      const vendorNow = (): number => Math.round(sighting.atMs + clock.monotonic() - read.sentAt);
-
-      const registration = await ledger.requests.register({
+      const departure: Departure = {
         sessionId,
         agentId: read.agentId,
         turn: { key: sighting.turnKey, startedAtMs: sighting.turnStartedAtMs },
@@ -115,61 +145,100 @@ export function createGate({ sessions, ledger, limiter, clock, vendorClock, log,
         owner,
         worker,
         readAtMs: sighting.atMs,
-      });
-      if (registration.kind !== 'registered') return registration;
-
-      const { requestId, attempt, orderIds: senders } = registration;
-      // The last look at the clock: nothing that can wait stands between here and the request.
-      const ageMs = clock.monotonic() - read.sentAt;
-      if (ageMs > FRESH_READ_MS) {
-        await ledger.requests.withdraw(requestId, senders);
-        return { kind: 'read-too-old', ageMs: Math.round(ageMs) };
-      }
-
-      log.info({ sessionId, turnKey: sighting.turnKey, attempt, requestId }, 'sending cancel request');
-      const renewal = setInterval(() => {
-        ledger.requests.renew(requestId).catch((error: unknown) => {
-          log.warn({ sessionId, requestId, err: error }, 'could not renew the lease of a cancel request');
-        });
-      }, LEASE_RENEWAL_MS);
-      let answer: RequestAnswer;
-      let failure: SessionsError | null = null;
-      try {
-        const { value, status } = await sessions.cancelSession(sessionId, {
-          sendBefore: read.sentAt + FRESH_READ_MS,
-        });
-        answer = {
-          answer: 'accepted',
-          state: value.state,
-          httpStatus: status,
-          errorCode: null,
-          errorMessage: null,
-          answeredAtMs: vendorNow(),
-        };
-      } catch (error) {
-        if (!(error instanceof SessionsError)) throw error;
-        if (!error.sent) {
-          await ledger.requests.withdraw(requestId, senders);
-          return { kind: 'not-sent', error };
-        }
-        failure = error;
-        answer = {
-          answer: error.outcomeUnknown ? 'unknown' : 'refused',
-          state: null,
-          httpStatus: error.status,
-          errorCode: error.code ?? error.kind,
-          errorMessage: error.message,
-          answeredAtMs: vendorNow(),
-        };
-      } finally {
-        clearInterval(renewal);
-      }
-      await ledger.requests.answer(requestId, answer);
-      log.info(
-        { sessionId, attempt, requestId, answer: answer.answer, state: answer.state },
-        'cancel request answered',
-      );
-      return { kind: 'answered', answer, attempt, error: failure };
+      };
+      return dispatch(sessionId, { atMs: sighting.atMs, readSentAt: read.sentAt }, journalOf(departure));
     },
+
+    dispatch,
   };
+
+  /** In the table of requests, for the orders of a case. */
+  function journalOf(departure: Departure): Journal<Exclude<Registration, { kind: 'registered' }>> {
+    let registered: { readonly requestId: string; readonly orderIds: readonly string[] } | null = null;
+    const letOut = (): { readonly requestId: string; readonly orderIds: readonly string[] } => {
+      if (registered === null) throw new Error('A request that was not let out has no answer.');
+      return registered;
+    };
+    return {
+      async register() {
+        const registration = await ledger.requests.register(departure);
+        if (registration.kind === 'registered') registered = registration;
+        return registration;
+      },
+      withdraw: () => ledger.requests.withdraw(letOut().requestId, letOut().orderIds),
+      answer: (answer) => ledger.requests.answer(letOut().requestId, answer),
+      renew: () => ledger.requests.renew(letOut().requestId),
+    };
+  }
+
+  async function dispatch<Held extends { readonly kind: string }>(
+    sessionId: string,
+    { atMs, readSentAt }: Basis,
+    journal: Journal<Held>,
+  ): Promise<DispatchResult<Held>> {
+    const takenUpAt = readSentAt ?? clock.monotonic();
+    const vendorNow = (): number => Math.round(atMs + clock.monotonic() - takenUpAt);
+
+    const registration = await journal.register();
+    if (!isRegistered(registration)) return registration;
+
+    const { attempt } = registration;
+    // The last look at the clock: nothing that can wait stands between here and the request.
+    const ageMs = clock.monotonic() - takenUpAt;
+    if (readSentAt !== null && ageMs > FRESH_READ_MS) {
+      await journal.withdraw();
+      return { kind: 'read-too-old', ageMs: Math.round(ageMs) };
+    }
+
+    if (journal.quiet !== true) log.info({ sessionId, attempt }, 'sending cancel request');
+    const renewal = journal.renew === undefined ? undefined : setInterval(renew, LEASE_RENEWAL_MS);
+    let answer: RequestAnswer;
+    let failure: SessionsError | null = null;
+    try {
+      const { value, status } = await sessions.cancelSession(
+        sessionId,
+        readSentAt === null ? {} : { sendBefore: readSentAt + FRESH_READ_MS },
+      );
+      answer = {
+        answer: 'accepted',
+        state: value.state,
+        httpStatus: status,
+        errorCode: null,
+        errorMessage: null,
+        answeredAtMs: vendorNow(),
+      };
+    } catch (error) {
+      if (!(error instanceof SessionsError)) throw error;
+      if (!error.sent) {
+        await journal.withdraw();
+        return { kind: 'not-sent', error };
+      }
+      failure = error;
+      answer = {
+        answer: error.outcomeUnknown ? 'unknown' : 'refused',
+        state: null,
+        httpStatus: error.status,
+        errorCode: error.code ?? error.kind,
+        errorMessage: error.message,
+        answeredAtMs: vendorNow(),
+      };
+    } finally {
+      clearInterval(renewal);
+    }
+    await journal.answer(answer);
+    if (journal.quiet !== true) {
+      log.info({ sessionId, attempt, answer: answer.answer, state: answer.state }, 'cancel request answered');
+    }
+    return { kind: 'answered', answer, attempt, error: failure };
+
+    function renew(): void {
+      journal.renew?.().catch((error: unknown) => {
+        log.warn({ sessionId, err: error }, 'could not renew the lease of a cancel request');
+      });
+    }
+  }
 }
+
+const isRegistered = <Held extends { readonly kind: string }>(
+  registration: { readonly kind: 'registered'; readonly attempt: number } | Held,
+): registration is { readonly kind: 'registered'; readonly attempt: number } => registration.kind === 'registered';

@@ -4,6 +4,7 @@ import { hashOfTargets, getJob, toJob, type BulkJob } from './bulk-plans.js';
 import { recordEvents, type EventKind } from './events.js';
 import { dialectOf } from './dialect.js';
 import { ledgerNow } from './locks.js';
+import { abandonOrders } from './orders.js';
 import type { LedgerDatabase } from './schema.js';
 
 /** How a plan is to be carried out. */
@@ -95,10 +96,35 @@ export async function steerJob(db: Kysely<LedgerDatabase>, planId: string, steer
     if (change === 'refused') return { kind: 'refused', job };
     if (change === 'unchanged') return { kind: 'unchanged', job };
     await trx.updateTable('bulk_jobs').set(change.row).where('id', '=', planId).execute();
+    if (steer.action === 'abort') await giveUpCases(trx, planId, steer, at);
     await recordEvents(trx, [{ kind: change.event, at, data: { plan: planId, ...change.data } }]);
     return { kind: 'done', job: await readLocked(trx, planId) };
   });
 }
+
+/** Whoever aborts wants nothing more to be sent, by the job's cases neither. */
+async function giveUpCases(
+  trx: Transaction<LedgerDatabase>,
+  planId: string,
+  { by }: BulkSteer,
+  at: number,
+): Promise<void> {
+  const open = await trx
+    .selectFrom('bulk_targets')
+    .innerJoin('orders', 'orders.id', 'bulk_targets.order_id')
+    .select('orders.id')
+    .where('bulk_targets.plan_id', '=', planId)
+    .where('bulk_targets.status', '=', 'case')
+    .where('orders.open', '=', 1)
+    .execute();
+  const ids = open.map(({ id }) => id);
+  for (let first = 0; first < ids.length; first += GIVEN_UP_AT_ONCE) {
+    const some = ids.slice(first, first + GIVEN_UP_AT_ONCE);
+    await abandonOrders(trx, some, { by, reason: `the bulk job ${planId} was aborted` }, at);
+  }
+}
+
+const GIVEN_UP_AT_ONCE = 500;
 
 interface Change {
   readonly row: Partial<{
@@ -146,19 +172,20 @@ function changeFor(job: BulkJob, steer: BulkSteer, at: number): Change | 'refuse
   }
 }
 
+/** A job, and who works on it. */
+export interface LockedJob extends BulkJob {
+  readonly epoch: number;
+  readonly leaseUntilMs: number | null;
+}
+
 /**
- * Reads a job such that its state cannot change until the transaction ends. Transactions that let requests out share the
- * lock; steering waits for them. On SQLite a writer is alone.
+ * Reads a job such that its state cannot change until the transaction ends: steering waits for transactions that let
+ * requests out, and they for it. On SQLite a writer is alone.
  */
-export async function lockJob(
-  trx: Transaction<LedgerDatabase>,
-  planId: string,
-  mode: 'steer' | 'send' = 'steer',
-): Promise<(BulkJob & { readonly epoch: number }) | null> {
+export async function lockJob(trx: Transaction<LedgerDatabase>, planId: string): Promise<LockedJob | null> {
   const read = trx.selectFrom('bulk_jobs').selectAll().where('id', '=', planId);
-  const locked = dialectOf(trx) === 'sqlite' ? read : mode === 'steer' ? read.forUpdate() : read.forShare();
-  const row = await locked.executeTakeFirst();
-  return row === undefined ? null : { ...toJob(row), epoch: row.epoch };
+  const row = await (dialectOf(trx) === 'sqlite' ? read : read.forUpdate()).executeTakeFirst();
+  return row === undefined ? null : { ...toJob(row), epoch: row.epoch, leaseUntilMs: row.lease_until };
 }
 
 async function readLocked(trx: Transaction<LedgerDatabase>, planId: string): Promise<BulkJob> {

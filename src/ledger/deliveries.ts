@@ -22,6 +22,14 @@ export const TOLD_EVENTS = [
   'account-accepted',
   'coverage-lost',
   'coverage-restored',
+  'cleanup-failed',
+  'cleanup-capped',
+  'bulk-applied',
+  'bulk-stopped',
+  'bulk-paused',
+  'bulk-resumed',
+  'bulk-aborted',
+  'bulk-finished',
 ] as const satisfies readonly EventKind[];
 
 /** Outcomes by which a turn of a policy was ended. What else can come of an order harmed nobody, or is an event too. */
@@ -31,9 +39,14 @@ export type ToldKind = (typeof TOLD_EVENTS)[number] | (typeof TOLD_OUTCOMES)[num
 
 /** The end of an alert: who heard the one wants to hear the other. */
 const RECOVERIES: readonly EventKind[] = ['account-accepted', 'breaker-closed', 'coverage-restored'];
+/** A cleanup names no route. */
+const OF_CLEANUPS: readonly EventKind[] = ['cleanup-capped'];
+/** That someone ends many sessions at once is news to all, and so is what becomes of it. A change of the rate is not. */
+const OF_BULK: readonly EventKind[] = ['bulk-applied', 'bulk-paused', 'bulk-resumed', 'bulk-aborted', 'bulk-finished'];
 /** What must not stay untold for want of a policy: each route hears it when it belongs to no policy in force. */
 const FOR_EVERYONE: readonly EventKind[] = TOLD_EVENTS.filter(
-  (kind: EventKind) => ALERTS.has(kind) || RECOVERIES.includes(kind),
+  (kind: EventKind) =>
+    ALERTS.has(kind) || RECOVERIES.includes(kind) || OF_CLEANUPS.includes(kind) || OF_BULK.includes(kind),
 );
 
 /** Who is to hear what: a notification route as the policy file in force has it. */

@@ -67,6 +67,27 @@ export async function loadFleet(db: Kysely<LedgerDatabase>, sinceMs: number): Pr
   };
 }
 
+/** What is remembered of some sessions. @param sessionIds - at most some hundreds */
+export async function factsAmong(
+  db: Kysely<LedgerDatabase>,
+  sessionIds: readonly string[],
+): Promise<Map<string, StoredFacts>> {
+  if (sessionIds.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('facts')
+    .select(['session_id', 'agent_id', 'listed', 'facts_json'])
+    .where('session_id', 'in', sessionIds)
+    .where('schema', '=', FACTS_SCHEMA)
+    .execute();
+  return new Map(rows.map((row) => [row.session_id, toStoredFacts(row)]));
+}
+
+/** The last scan of one agent; null: there was none. */
+export async function scanOf(db: Kysely<LedgerDatabase>, agentId: string): Promise<AgentScan | null> {
+  const row = await db.selectFrom('agent_scans').select('scan_json').where('agent_id', '=', agentId).executeTakeFirst();
+  return row === undefined ? null : (JSON.parse(row.scan_json) as AgentScan);
+}
+
 /** What is remembered of one session, and the last scan of its agent. */
 export async function factsOf(
   db: Kysely<LedgerDatabase>,

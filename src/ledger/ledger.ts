@@ -3,6 +3,7 @@ import type { PolicyMode } from '../policy/policy.js';
 import { recordEvents, type NewEvent } from './events.js';
 import { closeBreaker, openBreakers, type Breaker } from './breakers.js';
 import { caseOutcomes, type CaseOutcomes } from './bulk-cases.js';
+import * as bulkRun from './bulk-run.js';
 import * as bulkPlans from './bulk-plans.js';
 import {
   applyPlan,
@@ -15,8 +16,10 @@ import {
 import * as deliveries from './deliveries.js';
 import { exempt, runningExemptions, unexempt, type NewExemption } from './exemptions.js';
 import {
+  factsAmong,
   factsOf,
   loadFleet,
+  scanOf,
   storeRound,
   type AgentScan,
   type RoundRecord,
@@ -25,7 +28,7 @@ import {
 } from './facts.js';
 import { eventHistory, orderHistory, type HistoryEvent, type HistoryFilter } from './history.js';
 import { ledgerNow } from './locks.js';
-import { claimMeta, dropMeta, readMeta, replaceMeta } from './meta.js';
+import { claimMeta, dropMeta, readMeta, replaceMeta, swapMeta } from './meta.js';
 import { openDatabase } from './open.js';
 import * as orders from './orders.js';
 import { readPauseSwitch, setPauseSwitch, type PauseSwitch } from './pause-switch.js';
@@ -104,6 +107,10 @@ export interface Ledger {
     /** Everything that is remembered of sessions listed by the last scan, or changed within the given time. */
     load(withinMs: number): Promise<StoredFleet>;
     of(sessionId: string): Promise<{ readonly stored: StoredFacts; readonly scan: AgentScan | null } | null>;
+    /** What is remembered of some sessions, at most some hundreds, by id. */
+    among(sessionIds: readonly string[]): Promise<Map<string, StoredFacts>>;
+    /** The last scan of one agent; null: there was none. */
+    scanOf(agentId: string): Promise<AgentScan | null>;
     /** Facts, scans, events and orders of one look: all or nothing. @returns the ids of the orders, in their order */
     store(round: RoundRecord): Promise<string[]>;
   };
@@ -176,6 +183,19 @@ export interface Ledger {
     /** What became of the targets that were handed over to cases. */
     caseOutcomes(planId: string): Promise<CaseOutcomes>;
   };
+  /** The work on a bulk job, by the one worker that has taken it up. */
+  readonly bulkRun: {
+    takeUp(planId: string, worker: string): Promise<bulkRun.TakenUp>;
+    /** Shows that the worker lives. @returns the job as it stands; null when another worker has taken it up */
+    renew(key: bulkRun.RunKey): Promise<bulkPlans.BulkJob | null>;
+    release(key: bulkRun.RunKey): Promise<void>;
+    /** Answers, outcomes and departures of many targets: all or nothing. */
+    write(key: bulkRun.RunKey, writes: bulkRun.BulkWrites): Promise<bulkRun.BulkWritten>;
+    /** @returns the ids of the orders; null when another worker has taken up the job */
+    handOver(key: bulkRun.RunKey, handovers: readonly bulkRun.Handover[]): Promise<string[] | null>;
+    /** @returns false when another worker has taken it up, or it does not run any more */
+    step(key: bulkRun.RunKey, step: bulkRun.JobStep): Promise<boolean>;
+  };
   readonly watches: {
     /** Registers a watch, or changes the limits of the open one. */
     register(registration: watches.WatchRegistration): Promise<watches.WatchChange>;
@@ -200,6 +220,11 @@ export interface Ledger {
     replace(key: string, value: string): Promise<void>;
     /** @returns whether this call removed it */
     drop(key: string): Promise<boolean>;
+    /**
+     * Changes a value that is still as it was read (null: none was there), and records events with it: once, however many
+     * workers see the same change. @returns false: someone else has changed it meanwhile, and nothing was written
+     */
+    swap(key: string, from: string | null, to: string, events: readonly EventToRecord[]): Promise<boolean>;
   };
   recordEvents(events: readonly EventToRecord[]): Promise<void>;
   /** Sessions whose orders were settled as `forbidden` lately; 0 when any cancel request was accepted lately. */
@@ -267,6 +292,8 @@ export async function openLedger(url: string): Promise<Ledger> {
     facts: {
       load: async (withinMs) => loadFleet(db, (await now()) - withinMs),
       of: (sessionId) => factsOf(db, sessionId),
+      among: (sessionIds) => factsAmong(db, sessionIds),
+      scanOf: (agentId) => scanOf(db, agentId),
       store: async (round) => storeRound(db, round, await now()),
     },
     policies: {
@@ -313,6 +340,14 @@ export async function openLedger(url: string): Promise<Ledger> {
       steer: (planId, steer) => steerJob(db, planId, steer),
       caseOutcomes: (planId) => caseOutcomes(db, planId),
     },
+    bulkRun: {
+      takeUp: (planId, worker) => bulkRun.takeUpJob(db, planId, worker),
+      renew: (key) => bulkRun.renewRun(db, key),
+      release: (key) => bulkRun.releaseRun(db, key),
+      write: (key, writes) => bulkRun.writeRun(db, key, writes),
+      handOver: (key, handovers) => bulkRun.handOver(db, key, handovers),
+      step: (key, step) => bulkRun.stepJob(db, key, step),
+    },
     watches: {
       register: (registration) => watches.changeWatch(db, registration, { onlyOpen: false }),
       extend: (registration) => watches.changeWatch(db, registration, { onlyOpen: true }),
@@ -327,6 +362,14 @@ export async function openLedger(url: string): Promise<Ledger> {
       claim: (key, value) => claimMeta(db, key, value),
       replace: (key, value) => replaceMeta(db, key, value),
       drop: (key) => dropMeta(db, key),
+      swap: async (key, from, to, events) => {
+        const at = await now();
+        return db.transaction().execute(async (trx) => {
+          if (!(await swapMeta(trx, key, from, to))) return false;
+          await recordEvents(trx, stamp(events, at));
+          return true;
+        });
+      },
     },
     recordEvents: async (events) => recordEvents(db, stamp(events, await now())),
     forbiddenSessionsWithin: async (ms) => {

@@ -20,6 +20,15 @@ export async function lockSession(trx: Transaction<LedgerDatabase>, sessionId: s
   );
 }
 
+/** The same for many sessions, in one order, so that two who want several never wait for each other. */
+export async function lockSessions(trx: Transaction<LedgerDatabase>, sessionIds: readonly string[]): Promise<void> {
+  if (dialectOf(trx) === 'sqlite' || sessionIds.length === 0) return;
+  const sorted = [...new Set(sessionIds)].sort();
+  await sql`
+    select pg_advisory_xact_lock(hashtextextended(id, ${SESSION_LOCK_NAMESPACE}::bigint))
+    from unnest(${sorted}::text[]) with ordinality as wanted (id, place) order by place`.execute(trx);
+}
+
 /**
  * Reads the pause switch such that it cannot change until this transaction ends. To be called in the transaction that
  * lets a cancel request out.

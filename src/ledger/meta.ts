@@ -29,3 +29,25 @@ export async function dropMeta(db: Kysely<LedgerDatabase>, key: string): Promise
   const dropped = await db.deleteFrom('meta').where('key', '=', key).executeTakeFirst();
   return Number(dropped.numDeletedRows) > 0;
 }
+
+/**
+ * Changes a value that is still as it was read.
+ *
+ * @param from - null: none was there
+ * @returns false: someone else has changed it meanwhile
+ */
+export async function swapMeta(
+  db: Kysely<LedgerDatabase>,
+  key: string,
+  from: string | null,
+  to: string,
+): Promise<boolean> {
+  if (from === null) return claimMeta(db, key, to);
+  const updated = await db
+    .updateTable('meta')
+    .set({ value: to })
+    .where('key', '=', key)
+    .where('value', '=', from)
+    .executeTakeFirst();
+  return Number(updated.numUpdatedRows) === 1;
+}

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { sql, type Kysely, type Selectable, type Transaction } from 'kysely';
 import type { Attribution, CasePhase, OrderError, OrderReason, Outcome } from '../contract.js';
+import { bulkConcludedBefore } from './bulk-requests.js';
 import { recordEvents } from './events.js';
 import type { LedgerDatabase, OrdersTable } from './schema.js';
 
@@ -245,7 +246,8 @@ export async function concludedBefore(
     .where('orders.turn_key', '=', turnKey)
     .where('outcomes.decided_at', '<=', beforeMs)
     .executeTakeFirst();
-  return row?.decidedAt ?? null;
+  const byBulkJob = await bulkConcludedBefore(db, sessionId, turnKey, beforeMs);
+  return row?.decidedAt == null ? byBulkJob : Math.max(row.decidedAt, byBulkJob ?? 0);
 }
 
 /** Sessions with open orders that nobody has looked at since the given time, oldest order first. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
 import { LONGEST_REQUEST_MS, type SentRequest } from '../policy/conclusion.js';
 import type { Outcome } from '../contract.js';
+import { bulkRequestsForTurn, bulkRequestsUnderWay, bulkRequestUnderWay, ordersOfPausedJobs } from './bulk-requests.js';
 import { takePermit, type PermitRequest } from './breakers.js';
 import { lockSession, readSwitchForShare } from './locks.js';
 import { settleOrders } from './orders.js';
@@ -32,7 +33,8 @@ export type Registration =
       /** The orders that it is sent for: those that no brake stops. */
       readonly orderIds: readonly string[];
     }
-  | { readonly kind: 'paused'; readonly reason: string | null }
+  /** By the pause switch; or all its orders are those of bulk jobs that are paused, and this is one of them. */
+  | { readonly kind: 'paused'; readonly reason: string | null; readonly bulkJob?: string }
   /** Another sender's request for this session is under way. */
   | { readonly kind: 'busy'; readonly retryInMs: number }
   /** A brake stops every order, but a request for this turn left a moment ago, and may still take effect. */
@@ -95,7 +97,17 @@ export async function registerRequest(
       .executeTakeFirst();
     if (underWay !== undefined) return { kind: 'busy', retryInMs: Math.max(500, underWay.lease_until - nowMs) };
 
-    const { senders, inDoubt } = await ordersThatMaySend(trx, departure, nowMs);
+    const bulkUnderWay = await bulkRequestUnderWay(trx, departure.sessionId, nowMs);
+    if (bulkUnderWay !== null) return { kind: 'busy', retryInMs: Math.max(500, bulkUnderWay - nowMs) };
+
+    const held = await ordersOfPausedJobs(trx, departure.sessionId, departure.orderIds);
+    const [pausedJob] = held.values();
+    if (pausedJob !== undefined && departure.orderIds.every((id) => held.has(id))) {
+      return { kind: 'paused', reason: null, bulkJob: pausedJob };
+    }
+    const orderIds = departure.orderIds.filter((id) => !held.has(id));
+
+    const { senders, inDoubt } = await ordersThatMaySend(trx, { ...departure, orderIds }, nowMs);
     if (senders.length === 0) {
       return inDoubt ? { kind: 'in-doubt', retryInMs: DOUBT_RETRY_MS } : { kind: 'nothing-to-send' };
     }
@@ -210,7 +222,9 @@ async function hasRequestInDoubt(
     .where('registered_at', '>', nowMs - IN_DOUBT_MS)
     .where((eb) => eb.or([eb('answer', 'is', null), eb('answer', '!=', 'refused')]))
     .executeTakeFirst();
-  return row !== undefined;
+  if (row !== undefined) return true;
+  const ofBulkJobs = await bulkRequestsForTurn(trx, sessionId, turnKey, nowMs - IN_DOUBT_MS);
+  return ofBulkJobs.some(({ answer }) => answer !== 'refused');
 }
 
 export async function renewLease(db: Kysely<LedgerDatabase>, requestId: string, nowMs: number): Promise<void> {
@@ -281,13 +295,15 @@ export async function requestsForTurn(
     .orderBy('registered_at')
     .orderBy('attempt')
     .execute();
-  return rows.map((row) => ({
+  const ofCases = rows.map((row) => ({
     id: row.id,
     answer: (row.answer ?? 'unknown') as SentRequest['answer'],
     state: row.answer_state,
     readAtMs: row.read_at,
     answeredAtMs: row.answered_at,
   }));
+  const ofBulkJobs = await bulkRequestsForTurn(db, sessionId, turnKey, registeredAfterMs);
+  return [...ofCases, ...ofBulkJobs].sort((a, b) => a.readAtMs - b.readAtMs);
 }
 
 /**
@@ -317,9 +333,10 @@ export async function requestsUnderWay(
     )
     .orderBy('registered_at')
     .execute();
-  return rows.map((row) => ({
+  const ofCases = rows.map((row) => ({
     sessionId: row.session_id,
     turnKey: row.turn_key,
     registeredAtMs: row.registered_at,
   }));
+  return [...ofCases, ...(await bulkRequestsUnderWay(db, nowMs))];
 }

@@ -1,4 +1,7 @@
 import { sql, type Kysely } from 'kysely';
+import type { BulkState } from '../contract.js';
+import { abandonedPlans } from './bulk-plans.js';
+import { lockJob } from './bulk-steering.js';
 import type { LedgerDatabase } from './schema.js';
 
 const DAY_MS = 24 * 60 * 60_000;
@@ -26,12 +29,16 @@ export interface Removed {
   readonly exemptions: number;
   /** Watches that are closed. */
   readonly watches: number;
+  /** Bulk jobs that are over, and plans that nobody can apply any more. */
+  readonly bulkJobs: number;
+  readonly bulkTargets: number;
 }
 
 /**
  * Removes what is older than the retention, at most {@link RETENTION_BATCH} rows of each kind, in a short transaction per
  * kind. What still counts stays, however old it is: open orders with all that belongs to them, policy versions, running
- * exemptions, open watches, facts of sessions that are listed, permits within the longest window of caps.
+ * exemptions, open watches, facts of sessions that are listed, permits within the longest window of caps, bulk jobs that are
+ * not over. Bulk plans that were never applied go by a clock of their own, see {@link abandonedPlans}.
  *
  * @param retentionMs - at least a day
  */
@@ -46,6 +53,7 @@ export async function removeExpired(db: Kysely<LedgerDatabase>, retentionMs: num
     deliveries: await removeDeliveries(db, before),
     exemptions: await removeExemptions(db, before),
     watches: await removeWatches(db, before),
+    ...(await removeBulk(db, before, nowMs)),
   };
 }
 
@@ -192,4 +200,67 @@ async function removeWatches(db: Kysely<LedgerDatabase>, before: number): Promis
     )
     .executeTakeFirst();
   return Number(removed.numDeletedRows);
+}
+
+/** A job goes behind its targets, and the last of them with it. */
+async function removeBulk(
+  db: Kysely<LedgerDatabase>,
+  before: number,
+  nowMs: number,
+): Promise<Pick<Removed, 'bulkJobs' | 'bulkTargets'>> {
+  const planIds = [
+    ...(await finishedJobs(db, before, RETENTION_BATCH)),
+    ...(await abandonedPlans(db, nowMs, RETENTION_BATCH)),
+  ];
+  let bulkJobs = 0;
+  let bulkTargets = 0;
+  for (const planId of planIds) {
+    if (bulkJobs >= RETENTION_BATCH || bulkTargets >= RETENTION_BATCH) break;
+    const removed = await removeSomeOfJob(db, planId, RETENTION_BATCH - bulkTargets);
+    bulkTargets += removed.targets;
+    if (removed.job) bulkJobs += 1;
+  }
+  return { bulkJobs, bulkTargets };
+}
+
+const REMOVABLE: readonly BulkState[] = ['building', 'planned', 'finished', 'aborted'];
+
+async function finishedJobs(db: Kysely<LedgerDatabase>, before: number, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('bulk_jobs')
+    .select('id')
+    .where('state', 'in', ['finished', 'aborted'] satisfies BulkState[])
+    .where('finished_at', '<', before)
+    .orderBy('finished_at')
+    .limit(limit)
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
+async function removeSomeOfJob(
+  db: Kysely<LedgerDatabase>,
+  planId: string,
+  most: number,
+): Promise<{ readonly targets: number; readonly job: boolean }> {
+  return db.transaction().execute(async (trx) => {
+    // States only move forward, but one that looked abandoned may have been applied meanwhile.
+    const job = await lockJob(trx, planId);
+    if (job === null || !REMOVABLE.includes(job.state)) return { targets: 0, job: false };
+    const deleted = await trx
+      .deleteFrom('bulk_targets')
+      .where('plan_id', '=', planId)
+      .where('seq', 'in', (query) =>
+        query
+          .selectFrom('bulk_targets as old')
+          .select('old.seq')
+          .where('old.plan_id', '=', planId)
+          .orderBy('old.seq')
+          .limit(most),
+      )
+      .executeTakeFirst();
+    const targets = Number(deleted.numDeletedRows);
+    if (targets === most) return { targets, job: false };
+    await trx.deleteFrom('bulk_jobs').where('id', '=', planId).execute();
+    return { targets, job: true };
+  });
 }

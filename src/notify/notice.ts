@@ -1,3 +1,4 @@
+import { rateWords } from '../bulk/rate.js';
 import type { Item, ToldKind } from '../ledger/deliveries.js';
 import { ALERTS, type EventKind } from '../ledger/events.js';
 import { durationText } from '../policy/reason.js';
@@ -50,6 +51,14 @@ export const NOTICE_TYPES = {
   'account-accepted': 'curfew.account.accepted',
   'coverage-lost': 'curfew.coverage.lost',
   'coverage-restored': 'curfew.coverage.restored',
+  'cleanup-failed': 'curfew.cleanup.failed',
+  'cleanup-capped': 'curfew.cleanup.capped',
+  'bulk-applied': 'curfew.bulk.applied',
+  'bulk-stopped': 'curfew.bulk.stopped',
+  'bulk-paused': 'curfew.bulk.paused',
+  'bulk-resumed': 'curfew.bulk.resumed',
+  'bulk-aborted': 'curfew.bulk.aborted',
+  'bulk-finished': 'curfew.bulk.finished',
 } as const satisfies Record<ToldKind, string>;
 export type NoticeType = (typeof NOTICE_TYPES)[ToldKind];
 
@@ -244,7 +253,117 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     lines: ['Scans of the fleet are complete again.'],
     remedies: [],
   }),
+  'cleanup-failed': ({ data }) => {
+    const cleanup = textOf(data, 'cleanup') ?? '?';
+    const problem = textOf(data, 'text');
+    return {
+      title: 'Cleanup failed',
+      lines: [
+        `Cleanup ${quoted(cleanup)} could not look for what to end, and this run was given up. It ended nothing; the next run comes at its time.`,
+        ...(problem === null ? [] : [`Problem: ${plain(problem)}`]),
+      ],
+      remedies: [
+        { purpose: 'Find out what is wrong', command: 'curfew doctor' },
+        { purpose: 'Then run it without waiting', command: `curfew cleanup run ${shellWord(cleanup)}` },
+      ],
+    };
+  },
+  'cleanup-capped': ({ data }) => {
+    const cleanup = textOf(data, 'cleanup') ?? '?';
+    const plan = textOf(data, 'plan');
+    const text = textOf(data, 'text');
+    return {
+      title: 'Cleanup capped',
+      lines: [
+        `Cleanup ${quoted(cleanup)} found more than its caps let it end; the rest is left alone until its next run.`,
+        ...(text === null ? [] : [closed(text)]),
+      ],
+      remedies: [
+        ...(plan === null ? [] : [{ purpose: 'See what it ends', command: `curfew bulk status ${shellWord(plan)}` }]),
+        { purpose: 'See what it would end now', command: `curfew cleanup run ${shellWord(cleanup)} --dry-run` },
+      ],
+    };
+  },
+  'bulk-applied': ({ data }) => {
+    const [targets, rate] = [numberOf(data, 'targets'), numberOf(data, 'rate')];
+    const turns = targets === 1 ? 'the turn of 1 session' : `the turns of ${targets ?? 'many'} sessions`;
+    const pace = rate === null ? '' : `, at most ${rateWords(rate)}`;
+    return {
+      title: 'Bulk job started',
+      lines: [
+        `${actorOf(data)} began to end ${turns}${pace}: bulk job ${jobOf(data)}.`,
+        ...(data['fast'] === true ? ['It sends without the read before each cancel (`--fast`).'] : []),
+        ...becauseOf(data),
+      ],
+      remedies: [...onJob(data, 'Look on', 'status', ' --watch'), ...onJob(data, 'Hold it', 'pause')],
+    };
+  },
+  'bulk-stopped': ({ data }) => {
+    const why = textOf(data, 'why');
+    return {
+      title: 'Bulk job stopped itself',
+      lines: [
+        `Bulk job ${jobOf(data)} went badly and paused itself. Nothing more of it is sent until a person says so.`,
+        ...(why === null ? [] : [closed(why)]),
+      ],
+      remedies: [
+        ...onJob(data, 'See what went wrong', 'report'),
+        ...onJob(data, 'When that is put right, let it go on', 'resume'),
+        ...onJob(data, 'Or leave the rest untouched, for good', 'abort'),
+      ],
+    };
+  },
+  'bulk-paused': ({ data }) => ({
+    title: 'Bulk job paused',
+    lines: [`${actorOf(data)} paused bulk job ${jobOf(data)}. Nothing more of it is sent.`, ...becauseOf(data)],
+    remedies: onJob(data, 'Let it go on', 'resume'),
+  }),
+  'bulk-resumed': ({ data }) => ({
+    title: 'Bulk job resumed',
+    lines: [`${actorOf(data)} let bulk job ${jobOf(data)} go on.`],
+    remedies: onJob(data, 'Hold it', 'pause'),
+  }),
+  'bulk-aborted': ({ data }) => ({
+    title: 'Bulk job aborted',
+    lines: [
+      `${actorOf(data)} ended bulk job ${jobOf(data)} for good. What was not sent for yet stays untouched.`,
+      ...becauseOf(data),
+    ],
+    remedies: onJob(data, 'See what became of each', 'report'),
+  }),
+  'bulk-finished': ({ data }) => ({
+    title: 'Bulk job finished',
+    lines: [`Bulk job ${jobOf(data)} has sent all that it had to send.${countsOf(data)}`],
+    remedies: onJob(data, 'See what became of each', 'report'),
+  }),
 };
+
+/** Who gave the word. */
+const actorOf = (data: Item['data']): string => quoted(textOf(data, 'by') ?? '?');
+
+const jobOf = (data: Item['data']): string => quoted(textOf(data, 'plan') ?? '?');
+
+const becauseOf = (data: Item['data']): string[] => {
+  const reason = textOf(data, 'reason');
+  return reason === null ? [] : [`Why: ${closed(reason)}`];
+};
+
+function onJob(data: Item['data'], purpose: string, command: string, options = ''): Remedy[] {
+  const plan = textOf(data, 'plan');
+  return plan === null ? [] : [{ purpose, command: `curfew bulk ${command} ${shellWord(plan)}${options}` }];
+}
+
+/** How many targets came to which outcome; those that a case works on have none yet. */
+function countsOf(data: Item['data']): string {
+  const byStatus = data['byStatus'];
+  if (typeof byStatus !== 'object' || byStatus === null) return '';
+  const counts = Object.entries(byStatus).flatMap(([status, targets]) =>
+    typeof targets === 'number' && targets > 0
+      ? [status === 'case' ? `${targets} in cases that go on` : `${targets} ${plain(status, 40)}`]
+      : [],
+  );
+  return counts.length === 0 ? '' : ` Its targets: ${counts.join(', ')}.`;
+}
 
 /** Who: the session, and whose agent it is. */
 function sessionOf({ sessionId, data, order }: Item): string {

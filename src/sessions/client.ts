@@ -1,5 +1,3 @@
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
 import { UserError } from '../errors.js';
 import { checkBaseUrl } from './base-url.js';
 import type { Credentials } from './credentials.js';
@@ -8,6 +6,7 @@ import { exchange, isSuccess } from './exchange.js';
 import { parseJson, translate, type CallContext, type Trouble } from './failures.js';
 import { isSessionId } from './ids.js';
 import { parseHttpDate } from './times.js';
+import { createTransport } from './transport.js';
 import type { Answer, CancelOptions, SessionsClient } from './types.js';
 import { readAgentPage, readCancelAnswer, readQueue, readSession, readSessionPage, UnreadableAnswer } from './wire.js';
 
@@ -50,12 +49,6 @@ interface Call<T> {
   readonly read: (json: unknown) => T;
 }
 
-/**
- * Idle connections are closed by us before common servers (5 s and up) do it: a cancel request that meets a closing
- * connection has an unknown outcome. A server that announces a shorter time is obeyed by Node.
- */
-const IDLE_CONNECTION_MS = 4_000;
-
 const BAD_ID = 'nothing was sent, because an id has 1 to 200 characters, no slash, no white space, and is not . or ..';
 
 /**
@@ -68,18 +61,18 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
   const { credentials, userAgent, maxResponseBytes = 64 * 1024 * 1024 } = settings;
   const { connectMs = 10_000, readMs = 30_000, cancelMs = 100_000 } = settings.timeouts ?? {};
   const baseUrl = checkBaseUrl(settings.baseUrl, settings.allowPlainHttp ?? false);
-  // Without a limit of connections: a request that waits for one would leave later than its caller decided.
-  // The latest connection first, because it is the least likely to be closing.
-  const pool = { keepAlive: true, scheduling: 'lifo', timeout: IDLE_CONNECTION_MS } as const;
-  const agent = { http: new HttpAgent(pool), https: new HttpsAgent(pool) };
+  const transport = createTransport({ baseUrl, userAgent, connectMs, readMs, cancelMs });
 
-  function urlOf({ path, query }: Call<unknown>): URL {
-    const url = new URL(`${baseUrl}/${path.map(encodeURIComponent).join('/')}`);
-    if (credentials.teamId !== null) url.searchParams.set('team_id', credentials.teamId);
+  function pathOf({ path, query }: Call<unknown>): string {
+    const encoded = `/${path.map(encodeURIComponent).join('/')}`;
+    if (query === undefined && credentials.teamId === null) return encoded;
+    const parameters = new URLSearchParams();
+    if (credentials.teamId !== null) parameters.set('team_id', credentials.teamId);
     for (const [name, value] of Object.entries(query ?? {})) {
-      if (value !== undefined) url.searchParams.set(name, String(value));
+      if (value !== undefined) parameters.set(name, String(value));
     }
-    return url;
+    const text = parameters.toString();
+    return text === '' ? encoded : `${encoded}?${text}`;
   }
 
   async function perform<T>(call: Call<T>): Promise<Answer<T>> {
@@ -101,13 +94,10 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
       const why = error instanceof UserError ? `${error.message} ${error.next}` : '';
       throw failed({ type: 'refused', kind: 'no-credential', why });
     }
-    const ending = await exchange({
-      url: urlOf(call),
+    const ending = await exchange(transport, {
       method: call.method,
-      headers: { ...authentication, accept: 'application/json', 'user-agent': userAgent },
-      agent,
-      connectMs,
-      totalMs: call.operation === 'cancelSession' ? cancelMs : readMs,
+      path: pathOf(call),
+      authentication,
       maxBytes: maxResponseBytes,
       sendBefore: call.options?.sendBefore,
       signal: call.options?.signal,
@@ -198,8 +188,7 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
     },
 
     close() {
-      agent.http.destroy();
-      agent.https.destroy();
+      transport.close();
     },
   };
 }

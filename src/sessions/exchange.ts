@@ -1,19 +1,10 @@
 import type { Socket } from 'node:net';
-import type { Agent as HttpAgent, ClientRequest, IncomingMessage } from 'node:http';
-import type { Agent as HttpsAgent } from 'node:https';
-import { got, TimeoutError } from 'got';
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import { TimeoutError } from 'got';
+import type { Outgoing, Transport } from './transport.js';
 
-/** One HTTP request. */
-export interface Exchange {
-  readonly url: URL;
-  readonly method: 'GET' | 'POST';
-  /** A POST carries an empty JSON object. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly agent: { readonly http: HttpAgent; readonly https: HttpsAgent };
-  /** Limit for each of: name lookup, TCP connection, TLS handshake. */
-  readonly connectMs: number;
-  /** Limit for the whole, from before the connection to the last byte of the answer. */
-  readonly totalMs: number;
+/** One HTTP request, with what bounds it besides the limits of time that the transport keeps. */
+export interface Exchange extends Outgoing {
   /** Limit for the body of a success, counted after decompression. */
   readonly maxBytes: number;
   /** Monotonic ms: when nothing could be sent by then, nothing is sent any more. */
@@ -59,100 +50,110 @@ export interface Ending {
 /** Of an error's body only the code and a line of text are of use. */
 const MAX_ERROR_BYTES = 64 * 1024;
 
+const NO_BYTES = new Uint8Array();
+
 const TOO_LATE = 'none was ready before the request would have been too late';
 
 /**
  * Carries out one HTTP request. Never rejects: every failure is an ending, and nothing of got's errors, which hold the
- * headers, gets out of here. got neither retries (Temporal does) nor follows redirects (they would carry the key along).
+ * headers, gets out of here.
  *
- * The body is read from got's stream, because got's own buffering has no limit of size.
+ * The body is read from got's stream, because got's own buffering has no limit of size; and by its events, because the
+ * iterator of a stream costs more than the rest of the reading.
  */
-export async function exchange(options: Exchange): Promise<Ending> {
+export function exchange(transport: Transport, outgoing: Exchange): Promise<Ending> {
+  const { maxBytes, sendBefore, signal } = outgoing;
   const sentAt = performance.now();
-  const { url, method, signal, maxBytes, sendBefore } = options;
   const chunks: Uint8Array[] = [];
   let size = 0;
   let sent = false;
   let head = null as Head | null;
-  const givenUp = (): boolean => signal?.aborted ?? false;
 
   const ending = (end: Ending['end'], note: string | null = null): Ending => {
-    const body = end === 'complete' ? Buffer.concat(chunks, size) : new Uint8Array();
-    return { end, sent, head, body, note, sentAt, receivedAt: performance.now() };
-  };
-  if (givenUp()) return ending('aborted');
-  if (sendBefore !== undefined && sentAt >= sendBefore) return ending('unsent', TOO_LATE);
-
-  const stream = got.stream(url, {
-    method,
-    headers: options.headers,
-    ...(method === 'POST' ? { json: {} } : {}),
-    ...(signal === undefined ? {} : { signal }),
-    agent: options.agent,
-    retry: { limit: 0 },
-    followRedirect: false,
-    throwHttpErrors: false,
-    timeout: {
-      lookup: options.connectMs,
-      connect: options.connectMs,
-      secureConnect: options.connectMs,
-      request: options.totalMs,
-    },
-  });
-  // The loop below sees the first error. Others may follow while the stream is torn down, and must not end the process.
-  stream.on('error', () => {});
-
-  let tooLate = false;
-  const stopUnsent = (): void => {
-    tooLate = true;
-    stream.destroy();
-  };
-  const unsentTimer = sendBefore === undefined ? undefined : setTimeout(stopUnsent, sendBefore - sentAt);
-  stream.once('request', (request: ClientRequest) => {
-    onceReady(request, url.protocol === 'https:', () => {
-      sent = true;
-      clearTimeout(unsentTimer);
-    });
-  });
-  stream.once('response', ({ statusCode = 0, headers }: IncomingMessage) => {
-    head = {
-      status: statusCode,
-      date: headers.date,
-      retryAfter: headers['retry-after'],
-      location: headers.location,
+    const body = end === 'complete' ? joined(chunks, size) : NO_BYTES;
+    return {
+      end,
+      sent,
+      head,
+      body,
+      note,
+      sentAt,
+      receivedAt: performance.now(),
     };
-  });
+  };
+  const tooLate = (): boolean => sendBefore !== undefined && performance.now() >= sendBefore;
 
-  try {
-    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+  if (signal?.aborted) return Promise.resolve(ending('aborted'));
+  if (tooLate()) return Promise.resolve(ending('unsent', TOO_LATE));
+
+  return new Promise((resolve) => {
+    const stream = transport.open(outgoing);
+    let unsentTimer: NodeJS.Timeout | undefined;
+    let settled = false;
+
+    // The first ending counts. Others may follow while the stream is torn down.
+    const settle = (end: Ending['end'], note?: string | null): void => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(unsentTimer);
+      signal?.removeEventListener('abort', giveUp);
+      // A finished connection is kept alive; everything else takes its connection along.
+      if (end !== 'complete') stream.destroy();
+      resolve(ending(end, note));
+    };
+    const giveUp = (): void => settle('aborted');
+    const stopUnsent = (): void => settle('unsent', TOO_LATE);
+
+    signal?.addEventListener('abort', giveUp);
+
+    stream.once('request', (request: ClientRequest) => {
+      request.once('socket', (socket: Socket) => {
+        // Node sends the request right after these events, and not at all if it has been given up in them.
+        const ready = (): void => {
+          if (tooLate()) return stopUnsent();
+          clearTimeout(unsentTimer);
+          sent = true;
+        };
+        if (!socket.connecting) return ready();
+        socket.once(transport.encrypted ? 'secureConnect' : 'connect', ready);
+        if (sendBefore !== undefined) unsentTimer = setTimeout(stopUnsent, sendBefore - performance.now());
+      });
+    });
+
+    stream.once('response', ({ statusCode = 0, headers }: IncomingMessage) => {
+      head = {
+        status: statusCode,
+        date: headers.date,
+        retryAfter: headers['retry-after'],
+        location: headers.location,
+      };
+    });
+
+    stream.on('data', (chunk: Uint8Array) => {
       size += chunk.length;
       chunks.push(chunk);
-      if (size > (isSuccess(head) ? maxBytes : MAX_ERROR_BYTES)) return ending('too-large');
-    }
-    return ending('complete');
-  } catch (error) {
-    const code = networkCodeOf(error);
-    if (givenUp()) return ending('aborted');
-    if (tooLate) return ending('unsent', TOO_LATE);
-    if (!sent) return ending('unsent', code);
-    if (error instanceof TimeoutError) return ending('timeout');
-    return ending(head === null ? 'lost' : 'cut', code);
-  } finally {
-    clearTimeout(unsentTimer);
-    // got does not do so after a success, and would leave its listener on the signal. A finished connection is kept alive.
-    stream.destroy();
-  }
+      if (size > (isSuccess(head) ? maxBytes : MAX_ERROR_BYTES)) settle('too-large');
+    });
+
+    stream.once('end', () => settle('complete'));
+
+    // Not once: an error without a listener ends the process.
+    stream.on('error', (error: unknown) => {
+      const code = networkCodeOf(error);
+      if (!sent) settle('unsent', code);
+      else if (error instanceof TimeoutError) settle('timeout');
+      else settle(head === null ? 'lost' : 'cut', code);
+    });
+
+    // The last of all events, so that no way of ending leaves the caller waiting.
+    stream.once('close', () => settle(!sent ? 'unsent' : head === null ? 'lost' : 'cut'));
+  });
 }
 
 export const isSuccess = (head: Head | null): boolean => head !== null && head.status >= 200 && head.status < 300;
 
-/** Calls back when the request's bytes can leave: at once on a connection in use, else when it is up, and encrypted. */
-function onceReady(request: ClientRequest, encrypted: boolean, ready: () => void): void {
-  request.once('socket', (socket: Socket) => {
-    if (socket.connecting) socket.once(encrypted ? 'secureConnect' : 'connect', ready);
-    else ready();
-  });
-}
+const joined = (chunks: readonly Uint8Array[], size: number): Uint8Array =>
+  chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, size);
 
 /** Only codes such as `ECONNRESET`: messages of network errors may repeat what was sent. */
 function networkCodeOf(error: unknown): string | null {

@@ -20,6 +20,9 @@ const MAX_VENDOR_MESSAGE = 200;
 const MAX_CODE = 100;
 const MAX_SUBJECT = 200;
 
+/** Leaves a byte order mark out. */
+const UTF_8 = new TextDecoder();
+
 /** The only place where failures become errors. What they mean is in the table {@link FAILURES}. */
 export function translate(trouble: Trouble, context: CallContext): SessionsError {
   const { operation } = context;
@@ -104,7 +107,7 @@ function readErrorBody(
 /** @returns undefined when it is no JSON */
 export function parseJson(body: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder().decode(body));
+    return JSON.parse(UTF_8.decode(body));
   } catch {
     return undefined;
   }

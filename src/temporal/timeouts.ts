@@ -55,3 +55,27 @@ export const NOTIFICATION_DELIVERY: ActivityOptions = {
   heartbeatTimeout: '8 seconds',
   retry,
 };
+
+/**
+ * Works on a bulk job: slices of 5 minutes, and the requests under way at the end of one (100 s each). One that is cut short
+ * is waited for; the next one waits until the lease of the last has run out.
+ */
+export const BULK_RUN: ActivityOptions = {
+  startToCloseTimeout: '30 minutes',
+  heartbeatTimeout: '8 seconds',
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+  retry,
+};
+
+/** Reads or steers a bulk job: one short transaction. */
+export const BULK_CHANGE: ActivityOptions = LEDGER_READ;
+
+/**
+ * Makes the plan of a cleanup run: lists the fleet, and reads what no list tells. It gives up by itself, an hour after its
+ * time, because that has to be told.
+ */
+export const CLEANUP_START: ActivityOptions = {
+  startToCloseTimeout: '1 hour',
+  heartbeatTimeout: '8 seconds',
+  retry,
+};

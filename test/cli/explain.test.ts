@@ -71,6 +71,7 @@ function explanation(
     breakers: [],
     watchedBy: null,
     orders: [],
+    bulkJobs: [],
     scanAgeMs: 5_000,
     isScanning: true,
     ledgerNowMs: NOW,

@@ -98,9 +98,11 @@ export function describeDeliveries(name: string, freshUrl: () => Promise<string>
       await event({ kind: 'retries-exhausted', sessionId: 'sess_1', orderId: byPerson });
       await event({ kind: 'gone', sessionId: 'sess_1', orderId: byFormer });
       await event({ kind: 'breaker-closed', data: { policy: 'was-deleted' } });
+      await event({ kind: 'cleanup-failed', data: { cleanup: 'stale' } });
+      await event({ kind: 'cleanup-capped', data: { cleanup: 'stale' } });
       const all = [
         ...['account-refused', 'account-accepted', 'coverage-lost', 'coverage-restored'],
-        ...['retries-exhausted', 'gone', 'breaker-closed'],
+        ...['retries-exhausted', 'gone', 'breaker-closed', 'cleanup-failed', 'cleanup-capped'],
       ];
       expect(await kinds(OPS)).toEqual(all);
       expect(await kinds({ ...NOBODYS, known: [] })).toEqual(all);

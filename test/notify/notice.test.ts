@@ -264,6 +264,90 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     aFleetItem('coverage-restored'),
     ['Coverage restored', 'Scans of the fleet are complete again.'],
   ],
+  [
+    'a cleanup that could not look at the fleet',
+    aFleetItem('cleanup-failed', { cleanup: 'stale-queue', text: 'listAgents failed: unauthorized (401)' }),
+    [
+      'Cleanup failed',
+      'Cleanup `stale-queue` could not look for what to end, and this run was given up. It ended nothing; the next run comes at its time.',
+      'Problem: listAgents failed: unauthorized (401)',
+      'Find out what is wrong: curfew doctor',
+      'Then run it without waiting: curfew cleanup run stale-queue',
+    ],
+  ],
+  [
+    'a cleanup over its caps',
+    aFleetItem('cleanup-capped', {
+      ...{ cleanup: 'stale-queue', plan: 'b-1', selected: 80, capped: 30 },
+      text: '80 turns to end, of which its caps allow 50.',
+    }),
+    [
+      'Cleanup capped',
+      'Cleanup `stale-queue` found more than its caps let it end; the rest is left alone until its next run.',
+      '80 turns to end, of which its caps allow 50.',
+      'See what it ends: curfew bulk status b-1',
+      'See what it would end now: curfew cleanup run stale-queue --dry-run',
+    ],
+  ],
+  [
+    'a bulk job that was started',
+    aFleetItem('bulk-applied', {
+      ...{ plan: 'b-1', by: 'ops@example.com', targets: 4000, rate: 20, canary: 10, fast: true, reason: 'incident 42' },
+    }),
+    [
+      'Bulk job started',
+      '`ops@example.com` began to end the turns of 4000 sessions, at most 20/s: bulk job `b-1`.',
+      'It sends without the read before each cancel (`--fast`).',
+      'Why: incident 42.',
+      'Look on: curfew bulk status b-1 --watch',
+      'Hold it: curfew bulk pause b-1',
+    ],
+  ],
+  [
+    'a bulk job that stopped itself',
+    aFleetItem('bulk-stopped', { plan: 'b-1', why: '6 of the first 10 did not end.' }),
+    [
+      'Bulk job stopped itself',
+      'Bulk job `b-1` went badly and paused itself. Nothing more of it is sent until a person says so.',
+      '6 of the first 10 did not end.',
+      'See what went wrong: curfew bulk report b-1',
+      'When that is put right, let it go on: curfew bulk resume b-1',
+      'Or leave the rest untouched, for good: curfew bulk abort b-1',
+    ],
+  ],
+  [
+    'a bulk job that was paused',
+    aFleetItem('bulk-paused', { plan: 'b-1', by: 'ops@example.com', reason: null }),
+    [
+      'Bulk job paused',
+      '`ops@example.com` paused bulk job `b-1`. Nothing more of it is sent.',
+      'Let it go on: curfew bulk resume b-1',
+    ],
+  ],
+  [
+    'a bulk job that goes on',
+    aFleetItem('bulk-resumed', { plan: 'b-1', by: 'ops@example.com' }),
+    ['Bulk job resumed', '`ops@example.com` let bulk job `b-1` go on.', 'Hold it: curfew bulk pause b-1'],
+  ],
+  [
+    'a bulk job that was aborted',
+    aFleetItem('bulk-aborted', { plan: 'b-1', by: 'ops@example.com', reason: 'wrong agents' }),
+    [
+      'Bulk job aborted',
+      '`ops@example.com` ended bulk job `b-1` for good. What was not sent for yet stays untouched.',
+      'Why: wrong agents.',
+      'See what became of each: curfew bulk report b-1',
+    ],
+  ],
+  [
+    'a bulk job that is through',
+    aFleetItem('bulk-finished', { plan: 'b-1', byStatus: { waiting: 0, cancelled: 3990, case: 10 }, requests: 4000 }),
+    [
+      'Bulk job finished',
+      'Bulk job `b-1` has sent all that it had to send. Its targets: 3990 cancelled, 10 in cases that go on.',
+      'See what became of each: curfew bulk report b-1',
+    ],
+  ],
 ];
 
 describe('a notice', () => {

@@ -91,6 +91,24 @@ describe('what is sent', () => {
     expect(seen[0]?.headers).not.toHaveProperty('x-auth-key');
   });
 
+  it('is not mixed up between reads and cancel requests at the same time', async () => {
+    const { origin, seen } = await started.http(({ url }, response) => {
+      response.end(JSON.stringify({ session: { id: url.split('/')[4], state: 'failed' } }));
+    });
+    const client = started.client(origin);
+    const ids = Array.from({ length: 20 }, (_, i) => `sess_${i}`);
+    await Promise.all(ids.flatMap((id) => [client.retrieveSession(id), client.cancelSession(id)]));
+    const sent = seen.map(({ method, url, body, headers }) => [method, url, body, headers['content-type']]);
+    expect(sent.sort()).toEqual(
+      ids
+        .flatMap((id) => [
+          ['GET', `/api/v1/sessions/${id}`, '', undefined],
+          ['POST', `/api/v1/sessions/${id}/cancel`, '{}', 'application/json'],
+        ])
+        .sort(),
+    );
+  });
+
   it('keeps an id inside its path segment', async () => {
     const id = 'a?b#c%2F..&d=é';
     const { origin, seen } = await started.json(200, { session: { id, state: 'failed' } });
@@ -246,6 +264,13 @@ describe('retrieving a session', () => {
     expect(answer.sentAt).toBeGreaterThanOrEqual(before);
     expect(answer.receivedAt).toBeGreaterThanOrEqual(answer.sentAt);
     expect(answer.receivedAt).toBeLessThanOrEqual(performance.now());
+  });
+
+  it('reads an answer behind a byte order mark', async () => {
+    const { origin } = await started.http((_request, response) => {
+      response.end(`\ufeff${JSON.stringify(generationA)}`);
+    });
+    expect((await started.client(origin).retrieveSession('sess_1')).value.state).toBe('processing');
   });
 
   it('does without a usable date', async () => {

@@ -2,7 +2,8 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { getEventListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import { failureOf, Started } from './support.js';
+import { createCredentials } from '../../src/sessions/index.js';
+import { failureOf, KEY, Started, USER } from './support.js';
 
 const started = new Started();
 afterEach(() => started.stop());
@@ -170,6 +171,31 @@ describe('time', () => {
     expect(error.message).toContain('too late');
   });
 
+  it('sends nothing on a ready connection when the last moment passed on the way to it', async () => {
+    const { origin, seen } = await started.json(200, JSON.parse(ANSWER));
+    const credentials = createCredentials({ GUMLOOP_API_KEY: KEY, GUMLOOP_USER_ID: USER });
+    // Keeps the process busy after the client has begun the request, and before Node gives it the connection.
+    let busyUntil = 0;
+    async function stall(): Promise<void> {
+      for (let i = 0; i < 50; i += 1) await Promise.resolve();
+      while (performance.now() < busyUntil);
+    }
+    const headers = async (): Promise<Record<string, string>> => {
+      const result = await credentials.headers();
+      void stall();
+      return result;
+    };
+    const client = started.client(origin, { credentials: { ...credentials, headers } });
+    await client.retrieveSession('sess_1');
+
+    const sendBefore = performance.now() + 100;
+    busyUntil = sendBefore + 1;
+    const error = await failureOf(client.cancelSession('sess_1', { sendBefore }));
+    expect(error).toMatchObject({ kind: 'connection-failed', sent: false, outcomeUnknown: false });
+    expect(error.message).toContain('too late');
+    expect(seen.map(({ method }) => method)).toEqual(['GET']);
+  });
+
   it('lets the answer come after the last moment to send', async () => {
     const { origin } = await started.http((_request, response) => {
       setTimeout(() => response.end(ANSWER), 400);
@@ -216,6 +242,28 @@ describe('our own signal', () => {
     const client = started.client(origin);
     for (let i = 0; i < 5; i += 1) await client.retrieveSession('sess_1', { signal });
     expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
+  it('gathers no listeners over calls that fail', async () => {
+    const { origin } = await started.raw((socket) => socket.resetAndDestroy());
+    const { signal } = new AbortController();
+    const client = started.client(origin);
+    await failureOf(client.retrieveSession('sess_1', { signal }));
+    await failureOf(client.cancelSession('sess_1', { signal, sendBefore: performance.now() - 1 }));
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
+  it('stops an answer that is under way', async () => {
+    const abort = new AbortController();
+    const { origin } = await started.http((_request, response) => {
+      response
+        .on('close', () => undefined)
+        .writeHead(200)
+        .write('{');
+    });
+    const call = failureOf(started.client(origin).cancelSession('sess_1', { signal: abort.signal }));
+    setTimeout(() => abort.abort(), 50);
+    expect(await call).toMatchObject({ kind: 'aborted', sent: true, outcomeUnknown: true });
   });
 });
 

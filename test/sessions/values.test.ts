@@ -1,7 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { DateTime } from 'luxon';
 import { checkBaseUrl } from '../../src/sessions/base-url.js';
 import { isSessionId } from '../../src/sessions/index.js';
-import { parseRetryAfter, parseTime } from '../../src/sessions/times.js';
+import { parseHttpDate, parseRetryAfter, parseTime } from '../../src/sessions/times.js';
 
 describe('parseTime', () => {
   const noon = Date.UTC(2026, 6, 23, 12);
@@ -38,6 +40,65 @@ describe('parseTime', () => {
     [{}],
   ])('takes %j for unknown', (value) => {
     expect(parseTime(value)).toBeNull();
+  });
+});
+
+describe('parseTime, whichever way it reads', () => {
+  const luxonsValue = (text: string): number | null => {
+    const time = DateTime.fromISO(text, { zone: 'utc' });
+    return time.isValid ? time.toMillis() : null;
+  };
+  const digits = (value: number, length: number): string => String(value).padStart(length, '0');
+  const number = (min: number, max: number, length = 2): fc.Arbitrary<string> =>
+    fc.integer({ min, max }).map((value) => digits(value, length));
+  const fraction = fc.oneof(
+    fc.constant(''),
+    fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 1, maxLength: 12 }).map((list) => `.${list.join('')}`),
+  );
+  const zone = fc.oneof(
+    fc.constantFrom('Z', 'z', '', '+00:00', '-00:00', '+0530', '-08', '+14:00', '+15:00', '+23:59', '-99:99'),
+    fc.tuple(fc.constantFrom('+', '-'), number(0, 15), number(0, 61)).map(([sign, h, m]) => `${sign}${h}:${m}`),
+  );
+
+  it('agrees with luxon on every form of time, possible or not', () => {
+    // Beyond every range by one: what does not exist must be refused, not moved to another day.
+    const time = fc
+      .tuple(number(0, 9999, 4), number(0, 13), number(0, 32), number(0, 25), number(0, 60), number(0, 60))
+      .map(([year, month, day, hour, minute, second]) => `${year}-${month}-${day}T${hour}:${minute}:${second}`);
+    const text = fc.tuple(time, fraction, zone).map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(text, (one) => expect(parseTime(one)).toBe(luxonsValue(one))),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it('agrees with luxon on the ends of all months, in leap years and others', () => {
+    for (const year of ['0000', '1900', '1970', '2000', '2023', '2024', '2100', '9999']) {
+      for (let month = 1; month <= 12; month += 1) {
+        for (let day = 27; day <= 32; day += 1) {
+          const text = `${year}-${digits(month, 2)}-${day}T23:59:59.999Z`;
+          expect([text, parseTime(text)]).toEqual([text, luxonsValue(text)]);
+        }
+      }
+    }
+  });
+
+  it('agrees with luxon on every millisecond', () => {
+    for (let ms = 0; ms < 1_000; ms += 1) {
+      const text = `2026-07-23T12:00:00.${digits(ms, 3)}Z`;
+      expect([text, parseTime(text)]).toEqual([text, luxonsValue(text)]);
+    }
+  });
+});
+
+describe('parseHttpDate', () => {
+  it('reads the same and other dates in any order', () => {
+    const one = 'Thu, 23 Jul 2026 12:00:00 GMT';
+    const other = 'Thursday, 23-Jul-26 12:00:01 GMT';
+    const expected = Date.UTC(2026, 6, 23, 12);
+    const texts = [one, one, other, 'now', 'now', one, undefined, one, ''];
+    const values = [expected, expected, expected + 1_000, null, null, expected, null, expected, null];
+    expect(texts.map(parseHttpDate)).toEqual(values);
   });
 });
 

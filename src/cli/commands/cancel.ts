@@ -1,12 +1,21 @@
 import type { Command } from 'commander';
 import { caseWorkflowId, ENDED_OUTCOMES, REFUSED_OUTCOMES, type OrderResult } from '../../contract.js';
-import { ExitCode, UserError } from '../../errors.js';
+import { idsFromList } from '../../bulk/ids.js';
+import { ExitCode } from '../../errors.js';
 import type { OrderView } from '../../ledger/results.js';
-import { checkedSessionIds, contextOf, openControlPlane, requester, type ControlPlane } from '../context.js';
+import {
+  checkedSessionIds,
+  contextOf,
+  openControlPlane,
+  requester,
+  type CommandContext,
+  type ControlPlane,
+} from '../context.js';
 import { followOrders } from '../follow.js';
 import { table, type Output } from '../output.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import { outcomeName, outcomeWords, standing } from '../words.js';
+import { planIds } from './bulk-plan.js';
 
 /** More targets than this are no longer a handful that a person has looked at one by one. */
 const MOST_IDS = 100;
@@ -36,6 +45,8 @@ export function registerCancel(program: Command): void {
     .addHelpText(
       'after',
       `
+More than ${MOST_IDS} sessions become a bulk plan, which is to be applied: nothing is sent before that.
+
 Examples:
   $ curfew cancel sess_xYz789AbCd --wait
   $ curfew cancel sess_1 sess_2 --reason "loops since noon" --wait
@@ -51,14 +62,9 @@ Exit codes: without --wait 0 when ordered; with --wait 0 when no ordered turn ru
 
 async function cancel(ids: readonly string[], options: CancelOptions, command: Command): Promise<number> {
   const sessionIds = checkedSessionIds(ids);
-  if (sessionIds.length > MOST_IDS) {
-    throw new UserError(
-      `${sessionIds.length} sessions are more than ${MOST_IDS} at once. Nothing was ordered.`,
-      `Give them in portions of at most ${MOST_IDS}.`,
-      ExitCode.usage,
-    );
-  }
-  const { config, out } = contextOf(command, true);
+  const context = contextOf(command, true);
+  if (sessionIds.length > MOST_IDS) return planInstead(sessionIds, options, context);
+  const { config, out } = context;
   const plane = await openControlPlane(config);
   try {
     const pauseSwitch = await plane.ledger.pauseSwitch.read();
@@ -84,6 +90,18 @@ async function cancel(ids: readonly string[], options: CancelOptions, command: C
   } finally {
     await plane.close();
   }
+}
+
+/** Nothing is ordered before a person has seen how many it is, and said so: the plan is to be applied. */
+function planInstead(
+  sessionIds: readonly string[],
+  { reason, wait, evenIfExempt }: CancelOptions,
+  context: CommandContext,
+): Promise<number> {
+  context.out.say(`${sessionIds.length} sessions are more than ${MOST_IDS}, so this becomes a plan to confirm.`);
+  const written = { command: 'curfew cancel with the same ids', ids: sessionIds.length };
+  const applyOptions = [...(evenIfExempt === true ? ['--even-if-exempt'] : []), ...(wait === true ? ['--wait'] : [])];
+  return planIds(context, idsFromList(sessionIds), { written, reason: reason ?? null }, applyOptions);
 }
 
 /** Each order is in the ledger before its case is started: whatever fails after that, a worker takes it up. */

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import type { Config } from '../../config.js';
-import { caseWorkflowId } from '../../contract.js';
+import { bulkWorkflowId, caseWorkflowId } from '../../contract.js';
 import { ExitCode, UserError } from '../../errors.js';
+import { jobOfView, viewsOfSession } from '../../ledger/bulk-results.js';
 import type { OrderView } from '../../ledger/results.js';
 import { resolveTemporal } from '../../temporal/connection.js';
 import { checkedSessionIds, contextOf, openControlPlane, openExistingLedger, requester } from '../context.js';
@@ -14,7 +15,9 @@ export function registerCases(program: Command): void {
   const cases = program
     .command('cases')
     .summary('open and recent cases')
-    .description('Shows open and recent cases, newest first; with an id, all that is known of that session’s orders.')
+    .description(
+      'Shows open and recent cases, newest first; with an id, all that is known of that session’s orders, and what bulk jobs ended in it.',
+    )
     .argument('[id]', 'session id')
     .option('--open', 'only open ones')
     .addHelpText(
@@ -31,11 +34,11 @@ Examples:
       const [sessionId] = id === undefined ? [] : checkedSessionIds([id]);
       const ledger = await openExistingLedger(config);
       try {
-        const views = await ledger.orders.views({
-          ...(sessionId === undefined ? {} : { sessionId }),
-          openOnly: options.open === true,
-          limit: RECENT,
-        });
+        const openOnly = options.open === true;
+        const views =
+          sessionId === undefined || openOnly
+            ? await ledger.orders.views({ ...(sessionId === undefined ? {} : { sessionId }), openOnly, limit: RECENT })
+            : await viewsOfSession(ledger, sessionId, RECENT);
         const nowMs = await ledger.now();
         if (sessionId !== undefined && views.length === 0) {
           throw new UserError(
@@ -155,6 +158,8 @@ function details(views: readonly OrderView[], nowMs: number, address: string): s
       .map(([name, value]) => `${name.padEnd(11)} ${value}`)
       .join('\n');
   });
-  const id = caseWorkflowId(views[0]?.result.sessionId ?? '');
+  const [newest] = views;
+  const planId = newest === undefined ? null : jobOfView(newest);
+  const id = planId === null ? caseWorkflowId(newest?.result.sessionId ?? '') : bulkWorkflowId(planId);
   return `${blocks.join('\n\n')}\n\nin Temporal  temporal workflow describe${address} --workflow-id ${id}`;
 }

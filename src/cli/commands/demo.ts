@@ -9,7 +9,7 @@ export function registerDemo(program: Command): void {
     .command('demo')
     .summary('the whole story on a simulator, no key needed')
     .description(
-      'Plays the whole story with real workers, a real Temporal server and a simulated vendor, in a home of its own that is removed afterwards. By hand: clean end, already over, a storm of 500s, a killed worker, a new turn left alone. By policy: thirty sessions under one file with limits on run time, queue time and credits. At the end what Curfew says stands beside what the simulator knows.',
+      'Plays the whole story with real workers, a real Temporal server and a simulated vendor, in a home of its own that is removed afterwards. By hand: clean end, already over, a storm of 500s, a killed worker, a new turn left alone. By policy: thirty sessions under one file with limits on run time, queue time and credits. By plan: two hundred sessions in one bulk job, paused, resumed, and its worker killed. At the end what Curfew says stands beside what the simulator knows.',
     )
     .addHelpText('after', '\nExample:\n  $ curfew demo\n\nExits 1 when Curfew and the simulator disagree.')
     .action(async (_options: unknown, command: Command) => {
@@ -24,11 +24,13 @@ export function registerDemo(program: Command): void {
       try {
         const stage = await setStage(config.env, out, interrupt.signal);
         try {
-          const { byHand, fleet } = await play(stage, out, interrupt.signal);
-          const agree = [...byHand, ...fleet].every((verdict) => verdict.agree);
+          const acts = await play(stage, out, interrupt.signal);
+          const { byHand, fleet, bulk } = acts;
+          const agree = [...byHand, ...fleet, ...bulk].every((verdict) => verdict.agree);
           const seconds = Math.round((Date.now() - startedAt) / 1000);
-          const document = { agree, seconds, sessions: byHand, fleet, fleetTotals: totalsOf(fleet) };
-          out.result(document, () => demoWords(byHand, fleet, seconds));
+          const totals = { fleetTotals: totalsOf(fleet), bulkTotals: totalsOf(bulk) };
+          const document = { agree, seconds, sessions: byHand, fleet, bulk, ...totals };
+          out.result(document, () => demoWords(acts, seconds));
           process.exitCode = agree ? ExitCode.done : ExitCode.failed;
         } finally {
           await stage.close();

@@ -8,6 +8,7 @@ import { asOfLastScan, DEFAULT_SCAN_MS } from '../../fleet/stored-facts.js';
 import { agentOfScan, sessionView } from '../../fleet/subject.js';
 import { createVendorClock, type VendorClock } from '../../fleet/vendor-clock.js';
 import { systemClock } from '../../gate/clock.js';
+import { isOutcome, viewsOfSession } from '../../ledger/bulk-results.js';
 import type { AgentScan } from '../../ledger/facts.js';
 import type { Ledger } from '../../ledger/ledger.js';
 import { fromRetrieve, type Observation } from '../../policy/observation.js';
@@ -55,13 +56,14 @@ export function registerExplain(program: Command): void {
 type Draft = { readonly name: string; readonly file: Awaited<ReturnType<typeof readPolicySource>>['file'] };
 
 async function explain(config: Config, ledger: Ledger, sessionId: string, draft: Draft | null): Promise<Explanation> {
-  const [known, watch, breakers, exemptions, pauseSwitch, orders, coverage, ledgerNowMs] = await Promise.all([
+  const [known, watch, breakers, exemptions, pauseSwitch, orders, targeted, coverage, ledgerNowMs] = await Promise.all([
     ledger.facts.of(sessionId),
     ledger.watches.get(sessionId),
     ledger.breakers.open(),
     ledger.exemptions.running(),
     ledger.pauseSwitch.read(),
-    ledger.orders.views({ sessionId, limit: LAST_ORDERS }),
+    viewsOfSession(ledger, sessionId, LAST_ORDERS),
+    ledger.bulk.ofSession(sessionId, LAST_ORDERS),
     readCoverage(ledger),
     ledger.now(),
   ]);
@@ -105,6 +107,19 @@ async function explain(config: Config, ledger: Ledger, sessionId: string, draft:
     breakers,
     watchedBy: openWatch?.requestedBy ?? null,
     orders,
+    bulkJobs: targeted.flatMap(({ job, target }) =>
+      (job.state === 'running' || job.state === 'paused') && target.status !== 'case' && !isOutcome(target.status)
+        ? [
+            {
+              planId: job.planId,
+              state: job.state,
+              by: job.appliedBy ?? job.createdBy,
+              evenIfExempt: job.evenIfExempt,
+              sent: target.status !== 'waiting',
+            },
+          ]
+        : [],
+    ),
     scanAgeMs: coverage === null ? null : ledgerNowMs - coverage.atMs,
     isScanning: coverage !== null && ledgerNowMs - coverage.atMs <= 4 * coverage.scanMs + coverage.durationMs,
     ledgerNowMs,

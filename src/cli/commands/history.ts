@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { Option, type Command } from 'commander';
 import { ExitCode, UserError } from '../../errors.js';
 import type { HistoryEvent, HistoryFilter } from '../../ledger/history.js';
@@ -15,6 +14,7 @@ import {
   ordersTable,
 } from '../history-rows.js';
 import { readMoment } from '../moment.js';
+import { jsonLines, write, writePages } from '../paged-output.js';
 import { positiveNumber } from '../whole-number.js';
 
 /** People read the last ones. */
@@ -35,7 +35,7 @@ export function registerHistory(program: Command): void {
     .command('history')
     .summary('who ended what, when, why, and by which rule version')
     .description(
-      `Orders from the ledger, oldest first, with their outcomes; with --events everything else that happened, too. Without a format, the last ${SHOWN} as a table; with one, all.`,
+      `Orders from the ledger and what bulk jobs ended, oldest first, with their outcomes; with --events everything else that happened, too. Without a format, the last ${SHOWN} as a table; with one, all.`,
     )
     .option('--session <id>', 'only of this session')
     .option('--since <time>', 'not before: 2h, 7d, or 2026-01-05T12:00:00Z')
@@ -52,7 +52,7 @@ Examples:
   $ curfew history --since 2026-01-01 --until 2026-02-01 --format csv > january.csv
   $ curfew history --events --session sess_xYz789AbCd --json
 
---since and --until are about the time of the order, or of the event. How long the ledger remembers: CURFEW_RETENTION.`,
+--since and --until are about the time of the order, or of the event; of a bulk job, when it was applied. How long the ledger remembers: CURFEW_RETENTION.`,
     )
     .action(async (options: HistoryOptions, command: Command) => {
       const { config, out } = contextOf(command, true);
@@ -105,21 +105,6 @@ function writeEvents(ledger: Ledger, filter: HistoryFilter, format: Format): Pro
   return format === 'json' ? writePages(pages, '', lines) : writePages(pages, eventsHeader(), eventsCsv);
 }
 
-const jsonLines = (documents: readonly unknown[]): string =>
-  documents.map((document) => `${JSON.stringify(document)}\n`).join('');
-
-async function writePages<T>(
-  pages: AsyncGenerator<T[]>,
-  header: string,
-  textOf: (page: readonly T[]) => string,
-): Promise<void> {
-  await write(header);
-  for await (const page of pages) {
-    // Whoever reads has enough, as with `| head`.
-    if (!(await write(textOf(page)))) return;
-  }
-}
-
 async function writeTable<T>(
   pages: AsyncGenerator<T[]>,
   textOf: (rows: readonly T[]) => string,
@@ -128,13 +113,4 @@ async function writeTable<T>(
   const rows: T[] = [];
   for await (const page of pages) rows.push(...page);
   await write(`${rows.length === 0 ? none : textOf(rows)}\n`);
-}
-
-/** Waits for slow readers, so that what is not read yet fills no memory. @returns false when nobody reads any more */
-async function write(text: string): Promise<boolean> {
-  if (text === '' || process.stdout.destroyed) return !process.stdout.destroyed;
-  if (!process.stdout.write(text)) {
-    await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]).catch(() => {});
-  }
-  return process.stdout.writable;
 }

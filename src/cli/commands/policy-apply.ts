@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import pc from 'picocolors';
 import { ExitCode, UserError } from '../../errors.js';
 import { refuseToReplaceNewer, type PoliciesInForce } from '../../ledger/policy-versions.js';
+import type { PolicyFile } from '../../policy/policy.js';
 import { contextOf, openExistingLedger, requester } from '../context.js';
 import { modeCounts, modeWords } from '../in-force-words.js';
 import { differenceOf, differenceWords, newlyEnforcing, type PolicyDifference } from '../policy-difference.js';
@@ -60,7 +61,7 @@ Exit codes: 0 in force (also when it was so already), 2 the file is not valid, 3
           by: requester(),
         });
         out.result({ ...applied, difference }, () =>
-          appliedWords(applied.version, difference, source.file.policies, options.yes === true),
+          appliedWords(applied.version, difference, source.file, options.yes === true),
         );
       } finally {
         await ledger.close();
@@ -116,11 +117,12 @@ function refuseIfChangedMeanwhile(before: PoliciesInForce, now: PoliciesInForce)
 function appliedWords(
   version: number,
   difference: PolicyDifference,
-  policies: Parameters<typeof modeCounts>[0],
+  { policies, cleanup }: PolicyFile,
   showDifference: boolean,
 ): string {
   return [
     ...(showDifference ? [differenceWords(difference), ''] : []),
     `Version ${version} is in force: ${modeWords(modeCounts(policies))}. Workers go by it from their next scan on; what they do: curfew status`,
+    ...(cleanup.length === 0 ? [] : ['When the cleanups run next: curfew cleanup list']),
   ].join('\n');
 }

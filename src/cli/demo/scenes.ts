@@ -10,7 +10,7 @@ export const BY_HAND = [
 ] as const;
 
 export const BY_HAND_SCENARIO: ScenarioInput = {
-  slots: 100,
+  slots: 500,
   agents: [
     {
       id: 'agent_support',
@@ -141,3 +141,42 @@ exempt:
     until: ${exemptUntil}
     reason: The auditor waits for it
 `;
+
+export const BULK_AGENT = 'importer';
+/** Its owner starts a new turn between plan and job. */
+export const MOVED_ON = 'import-200';
+
+export const BULK_STORY: readonly (readonly [count: number, story: string])[] = [
+  [170, 'endless turns'],
+  [20, 'queued behind them'],
+  [6, 'that answer 500 failed_to_abort to the first request'],
+  [3, 'that are aborted, but whose answer is lost'],
+  [1, 'whose owner starts a new turn before the job begins'],
+];
+
+const numbered = (count: number, from: number) =>
+  Array.from({ length: count }, (_, index) => ({ id: `import-${from + index}`, turnAge: '20m' }));
+
+/** Two hundred sessions of one agent, as {@link BULK_STORY} tells them. */
+export const BULK_SCENARIO: ScenarioInput = {
+  agents: [
+    {
+      id: 'agent_importer',
+      name: BULK_AGENT,
+      sessions: [
+        ...numbered(170, 1),
+        ...numbered(20, 171).map((session) => ({ ...session, state: 'queued' as const })),
+        ...numbered(6, 191).map((session) => ({ ...session, faults: [{ fault: 'failed-to-abort' as const }] })),
+        ...numbered(3, 197).map((session) => ({
+          ...session,
+          faults: [{ fault: 'reset-after-effect' as const, on: 'cancel' as const }],
+        })),
+        { id: MOVED_ON, turnAge: '20m' },
+      ],
+    },
+  ],
+};
+
+export const BULK_IDS: readonly string[] = (BULK_SCENARIO.agents ?? []).flatMap(({ sessions }) =>
+  (sessions ?? []).flatMap(({ id }) => id ?? []),
+);

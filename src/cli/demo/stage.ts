@@ -26,6 +26,8 @@ export interface Stage {
   readonly uiUrl: string | null;
   /** Starts `curfew worker`, and waits until it is ready. */
   startWorker(): Promise<ChildProcess>;
+  /** The one that was started last. */
+  worker(): ChildProcess;
   /** Runs a `curfew` command as a person would. @returns its exit code */
   run(args: readonly string[], quiet?: boolean): Promise<number>;
   /** Writes a file where the commands run. */
@@ -73,6 +75,7 @@ export async function setStage(env: Environment, out: Output, signal: AbortSigna
       return child;
     };
 
+    let lastWorker: ChildProcess | null = null;
     const stage: Omit<Stage, 'ledger' | 'write'> = {
       simulator,
       uiUrl: server.uiUrl,
@@ -80,7 +83,12 @@ export async function setStage(env: Environment, out: Output, signal: AbortSigna
       async startWorker() {
         const worker = start(['worker'], 'pipe');
         await ready(worker);
+        lastWorker = worker;
         return worker;
+      },
+      worker() {
+        if (lastWorker === null) throw new Error('The demo has started no worker yet.');
+        return lastWorker;
       },
       async run(args, quiet = false) {
         const child = start(args, quiet ? 'pipe' : 'inherit');

@@ -1,4 +1,5 @@
 import type { Output } from '../output.js';
+import { actByBulk } from './by-bulk.js';
 import { actByHand } from './by-hand.js';
 import { actByPolicy } from './by-policy.js';
 import { createDirector } from './director.js';
@@ -10,7 +11,9 @@ export async function play(
   stage: Stage,
   out: Output,
   signal: AbortSignal,
-): Promise<{ readonly byHand: Verdict[]; readonly fleet: Verdict[] }> {
+): Promise<{ readonly byHand: Verdict[]; readonly fleet: Verdict[]; readonly bulk: Verdict[] }> {
   const director = createDirector(stage, out, signal);
-  return { byHand: await actByHand(director), fleet: await actByPolicy(director) };
+  const byHand = await actByHand(director);
+  const fleet = await actByPolicy(director);
+  return { byHand, fleet, bulk: await actByBulk(director) };
 }

@@ -10,8 +10,11 @@ export function totalsOf(verdicts: readonly Verdict[]): Readonly<Record<string, 
 }
 
 /** The tables at the end, within 80 columns while all agree. */
-export function demoWords(byHand: readonly Verdict[], fleet: readonly Verdict[], seconds: number): string {
-  const all = [...byHand, ...fleet];
+export function demoWords(
+  { byHand, fleet, bulk }: { readonly [Act in 'byHand' | 'fleet' | 'bulk']: readonly Verdict[] },
+  seconds: number,
+): string {
+  const all = [...byHand, ...fleet, ...bulk];
   const problems = all.flatMap(({ sessionId, problems: found }) => found.map((text) => `${sessionId}: ${text}`));
   return [
     '',
@@ -21,6 +24,9 @@ export function demoWords(byHand: readonly Verdict[], fleet: readonly Verdict[],
     pc.bold('By policy'),
     verdictTable(fleet),
     totalWords(fleet),
+    '',
+    pc.bold('By plan'),
+    totalTable(bulk),
     '',
     ...problems.map((text) => pc.red(text)),
     problems.length === 0
@@ -49,4 +55,17 @@ const verdictTable = (verdicts: readonly Verdict[]): string =>
       knows,
       agree ? pc.green('agree') : pc.red('DISAGREE'),
     ]),
+  );
+
+/** Too many for a row each: a row for each end. */
+const totalTable = (verdicts: readonly Verdict[]): string =>
+  table(
+    ['CURFEW SAYS', 'SESSIONS', 'SENT', 'ARRIVED', 'THE SIMULATOR'],
+    Object.entries(totalsOf(verdicts)).map(([end, count]) => {
+      const mine = verdicts.filter((verdict) => verdict.end === end);
+      const sum = (of: (verdict: Verdict) => number): string => String(mine.reduce((total, one) => total + of(one), 0));
+      const agreeing = mine.filter(({ agree }) => agree).length;
+      const words = agreeing === count ? pc.green('agrees') : pc.red(`DISAGREES on ${count - agreeing}`);
+      return [end, String(count), sum(({ requests }) => requests), sum((one) => one.requestsReceived), words];
+    }),
   );

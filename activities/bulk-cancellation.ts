@@ -1,0 +1,45 @@
+import { Context } from '@temporalio/activity';
+import type { BulkStatus } from '../src/contract.js';
+import type { BulkDependencies } from '../src/bulk/dependencies.js';
+import { runBulk, type BulkStep } from '../src/bulk/run.js';
+import { readBulkStatus } from '../src/bulk/status.js';
+import { steerFromCode, type BulkSteerRequest } from '../src/bulk/steer.js';
+import { asActivity } from './as-activity.js';
+
+export interface BulkActivityDependencies extends BulkDependencies {
+  /** Aborted when this worker stops: the work ends early then, and another worker goes on. */
+  readonly stopping: AbortSignal;
+}
+
+/**
+ * Long enough that a job of a million targets is some hundred activities, short enough that a job moves on to another worker
+ * now and then, ms.
+ */
+const SLICE_MS = 5 * 60_000;
+
+/** The activities of `bulkCancellation`. Safe to run again: what they did is in the ledger. */
+export function createBulkActivities(deps: BulkActivityDependencies) {
+  return {
+    /** Works on the job for some minutes. The heartbeat shows in Temporal where it stands; what counts is in the ledger. */
+    cancelBulk: ({ planId }: { readonly planId: string }): Promise<BulkStep> =>
+      asActivity(deps, () =>
+        runBulk(deps, planId, {
+          stop: AbortSignal.any([deps.stopping, Context.current().cancellationSignal]),
+          sliceMs: SLICE_MS,
+          onProgress: ({ state, phase, counts }) => Context.current().heartbeat({ state, phase, counts }),
+        }),
+      ),
+
+    /** A program's word on the job; people use `curfew bulk`. */
+    steerBulk: (request: BulkSteerRequest): Promise<BulkStatus> => asActivity(deps, () => steerFromCode(deps, request)),
+
+    /** What became of it. */
+    reportBulk: ({ planId }: { readonly planId: string }): Promise<BulkStatus | null> =>
+      asActivity(deps, async () => {
+        const job = await deps.ledger.bulk.get(planId);
+        return job === null ? null : readBulkStatus(deps.ledger, job);
+      }),
+  };
+}
+
+export type BulkActivities = ReturnType<typeof createBulkActivities>;

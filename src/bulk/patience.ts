@@ -1,0 +1,51 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Limiter } from '../gate/limiter.js';
+import { refusesAccount } from '../fleet/listing.js';
+import { backoffMs } from '../policy/backoff.js';
+import { SessionsError } from '../sessions/index.js';
+
+/** A scan comes again by itself, a plan does not: what fails once is asked again, so many times in all. */
+const MOST_TRIES = 4;
+const LONGEST_WAIT_MS = 8_000;
+
+/**
+ * Asks until there is an answer, or a failure that will stay.
+ *
+ * @param ask - called with its turn at the limiter taken already
+ * @throws SessionsError of the last try; the signal's reason when it is aborted
+ */
+export async function patiently<T>(limiter: Limiter, signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await ask();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof SessionsError) || !error.retryable || refusesAccount(error) || tries >= MOST_TRIES) {
+        throw error;
+      }
+      const waitMs = backoffMs(tries, LONGEST_WAIT_MS, Math.random());
+      if (error.kind === 'rate-limited') limiter.backOff(error.retryAfterMs ?? waitMs);
+      else await sleep(waitMs, undefined, { signal });
+      await limiter.acquire('now');
+    }
+  }
+}
+
+/** A limiter that nobody waits for any more once the signal is aborted. */
+export const impatient = (limiter: Limiter, signal: AbortSignal): Limiter => ({
+  acquire: async (urgency) => {
+    signal.throwIfAborted();
+    await unlessAborted(limiter.acquire(urgency), signal);
+  },
+  backOff: (ms) => limiter.backOff(ms),
+});
+
+/** @throws the signal's reason as soon as it is aborted, whatever becomes of the promise */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}

@@ -1,0 +1,33 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Ledger } from '../ledger/ledger.js';
+import type { Logger } from '../telemetry.js';
+import type { BulkJobs } from '../temporal/bulk-jobs.js';
+
+/** How often jobs without a workflow are looked for, ms. */
+const EVERY_MS = 30_000;
+const MOST = 1_000;
+
+/**
+ * Starts the workflows of open bulk jobs: after a crash between the ledger and Temporal, when somebody terminated one, or when
+ * Temporal lost its data. One that runs is left alone.
+ *
+ * Runs until the signal. What fails is logged and tried again.
+ */
+export async function reconcileBulkJobs(
+  ledger: Pick<Ledger, 'bulk'>,
+  bulkJobs: Pick<BulkJobs, 'ensure'>,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      for (const { planId } of await ledger.bulk.list({ states: ['running', 'paused'], limit: MOST })) {
+        if (signal.aborted) return;
+        await bulkJobs.ensure(planId);
+      }
+    } catch (error) {
+      log.warn({ err: error }, 'could not make sure that bulk jobs are at work; trying again');
+    }
+    await sleep(EVERY_MS, undefined, { signal }).catch(() => {});
+  }
+}

@@ -1,0 +1,47 @@
+import pc from 'picocolors';
+import { rateWords } from '../bulk/rate.js';
+import type { BulkStatus } from '../contract.js';
+import type { BulkJob } from '../ledger/bulk-plans.js';
+import type { PauseSwitch } from '../ledger/pause-switch.js';
+import { planWords } from './bulk-plan-words.js';
+import { count, toEnd } from './bulk-words.js';
+import { span } from './output.js';
+
+/** What a plan holds, and what applying it now is going to do. */
+export function intentWords(status: BulkStatus, pauseSwitch: PauseSwitch): string {
+  return [planWords(status), pc.bold(paceIntent(status)), ...warnings(status, pauseSwitch)].join('\n\n');
+}
+
+function paceIntent(status: BulkStatus): string {
+  const { rate, canary, fast } = status;
+  const targets = toEnd(status);
+  const first =
+    canary === 0 || canary >= targets
+      ? ''
+      : ` The first ${count(canary)} go ahead; if they go badly, the job pauses itself.`;
+  const how = fast
+    ? 'sends a cancel request to each'
+    : 'reads each session, and ends its turn if it still is the planned one';
+  return `Applying it ${how}, at most ${rateWords(rate)}: at least ${span((targets / rate) * 1_000)} for ${count(targets)} ${targets === 1 ? 'target' : 'targets'}.${first}`;
+}
+
+function warnings({ fast, evenIfExempt }: BulkStatus, pauseSwitch: PauseSwitch): string[] {
+  const why = pauseSwitch.reason === null ? '' : ` (${pauseSwitch.reason})`;
+  return [
+    ...(fast
+      ? [
+          '--fast gives up the read before each cancel: a session that has begun a newer turn since the plan loses that one, and sessions that ended meanwhile are asked too. What was hit by mistake is not always noticed.',
+        ]
+      : []),
+    ...(evenIfExempt ? ['--even-if-exempt: exempt sessions are ended too.'] : []),
+    ...(pauseSwitch.paused
+      ? [`Curfew is paused${why}: the job is kept, and nothing leaves until \`curfew resume\`.`]
+      : []),
+  ].map((text) => pc.yellow(text));
+}
+
+/** The command that would make the same plan of what there is now, as far as it is known how it was asked for. */
+export function planAnewCommand({ selection }: Pick<BulkJob, 'selection'>): string {
+  const command = selection['command'];
+  return typeof command === 'string' ? command : 'curfew bulk plan with the same options';
+}

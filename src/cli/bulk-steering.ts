@@ -1,0 +1,94 @@
+import type { Command } from 'commander';
+import { readBulkStatus } from '../bulk/status.js';
+import type { BulkStatus } from '../contract.js';
+import { ExitCode, UserError } from '../errors.js';
+import type { BulkJob } from '../ledger/bulk-plans.js';
+import type { BulkSteer } from '../ledger/bulk-steering.js';
+import type { Ledger } from '../ledger/ledger.js';
+import { findJob } from './bulk-argument.js';
+import { nudge } from './bulk-nudge.js';
+import { contextOf, openExistingLedger, requester } from './context.js';
+import type { Output } from './output.js';
+
+/** What a steering command knows when it has steered. */
+export interface Steering {
+  readonly ledger: Ledger;
+  /** Whether this command changed anything; it may have stood so already. */
+  readonly changed: boolean;
+  readonly before: BulkJob;
+  readonly job: BulkJob;
+  readonly status: BulkStatus;
+}
+
+/** The steer without who gave it. */
+export type SteerTo =
+  | { readonly action: 'pause' | 'resume' | 'abort'; readonly reason?: string | null }
+  | { readonly action: 'rate'; readonly rate: number };
+
+/**
+ * Carries out a steering command: finds the job, lets `check` refuse or ask, writes the word into the ledger, answers, and
+ * wakes the workflow. Works while Temporal is away.
+ *
+ * @throws UserError with exit code 2 for an unknown job, 3 for one that can't be steered so
+ */
+export async function steer(
+  command: Command,
+  plan: string,
+  to: SteerTo,
+  words: (steering: Steering) => Promise<string> | string,
+  check: (job: BulkJob, ledger: Ledger, out: Output) => Promise<void> = () => Promise.resolve(),
+): Promise<void> {
+  const { config, out } = contextOf(command, true);
+  const ledger = await openExistingLedger(config);
+  let planId: string;
+  try {
+    const before = await findJob(ledger, plan);
+    ({ planId } = before);
+    refuse(before, to.action);
+    await check(before, ledger, out);
+    const steered = await ledger.bulk.steer(planId, { ...to, by: requester() } satisfies BulkSteer);
+    if (steered.kind === 'unknown') throw forgotten(planId);
+    if (steered.kind === 'refused') {
+      refuse(steered.job, to.action);
+      throw new Error(`The ledger refused to ${to.action} the bulk job ${planId} while it is ${steered.job.state}.`);
+    }
+    const { job } = steered;
+    const status = await readBulkStatus(ledger, job);
+    const changed = steered.kind === 'done';
+    const text = await words({ ledger, changed, before, job, status });
+    out.result({ changed, ...status }, () => text);
+  } finally {
+    await ledger.close();
+  }
+  await nudge(config, planId, { ensure: to.action === 'resume' });
+}
+
+const forgotten = (planId: string): UserError =>
+  new UserError(
+    `The bulk plan ${planId} has just been removed from the ledger. Nothing was done.`,
+    '`curfew bulk status` shows those that are there.',
+    ExitCode.usage,
+  );
+
+/** @throws UserError with exit code 3 when the job is in no state to be steered so */
+function refuse({ planId, state }: BulkJob, action: BulkSteer['action']): void {
+  if (state === 'building' || state === 'planned') {
+    throw new UserError(
+      `${planId} was not applied, so there is nothing to ${verb(action)}: nothing is sent for it.`,
+      state === 'planned'
+        ? `To begin: curfew bulk apply ${planId}`
+        : 'Wait until its plan is complete: curfew bulk status',
+      ExitCode.refused,
+    );
+  }
+  const isAgain = action === 'abort' && state === 'aborted';
+  if ((state === 'finished' || state === 'aborted') && !isAgain) {
+    throw new UserError(
+      `${planId} is over already (${state}), so there is nothing to ${verb(action)}.`,
+      `What became of each target: curfew bulk report ${planId}`,
+      ExitCode.refused,
+    );
+  }
+}
+
+const verb = (action: BulkSteer['action']): string => (action === 'rate' ? 'set a rate for' : action);

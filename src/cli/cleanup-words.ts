@@ -1,0 +1,125 @@
+import { DateTime } from 'luxon';
+import pc from 'picocolors';
+import type { CleanupStanding, ScheduleStanding } from '../cleanup/standing.js';
+import type { BulkStatus } from '../contract.js';
+import type { CleanupEntry } from '../policy/policy.js';
+import { cleanupWords } from './policy-words.js';
+
+const DAYS = ['Sundays', 'Mondays', 'Tuesdays', 'Wednesdays', 'Thursdays', 'Fridays', 'Saturdays', 'Sundays'];
+const DAY_NAMES = ['SUN', 'MON', 'TUE', 'WED', 'THU', 'FRI', 'SAT'];
+const NEXT_SHOWN = 3;
+
+/** When a cleanup runs, in words where the cron has simple ones: "every day at 03:00 (Europe/Berlin)". */
+export function scheduleWords({ cron, timezone }: CleanupEntry['schedule']): string {
+  return `${cronWords(cron) ?? `at "${cron}"`} (${timezone})`;
+}
+
+function cronWords(cron: string): string | null {
+  const [minute = '', hour = '', day, month, weekday = ''] = cron.split(' ');
+  if (month !== '*') return null;
+  const at = isNumber(minute) && isNumber(hour) ? `at ${hour.padStart(2, '0')}:${minute.padStart(2, '0')}` : null;
+  if (day !== '*') {
+    return at !== null && isNumber(day ?? '') && weekday === '*' ? `on day ${day} of every month ${at}` : null;
+  }
+  if (weekday !== '*') {
+    const days = weekdayWords(weekday);
+    return at === null || days === null ? null : `${days} ${at}`;
+  }
+  if (at !== null) return `every day ${at}`;
+  if (hour !== '*') return null;
+  if (minute === '*' || minute === '*/1') return 'every minute';
+  if (isNumber(minute)) return `every hour at minute ${minute}`;
+  const [, step] = /^\*\/(\d+)$/.exec(minute) ?? [];
+  return step !== undefined && 60 % Number(step) === 0 ? `every ${step} minutes` : null;
+}
+
+const isNumber = (field: string): boolean => /^\d+$/.test(field);
+
+function weekdayWords(field: string): string | null {
+  const dayOf = (text: string): string | undefined =>
+    DAYS[isNumber(text) ? Number(text) : DAY_NAMES.indexOf(text.toUpperCase())];
+  const [, from, to] = /^(\w+)-(\w+)$/.exec(field) ?? [];
+  const days = (from === undefined || to === undefined ? field.split(',') : [from, to]).map(dayOf);
+  if (days.some((day) => day === undefined)) return null;
+  return from === undefined ? `on ${days.join(', ')}` : `on ${days.join(' to ')}`;
+}
+
+const iso = (date: Date): string => date.toISOString();
+
+/** @param temporalProblem - why Temporal could not be asked; null: it was */
+export const cleanupsDocument = (
+  policyVersion: number,
+  cleanups: readonly CleanupStanding[],
+  temporalProblem: string | null,
+): unknown => ({
+  policyVersion,
+  temporal: { asked: temporalProblem === null, problem: temporalProblem },
+  cleanups: cleanups.map(({ entry, schedule, lastRun }) => ({
+    name: entry.name,
+    meaning: cleanupWords(entry),
+    select: entry.select,
+    caps: entry.caps,
+    schedule: {
+      ...entry.schedule,
+      words: scheduleWords(entry.schedule),
+      inTemporal: schedule?.kind ?? null,
+      paused: schedule?.kind === 'scheduled' ? schedule.paused : null,
+      note: schedule?.kind === 'scheduled' ? schedule.note : null,
+      running: schedule?.kind === 'scheduled' ? schedule.running : null,
+      nextRuns: schedule?.kind === 'scheduled' ? schedule.nextRuns.map(iso) : null,
+    },
+    lastRun: lastRun === null ? null : { at: lastRun.at, planId: lastRun.planId, note: lastRun.note, job: lastRun.job },
+  })),
+});
+
+export function cleanupsWords(cleanups: readonly CleanupStanding[], temporalProblem: string | null): string {
+  const known = temporalProblem === null ? [] : [pc.yellow(`${temporalProblem} When they run next is not known.`)];
+  return [...known, ...cleanups.map(paragraph)].join('\n\n');
+}
+
+function paragraph({ entry, schedule, lastRun }: CleanupStanding): string {
+  // The first line of its meaning is the cron.
+  const [, ...meaning] = cleanupWords(entry);
+  return [
+    `${pc.bold(entry.name)}  ${scheduleWords(entry.schedule)}`,
+    ...meaning.map((line) => `  ${line}`),
+    ...(schedule === null ? [] : [`  ${scheduleLine(entry, schedule)}`]),
+    `  last run: ${lastRun === null ? 'none is known' : `${local(entry, new Date(lastRun.at))}: ${lastRunWords(lastRun)}`}`,
+  ].join('\n');
+}
+
+function scheduleLine(entry: CleanupEntry, schedule: ScheduleStanding): string {
+  switch (schedule.kind) {
+    case 'missing':
+      return pc.yellow(
+        'Temporal has no Schedule for it: a worker makes one within a minute. Does one run? curfew doctor',
+      );
+    case 'foreign':
+      return pc.red('does not run: Temporal has a Schedule of this name that Curfew did not make');
+    case 'scheduled': {
+      if (schedule.paused) {
+        return pc.yellow(`PAUSED in Temporal${schedule.note === null ? '' : `: ${schedule.note}`}`);
+      }
+      const next = schedule.nextRuns.slice(0, NEXT_SHOWN).map((at) => local(entry, at));
+      const running = schedule.running ? 'a run is at work; ' : '';
+      return `${running}next runs: ${next.length === 0 ? 'none' : next.join(', ')}`;
+    }
+  }
+}
+
+/** In the time zone of its schedule: "Tue 2026-11-24 03:00". */
+const local = ({ schedule }: CleanupEntry, at: Date): string =>
+  DateTime.fromJSDate(at, { zone: schedule.timezone }).toFormat('ccc yyyy-LL-dd HH:mm');
+
+const lastRunWords = ({ note, job }: NonNullable<CleanupStanding['lastRun']>): string =>
+  job === null ? note : `${note} ${jobWords(job)}`;
+
+/** What became of its targets so far. */
+function jobWords({ planId, state, progress }: BulkStatus): string {
+  const open = progress.waiting + progress.underWay + progress.openCases;
+  const parts = [
+    ...Object.entries(progress.outcomes).map(([outcome, count]) => `${count} ${outcome}`),
+    ...(open > 0 ? [state === 'aborted' ? `${open} left alone` : `${open} open`] : []),
+  ];
+  return `${parts.length === 0 ? 'No outcome yet' : parts.join(', ')} (${state}; curfew bulk status ${planId})`;
+}

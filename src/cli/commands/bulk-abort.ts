@@ -1,0 +1,61 @@
+import type { Command } from 'commander';
+import { ExitCode, UserError } from '../../errors.js';
+import type { BulkJob } from '../../ledger/bulk-plans.js';
+import { steer, type Steering } from '../bulk-steering.js';
+import { count } from '../bulk-words.js';
+import { ask, isYes, someoneIsThere } from '../confirm.js';
+
+export function registerBulkAbort(bulk: Command): void {
+  bulk
+    .command('abort')
+    .summary('leaves the rest of a job untouched, for good')
+    .description(
+      'Ends a bulk job for good: what was not sent for yet stays untouched, and is reported as such. What was sent already is looked after to its end. Works while Temporal is away.',
+    )
+    .argument('<plan>', 'id of the plan, or its beginning')
+    .option('--reason <text>', 'why; shown to whoever looks at the job')
+    .option('--yes', 'do not ask')
+    .addHelpText('after', '\nExample:\n  $ curfew bulk abort b-7k2m9xq --reason "wrong agents"')
+    .action((plan: string, options: { reason?: string; yes?: boolean }, command: Command) =>
+      steer(command, plan, { action: 'abort', reason: options.reason ?? null }, words, async (job) => {
+        if (options.yes !== true && job.state !== 'aborted') await confirm(job);
+      }),
+    );
+}
+
+/** @throws UserError with exit code 3 unless a person says yes */
+async function confirm({ planId, counts, totals }: BulkJob): Promise<void> {
+  if (!someoneIsThere()) {
+    throw new UserError(
+      'Nobody is there to confirm, so nothing was changed.',
+      `curfew bulk abort ${planId} --yes, or to hold it for now: curfew bulk pause ${planId}`,
+      ExitCode.refused,
+    );
+  }
+  const waiting = counts === null ? (totals?.targets ?? 0) : (counts.byStatus.waiting ?? 0);
+  const answer = await ask(
+    `An aborted job can’t be resumed; about ${count(waiting)} targets stay untouched. Abort ${planId}? [y/N] `,
+  );
+  if (isYes(answer)) return;
+  throw new UserError(
+    'Not confirmed: nothing was changed, and the job stands as it did.',
+    `To hold it for now: curfew bulk pause ${planId}`,
+    ExitCode.refused,
+  );
+}
+
+function words({ changed, job, status }: Steering): string {
+  const { planId } = job;
+  const { waiting, underWay, openCases } = status.progress;
+  return [
+    changed
+      ? `Aborted: ${planId} sends nothing more.`
+      : `${planId} was aborted already. ${status.note ?? ''}`.trimEnd(),
+    `${count(waiting)} ${waiting === 1 ? 'target stays' : 'targets stay'} untouched.`,
+    ...(underWay === 0 ? [] : [`For ${count(underWay)} a request was sent; they are looked after to their end.`]),
+    ...(openCases === 0
+      ? []
+      : [`Cases go on with ${count(openCases)}. To give one up: curfew cases abandon ID --reason "…"`]),
+    `What became of each: curfew bulk report ${planId}`,
+  ].join('\n');
+}

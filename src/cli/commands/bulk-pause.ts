@@ -1,0 +1,41 @@
+import type { Command } from 'commander';
+import { steer, type Steering } from '../bulk-steering.js';
+import { count } from '../bulk-words.js';
+
+export function registerBulkPause(bulk: Command): void {
+  bulk
+    .command('pause')
+    .summary('nothing more of a job is sent until resume')
+    .description(
+      'Pauses a bulk job. Once this returns, no further cancel request of the job leaves, on any worker. What was sent already can’t be called back. Works while Temporal is away. (`curfew pause` holds everything, not only this job.)',
+    )
+    .argument('<plan>', 'id of the plan, or its beginning')
+    .option('--reason <text>', 'why; shown to whoever looks at the job')
+    .addHelpText('after', '\nExample:\n  $ curfew bulk pause b-7k2m9xq --reason "checking the first results"')
+    .action((plan: string, options: { reason?: string }, command: Command) =>
+      steer(command, plan, { action: 'pause', reason: options.reason ?? null }, words),
+    );
+}
+
+function words({ changed, job, status }: Steering): string {
+  const { planId } = job;
+  const sent = job.counts?.byStatus.sent ?? 0;
+  const answered = job.counts?.byStatus.answered ?? 0;
+  return [
+    changed
+      ? `Paused: nothing more of ${planId} is sent.`
+      : `${planId} was paused already. ${status.note ?? ''}`.trimEnd(),
+    sent === 0
+      ? 'No cancel request of it is under way.'
+      : `${count(sent)} cancel ${sent === 1 ? 'request is' : 'requests are'} under way and can’t be called back; their turns may still end.`,
+    ...(answered === 0
+      ? []
+      : [`For ${count(answered)} ${sent === 0 ? '' : 'more '}it is being looked whether they ended.`]),
+    ...(status.progress.openCases === 0
+      ? []
+      : [
+          `Cases work on ${count(status.progress.openCases)} of its targets, and go on: they had a request already. To hold those too: curfew pause`,
+        ]),
+    `${count(status.progress.waiting)} targets wait. To go on: curfew bulk resume ${planId}`,
+  ].join('\n');
+}

@@ -1,0 +1,171 @@
+import type { Command } from 'commander';
+import { logUpdateStderr } from 'log-update';
+import { idsFromFile, type GivenIds } from '../../bulk/ids.js';
+import type { FleetAccess } from '../../bulk/judge-page.js';
+import { makePlan, type BulkPlanInput, type BulkPlanMade, type BulkPlanProgress } from '../../bulk/plan.js';
+import { bulkStatus, NO_CASES } from '../../bulk/status.js';
+import type { Config } from '../../config.js';
+import { ExitCode, UserError } from '../../errors.js';
+import { createVendorClock } from '../../fleet/vendor-clock.js';
+import { systemClock } from '../../gate/clock.js';
+import { createLimiter } from '../../gate/limiter.js';
+import type { Ledger } from '../../ledger/ledger.js';
+import { createCredentials, createSessionsClient, SessionsError } from '../../sessions/index.js';
+import { USER_AGENT } from '../../version.js';
+import { readCriteria, type CriteriaOptions } from '../bulk-criteria.js';
+import { plannedWords } from '../bulk-plan-words.js';
+import { count } from '../bulk-words.js';
+import { contextOf, openExistingLedger, requester, type CommandContext } from '../context.js';
+import { INTERRUPTED, onInterrupt } from '../interrupt.js';
+import type { Output } from '../output.js';
+
+interface PlanOptions extends CriteriaOptions {
+  readonly reason?: string;
+}
+
+export function registerBulkPlan(bulk: Command): void {
+  bulk
+    .command('plan')
+    .summary('freeze which sessions are to be ended; ends nothing')
+    .description(
+      'Looks for live sessions that fit, or takes ids, and freezes them as a plan, with totals and a sample. Sends no cancel request. A plan can be applied for an hour. Different criteria narrow each other; the same one given several times widens. Works while Temporal is away.',
+    )
+    .option('--agent <glob...>', 'id or name of the agent; * and ? stand for any characters')
+    .option('--state <state...>', 'queued or processing; default both')
+    .option('--queued-for <duration>', 'the current turn has waited for so long: 20m, 2h')
+    .option('--running-for <duration>', 'the current turn has run for so long: 45m, 3h')
+    .option('--created-before <time>', 'the conversation began before: 2d (back from now), 2026-01-05T12:00:00Z')
+    .option('--created-after <time>', 'the conversation began then or later')
+    .option('--creator <glob...>', 'id or e-mail address of who began it')
+    .option('--team <id...>', 'team of the agent, by its exact id')
+    .option('--violators [policy]', 'a policy in force would end it now: any one, or the one of this name')
+    .option(
+      '--ids-file <file>',
+      'these sessions: one id a line, JSON lines, or CSV with a header; - for standard input',
+    )
+    .option('--all', 'every live session')
+    .option('--reason <text>', 'why; shown to whoever asks what ended a session')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ curfew bulk plan --agent "support-*" --state queued --reason "incident 42"
+  $ curfew bulk plan --running-for 3h --team team_7
+  $ curfew bulk plan --violators no-all-nighters
+  $ curfew bulk plan --ids-file ids.csv
+  $ jq -r .sessionId export.jsonl | curfew bulk plan --ids-file - --json | jq -r .planId
+
+What the words mean exactly: docs/bulk.md
+
+Exit codes: 0 planned (also when nothing fits), 2 wrong or contradictory criteria, or an unusable file,
+4 the API or the ledger can't be reached, 130 interrupted; then nothing is left of the plan.`,
+    )
+    .action(async (options: PlanOptions, command: Command) => {
+      const asked = readCriteria(options, Date.now());
+      const context = contextOf(command, true);
+      const { written } = asked;
+      const reason = options.reason ?? null;
+      if ('idsFile' in asked) {
+        if (asked.idsFile === '-' && process.stdin.isTTY) {
+          context.out.say('Reading session ids from the terminal; Ctrl-D ends them.');
+        }
+        process.exitCode = await planIds(context, idsFromFile(asked.idsFile), { written, reason });
+        return;
+      }
+      const { selection } = asked;
+      const credentials = createCredentials(context.config.env);
+      await credentials.headers();
+      const fleet = openFleet(context.config, credentials);
+      try {
+        process.exitCode = await planAndTell(context, fleet, { selection, written, reason });
+      } finally {
+        fleet.close();
+      }
+    });
+}
+
+type Wanted = Pick<BulkPlanInput, 'selection' | 'written' | 'reason'>;
+
+/**
+ * Plans sessions that were given one by one, without asking the vendor.
+ *
+ * @param applyOptions - options that the command to apply it is shown with
+ * @returns exit code
+ */
+export const planIds = (
+  context: CommandContext,
+  given: GivenIds,
+  wanted: Omit<Wanted, 'selection'>,
+  applyOptions: readonly string[] = [],
+): Promise<number> => planAndTell(context, null, { ...wanted, selection: { kind: 'ids', given } }, applyOptions);
+
+async function planAndTell(
+  { config, out }: CommandContext,
+  fleet: FleetAccess | null,
+  wanted: Wanted,
+  applyOptions: readonly string[] = [],
+): Promise<number> {
+  const ledger = await openExistingLedger(config);
+  const interrupt = onInterrupt();
+  try {
+    const { job, notices } = await makeOne(ledger, fleet, wanted, out, interrupt.signal);
+    const status = bulkStatus(job, NO_CASES);
+    for (const notice of notices) out.say(notice);
+    out.result(status, () => plannedWords(status, Date.now(), applyOptions));
+    return ExitCode.done;
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error;
+    out.say('Interrupted: the plan was discarded, and nothing was sent.');
+    return INTERRUPTED;
+  } finally {
+    interrupt.dispose();
+    await ledger.close();
+  }
+}
+
+async function makeOne(
+  ledger: Ledger,
+  fleet: FleetAccess | null,
+  wanted: Wanted,
+  out: Output,
+  signal: AbortSignal,
+): Promise<BulkPlanMade> {
+  try {
+    return await makePlan(
+      { ledger, fleet },
+      { ...wanted, by: requester(), source: 'person', cleanup: null, onProgress: progressOn(out), signal },
+    );
+  } catch (error) {
+    if (!(error instanceof SessionsError) || signal.aborted) throw error;
+    throw new UserError(
+      `The fleet can't be looked at: ${error.message}. No plan was made.`,
+      'curfew doctor checks key and API. Sessions that you know by id can be planned without: --ids-file.',
+      ExitCode.unreachable,
+    );
+  } finally {
+    if (out.live) logUpdateStderr.clear();
+  }
+}
+
+export function openFleet(
+  config: Config,
+  credentials: ReturnType<typeof createCredentials>,
+): FleetAccess & { close(): void } {
+  const sessions = createSessionsClient({ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT });
+  return {
+    sessions,
+    limiter: createLimiter(config.requestsPerSecond, systemClock),
+    vendorClock: createVendorClock(systemClock),
+    close: () => sessions.close(),
+  };
+}
+
+export const progressOn =
+  (out: Output) =>
+  ({ agents, agentsListed, targets, retrieves }: BulkPlanProgress): void => {
+    if (!out.live) return;
+    const looked = retrieves === 0 ? '' : `, ${count(retrieves)} looked at one by one`;
+    logUpdateStderr(
+      `${count(agentsListed)} of ${count(agents)} agents listed, ${count(targets)} sessions planned${looked} …`,
+    );
+  };

@@ -1,0 +1,71 @@
+import { Option, type Command } from 'commander';
+import { bulkReport, REPORT_KINDS, type ReportKind } from '../../bulk/report.js';
+import { summarize } from '../../bulk/report-summary.js';
+import { readBulkStatus } from '../../bulk/status.js';
+import { ExitCode, UserError } from '../../errors.js';
+import { findJob } from '../bulk-argument.js';
+import { reportCsv, reportHeader, reportWords } from '../bulk-report-words.js';
+import { contextOf, openExistingLedger } from '../context.js';
+import { jsonLines, write, writePages } from '../paged-output.js';
+
+interface ReportOptions {
+  readonly format?: 'text' | 'jsonl' | 'csv';
+  readonly outcome?: readonly ReportKind[];
+}
+
+export function registerBulkReport(bulk: Command): void {
+  bulk
+    .command('report')
+    .summary('what became of each target of a job')
+    .description(
+      'Says what became of the targets of a bulk job: as a summary with what each outcome means and what to do about those that did not end, or every target as a line of JSON or CSV. While the job runs, it is as far as it is. From the ledger alone.',
+    )
+    .argument('<plan>', 'id of the plan, or its beginning')
+    .addOption(
+      new Option('--format <format>', 'text: a summary; jsonl: a JSON document a line; csv').choices([
+        'text',
+        'jsonl',
+        'csv',
+      ]),
+    )
+    .addOption(
+      new Option('--outcome <names...>', 'only targets with these outcomes, or that stand so').choices(REPORT_KINDS),
+    )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ curfew bulk report b-7k2m9xq
+  $ curfew bulk report b-7k2m9xq --format csv > report.csv
+  $ curfew bulk report b-7k2m9xq --outcome retries-exhausted forbidden --json | jq -r .sessionId
+  $ curfew bulk report b-7k2m9xq --outcome untouched --json | jq -r .sessionId | curfew bulk plan --ids-file -
+
+Besides outcomes: untouched (left by an abort), waiting, under-way, case (a case of its own works on it). --json is
+--format jsonl. What the outcomes mean: docs/outcomes.md.`,
+    )
+    .action(async (plan: string, options: ReportOptions, command: Command) => {
+      const { config, out } = contextOf(command, true);
+      const format = options.format ?? (out.json ? 'jsonl' : 'text');
+      const ledger = await openExistingLedger(config);
+      try {
+        const job = await findJob(ledger, plan);
+        if (job.appliedAtMs === null) {
+          throw new UserError(
+            `${job.planId} was not applied, so there is nothing to report: nothing was sent for it.`,
+            `What it holds: curfew bulk status ${job.planId}`,
+            ExitCode.refused,
+          );
+        }
+        const pages = bulkReport(ledger, job, options.outcome);
+        if (format === 'jsonl') await writePages(pages, '', jsonLines);
+        else if (format === 'csv') await writePages(pages, reportHeader(), reportCsv);
+        else {
+          const summary = await summarize(pages);
+          const status = await readBulkStatus(ledger, job);
+          await write(`${reportWords(status, summary, options.outcome !== undefined)}\n`);
+        }
+      } finally {
+        await ledger.close();
+      }
+    });
+}

@@ -1,0 +1,25 @@
+import type { Command } from 'commander';
+import { steer, type Steering } from '../bulk-steering.js';
+import { count } from '../bulk-words.js';
+
+export function registerBulkResume(bulk: Command): void {
+  bulk
+    .command('resume')
+    .summary('a paused job goes on')
+    .description('Lets a bulk job go on that was paused, or that paused itself because it went badly.')
+    .argument('<plan>', 'id of the plan, or its beginning')
+    .addHelpText('after', '\nExample:\n  $ curfew bulk resume b-7k2m9xq')
+    .action((plan: string, _options: unknown, command: Command) => steer(command, plan, { action: 'resume' }, words));
+}
+
+async function words({ ledger, changed, job, status }: Steering): Promise<string> {
+  const { planId } = job;
+  const pauseSwitch = await ledger.pauseSwitch.read();
+  return [
+    changed
+      ? `Resumed: ${planId} goes on with ${count(status.progress.waiting)} waiting targets.`
+      : `${planId} was not paused.`,
+    ...(pauseSwitch.paused ? ['But all of Curfew is paused: nothing leaves until `curfew resume`.'] : []),
+    `To look on: curfew bulk status ${planId} --watch`,
+  ].join('\n');
+}

@@ -1,0 +1,104 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import logUpdate from 'log-update';
+import { readBulkStatus } from '../../bulk/status.js';
+import type { BulkStatus } from '../../contract.js';
+import { ExitCode } from '../../errors.js';
+import { LedgerUnavailableError } from '../../ledger/errors.js';
+import type { BulkJob } from '../../ledger/bulk-plans.js';
+import type { Ledger } from '../../ledger/ledger.js';
+import { findJob } from '../bulk-argument.js';
+import { followAndTell } from '../bulk-wait.js';
+import { planWords } from '../bulk-plan-words.js';
+import { jobsTable, jobWords, nextWords } from '../bulk-words.js';
+import { contextOf, openExistingLedger } from '../context.js';
+import { onInterrupt } from '../interrupt.js';
+import type { Output } from '../output.js';
+import { positiveNumber } from '../whole-number.js';
+
+const REFRESH_MS = 2_000;
+
+interface StatusOptions {
+  readonly watch?: boolean;
+  readonly limit: number;
+}
+
+export function registerBulkStatus(bulk: Command): void {
+  bulk
+    .command('status')
+    .summary('where a plan or job stands; without one, the newest')
+    .description(
+      'Shows where a bulk plan or job stands, with --watch until it is over. Without a plan, a table of the newest. From the ledger alone: works while Temporal and the API are away.',
+    )
+    .argument('[plan]', 'id of the plan, or its beginning')
+    .option('--watch', 'look on until the job is over, or Ctrl-C; the job goes on without you')
+    .option('--limit <n>', 'plans in the table', positiveNumber, 20)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ curfew bulk status                          the newest plans and jobs
+  $ curfew bulk status b-7k2m9xq --watch        progress, rate, time left
+  $ curfew bulk status b-7k2m9xq --json | jq .progress
+
+Exit codes: with PLAN --watch 0 when every target ended, 5 when some did not, 3 when the job stopped itself, 130 after
+Ctrl-C; otherwise 0.`,
+    )
+    .action(async (plan: string | undefined, options: StatusOptions, command: Command) => {
+      const { config, out } = contextOf(command, true);
+      const ledger = await openExistingLedger(config);
+      try {
+        process.exitCode =
+          plan === undefined
+            ? await overview(ledger, options, out)
+            : await one(ledger, await findJob(ledger, plan), options.watch === true, out);
+      } finally {
+        await ledger.close();
+      }
+    });
+}
+
+async function one(ledger: Ledger, job: BulkJob, watch: boolean, out: Output): Promise<number> {
+  const isApplied = job.state !== 'building' && job.state !== 'planned';
+  if (watch && isApplied) return followAndTell(ledger, job.planId, out, { lines: true });
+  const [status, nowMs] = [await readBulkStatus(ledger, job), await ledger.now()];
+  out.result(status, () =>
+    isApplied ? jobWords(status, nowMs) : `${planWords(status)}\n\n${nextWords(status, nowMs)}`,
+  );
+  if (watch) out.say('It was not applied, so there is nothing to look on at.');
+  return ExitCode.done;
+}
+
+async function overview(ledger: Ledger, { limit, watch }: StatusOptions, out: Output): Promise<number> {
+  if (watch !== true) {
+    const [jobs, nowMs] = await readJobs(ledger, limit);
+    out.result({ jobs }, () => jobsTable(jobs, nowMs));
+    return ExitCode.done;
+  }
+  const interrupt = onInterrupt();
+  const inPlace = process.stdout.isTTY === true && !out.json;
+  let told = '';
+  while (!interrupt.signal.aborted) {
+    try {
+      const [jobs, nowMs] = await readJobs(ledger, limit);
+      const news = JSON.stringify(jobs);
+      if (inPlace) logUpdate(`${jobsTable(jobs, nowMs)}\n\nRefreshed every 2 s. Ctrl-C ends it.`);
+      else if (news !== told) out.result({ jobs }, () => `${jobsTable(jobs, nowMs)}\n`);
+      told = news;
+    } catch (error) {
+      if (!(error instanceof LedgerUnavailableError)) throw error;
+      out.say(`${error.message} Waiting for it.`);
+    }
+    await sleep(REFRESH_MS, undefined, { signal: interrupt.signal }).catch(() => {});
+  }
+  if (inPlace) logUpdate.done();
+  interrupt.dispose();
+  return ExitCode.done;
+}
+
+async function readJobs(ledger: Ledger, limit: number): Promise<[BulkStatus[], number]> {
+  const jobs = await ledger.bulk.list({ limit });
+  const statuses: BulkStatus[] = [];
+  for (const job of jobs) statuses.push(await readBulkStatus(ledger, job));
+  return [statuses, await ledger.now()];
+}

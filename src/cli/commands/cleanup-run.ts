@@ -1,0 +1,117 @@
+import type { Command } from 'commander';
+import { logUpdateStderr } from 'log-update';
+import { newPlanId } from '../../bulk/plan-id.js';
+import { bulkStatus, NO_CASES } from '../../bulk/status.js';
+import { cleanupNamed, cleanupsInForce } from '../../cleanup/entries.js';
+import { planCleanup, targetsOf, type CleanupPlan } from '../../cleanup/plan-cleanup.js';
+import { capsText, plannedNote } from '../../cleanup/words.js';
+import { ExitCode, UserError } from '../../errors.js';
+import { DEFAULT_CANARY } from '../../ledger/bulk-plans.js';
+import type { Ledger } from '../../ledger/ledger.js';
+import { createCredentials, SessionsError } from '../../sessions/index.js';
+import { planWords } from '../bulk-plan-words.js';
+import { contextOf, openExistingLedger, requester, type CommandContext } from '../context.js';
+import { INTERRUPTED, onInterrupt } from '../interrupt.js';
+import { applyBulkPlan } from './bulk-apply.js';
+import { openFleet, progressOn } from './bulk-plan.js';
+
+interface RunOptions {
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+  readonly wait?: boolean;
+}
+
+export function registerCleanupRun(cleanup: Command): void {
+  cleanup
+    .command('run')
+    .summary('run one now, within its caps')
+    .description(
+      'Plans what a cleanup of the policy file in force would end now, within its caps, shows it, asks, and carries it out as a bulk job. Its Schedule goes on as it was.',
+    )
+    .argument('<name>', 'name of the cleanup')
+    .option('--dry-run', 'only show what it would end; sends and keeps nothing')
+    .option('--yes', 'do not ask')
+    .option('--wait', 'look on until the job is over')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ curfew cleanup run stale-queue --dry-run
+  $ curfew cleanup run stale-queue --wait
+
+Exit codes: without --wait 0 when started, or when there is nothing to end; with --wait 0 when every target ended, 5 when
+some did not, 3 when the job stopped itself; 1 no policy file is in force, 2 no such cleanup, 3 not confirmed,
+4 when Curfew or the API can't be reached, 130 interrupted.`,
+    )
+    .action(async (name: string, options: RunOptions, command: Command) => {
+      process.exitCode = await runCleanup(name, options, contextOf(command, true));
+    });
+}
+
+async function runCleanup(name: string, options: RunOptions, context: CommandContext): Promise<number> {
+  const { config, out } = context;
+  const ledger = await openExistingLedger(config);
+  const interrupt = onInterrupt();
+  try {
+    const planId = newPlanId();
+    const plan = await planNow(ledger, name, planId, context, interrupt.signal);
+    const { job, capped } = plan;
+    const status = bulkStatus(job, NO_CASES);
+    const caps = { capped, ...plan.allowance, takenBefore: plan.taken.turns, live: plan.live };
+    const isNothing = targetsOf(job) - capped === 0;
+    if (options.dryRun === true || isNothing) {
+      await ledger.bulk.discard(planId);
+      const why =
+        options.dryRun === true ? 'A dry run: nothing was sent, and the plan is not kept.' : 'Nothing was started.';
+      out.result({ cleanup: name, dryRun: options.dryRun === true, started: false, caps, plan: status }, () =>
+        [
+          ...(targetsOf(job) === 0 ? [] : [planWords(status)]),
+          [plannedNote(job), ...(capped > 0 ? [capsText(plan)] : [])].join('\n'),
+          why,
+        ].join('\n\n'),
+      );
+      return ExitCode.done;
+    }
+    if (capped > 0) out.say(`${plannedNote(job)} ${capsText(plan)}`);
+    interrupt.dispose();
+    return await applyBulkPlan(planId, { canary: DEFAULT_CANARY, ...options }, context);
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error;
+    out.say('Interrupted: the plan was discarded, and nothing was sent.');
+    return INTERRUPTED;
+  } finally {
+    interrupt.dispose();
+    await ledger.close();
+  }
+}
+
+async function planNow(
+  ledger: Ledger,
+  name: string,
+  planId: string,
+  { config, out }: CommandContext,
+  signal: AbortSignal,
+): Promise<CleanupPlan> {
+  const entry = cleanupNamed(await cleanupsInForce(ledger), name);
+  const credentials = createCredentials(config.env);
+  await credentials.headers();
+  const fleet = openFleet(config, credentials);
+  try {
+    return await planCleanup({ ledger, fleet }, entry, {
+      planId,
+      by: requester(),
+      onProgress: progressOn(out),
+      signal,
+    });
+  } catch (error) {
+    if (!(error instanceof SessionsError) || signal.aborted) throw error;
+    throw new UserError(
+      `The fleet can't be looked at: ${error.message}. Nothing was ended.`,
+      'curfew doctor checks key and API.',
+      ExitCode.unreachable,
+    );
+  } finally {
+    if (out.live) logUpdateStderr.clear();
+    fleet.close();
+  }
+}

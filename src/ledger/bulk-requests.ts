@@ -1,0 +1,115 @@
+import type { Kysely } from 'kysely';
+import { RUN_LEASE_MS } from './bulk-run.js';
+import type { RequestRow } from './requests.js';
+import type { LedgerDatabase } from './schema.js';
+
+/*
+ * What bulk jobs sent, for those who look at one session. A target's row is the record of its request; most sessions were
+ * never in a bulk job, and each look is one probe of an index.
+ */
+
+/** Until when the lease of a bulk job runs that waits for an answer for this session; null: none does. */
+export async function bulkRequestUnderWay(
+  db: Kysely<LedgerDatabase>,
+  sessionId: string,
+  nowMs: number,
+): Promise<number | null> {
+  const row = await underWay(db, nowMs)
+    .select('bulk_jobs.lease_until')
+    .where('bulk_targets.session_id', '=', sessionId)
+    .executeTakeFirst();
+  return row?.lease_until ?? null;
+}
+
+/** All requests of bulk jobs that wait for an answer, oldest first. */
+export async function bulkRequestsUnderWay(
+  db: Kysely<LedgerDatabase>,
+  nowMs: number,
+): Promise<{ sessionId: string; turnKey: string; registeredAtMs: number }[]> {
+  const jobs = await db.selectFrom('bulk_jobs').select('id').where('lease_until', '>', nowMs).execute();
+  // Targets are read only where a worker is at work: there may be a million.
+  if (jobs.length === 0) return [];
+  const rows = await underWay(db, nowMs)
+    .select(['bulk_targets.session_id', 'bulk_targets.turn_key', 'bulk_targets.sent_at'])
+    .orderBy('bulk_targets.sent_at')
+    .execute();
+  return rows.map((row) => ({
+    sessionId: row.session_id,
+    turnKey: row.turn_key ?? 'not read',
+    registeredAtMs: row.sent_at ?? nowMs,
+  }));
+}
+
+const underWay = (db: Kysely<LedgerDatabase>, nowMs: number) =>
+  db
+    .selectFrom('bulk_targets')
+    .innerJoin('bulk_jobs', 'bulk_jobs.id', 'bulk_targets.plan_id')
+    .where('bulk_targets.status', '=', 'sent')
+    .where('bulk_jobs.lease_until', '>', nowMs)
+    .where('bulk_jobs.lease_until', '<=', nowMs + RUN_LEASE_MS);
+
+/** Requests of bulk jobs that concern one turn, let out after the given time. */
+export async function bulkRequestsForTurn(
+  db: Kysely<LedgerDatabase>,
+  sessionId: string,
+  turnKey: string,
+  afterMs: number,
+): Promise<RequestRow[]> {
+  const rows = await db
+    .selectFrom('bulk_targets')
+    .innerJoin('bulk_jobs', 'bulk_jobs.id', 'bulk_targets.plan_id')
+    .select(['plan_id', 'seq', 'answer', 'answer_state', 'read_at', 'answered_at', 'bulk_jobs.fast'])
+    .where('session_id', '=', sessionId)
+    .where('attempts', '>', 0)
+    .where('sent_at', '>', afterMs)
+    // Without a read nobody knows which turn it met; it may have been this one.
+    .where((eb) => eb.or([eb('turn_key', '=', turnKey), eb('turn_key', 'is', null)]))
+    .orderBy('sent_at')
+    .execute();
+  return rows.map((row) => {
+    const answer = (row.answer ?? 'unknown') as RequestRow['answer'];
+    return {
+      id: `${row.plan_id}/${row.seq}`,
+      // "Accepted" proves something only of a turn that was seen in flight just before.
+      answer: answer === 'accepted' && row.fast === 1 ? 'unknown' : answer,
+      state: row.answer_state,
+      readAtMs: row.read_at ?? 0,
+      answeredAtMs: row.answered_at,
+    };
+  });
+}
+
+/** When a bulk job settled this turn, at or before the given time; null: none did. */
+export async function bulkConcludedBefore(
+  db: Kysely<LedgerDatabase>,
+  sessionId: string,
+  turnKey: string,
+  beforeMs: number,
+): Promise<number | null> {
+  const row = await db
+    .selectFrom('bulk_targets')
+    .select(({ fn }) => fn.max('decided_at').as('decidedAt'))
+    .where('session_id', '=', sessionId)
+    .where('turn_key', '=', turnKey)
+    .where('decided_at', '<=', beforeMs)
+    .where('status', '!=', 'case')
+    .executeTakeFirst();
+  return row?.decidedAt ?? null;
+}
+
+/** Which of these orders were given by a bulk job that is paused, and its plan. */
+export async function ordersOfPausedJobs(
+  db: Kysely<LedgerDatabase>,
+  sessionId: string,
+  orderIds: readonly string[],
+): Promise<Map<string, string>> {
+  const rows = await db
+    .selectFrom('bulk_targets')
+    .innerJoin('bulk_jobs', 'bulk_jobs.id', 'bulk_targets.plan_id')
+    .select(['order_id', 'plan_id'])
+    .where('session_id', '=', sessionId)
+    .where('order_id', 'in', orderIds)
+    .where('bulk_jobs.state', '=', 'paused')
+    .execute();
+  return new Map(rows.map((row) => [row.order_id ?? '', row.plan_id]));
+}

@@ -1,0 +1,248 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, it, jest } from '@jest/globals';
+import type { ScheduleDescription } from '@temporalio/client';
+import { TestWorkflowEnvironment } from '@temporalio/testing';
+import { cleanupOfSchedule, isOurs, scheduleOf } from '../../src/cleanup/schedule.js';
+import { keepSchedules, syncSchedules } from '../../src/cleanup/schedules.js';
+import { BULK_CANCELLATION, cleanupScheduleId, TASK_QUEUE } from '../../src/contract.js';
+import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
+import type { CleanupEntry } from '../../src/policy/policy.js';
+import { temporalBinary, until } from '../support/embedded-server.js';
+import { installQuietRuntime, OBTAIN_LIMIT_MS } from '../support/temporal.js';
+
+/** A hang limit, ms. */
+const LIMIT_MS = 60_000;
+
+/** The real server, and no worker: what a Schedule starts stays at work. */
+let env: TestWorkflowEnvironment;
+let folder: string;
+let ledger: Ledger;
+let count = 0;
+const log = { debug: jest.fn(), info: jest.fn(), warn: jest.fn(), error: jest.fn() };
+
+beforeAll(temporalBinary, OBTAIN_LIMIT_MS);
+beforeAll(async () => {
+  installQuietRuntime();
+  env = await TestWorkflowEnvironment.createLocal({
+    server: {
+      log: { format: 'pretty', level: 'never' },
+      executable: { type: 'existing-path', path: await temporalBinary() },
+      extraArgs: ['--dynamic-config-value', 'frontend.enableServerVersionCheck=false'],
+    },
+  });
+}, LIMIT_MS);
+afterAll(() => env.teardown());
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'curfew-cleanup-'));
+  ledger = await openLedger(join(folder, 'ledger.db'));
+  count += 1;
+  for (const mock of Object.values(log)) mock.mockClear();
+});
+afterEach(async () => {
+  await ledger.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Of a name that no other test has. */
+const entry = (name = 'stale', schedule: Partial<CleanupEntry['schedule']> = {}): CleanupEntry => ({
+  name: `${name}-${count}`,
+  select: { match: null, states: ['queued'], queuedForMs: 6 * 60 * 60_000, runningForMs: null },
+  // Never in the life of a test, but by hand.
+  schedule: { cron: '0 3 1 1 *', timezone: 'Europe/Berlin', ...schedule },
+  caps: { maxCancels: 50, maxPercent: 50, perMs: 3_600_000 },
+});
+const sync = (entries: readonly CleanupEntry[], strangers = new Set<string>()): Promise<void> =>
+  syncSchedules(ledger, env.client, log, entries, strangers);
+const handleOf = ({ name }: CleanupEntry) => env.client.schedule.getHandle(cleanupScheduleId(name));
+const describeOf = (one: CleanupEntry): Promise<ScheduleDescription> => handleOf(one).describe();
+const exists = (one: CleanupEntry): Promise<boolean> =>
+  describeOf(one).then(
+    () => true,
+    () => false,
+  );
+const apply = (entries: readonly CleanupEntry[]): Promise<unknown> =>
+  ledger.policies.apply({
+    file: { version: 1, policies: [], cleanup: entries, notify: {}, exempt: [] },
+    fileName: 'curfew.yaml',
+    sourceText: JSON.stringify(entries),
+    by: 'a test',
+  });
+async function skips(): Promise<unknown[]> {
+  const found: unknown[] = [];
+  for await (const page of ledger.history.events({})) {
+    found.push(...page.map(({ event }) => event).filter(({ kind }) => kind === 'cleanup-skipped'));
+  }
+  return found;
+}
+
+describe('the Schedule of a cleanup', () => {
+  it(
+    'has the cron and the time zone of the entry, skips a run while one is at work, and catches up within an hour',
+    async () => {
+      const one = entry();
+      await sync([one]);
+      const { spec, policies, action, info, state, memo } = await describeOf(one);
+      expect(spec).toMatchObject({ timezone: 'Europe/Berlin', jitter: 60_000 });
+      expect(spec.calendars).toHaveLength(1);
+      expect(spec.calendars?.[0]).toMatchObject({
+        minute: [{ start: 0 }],
+        hour: [{ start: 3 }],
+        dayOfMonth: [{ start: 1 }],
+        month: [{ start: 'JANUARY' }],
+      });
+      // 3:00 in Berlin in winter, and up to a minute of jitter.
+      const [next] = info.nextActionTimes;
+      expect(next?.toISOString()).toMatch(/-01-01T02:0[01]:/);
+      expect(policies).toEqual({ overlap: 'SKIP', catchupWindow: 3_600_000, pauseOnFailure: false });
+      expect(action).toMatchObject({
+        workflowType: BULK_CANCELLATION,
+        taskQueue: TASK_QUEUE,
+        workflowId: cleanupScheduleId(one.name),
+        args: [{ cleanup: one.name }],
+      });
+      expect(state.paused).toBe(false);
+      expect(isOurs({ ...(memo === undefined ? {} : { memo }) })).toBe(true);
+    },
+    LIMIT_MS,
+  );
+
+  it('starts within a minute of its time, or within 5 s where it may run every minute', () => {
+    expect(scheduleOf(entry('a', { cron: '7 * * * *' })).spec.jitter).toBe(60_000);
+    expect(scheduleOf(entry('a', { cron: '*/15 * * * *' })).spec.jitter).toBe(5_000);
+    expect(scheduleOf(entry('a', { cron: '* * * * *' })).spec.jitter).toBe(5_000);
+  });
+
+  it(
+    'starts the bulk workflow with the name of the cleanup',
+    async () => {
+      const one = entry();
+      await sync([one]);
+      await handleOf(one).trigger('SKIP');
+      await until(async () => (await describeOf(one)).info.runningActions.length === 1);
+      const [running] = (await describeOf(one)).info.runningActions;
+      const workflow = env.client.workflow.getHandle(running?.workflow.workflowId ?? '');
+      expect(workflow.workflowId.startsWith(`${cleanupScheduleId(one.name)}-`)).toBe(true);
+      const described = await workflow.describe();
+      expect(described.type).toBe(BULK_CANCELLATION);
+      expect(described.memo).toMatchObject({ cleanup: one.name });
+      await workflow.terminate();
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    'is changed when the entry changed, and only then; what a person has paused stays paused',
+    async () => {
+      const one = entry();
+      await sync([one]);
+      await handleOf(one).pause('a person says so');
+      const before = await describeOf(one);
+      await sync([one]);
+      expect((await describeOf(one)).info.lastUpdatedAt).toEqual(before.info.lastUpdatedAt);
+
+      await sync([{ ...one, schedule: { cron: '30 4 * * *', timezone: 'UTC' } }]);
+      const after = await describeOf(one);
+      expect(after.spec.calendars?.[0]).toMatchObject({ minute: [{ start: 30 }], hour: [{ start: 4 }] });
+      expect(after.spec.calendars).toHaveLength(1);
+      expect(after.spec.timezone).toBe('UTC');
+      expect(after.info.lastUpdatedAt).not.toEqual(before.info.lastUpdatedAt);
+      expect(after.state).toMatchObject({ paused: true, note: 'a person says so' });
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    'is removed when the entry has left the file; Schedules of others stay, also one that has its name',
+    async () => {
+      const [mine, foreign, unrelated] = [entry('mine'), entry('foreign'), `backup-${count}`];
+      const theirs = (scheduleId: string) =>
+        env.client.schedule.create({
+          scheduleId,
+          spec: { cronExpressions: ['0 1 1 1 *'] },
+          action: { type: 'startWorkflow', workflowType: 'other', taskQueue: 'other' },
+        });
+      await theirs(cleanupScheduleId(foreign.name));
+      await theirs(unrelated);
+      const strangers = new Set<string>();
+      await sync([mine, foreign], strangers);
+      await sync([mine, foreign], strangers);
+      expect(log.error).toHaveBeenCalledTimes(1);
+      expect((await describeOf(foreign)).action.workflowType).toBe('other');
+
+      // The list of Schedules lags behind.
+      await until(async () => {
+        await sync([]);
+        return !(await exists(mine));
+      });
+      expect(await exists(foreign)).toBe(true);
+      await env.client.schedule.getHandle(unrelated).describe();
+    },
+    LIMIT_MS,
+  );
+});
+
+describe('workers that keep the Schedules', () => {
+  it(
+    'follow the file in force, put back what was deleted, and tell a skipped run once, however many they are',
+    async () => {
+      const [first, second] = [entry('first'), entry('second')];
+      const stopping = new AbortController();
+      const loops = [1, 2].map(() => keepSchedules(ledger, env.client, log, stopping.signal));
+      await apply([first]);
+      await until(() => exists(first));
+      await handleOf(first).trigger('SKIP');
+      await until(async () => (await describeOf(first)).info.runningActions.length === 1);
+      await handleOf(first).trigger('SKIP');
+      await until(async () => (await describeOf(first)).info.numActionsSkippedOverlap === 1);
+
+      // A new version makes both look at once.
+      await apply([first, second]);
+      await until(async () => (await skips()).length > 0);
+      await apply([first]);
+      await until(async () => !(await exists(second)));
+      expect(await skips()).toEqual([
+        expect.objectContaining({ cleanup: first.name, why: 'overlap', runs: 1, at: expect.any(String) }),
+      ]);
+
+      await handleOf(first).delete();
+      await apply([{ ...first, caps: { ...first.caps, maxCancels: 1 } }]);
+      await until(() => exists(first));
+      stopping.abort();
+      await Promise.all(loops);
+      expect(log.error).not.toHaveBeenCalled();
+      expect(log.warn.mock.calls.map(([, message]) => message)).toEqual(['a cleanup was skipped']);
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    'say once that Temporal is away, and go on when it answers',
+    async () => {
+      const one = entry();
+      await apply([one]);
+      const stopping = new AbortController();
+      let fails = true;
+      const flaky = {
+        withDeadline: (_: number, call: () => Promise<void>) => (fails ? Promise.reject(new Error('away')) : call()),
+        withAbortSignal: (_: AbortSignal, call: () => Promise<void>) => call(),
+        schedule: env.client.schedule,
+      } as never;
+      const loop = keepSchedules(ledger, flaky, log, stopping.signal);
+      await until(() => Promise.resolve(log.warn.mock.calls.length === 1));
+      fails = false;
+      await until(() => exists(one));
+      stopping.abort();
+      await loop;
+      expect(log.warn).toHaveBeenCalledTimes(1);
+    },
+    LIMIT_MS,
+  );
+});
+
+it('a Schedule is a cleanup’s by its id', () => {
+  expect(cleanupOfSchedule('cleanup/stale')).toBe('stale');
+  expect(cleanupOfSchedule('backup/stale')).toBeNull();
+});

@@ -1,0 +1,129 @@
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import {
+  allHandlersFinished,
+  ChildWorkflowFailure,
+  condition,
+  continueAsNew,
+  defineSignal,
+  defineUpdate,
+  executeChild,
+  proxyActivities,
+  setCurrentDetails,
+  setHandler,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { BulkActivities } from '../activities/bulk-cancellation.js';
+import type { CleanupActivities } from '../activities/cleanup.js';
+import {
+  BULK_ABORT_UPDATE,
+  BULK_PAUSE_UPDATE,
+  BULK_RATE_UPDATE,
+  BULK_RESUME_UPDATE,
+  bulkWorkflowId,
+  LOOK_SIGNAL,
+  type BulkStatus,
+} from '../src/contract.js';
+import { BULK_CHANGE, BULK_RUN, CLEANUP_START } from '../src/temporal/timeouts.js';
+
+/** A plan that was applied; or, from a Schedule, the name of a `cleanup` entry, of which each run makes a plan. */
+export type BulkInput = { readonly planId: string } | { readonly cleanup: string };
+
+/** The argument of the updates; all of it is optional. */
+export interface BulkWord {
+  readonly reason?: string;
+  /** Claimed, not authenticated. */
+  readonly requestedBy?: string;
+}
+
+export const pauseUpdate = defineUpdate<BulkStatus, [BulkWord?]>(BULK_PAUSE_UPDATE);
+export const resumeUpdate = defineUpdate<BulkStatus, [BulkWord?]>(BULK_RESUME_UPDATE);
+export const abortUpdate = defineUpdate<BulkStatus, [BulkWord?]>(BULK_ABORT_UPDATE);
+export const rateUpdate = defineUpdate<BulkStatus, [{ readonly rate: number; readonly requestedBy?: string }]>(
+  BULK_RATE_UPDATE,
+);
+const lookSignal = defineSignal(LOOK_SIGNAL);
+
+const { cancelBulk } = proxyActivities<BulkActivities>(BULK_RUN);
+const { steerBulk, reportBulk } = proxyActivities<BulkActivities>(BULK_CHANGE);
+const { startCleanup } = proxyActivities<CleanupActivities>(CLEANUP_START);
+
+/** A paused job is looked at again now and then: what woke it may have been lost. */
+const REST = '1 minute';
+
+/**
+ * One bulk job: has its targets ended, some minutes of work at a time, until all are through. The targets are in the ledger,
+ * and so is each word of a person; nothing here grows with them.
+ *
+ * @returns where the job stands at the end; null: there is none, because a cleanup found nothing to do
+ */
+export async function bulkCancellation(input: BulkInput): Promise<BulkStatus | null> {
+  return 'cleanup' in input ? cleanUp(input.cleanup) : carryOut(input.planId);
+}
+
+async function carryOut(planId: string): Promise<BulkStatus | null> {
+  let news = false;
+  const steer =
+    (action: 'pause' | 'resume' | 'abort' | 'rate') =>
+    async (word?: unknown): Promise<BulkStatus> => {
+      const status = await steerBulk({ planId, action, word: word ?? null });
+      news = true;
+      return status;
+    };
+  setHandler(pauseUpdate, steer('pause'));
+  setHandler(resumeUpdate, steer('resume'));
+  setHandler(abortUpdate, steer('abort'));
+  setHandler(rateUpdate, steer('rate'));
+  setHandler(lookSignal, () => {
+    news = true;
+  });
+
+  for (;;) {
+    news = false;
+    setCurrentDetails(`At work on the plan ${planId}: \`curfew bulk status ${planId}\`.`);
+    const step = await cancelBulk({ planId });
+    if (step.next === 'over') break;
+    if (step.next === 'rest') {
+      setCurrentDetails(`Paused: \`curfew bulk resume ${planId}\` lets it go on.`);
+      await condition(() => news, REST);
+    } else if (step.afterMs > 0) {
+      await condition(() => news, step.afterMs);
+    }
+    if (workflowInfo().continueAsNewSuggested) {
+      await condition(allHandlersFinished);
+      await continueAsNew<typeof bulkCancellation>({ planId });
+    }
+  }
+  await condition(allHandlersFinished);
+  return reportBulk({ planId });
+}
+
+/** A run of a Schedule. It lasts as long as its job, so that the next run is skipped while one is at work. */
+async function cleanUp(name: string): Promise<BulkStatus | null> {
+  const { workflowId, firstExecutionRunId } = workflowInfo();
+  const { planId, note } = await startCleanup({ name, runId: `${workflowId}/${firstExecutionRunId}` });
+  if (planId === null) {
+    setCurrentDetails(note ?? 'Nothing to do.');
+    return null;
+  }
+  setCurrentDetails(`Its job is the plan ${planId}: \`curfew bulk status ${planId}\`.`);
+  try {
+    return await executeChild(bulkCancellation, {
+      workflowId: bulkWorkflowId(planId),
+      args: [{ planId }],
+      // Whoever ends the run in Temporal has not aborted the job: `curfew bulk abort` does.
+      parentClosePolicy: 'ABANDON',
+      cancellationType: 'ABANDON',
+    });
+  } catch (error) {
+    // A worker that takes up jobs without a workflow was faster.
+    if (!(error instanceof ChildWorkflowFailure && error.cause instanceof WorkflowExecutionAlreadyStartedError)) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    }
+  }
+  for (;;) {
+    const status = await reportBulk({ planId });
+    if (status === null || status.state === 'finished' || status.state === 'aborted') return status;
+    await sleep(REST);
+  }
+}

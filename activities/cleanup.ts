@@ -13,10 +13,10 @@ export function createCleanupActivities(deps: CleanupActivityDependencies) {
     /** Makes and applies the plan of one run. Gives the run up by itself, an hour after its time. */
     startCleanup: (start: CleanupStart): Promise<StartedCleanup> =>
       asActivity(deps, (failures) => {
-        const { info, cancellationSignal } = Context.current();
+        const { cancellationSignal } = Context.current();
         return startCleanup(deps, start, {
           failures,
-          sinceMs: () => Date.now() - info.scheduledTimestampMs,
+          sinceMs: () => Date.now() - start.startedAtMs,
           signal: AbortSignal.any([deps.stopping, cancellationSignal]),
         });
       }),

@@ -56,14 +56,14 @@ const countsOf = (ready: BulkVendorReady): Promise<BulkVendorCounts> =>
   got(`${ready.controlUrl}/counts`).json<BulkVendorCounts>();
 
 async function loop(mode: BareLoopResult['mode'], sessions: number): Promise<BareLoopResult> {
-  const { announced, stop } = await vendor(sessions);
+  const fleet = await vendor(sessions);
   try {
-    const options = ['--url', announced.url, '--mode', mode, '--sessions', String(sessions)];
+    const options = ['--url', fleet.announced.url, '--mode', mode, '--sessions', String(sessions)];
     const args = script('bare-loop.ts', ...options, '--concurrency', String(BULK_CONCURRENCY));
     const { stdout } = await run(process.execPath, args);
     return JSON.parse(stdout) as BareLoopResult;
   } finally {
-    await stop();
+    await fleet.stop();
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Lets every story of test/support/case-stories.ts and watch-stories.ts happen on a real Temporal server and saves the histories to
+ * Lets every story of test/support/case-stories.ts, watch-stories.ts and bulk-stories.ts happen on a real Temporal server and saves the histories to
  * test/histories/, for test/workflows/replay.test.ts. To be run when a story was added:
  *
  *   node --import tsx scripts/save-histories.ts [STORY…]
@@ -11,6 +11,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { BULK_STORIES, ScriptedBulk, tellBulkStory } from '../test/support/bulk-stories.js';
 import { ScriptedActivities } from '../test/support/case-script.js';
 import { STORIES, STORIES_CONTINUE_AS_NEW_AT, tellStory } from '../test/support/case-stories.js';
 import { startTemporal } from '../test/support/temporal.js';
@@ -20,7 +21,7 @@ import { tellWatchStory, WATCH_STORIES } from '../test/support/watch-stories.js'
 const FOLDER = fileURLToPath(new URL('../test/histories/', import.meta.url));
 
 const named = process.argv.slice(2);
-const names = [...Object.keys(STORIES), ...Object.keys(WATCH_STORIES)];
+const names = [...Object.keys(STORIES), ...Object.keys(WATCH_STORIES), ...Object.keys(BULK_STORIES)];
 const unknown = named.filter((name) => !names.includes(name));
 if (unknown.length > 0) {
   console.error(`No such story: ${unknown.join(', ')}. There are: ${names.join(', ')}.`);
@@ -29,21 +30,24 @@ if (unknown.length > 0) {
 
 const scripted = new ScriptedActivities();
 const scriptedWatch = new ScriptedWatch();
+const scriptedBulk = new ScriptedBulk();
 const temporal = await startTemporal({
-  activities: { ...scripted.activities, ...scriptedWatch.activities },
+  activities: { ...scripted.activities, ...scriptedWatch.activities, ...scriptedBulk.activities },
   suggestContinueAsNewAt: STORIES_CONTINUE_AS_NEW_AT,
 });
 try {
   mkdirSync(FOLDER, { recursive: true });
   for (const name of names) {
     if (named.length > 0 ? !named.includes(name) : existsSync(`${FOLDER}${name}.json`)) continue;
-    const [story, watchStory] = [STORIES[name], WATCH_STORIES[name]];
+    const [story, watchStory, bulkStory] = [STORIES[name], WATCH_STORIES[name], BULK_STORIES[name]];
     const told =
       story !== undefined
         ? tellStory(story, `sess_${name}`, temporal, scripted)
         : watchStory !== undefined
           ? tellWatchStory(watchStory, `sess_${name}`, temporal, scriptedWatch)
-          : [];
+          : bulkStory !== undefined
+            ? tellBulkStory(bulkStory, `b-${name}`, temporal, scriptedBulk)
+            : [];
     const histories = await told;
     for (const [index, history] of histories.entries()) {
       const file = index === 0 ? `${name}.json` : `${name}.${index + 1}.json`;

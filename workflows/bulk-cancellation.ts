@@ -100,8 +100,10 @@ async function carryOut(planId: string): Promise<BulkStatus | null> {
 
 /** A run of a Schedule. It lasts as long as its job, so that the next run is skipped while one is at work. */
 async function cleanUp(name: string): Promise<BulkStatus | null> {
-  const { workflowId, firstExecutionRunId } = workflowInfo();
-  const { planId, note } = await startCleanup({ name, runId: `${workflowId}/${firstExecutionRunId}` });
+  const { workflowId, firstExecutionRunId, startTime } = workflowInfo();
+  const runId = `${workflowId}/${firstExecutionRunId}`;
+  // When it was due, as near as it is known: a worker may have come hours later.
+  const { planId, note } = await startCleanup({ name, runId, startedAtMs: startTime.getTime() });
   if (planId === null) {
     setCurrentDetails(note ?? 'Nothing to do.');
     return null;
@@ -116,14 +118,15 @@ async function cleanUp(name: string): Promise<BulkStatus | null> {
       cancellationType: 'ABANDON',
     });
   } catch (error) {
-    // A worker that takes up jobs without a workflow was faster.
-    if (!(error instanceof ChildWorkflowFailure && error.cause instanceof WorkflowExecutionAlreadyStartedError)) {
-      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    }
+    // A worker that takes up jobs without a workflow was faster, or somebody ended the job's workflow and such a worker starts
+    // it again. The job is in the ledger.
+    const known = error instanceof ChildWorkflowFailure || error instanceof WorkflowExecutionAlreadyStartedError;
+    if (!known) throw error;
   }
   for (;;) {
     const status = await reportBulk({ planId });
     if (status === null || status.state === 'finished' || status.state === 'aborted') return status;
     await sleep(REST);
+    if (workflowInfo().continueAsNewSuggested) await continueAsNew<typeof bulkCancellation>({ cleanup: name });
   }
 }

@@ -9,8 +9,8 @@ import type { RunContext, Unconfirmed } from './dependencies.js';
 
 /** How one pass of a target through the gate went. */
 export type Attempted =
-  /** Asked to end, or over already: to be confirmed. */
-  | { readonly kind: 'confirm'; readonly item: Unconfirmed }
+  /** Asked to end, or over already: to be confirmed. `works`: the vendor answered as it should. */
+  | { readonly kind: 'confirm'; readonly item: Unconfirmed; readonly works: boolean }
   /** Nothing was sent that had effect. */
   | { readonly kind: 'again'; readonly afterMs: number }
   | { readonly kind: 'exempt'; readonly agentId: string | null }
@@ -46,7 +46,7 @@ export async function attemptTarget(run: RunContext, target: BulkTarget): Promis
       sinceAt: run.clock.monotonic(),
       sightings: [read.sighting],
     };
-    return { kind: 'confirm', item };
+    return { kind: 'confirm', item, works: true };
   }
   const { key, startedAtMs } = turn;
   const result = await dispatch(run, target, agentId, { key, startedAtMs }, read.sighting.atMs, read.sentAt);
@@ -118,7 +118,7 @@ async function attempted(
         sinceAt: run.clock.monotonic(),
         sightings: [],
       };
-      return { kind: 'confirm', item };
+      return { kind: 'confirm', item, works: error === null };
     }
     case 'not-sent':
       return { kind: 'failed', error: result.error };
@@ -138,7 +138,7 @@ async function attempted(
 
 async function anythingSent(run: RunContext, sessionId: string, turn: OrderedTurn): Promise<boolean> {
   if (turn.key === null) return true;
-  return (await run.ledger.requests.forTurn(sessionId, turn.key, 0)).length > 0;
+  return (await run.ledger.requests.forTurn(sessionId, turn.key, 0, turn.startedAtMs)).length > 0;
 }
 
 export const orderErrorOf = (error: SessionsError, atMs: number): OrderError => ({

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Outcome } from '../contract.js';
-import type { BulkJob, BulkTarget, TargetStatus } from '../ledger/bulk-plans.js';
+import { PLAN_EXPIRES_MS, type BulkJob, type BulkTarget, type TargetStatus } from '../ledger/bulk-plans.js';
 import type { EventToRecord } from '../ledger/ledger.js';
 import { backoffMs } from '../policy/backoff.js';
 import type { OrderedTurn } from '../policy/sighting.js';
 import { SessionsError } from '../sessions/index.js';
 import { attemptTarget, attemptUnread, orderErrorOf, type Attempted } from './attempt.js';
+import { TakenOver } from './book.js';
 import { judgeCanary, type Brake, type BrakeReason, type Fate } from './brake.js';
 import { fatesOf } from './canary.js';
 import { confirmByList, confirmByRead, type SettledOutcome } from './confirm.js';
@@ -30,6 +31,12 @@ const LIST_RETRY_MS = 2_000;
 /** Longer than that a canary is not waited for, when half of it is through, ms. */
 const CANARY_PATIENCE_MS = 30_000;
 const TICK_MS = 50;
+/** Targets whose end is not seen yet, at most: what confirms more slowly than it sends must not fill the memory. */
+const MOST_IN_HAND = 20_000;
+/** Longer than it takes until the job's row is read again, ms. */
+const NEWS_MS = 600;
+/** A session is refused for its own sake when another one was accepted so short a time ago, ms. */
+const ACCEPTED_LATELY_MS = 10 * 60_000;
 /** How often the pause switch is read while it is on, ms. */
 const SWITCH_LOOK_MS = 500;
 
@@ -78,6 +85,8 @@ export class Carrying {
 
   /** Failures of the API since something worked. */
   #troubles = 0;
+  /** Monotonic, ms: when a cancel request was accepted last. */
+  #acceptedAt = -Infinity;
   #hold: { readonly until: number; readonly note: string | null } = { until: -Infinity, note: null };
   #noted: string | null = null;
   /** The pause switch of all of Curfew was met. */
@@ -96,7 +105,6 @@ export class Carrying {
   /** The job's row was read. */
   jobChanged(job: BulkJob): void {
     this.#pace.set(job.rate);
-    if (job.state !== 'running') this.#stopping = false;
   }
 
   /** Ends the work by a failure. The first one counts. */
@@ -129,6 +137,10 @@ export class Carrying {
         const now = this.#now();
         if (this.#stop.aborted || now >= endsAt) return 'time-up';
         if (this.#run.job().state !== 'running') {
+          // Their rows say that they wait: whoever resumes finds them there.
+          for (const { target } of [...this.#ahead.splice(0), ...this.#retries.splice(0)]) {
+            this.#inHand.delete(target.seq);
+          }
           if (this.#idle()) return 'halted';
           await this.#pause(TICK_MS);
           continue;
@@ -139,7 +151,7 @@ export class Carrying {
           if (this.#switchedOff) this.#holdFor(SWITCH_LOOK_MS, this.#hold.note);
           continue;
         }
-        if (now < this.#hold.until || this.#stopping) {
+        if (now < this.#hold.until || this.#stopping || this.#inHand.size >= MOST_IN_HAND) {
           await this.#pause(Math.min(250, Math.max(TICK_MS, this.#hold.until - now)));
           continue;
         }
@@ -148,7 +160,8 @@ export class Carrying {
           canarySince ??= now;
           if (inCanary && (this.#idle() || this.#canaryTakesLong(now - canarySince))) {
             await this.#run.book.flushed();
-            inCanary = await this.#canaryStops();
+            await this.#judgeCanary();
+            inCanary = false;
             continue;
           }
           if (!inCanary && this.#idle()) return 'complete';
@@ -209,12 +222,15 @@ export class Carrying {
       return soonest;
     }
     if (this.#ahead.length === 0 && !inCanary && !this.#exhausted) {
+      const inHandBefore = new Set(this.#inHand);
       const page = await this.#run.ledger.bulk.targets(this.#run.key.planId, {
         ...{ afterSeq: this.#afterSeq, statuses: ['waiting'], limit: PAGE },
       });
       this.#exhausted = page.length < PAGE;
       this.#afterSeq = page.at(-1)?.seq ?? this.#afterSeq;
-      const ahead = page.filter(({ seq }) => !this.#inHand.has(seq)).map((target) => ({ target, tries: 0 }));
+      // One that was settled while the page was read may still wait in it.
+      const isFree = ({ seq }: BulkTarget): boolean => !this.#inHand.has(seq) && !inHandBefore.has(seq);
+      const ahead = page.filter(isFree).map((target) => ({ target, tries: 0 }));
       // The next one is taken from the end.
       this.#ahead = ahead.reverse();
     }
@@ -259,7 +275,9 @@ export class Carrying {
   }
 
   async #pass(tried: Tried): Promise<void> {
-    const attempt = this.#run.job().fast ? attemptUnread : attemptTarget;
+    // Without a read, what was planned long ago would end whatever runs now.
+    const young = this.#run.clock.wall() - tried.target.seenAtMs < PLAN_EXPIRES_MS;
+    const attempt = this.#run.job().fast && young ? attemptUnread : attemptTarget;
     let attempted: Attempted;
     try {
       attempted = await attempt(this.#run, tried.target);
@@ -269,7 +287,8 @@ export class Carrying {
     }
     switch (attempted.kind) {
       case 'confirm':
-        this.#troubles = 0;
+        if (attempted.works) this.#troubles = 0;
+        if (attempted.works && attempted.item.from === 'answered') this.#acceptedAt = this.#now();
         this.#awaitConfirmation(attempted.item);
         break;
       case 'again':
@@ -290,7 +309,7 @@ export class Carrying {
       }
       case 'stopped':
         // The row says so; what it says exactly is read in a moment.
-        this.#holdFor(500, this.#hold.note);
+        this.#holdFor(NEWS_MS, this.#hold.note);
         this.#ahead.push(tried);
         break;
     }
@@ -313,7 +332,7 @@ export class Carrying {
       const item = { target, agentId: target.agentId, turn, from: 'waiting', byList: null } as const;
       this.#awaitConfirmation({ ...item, sinceAt: this.#now(), sightings: [] });
     } else {
-      this.#apiFailed(error);
+      await this.#apiFailed(error);
       await this.#again(tried, backoffMs(tried.tries + 1, timing.retryCapMs, random()), error);
     }
   }
@@ -338,15 +357,25 @@ export class Carrying {
     if (error.retryAfterMs !== null) this.#run.limiter.backOff(error.retryAfterMs);
   }
 
-  #apiFailed(error: SessionsError): void {
+  /** Is it the API, or is it these targets? Some that always fail must not hold up the job. */
+  async #apiFailed(error: SessionsError): Promise<void> {
     this.#troubles += 1;
     if (this.#troubles < API_AWAY) return;
+    try {
+      await this.#run.sessions.listAgents({ pageSize: 1 });
+      this.#troubles = 0;
+      return;
+    } catch (probe) {
+      if (!(probe instanceof SessionsError)) throw probe;
+    }
     const waitMs = backoffMs(this.#troubles - API_AWAY + 1, LONGEST_HOLD_MS, this.#run.random());
     this.#holdFor(waitMs, `The vendor's API fails: ${error.message}. Trying again; nothing is lost.`);
   }
 
   /** A refused key concerns all: told once, and tried again now and then. */
   async #concernsAccount(error: SessionsError): Promise<boolean> {
+    const ofSession = error.kind === 'forbidden' && this.#now() - this.#acceptedAt < ACCEPTED_LATELY_MS;
+    if (ofSession) return false;
     const concerns = await this.#run.account.concernsAccount(error);
     if (concerns === false) return false;
     if (concerns === true) await this.#run.account.refused(error);
@@ -371,7 +400,9 @@ export class Carrying {
 
   #awaitConfirmation(item: Unconfirmed): void {
     if (item.byList === null || item.agentId === null) {
-      this.#lookLater(item, this.#run.timing.confirmGapsMs[0] ?? 0, 0);
+      const { confirmGapsMs, missingGapMs } = this.#run.timing;
+      const isMissing = item.sightings.at(-1)?.missing === true;
+      this.#lookLater(item, isMissing ? missingGapMs : (confirmGapsMs[0] ?? 0), 0);
       return;
     }
     const group = this.#groups.get(item.agentId);
@@ -434,6 +465,7 @@ export class Carrying {
     group.pages = look.pages;
     if (look.problem === null) {
       group.failures = 0;
+      this.#troubles = 0;
       for (const settled of look.confirmed) this.#settleConfirmed(settled);
       for (const item of look.listed) this.#lookLater(item, 0, 0);
       return;
@@ -471,6 +503,7 @@ export class Carrying {
   async #lookAt({ item, failures }: Looking): Promise<void> {
     try {
       const confirmed = await confirmByRead(this.#run, item);
+      this.#troubles = 0;
       switch (confirmed.kind) {
         case 'settled':
           this.#settleConfirmed(confirmed.outcome);
@@ -518,6 +551,8 @@ export class Carrying {
     events: readonly EventToRecord[] = [],
   ): void {
     this.#background(async () => {
+      // First, because a settled target is not looked at again: told twice is better than never.
+      if (events.length > 0) await this.#run.ledger.recordEvents(events);
       await this.#run.book.settle({
         ...{ seq, sessionId, from, outcome: what.outcome },
         attribution: what.attribution ?? null,
@@ -526,7 +561,6 @@ export class Carrying {
         endedAtMs: what.endedAtMs ?? null,
         error: what.error === undefined ? null : orderErrorOf(what.error, this.#run.clock.wall()),
       });
-      if (events.length > 0) await this.#run.ledger.recordEvents(events);
       this.#inHand.delete(seq);
       await this.#through(what.outcome);
     });
@@ -540,27 +574,33 @@ export class Carrying {
     agentId: string | null,
     error: SessionsError | null,
   ): Promise<void> {
-    const { state } = this.#run.job();
-    if (state === 'aborted') {
-      // Nothing more is sent. What was asked for and did not end is told as such; the rest stays untouched.
-      if (from === 'answered') this.#settle(target, from, { outcome: 'abandoned', agentId });
-      return;
-    }
-    // The case would send. After `resume` the row brings it up again.
-    if (state !== 'running') return;
-    const { seq, sessionId, seenAtMs, attempts } = target;
+    const { seq, sessionId, seenAtMs } = target;
     const known = turn?.key == null ? null : { key: turn.key, startedAtMs: turn.startedAtMs };
-    const [orderId] =
-      (await this.#run.ledger.bulkRun.handOver(this.#run.key, [
-        {
-          ...{ seq, sessionId, from, agentId, turn: known, seenAtMs },
-          attempts: attempts + (from === 'answered' && target.status === 'waiting' ? 1 : 0),
-          error: error === null ? null : orderErrorOf(error, this.#run.clock.wall()),
-        },
-      ])) ?? [];
-    if (orderId !== undefined) this.#joins.push({ sessionId, orderId });
-    this.#inHand.delete(seq);
-    await this.#through('case');
+    const handedOver = await this.#run.ledger.bulkRun.handOver(this.#run.key, [
+      {
+        ...{ seq, sessionId, from, agentId, turn: known, seenAtMs },
+        error: error === null ? null : orderErrorOf(error, this.#run.clock.wall()),
+      },
+    ]);
+    switch (handedOver.kind) {
+      case 'taken-over':
+        throw new TakenOver();
+      case 'handed-over': {
+        const [orderId] = handedOver.orderIds;
+        if (orderId !== undefined) this.#joins.push({ sessionId, orderId });
+        this.#inHand.delete(seq);
+        await this.#through('case');
+        break;
+      }
+      case 'halted':
+        // Nothing more is sent. After an abort, what was asked for and did not end is told as such; else the row brings it up again.
+        if (handedOver.state === 'aborted' && from === 'answered') {
+          this.#settle(target, from, { outcome: 'abandoned', agentId });
+        } else {
+          this.#inHand.delete(seq);
+        }
+        break;
+    }
   }
 
   #beginJoins(): void {
@@ -593,20 +633,21 @@ export class Carrying {
     return sinceMs > CANARY_PATIENCE_MS && this.#passing === 0 && fatesOf(counts).length * 2 >= canary;
   }
 
-  /** @returns whether the job is still at its canary: it stopped itself */
-  async #canaryStops(): Promise<boolean> {
+  async #judgeCanary(): Promise<void> {
     const { ledger, key } = this.#run;
     const job = await ledger.bulk.get(key.planId);
     const reason = judgeCanary(fatesOf(job?.counts ?? null));
     if (reason === null) await ledger.bulkRun.step(key, { step: 'main' });
     else await this.#stopItself(reason);
-    return reason !== null;
   }
 
   async #stopItself({ note, data }: BrakeReason): Promise<void> {
     this.#stopping = true;
     this.#brake.reset();
     await this.#run.ledger.bulkRun.step(this.#run.key, { step: 'stop', note, data });
+    // Until its row has been read again.
+    this.#holdFor(NEWS_MS, this.#hold.note);
+    this.#stopping = false;
     this.#run.log.error({ plan: this.#run.key.planId, ...data }, `bulk job: ${note}`);
   }
 }

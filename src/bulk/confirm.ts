@@ -81,7 +81,7 @@ export async function confirmByRead(run: RunContext, item: Unconfirmed): Promise
   await run.account.works();
   const turn = item.turn.key === null ? plannedTurn(target, read) : item.turn;
   const sightings = [...item.sightings, read.sighting];
-  const sent = turn.key === null ? [] : await sentFor(run, target.sessionId, turn.key);
+  const sent = turn.key === null ? [] : await sentFor(run, target.sessionId, turn.key, turn.startedAtMs);
   const windowOpen = sightings.length < run.timing.confirmGapsMs.length;
   const conclusion = conclude(turn, sent, sightings, windowOpen);
   switch (conclusion.kind) {
@@ -117,8 +117,8 @@ export async function confirmByRead(run: RunContext, item: Unconfirmed): Promise
 const OVER: ReadonlySet<string> = new Set(['completed', 'failed', 'newer-in-flight', 'newer-at-rest', 'newer-unclear']);
 
 /** Requests for this turn, by whomever; what was sent before somebody's order on it was settled is that order's affair. */
-async function sentFor(run: RunContext, sessionId: string, turnKey: string) {
+async function sentFor(run: RunContext, sessionId: string, turnKey: string, startedAtMs: number | null) {
   const before = run.job().appliedAtMs ?? 0;
   const settledAt = await run.ledger.orders.concludedBefore(sessionId, turnKey, before);
-  return run.ledger.requests.forTurn(sessionId, turnKey, settledAt ?? 0);
+  return run.ledger.requests.forTurn(sessionId, turnKey, settledAt ?? 0, startedAtMs);
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Logger } from '../telemetry.js';
 import type { BulkJobs } from '../temporal/bulk-jobs.js';
+import { isUnderWay } from './run.js';
 
 /** How often jobs without a workflow are looked for, ms. */
 const EVERY_MS = 30_000;
@@ -21,9 +22,9 @@ export async function reconcileBulkJobs(
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      for (const { planId } of await ledger.bulk.list({ states: ['running', 'paused'], limit: MOST })) {
+      for (const job of await ledger.bulk.list({ states: ['running', 'paused', 'aborted'], limit: MOST })) {
         if (signal.aborted) return;
-        await bulkJobs.ensure(planId);
+        if (job.state !== 'aborted' || isUnderWay(job)) await bulkJobs.ensure(job.planId);
       }
     } catch (error) {
       log.warn({ err: error }, 'could not make sure that bulk jobs are at work; trying again');

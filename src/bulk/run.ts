@@ -55,16 +55,20 @@ export async function runBulk(deps: BulkDependencies, planId: string, options: R
   const endsAt = deps.clock.monotonic() + options.sliceMs;
   const looking = (async () => {
     while (!over.signal.aborted) {
-      const now = await deps.ledger.bulkRun.renew(key);
-      if (now === null) throw new TakenOver();
-      job = now;
-      carrying.jobChanged(now);
-      options.onProgress(now);
+      try {
+        const now = await deps.ledger.bulkRun.renew(key);
+        if (now === null) throw new TakenOver();
+        job = now;
+        carrying.jobChanged(now);
+        options.onProgress(now);
+      } catch (error) {
+        carrying.fail(error);
+        // Requests may still be under way, and the lease has to last as long as they do.
+        if (error instanceof TakenOver) return;
+      }
       await sleep(LOOK_MS, undefined, { signal: over.signal }).catch(() => {});
     }
   })();
-  looking.catch((error: unknown) => carrying.fail(error));
-
   let leftOpen = false;
   try {
     await resume(run, carrying);
@@ -79,18 +83,28 @@ export async function runBulk(deps: BulkDependencies, planId: string, options: R
   } finally {
     await carrying.finished();
     over.abort();
-    await looking.catch(() => {});
+    await looking;
     await deps.ledger.bulkRun.release(key).catch(() => {});
   }
   const last = await deps.ledger.bulk.get(planId);
+  if (last?.state === 'aborted') await deps.ledger.bulk.giveUpCases(planId);
   switch (last?.state) {
     case 'running':
       return { next: 'again', afterMs: leftOpen ? LEFT_OPEN_MS : 0 };
     case 'paused':
       return { next: 'rest' };
+    case 'aborted':
+      // What was asked for is looked at to its end, and whoever waits is told of it.
+      return isUnderWay(last) ? { next: 'again', afterMs: LEFT_OPEN_MS } : { next: 'over' };
     default:
       return { next: 'over' };
   }
+}
+
+/** Requests of the job were sent, and what became of them is not written yet. */
+export function isUnderWay({ counts }: BulkJob): boolean {
+  const { sent = 0, answered = 0 } = counts?.byStatus ?? {};
+  return sent + answered > 0;
 }
 
 /** @returns false when there are targets without an end: a pause came between, and they are looked at anew */

@@ -19,6 +19,8 @@ export interface CleanupStart {
   readonly name: string;
   /** Of the workflow's run: the same for each try. */
   readonly runId: string;
+  /** When the run began, ms since the Unix epoch: its time, though a worker may have come hours later. */
+  readonly startedAtMs: number;
 }
 
 /** How far this run has come by the tries before. */

@@ -44,7 +44,9 @@ export async function steer(
   try {
     const before = await findJob(ledger, plan);
     ({ planId } = before);
-    refuse(before, to.action);
+    // A job that is through may still have cases to hold or to give up: the ledger knows.
+    const mayHaveCases = before.state === 'finished' && (to.action === 'pause' || to.action === 'abort');
+    if (!mayHaveCases) refuse(before, to.action);
     await check(before, ledger, out);
     const steered = await ledger.bulk.steer(planId, { ...to, by: requester() } satisfies BulkSteer);
     if (steered.kind === 'unknown') throw forgotten(planId);

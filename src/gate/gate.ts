@@ -176,6 +176,7 @@ export function createGate({ sessions, ledger, limiter, clock, vendorClock, log,
     { atMs, readSentAt }: Basis,
     journal: Journal<Held>,
   ): Promise<DispatchResult<Held>> {
+    // Without a read it is the leave of the ledger that must not grow old: a pause or another sender may have come since.
     const takenUpAt = readSentAt ?? clock.monotonic();
     const vendorNow = (): number => Math.round(atMs + clock.monotonic() - takenUpAt);
 
@@ -185,7 +186,7 @@ export function createGate({ sessions, ledger, limiter, clock, vendorClock, log,
     const { attempt } = registration;
     // The last look at the clock: nothing that can wait stands between here and the request.
     const ageMs = clock.monotonic() - takenUpAt;
-    if (readSentAt !== null && ageMs > FRESH_READ_MS) {
+    if (ageMs > FRESH_READ_MS) {
       await journal.withdraw();
       return { kind: 'read-too-old', ageMs: Math.round(ageMs) };
     }
@@ -195,10 +196,7 @@ export function createGate({ sessions, ledger, limiter, clock, vendorClock, log,
     let answer: RequestAnswer;
     let failure: SessionsError | null = null;
     try {
-      const { value, status } = await sessions.cancelSession(
-        sessionId,
-        readSentAt === null ? {} : { sendBefore: readSentAt + FRESH_READ_MS },
-      );
+      const { value, status } = await sessions.cancelSession(sessionId, { sendBefore: takenUpAt + FRESH_READ_MS });
       answer = {
         answer: 'accepted',
         state: value.state,

@@ -98,7 +98,7 @@ async function judge(
 async function sentFor(deps: CaseDependencies, order: OpenOrder, turn: OrderedTurn): Promise<readonly RequestRow[]> {
   if (turn.key === null) return [];
   const settledAt = await deps.ledger.orders.concludedBefore(order.sessionId, turn.key, order.orderedAtMs);
-  return deps.ledger.requests.forTurn(order.sessionId, turn.key, settledAt ?? 0);
+  return deps.ledger.requests.forTurn(order.sessionId, turn.key, settledAt ?? 0, turn.startedAtMs);
 }
 
 /** Views that show the ordered turn at rest, or another one in its place. `unclear` shows neither. */

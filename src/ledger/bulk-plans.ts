@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { sql, type Kysely, type Selectable } from 'kysely';
 import type { Attribution, BulkState, BulkTotals, OrderError, Outcome } from '../contract.js';
 import { dialectOf } from './dialect.js';
@@ -191,15 +192,6 @@ export async function sealPlan(
   return Number(updated.numUpdatedRows) === 1;
 }
 
-/** Removes a plan that was never applied, some targets at a time. @returns false: there is more to remove */
-export async function discardPlan(db: Kysely<LedgerDatabase>, planId: string): Promise<boolean> {
-  return db.transaction().execute(async (trx) => {
-    const job = await trx.selectFrom('bulk_jobs').select('state').where('id', '=', planId).executeTakeFirst();
-    if (job === undefined || (job.state !== 'building' && job.state !== 'planned')) return true;
-    return (await deleteTargets(trx, planId)) && (await deleteJob(trx, planId));
-  });
-}
-
 const DELETED_AT_ONCE = 5_000;
 
 /** @returns whether none is left */
@@ -219,9 +211,8 @@ export async function deleteTargets(db: Kysely<LedgerDatabase>, planId: string):
   return Number(deleted.numDeletedRows) < DELETED_AT_ONCE;
 }
 
-async function deleteJob(db: Kysely<LedgerDatabase>, planId: string): Promise<true> {
+export async function deleteJob(db: Kysely<LedgerDatabase>, planId: string): Promise<void> {
   await db.deleteFrom('bulk_jobs').where('id', '=', planId).execute();
-  return true;
 }
 
 export async function getJob(db: Kysely<LedgerDatabase>, planId: string): Promise<BulkJob | null> {
@@ -310,6 +301,8 @@ export async function hashOfTargets(db: Kysely<LedgerDatabase>, planId: string):
       hash.update(`${JSON.stringify(frozen)}\n`);
     }
     if (rows.length < HASHED_AT_ONCE) return hash.digest('hex');
+    // SQLite answers at once, and heartbeats want their turn.
+    await setImmediate();
     afterSeq = rows.at(-1)?.seq ?? afterSeq;
   }
 }

@@ -1,5 +1,6 @@
-import type { Kysely } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import { RUN_LEASE_MS } from './bulk-run.js';
+import { dialectOf } from './dialect.js';
 import type { RequestRow } from './requests.js';
 import type { LedgerDatabase } from './schema.js';
 
@@ -48,12 +49,17 @@ const underWay = (db: Kysely<LedgerDatabase>, nowMs: number) =>
     .where('bulk_jobs.lease_until', '>', nowMs)
     .where('bulk_jobs.lease_until', '<=', nowMs + RUN_LEASE_MS);
 
-/** Requests of bulk jobs that concern one turn, let out after the given time. */
+/**
+ * Requests of bulk jobs that concern one turn, let out after the given time.
+ *
+ * @param turnStartedAtMs - vendor's time of its message, ms; null: not known
+ */
 export async function bulkRequestsForTurn(
   db: Kysely<LedgerDatabase>,
   sessionId: string,
   turnKey: string,
   afterMs: number,
+  turnStartedAtMs: number | null,
 ): Promise<RequestRow[]> {
   const rows = await db
     .selectFrom('bulk_targets')
@@ -62,8 +68,12 @@ export async function bulkRequestsForTurn(
     .where('session_id', '=', sessionId)
     .where('attempts', '>', 0)
     .where('sent_at', '>', afterMs)
-    // Without a read nobody knows which turn it met; it may have been this one.
-    .where((eb) => eb.or([eb('turn_key', '=', turnKey), eb('turn_key', 'is', null)]))
+    // Without a read nobody knows which turn it met; it may have been this one, if that had begun by then.
+    .where((eb) => {
+      const unread = eb('turn_key', 'is', null);
+      const begun = eb.or([eb('answered_at', 'is', null), eb('answered_at', '>=', turnStartedAtMs ?? 0)]);
+      return eb.or([eb('turn_key', '=', turnKey), eb.and([unread, begun])]);
+    })
     .orderBy('sent_at')
     .execute();
   return rows.map((row) => {
@@ -97,19 +107,25 @@ export async function bulkConcludedBefore(
   return row?.decidedAt ?? null;
 }
 
-/** Which of these orders were given by a bulk job that is paused, and its plan. */
-export async function ordersOfPausedJobs(
-  db: Kysely<LedgerDatabase>,
+/**
+ * Which of these orders were given by a bulk job that is paused or aborted, and its plan. Their jobs can't be steered until
+ * the transaction ends: once a pause is written, no case of the job is let out that has not seen it.
+ */
+export async function ordersOfHaltedJobs(
+  trx: Transaction<LedgerDatabase>,
   sessionId: string,
   orderIds: readonly string[],
 ): Promise<Map<string, string>> {
-  const rows = await db
+  const read = trx
     .selectFrom('bulk_targets')
     .innerJoin('bulk_jobs', 'bulk_jobs.id', 'bulk_targets.plan_id')
-    .select(['order_id', 'plan_id'])
+    .select(['order_id', 'plan_id', 'bulk_jobs.state'])
     .where('session_id', '=', sessionId)
-    .where('order_id', 'in', orderIds)
-    .where('bulk_jobs.state', '=', 'paused')
-    .execute();
-  return new Map(rows.map((row) => [row.order_id ?? '', row.plan_id]));
+    .where('order_id', 'in', orderIds);
+  const rows = await (dialectOf(trx) === 'sqlite' ? read : read.forShare('bulk_jobs')).execute();
+  return new Map(
+    rows
+      .filter(({ state }) => state === 'paused' || state === 'aborted')
+      .map(({ order_id: orderId, plan_id: planId }) => [orderId ?? '', planId]),
+  );
 }

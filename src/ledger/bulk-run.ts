@@ -404,29 +404,42 @@ export interface Handover extends ForTarget {
   readonly turn: { readonly key: string; readonly startedAtMs: number | null } | null;
   /** Our clock, ms. */
   readonly seenAtMs: number;
-  readonly attempts: number;
   readonly error: OrderError | null;
 }
+
+export type HandedOver =
+  | { readonly kind: 'handed-over'; readonly orderIds: readonly string[] }
+  | { readonly kind: 'halted'; readonly state: BulkState }
+  /** Another worker has taken up the job. */
+  | { readonly kind: 'taken-over' };
 
 /**
  * Makes orders of targets, for cases to carry out. What the job sent for them stays in the targets, and counts there.
  *
- * @returns the ids of the orders, in their order; null when another worker has taken up the job
+ * @returns the ids of the orders, in their order. None is made when the job does not run any more: its cases would send
  */
 export async function handOver(
   db: Kysely<LedgerDatabase>,
   key: RunKey,
   handovers: readonly Handover[],
-): Promise<string[] | null> {
+): Promise<HandedOver> {
   return db.transaction().execute(async (trx) => {
     const job = await lockJob(trx, key.planId);
-    if (job?.epoch !== key.epoch) return null;
+    if (job?.epoch !== key.epoch) return { kind: 'taken-over' };
+    if (job.state !== 'running') return { kind: 'halted', state: job.state };
     const nowMs = await ledgerNow(trx);
     const counts = countsOf(job);
     const ids: string[] = [];
     for (const one of handovers) {
       const id = randomUUID();
       ids.push(id);
+      const { attempts } = await trx
+        .updateTable('bulk_targets')
+        .set({ status: 'case' satisfies TargetStatus, order_id: id, decided_at: nowMs })
+        .where('plan_id', '=', key.planId)
+        .where('seq', '=', one.seq)
+        .returning('attempts')
+        .executeTakeFirstOrThrow();
       await trx
         .insertInto('orders')
         .values({
@@ -444,17 +457,11 @@ export async function handOver(
           ordered_at: one.turn === null ? one.seenAtMs : nowMs,
           open: 1,
           phase: 'ordered',
-          attempts: one.attempts,
+          attempts,
           last_error_json: one.error === null ? null : JSON.stringify(one.error),
           counted_ms: 0,
           last_pass_counts: 0,
         })
-        .execute();
-      await trx
-        .updateTable('bulk_targets')
-        .set({ status: 'case' satisfies TargetStatus, order_id: id, decided_at: nowMs })
-        .where('plan_id', '=', key.planId)
-        .where('seq', '=', one.seq)
         .execute();
       move(counts, one.from, 'case');
     }
@@ -463,7 +470,7 @@ export async function handOver(
       .set({ progress_json: JSON.stringify(counts), lease_until: nowMs + RUN_LEASE_MS })
       .where('id', '=', key.planId)
       .execute();
-    return ids;
+    return { kind: 'handed-over', orderIds: ids };
   });
 }
 
@@ -509,7 +516,8 @@ export async function stepJob(db: Kysely<LedgerDatabase>, key: RunKey, step: Job
         break;
       case 'finish': {
         await update({ state: 'finished', phase: 'done', note: null, finished_at: at });
-        const data = { plan: key.planId, ...(job.counts ?? {}) };
+        const cleanup = job.cleanup === null ? {} : { cleanup: job.cleanup };
+        const data = { plan: key.planId, ...cleanup, ...(job.counts ?? {}) };
         await recordEvents(trx, [{ kind: 'bulk-finished', at, data }]);
         break;
       }

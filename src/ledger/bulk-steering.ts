@@ -1,6 +1,7 @@
 import type { Kysely, Transaction } from 'kysely';
 import type { BulkState } from '../contract.js';
-import { hashOfTargets, getJob, toJob, type BulkJob } from './bulk-plans.js';
+import { caseOutcomes } from './bulk-cases.js';
+import { deleteJob, deleteTargets, hashOfTargets, getJob, toJob, type BulkJob } from './bulk-plans.js';
 import { recordEvents, type EventKind } from './events.js';
 import { dialectOf } from './dialect.js';
 import { ledgerNow } from './locks.js';
@@ -63,9 +64,14 @@ export async function applyPlan(
       .where('id', '=', planId)
       .execute();
     const { by, rate, canary, fast } = application;
+    const cleanup = job.cleanup === null ? {} : { cleanup: job.cleanup };
     const targets = job.totals?.targets ?? 0;
     await recordEvents(trx, [
-      { kind: 'bulk-applied', at, data: { plan: planId, by, targets, rate, canary, fast, reason: job.reason } },
+      {
+        kind: 'bulk-applied',
+        at,
+        data: { plan: planId, ...cleanup, by, targets, rate, canary, fast, reason: job.reason },
+      },
     ]);
     return { kind: 'started', job: await readLocked(trx, planId) };
   });
@@ -88,43 +94,54 @@ export type Steered =
  * transaction that lets one out reads the state.
  */
 export async function steerJob(db: Kysely<LedgerDatabase>, planId: string, steer: BulkSteer): Promise<Steered> {
+  const steered = await writeSteer(db, planId, steer);
+  if (steer.action === 'abort' && steered.kind !== 'unknown') await giveUpCases(db, planId);
+  return steered;
+}
+
+function writeSteer(db: Kysely<LedgerDatabase>, planId: string, steer: BulkSteer): Promise<Steered> {
   return db.transaction().execute(async (trx) => {
     const job = await lockJob(trx, planId);
     if (job === null) return { kind: 'unknown' };
     const at = await ledgerNow(trx);
-    const change = changeFor(job, steer, at);
+    const open = job.state === 'finished' ? (await caseOutcomes(trx, planId)).open : 0;
+    const change = changeFor(job, steer, at, open);
     if (change === 'refused') return { kind: 'refused', job };
     if (change === 'unchanged') return { kind: 'unchanged', job };
     await trx.updateTable('bulk_jobs').set(change.row).where('id', '=', planId).execute();
-    if (steer.action === 'abort') await giveUpCases(trx, planId, steer, at);
     await recordEvents(trx, [{ kind: change.event, at, data: { plan: planId, ...change.data } }]);
     return { kind: 'done', job: await readLocked(trx, planId) };
   });
 }
 
-/** Whoever aborts wants nothing more to be sent, by the job's cases neither. */
-async function giveUpCases(
-  trx: Transaction<LedgerDatabase>,
-  planId: string,
-  { by }: BulkSteer,
-  at: number,
-): Promise<void> {
-  const open = await trx
-    .selectFrom('bulk_targets')
-    .innerJoin('orders', 'orders.id', 'bulk_targets.order_id')
-    .select('orders.id')
-    .where('bulk_targets.plan_id', '=', planId)
-    .where('bulk_targets.status', '=', 'case')
-    .where('orders.open', '=', 1)
-    .execute();
-  const ids = open.map(({ id }) => id);
-  for (let first = 0; first < ids.length; first += GIVEN_UP_AT_ONCE) {
-    const some = ids.slice(first, first + GIVEN_UP_AT_ONCE);
-    await abandonOrders(trx, some, { by, reason: `the bulk job ${planId} was aborted` }, at);
+/**
+ * Gives up the open orders of an aborted job, some at a time: whoever aborts wants nothing more to be sent, by the job's cases
+ * neither. None of them is let out meanwhile, because the job is aborted. Safe to repeat.
+ */
+export async function giveUpCases(db: Kysely<LedgerDatabase>, planId: string): Promise<void> {
+  for (;;) {
+    const given = await db.transaction().execute(async (trx) => {
+      const job = await lockJob(trx, planId);
+      if (job?.state !== 'aborted') return 0;
+      const open = await trx
+        .selectFrom('bulk_targets')
+        .innerJoin('orders', 'orders.id', 'bulk_targets.order_id')
+        .select('orders.id')
+        .where('bulk_targets.plan_id', '=', planId)
+        .where('bulk_targets.status', '=', 'case')
+        .where('orders.open', '=', 1)
+        .limit(GIVEN_UP_AT_ONCE)
+        .execute();
+      const ids = open.map(({ id }) => id);
+      const word = { by: job.appliedBy ?? job.createdBy, reason: `the bulk job ${planId} was aborted` };
+      if (ids.length > 0) await abandonOrders(trx, ids, word, await ledgerNow(trx));
+      return ids.length;
+    });
+    if (given < GIVEN_UP_AT_ONCE) return;
   }
 }
 
-const GIVEN_UP_AT_ONCE = 500;
+const GIVEN_UP_AT_ONCE = 200;
 
 interface Change {
   readonly row: Partial<{
@@ -138,11 +155,13 @@ interface Change {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-function changeFor(job: BulkJob, steer: BulkSteer, at: number): Change | 'refused' | 'unchanged' {
-  const isOpen = job.state === 'running' || job.state === 'paused';
+function changeFor(job: BulkJob, steer: BulkSteer, at: number, openCases: number): Change | 'refused' | 'unchanged' {
+  // A job that is through may still have cases, which send.
+  const isFinishing = job.state === 'finished' && openCases > 0;
+  const isOpen = job.state === 'running' || job.state === 'paused' || isFinishing;
   const { by } = steer;
   if (steer.action === 'rate') {
-    if (!isOpen) return 'refused';
+    if (!isOpen || isFinishing) return 'refused';
     if (job.rate === steer.rate) return 'unchanged';
     return { row: { rate: steer.rate }, event: 'bulk-rate', data: { by, rate: steer.rate } };
   }
@@ -151,7 +170,7 @@ function changeFor(job: BulkJob, steer: BulkSteer, at: number): Change | 'refuse
   switch (steer.action) {
     case 'pause':
       if (job.state === 'paused') return 'unchanged';
-      if (job.state !== 'running') return 'refused';
+      if (!isOpen) return 'refused';
       return {
         row: { state: 'paused', note: `Paused by ${by}${because}.` },
         event: 'bulk-paused',
@@ -170,6 +189,17 @@ function changeFor(job: BulkJob, steer: BulkSteer, at: number): Change | 'refuse
         data: { by, reason },
       };
   }
+}
+
+/** Removes a plan that was never applied, some targets at a time. @returns false: there is more to remove */
+export async function discardPlan(db: Kysely<LedgerDatabase>, planId: string): Promise<boolean> {
+  return db.transaction().execute(async (trx) => {
+    const job = await lockJob(trx, planId);
+    if (job === null || (job.state !== 'building' && job.state !== 'planned')) return true;
+    if (!(await deleteTargets(trx, planId))) return false;
+    await deleteJob(trx, planId);
+    return true;
+  });
 }
 
 /** A job, and who works on it. */

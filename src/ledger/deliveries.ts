@@ -43,6 +43,8 @@ const RECOVERIES: readonly EventKind[] = ['account-accepted', 'breaker-closed', 
 const OF_CLEANUPS: readonly EventKind[] = ['cleanup-capped'];
 /** That someone ends many sessions at once is news to all, and so is what becomes of it. A change of the rate is not. */
 const OF_BULK: readonly EventKind[] = ['bulk-applied', 'bulk-paused', 'bulk-resumed', 'bulk-aborted', 'bulk-finished'];
+/** No news where a cleanup does it; what goes wrong there is. */
+const ROUTINE: readonly EventKind[] = ['bulk-applied', 'bulk-finished'];
 /** What must not stay untold for want of a policy: each route hears it when it belongs to no policy in force. */
 const FOR_EVERYONE: readonly EventKind[] = TOLD_EVENTS.filter(
   (kind: EventKind) =>
@@ -229,25 +231,29 @@ const begunKey = (route: string): string => `notify-message/${route}`;
 
 function pendingEvents(db: Kysely<LedgerDatabase>, audience: Audience, afterMs: number) {
   const policy = policyOfEvent(db);
-  return db
-    .selectFrom('events')
-    .leftJoin('orders', 'orders.id', 'events.order_id')
-    .where('events.at', '>=', audience.sinceMs)
-    .where('events.at', '>', afterMs)
-    .where('events.kind', 'in', TOLD_EVENTS)
-    .where((eb) =>
-      eb.or([
-        ...(audience.policies.length === 0 ? [] : [eb(policy, 'in', audience.policies)]),
-        eb.and([
-          eb('events.kind', 'in', FOR_EVERYONE),
-          eb.or([
-            eb(policy, 'is', null),
-            ...(audience.known.length === 0 ? [eb(policy, 'is not', null)] : [eb(policy, 'not in', audience.known)]),
+  return (
+    db
+      .selectFrom('events')
+      .leftJoin('orders', 'orders.id', 'events.order_id')
+      .where('events.at', '>=', audience.sinceMs)
+      .where('events.at', '>', afterMs)
+      .where('events.kind', 'in', TOLD_EVENTS)
+      // A cleanup that went as it does every night is no news.
+      .where((eb) => eb.or([eb('events.kind', 'not in', ROUTINE), eb('events.data_json', 'not like', '%"cleanup":"%')]))
+      .where((eb) =>
+        eb.or([
+          ...(audience.policies.length === 0 ? [] : [eb(policy, 'in', audience.policies)]),
+          eb.and([
+            eb('events.kind', 'in', FOR_EVERYONE),
+            eb.or([
+              eb(policy, 'is', null),
+              ...(audience.known.length === 0 ? [eb(policy, 'is not', null)] : [eb(policy, 'not in', audience.known)]),
+            ]),
           ]),
         ]),
-      ]),
-    )
-    .where(untold(audience.route, sql<string>`'event/' || events.seq`));
+      )
+      .where(untold(audience.route, sql<string>`'event/' || events.seq`))
+  );
 }
 
 function pendingOutcomes(db: Kysely<LedgerDatabase>, audience: Audience, afterMs: number) {

@@ -7,6 +7,8 @@ import * as bulkRun from './bulk-run.js';
 import * as bulkPlans from './bulk-plans.js';
 import {
   applyPlan,
+  discardPlan,
+  giveUpCases,
   steerJob,
   type Applied,
   type BulkApplication,
@@ -88,7 +90,13 @@ export interface Ledger {
     renew(requestId: string): Promise<void>;
     withdraw(requestId: string, orderIds: readonly string[]): Promise<void>;
     answer(requestId: string, answer: requests.RequestAnswer): Promise<void>;
-    forTurn(sessionId: string, turnKey: string, registeredAfterMs: number): Promise<requests.RequestRow[]>;
+    /** @param turnStartedAtMs - vendor's time of the turn's message, ms; null: not known */
+    forTurn(
+      sessionId: string,
+      turnKey: string,
+      registeredAfterMs: number,
+      turnStartedAtMs: number | null,
+    ): Promise<requests.RequestRow[]>;
     underWay(): Promise<{ sessionId: string; turnKey: string; registeredAtMs: number }[]>;
   };
   readonly pauseSwitch: {
@@ -180,6 +188,8 @@ export interface Ledger {
     ): Promise<{ readonly job: bulkPlans.BulkJob; readonly target: bulkPlans.BulkTarget }[]>;
     apply(planId: string, application: BulkApplication): Promise<Applied>;
     steer(planId: string, steer: BulkSteer): Promise<Steered>;
+    /** Gives up what cases of an aborted job still work on. */
+    giveUpCases(planId: string): Promise<void>;
     /** What became of the targets that were handed over to cases. */
     caseOutcomes(planId: string): Promise<CaseOutcomes>;
   };
@@ -191,8 +201,8 @@ export interface Ledger {
     release(key: bulkRun.RunKey): Promise<void>;
     /** Answers, outcomes and departures of many targets: all or nothing. */
     write(key: bulkRun.RunKey, writes: bulkRun.BulkWrites): Promise<bulkRun.BulkWritten>;
-    /** @returns the ids of the orders; null when another worker has taken up the job */
-    handOver(key: bulkRun.RunKey, handovers: readonly bulkRun.Handover[]): Promise<string[] | null>;
+    /** Makes orders of targets, for cases to carry out. */
+    handOver(key: bulkRun.RunKey, handovers: readonly bulkRun.Handover[]): Promise<bulkRun.HandedOver>;
     /** @returns false when another worker has taken it up, or it does not run any more */
     step(key: bulkRun.RunKey, step: bulkRun.JobStep): Promise<boolean>;
   };
@@ -273,7 +283,8 @@ export async function openLedger(url: string): Promise<Ledger> {
       renew: async (requestId) => requests.renewLease(db, requestId, await now()),
       withdraw: (requestId, orderIds) => requests.withdrawRequest(db, requestId, orderIds),
       answer: (requestId, answer) => requests.answerRequest(db, requestId, answer),
-      forTurn: (sessionId, turnKey, after) => requests.requestsForTurn(db, sessionId, turnKey, after),
+      forTurn: (sessionId, turnKey, after, startedAt) =>
+        requests.requestsForTurn(db, sessionId, turnKey, after, startedAt),
       underWay: async () => requests.requestsUnderWay(db, await now()),
     },
     pauseSwitch: {
@@ -330,7 +341,7 @@ export async function openLedger(url: string): Promise<Ledger> {
       hash: (planId) => bulkPlans.hashOfTargets(db, planId),
       seal: async (planId, sealed) => bulkPlans.sealPlan(db, planId, sealed, await now()),
       discard: async (planId) => {
-        while (!(await bulkPlans.discardPlan(db, planId)));
+        while (!(await discardPlan(db, planId)));
       },
       get: (planId) => bulkPlans.getJob(db, planId),
       list: (filter) => bulkPlans.listJobs(db, filter),
@@ -338,6 +349,7 @@ export async function openLedger(url: string): Promise<Ledger> {
       ofSession: (sessionId, limit) => bulkPlans.targetsOfSession(db, sessionId, limit),
       apply: (planId, application) => applyPlan(db, planId, application),
       steer: (planId, steer) => steerJob(db, planId, steer),
+      giveUpCases: (planId) => giveUpCases(db, planId),
       caseOutcomes: (planId) => caseOutcomes(db, planId),
     },
     bulkRun: {

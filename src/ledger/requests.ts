@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
 import { LONGEST_REQUEST_MS, type SentRequest } from '../policy/conclusion.js';
 import type { Outcome } from '../contract.js';
-import { bulkRequestsForTurn, bulkRequestsUnderWay, bulkRequestUnderWay, ordersOfPausedJobs } from './bulk-requests.js';
+import { bulkRequestsForTurn, bulkRequestsUnderWay, bulkRequestUnderWay, ordersOfHaltedJobs } from './bulk-requests.js';
 import { takePermit, type PermitRequest } from './breakers.js';
 import { lockSession, readSwitchForShare } from './locks.js';
 import { settleOrders } from './orders.js';
@@ -100,7 +100,7 @@ export async function registerRequest(
     const bulkUnderWay = await bulkRequestUnderWay(trx, departure.sessionId, nowMs);
     if (bulkUnderWay !== null) return { kind: 'busy', retryInMs: Math.max(500, bulkUnderWay - nowMs) };
 
-    const held = await ordersOfPausedJobs(trx, departure.sessionId, departure.orderIds);
+    const held = await ordersOfHaltedJobs(trx, departure.sessionId, departure.orderIds);
     const [pausedJob] = held.values();
     if (pausedJob !== undefined && departure.orderIds.every((id) => held.has(id))) {
       return { kind: 'paused', reason: null, bulkJob: pausedJob };
@@ -159,7 +159,7 @@ async function ordersThatMaySend(
     .where('id', 'in', departure.orderIds)
     .where('open', '=', 1)
     .execute();
-  const inDoubt = await hasRequestInDoubt(trx, sessionId, turn.key, nowMs);
+  const inDoubt = await hasRequestInDoubt(trx, sessionId, turn, nowMs);
   const settle = (outcome: Outcome, stopped: typeof orders): Promise<void> =>
     settleOrders(
       trx,
@@ -210,20 +210,20 @@ async function ordersThatMaySend(
 async function hasRequestInDoubt(
   trx: Transaction<LedgerDatabase>,
   sessionId: string,
-  turnKey: string,
+  turn: Departure['turn'],
   nowMs: number,
 ): Promise<boolean> {
   const row = await trx
     .selectFrom('requests')
     .select('id')
     .where('session_id', '=', sessionId)
-    .where('turn_key', '=', turnKey)
+    .where('turn_key', '=', turn.key)
     .where('status', '!=', 'withdrawn')
     .where('registered_at', '>', nowMs - IN_DOUBT_MS)
     .where((eb) => eb.or([eb('answer', 'is', null), eb('answer', '!=', 'refused')]))
     .executeTakeFirst();
   if (row !== undefined) return true;
-  const ofBulkJobs = await bulkRequestsForTurn(trx, sessionId, turnKey, nowMs - IN_DOUBT_MS);
+  const ofBulkJobs = await bulkRequestsForTurn(trx, sessionId, turn.key, nowMs - IN_DOUBT_MS, turn.startedAtMs);
   return ofBulkJobs.some(({ answer }) => answer !== 'refused');
 }
 
@@ -278,12 +278,15 @@ export async function answerRequest(
 /**
  * Requests let out for one turn after the given time, oldest first; withdrawn ones are not among them. A request without
  * an answer counts as of unknown effect: its sender may have died after sending.
+ *
+ * @param turnStartedAtMs - vendor's time of the turn's message, ms; null: not known
  */
 export async function requestsForTurn(
   db: Kysely<LedgerDatabase>,
   sessionId: string,
   turnKey: string,
   registeredAfterMs: number,
+  turnStartedAtMs: number | null,
 ): Promise<RequestRow[]> {
   const rows = await db
     .selectFrom('requests')
@@ -302,7 +305,7 @@ export async function requestsForTurn(
     readAtMs: row.read_at,
     answeredAtMs: row.answered_at,
   }));
-  const ofBulkJobs = await bulkRequestsForTurn(db, sessionId, turnKey, registeredAfterMs);
+  const ofBulkJobs = await bulkRequestsForTurn(db, sessionId, turnKey, registeredAfterMs, turnStartedAtMs);
   return [...ofCases, ...ofBulkJobs].sort((a, b) => a.readAtMs - b.readAtMs);
 }
 

@@ -83,7 +83,7 @@ describe('a bulk job', () => {
     const target = (await harness.targets(planId)).find(({ sessionId }) => sessionId === first);
     const [order] = await harness.ledger.orders.beginPass(first);
     expect(order).toMatchObject({ id: target?.orderId, source: 'bulk', turnFixed: true, turnKey: target?.turnKey });
-    const sent = await harness.ledger.requests.forTurn(first, order?.turnKey ?? '', 0);
+    const sent = await harness.ledger.requests.forTurn(first, order?.turnKey ?? '', 0, null);
     expect(sent).toMatchObject([{ answer: 'unknown' }]);
   });
 
@@ -327,7 +327,7 @@ describe('I2: a crash', () => {
     const nothing = { answers: [], withdrawals: [], settlements: [], departures: [] };
     expect(await harness.ledger.bulkRun.write(first.key, nothing)).toEqual({ kind: 'taken-over' });
     expect(await harness.ledger.bulkRun.renew(first.key)).toBeNull();
-    expect(await harness.ledger.bulkRun.handOver(first.key, [])).toBeNull();
+    expect(await harness.ledger.bulkRun.handOver(first.key, [])).toEqual({ kind: 'taken-over' });
     expect(await harness.ledger.bulkRun.step(first.key, { step: 'finish' })).toBe(false);
   });
 });
@@ -363,3 +363,87 @@ async function collect<T>(pages: AsyncIterable<readonly T[]>): Promise<T[]> {
   for await (const page of pages) all.push(...page);
   return all;
 }
+
+describe('what keeps a job from harm', () => {
+  it('an abort lets no case of the job begin any more, and leaves none open', async () => {
+    const ids = harness.sessions(12);
+    harness.faults([{ fault: 'failed-to-abort', times: 'forever' }]);
+    const planId = await harness.plan(ids);
+    await harness.apply(planId);
+    let aborted = false;
+    const status = await harness.carryOut(planId, {
+      ...harness.deps({
+        hooks: {
+          before: async (call) => {
+            // In the moment between the decision to hand over and the order.
+            if (call !== 'bulkRun.handOver' || aborted) return;
+            aborted = true;
+            await harness.ledger.bulk.steer(planId, { action: 'abort', by: 'ops@host' });
+          },
+        },
+      }),
+    });
+    expect(status).toMatchObject({ state: 'aborted', progress: { underWay: 0, openCases: 0 } });
+    expect(status.progress.outcomes).toEqual({ abandoned: 12 });
+    expect(await harness.ledger.orders.views({ openOnly: true })).toEqual([]);
+  });
+
+  it('an abort while the worker is away is carried out by the next one: what was asked for gets its outcome', async () => {
+    const ids = harness.sessions(10);
+    const planId = await harness.plan(ids);
+    await harness.apply(planId);
+    let writes = 0;
+    const before = (call: string): void => {
+      if (call === 'bulkRun.write' && (writes += 1) === 2) throw new Error('killed here');
+    };
+    await expect(harness.slice(planId, { hooks: { before } })).rejects.toThrow('killed here');
+    await harness.ledger.bulk.steer(planId, { action: 'abort', by: 'ops@host' });
+    const status = await harness.carryOut(planId);
+    expect(status.progress).toMatchObject({ waiting: 0, underWay: 0, outcomes: { cancelled: 10 } });
+  });
+
+  it('three sessions that can never be read do not hold up the job: cases go on with them', async () => {
+    const stubborn = harness.sessions(3);
+    for (const sessionId of stubborn) {
+      harness.simulator.world.addFaults({ sessionId }, [{ fault: 'server-error', on: 'retrieve', times: 'forever' }]);
+    }
+    const { status } = await carriedOut([...harness.sessions(20), ...stubborn]);
+    expect(status).toMatchObject({ state: 'finished', progress: { openCases: 3, outcomes: { cancelled: 20 } } });
+  });
+
+  it('a fast job that was paused for long reads again before it asks', async () => {
+    const ids = harness.sessions(5);
+    const planId = await harness.plan(ids, { seenAtMs: Date.now() - 2 * 3_600_000 });
+    await harness.apply(planId, { fast: true });
+    // The turns began an hour ago, which is after these sessions were seen.
+    const status = await harness.carryOut(planId);
+    expect(status.progress.outcomes).toEqual({ superseded: 5 });
+    expect(requests().cancel).toBe(0);
+  });
+
+  it('cases of a job that is through can be held and given up', async () => {
+    harness.faults([{ fault: 'failed-to-abort', times: 'forever' }]);
+    const { planId, status } = await carriedOut(harness.sessions(2));
+    expect(status).toMatchObject({ state: 'finished', progress: { openCases: 2 } });
+    const by = 'ops@host';
+    expect(await harness.ledger.bulk.steer(planId, { action: 'pause', by })).toMatchObject({ kind: 'done' });
+    expect(await harness.ledger.bulk.steer(planId, { action: 'resume', by })).toMatchObject({ kind: 'done' });
+    expect(await harness.carryOut(planId)).toMatchObject({ state: 'finished', progress: { openCases: 2 } });
+    expect(await harness.ledger.bulk.steer(planId, { action: 'abort', by })).toMatchObject({ kind: 'done' });
+    expect((await harness.status(planId)).progress).toMatchObject({ openCases: 0, outcomes: { abandoned: 2 } });
+    expect(await harness.ledger.bulk.steer(planId, { action: 'pause', by })).toMatchObject({ kind: 'refused' });
+  });
+
+  it('a request of a fast job is not credited with turns that began after it', async () => {
+    const [id = ''] = harness.sessions(1);
+    const agentId = harness.simulator.world.truth(id).sessions[id]?.agentId ?? null;
+    const planId = await harness.plan([id], { agentId });
+    await harness.apply(planId, { fast: true });
+    await harness.carryOut(planId);
+    const now = Date.now();
+    expect(await harness.ledger.requests.forTurn(id, 'turn-of-then', 0, now - 60_000)).toMatchObject([
+      { answer: 'unknown' },
+    ]);
+    expect(await harness.ledger.requests.forTurn(id, 'turn-of-later', 0, now + 60_000)).toEqual([]);
+  });
+});

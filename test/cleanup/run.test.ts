@@ -53,7 +53,7 @@ const run = (
 ): Promise<StartedCleanup> =>
   startCleanup(
     by,
-    { name: 'stale', runId },
+    { name: 'stale', runId, startedAtMs: 0 },
     { failures, sinceMs: () => sinceMs, signal: new AbortController().signal },
   );
 function leftovers(count: number, ageMs = 7 * HOUR, state = 'queued', prefix = state): void {

@@ -307,7 +307,8 @@ describe('ids', () => {
   it('of more than 100 sessions to cancel become a plan, and nothing is sent', async () => {
     const ids = Array.from({ length: 101 }, (_, index) => `sess_${index}`);
     const { stdout, stderr, exitCode } = await curfew('cancel', ...ids, '--reason', 'loops', '--wait');
-    expect(exitCode).toBe(0);
+    // It was told to wait for the end, and a plan ends nothing.
+    expect(exitCode).toBe(3);
     expect(stderr).toContain('101 sessions are more than 100, so this becomes a plan to confirm.');
     expect(stdout).toMatch(/^Plan b-\w{7}: 101 sessions\nReason: loops\n/);
     expect(stdout).toMatch(/\n {2}curfew bulk apply b-\w{7} --wait\n$/);

@@ -275,7 +275,6 @@ describe('a job in the ledger', () => {
         agentId: null,
         turn: null,
         seenAtMs: NOW,
-        attempts: 0,
         error: null,
       },
     ]);

@@ -3,7 +3,6 @@ import {
   abandonedPlans,
   addTargets,
   beginPlan,
-  discardPlan,
   getJob,
   hashOfTargets,
   listJobs,
@@ -13,7 +12,7 @@ import {
   targetsOfSession,
   type TargetToFreeze,
 } from '../../src/ledger/bulk-plans.js';
-import { applyPlan, steerJob, type BulkApplication } from '../../src/ledger/bulk-steering.js';
+import { applyPlan, discardPlan, steerJob, type BulkApplication } from '../../src/ledger/bulk-steering.js';
 import { eventHistory } from '../../src/ledger/history.js';
 import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
 import { sessionIds, targetsOf, totalsOf } from '../support/bulk-plans.js';

@@ -547,10 +547,10 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
           { id: second, answer: 'accepted', state: 'completed', readAtMs: NOW, answeredAtMs: NOW + 20 },
           { id: third, answer: 'unknown', state: null, readAtMs: NOW + 39, answeredAtMs: null },
         ];
-        expect(await requests.requestsForTurn(db, SESSION, 'turn-1', 0)).toEqual(all);
-        expect(await requests.requestsForTurn(db, SESSION, 'turn-1', NOW)).toEqual(all.slice(1));
-        expect(await requests.requestsForTurn(db, SESSION, 'turn-2', 0)).toEqual([]);
-        expect(await requests.requestsForTurn(db, 'another', 'turn-1', 0)).toEqual([]);
+        expect(await requests.requestsForTurn(db, SESSION, 'turn-1', 0, null)).toEqual(all);
+        expect(await requests.requestsForTurn(db, SESSION, 'turn-1', NOW, null)).toEqual(all.slice(1));
+        expect(await requests.requestsForTurn(db, SESSION, 'turn-2', 0, null)).toEqual([]);
+        expect(await requests.requestsForTurn(db, 'another', 'turn-1', 0, null)).toEqual([]);
         expect((await viewOf(id)).result.attempts).toBe(3);
       });
 

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from '@temporalio/worker';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { beforeAll, describe, expect, it } from '@jest/globals';
+import { BULK_STORIES } from '../support/bulk-stories.js';
 import { STORIES } from '../support/case-stories.js';
 import { installQuietRuntime, TEST_IDENTITY, workflowBundle } from '../support/temporal.js';
 import { WATCH_STORIES } from '../support/watch-stories.js';
@@ -31,7 +32,7 @@ describe('a case that an earlier version began', () => {
 
   it('is there in every course that a case can take', () => {
     expect(FILES.map((file) => file.replace(/(\.\d+)?\.json$/, ''))).toEqual(
-      expect.arrayContaining([...Object.keys(STORIES), ...Object.keys(WATCH_STORIES)]),
+      expect.arrayContaining([...Object.keys(STORIES), ...Object.keys(WATCH_STORIES), ...Object.keys(BULK_STORIES)]),
     );
     expect(FILES).toContain('continued-as-new.2.json');
   });

@@ -46,16 +46,15 @@ async function confirm({ planId, counts, totals }: BulkJob): Promise<void> {
 
 function words({ changed, job, status }: Steering): string {
   const { planId } = job;
-  const { waiting, underWay, openCases } = status.progress;
+  const { waiting, underWay, outcomes } = status.progress;
+  const { abandoned = 0 } = outcomes;
   return [
     changed
       ? `Aborted: ${planId} sends nothing more.`
       : `${planId} was aborted already. ${status.note ?? ''}`.trimEnd(),
     `${count(waiting)} ${waiting === 1 ? 'target stays' : 'targets stay'} untouched.`,
     ...(underWay === 0 ? [] : [`For ${count(underWay)} a request was sent; they are looked after to their end.`]),
-    ...(openCases === 0
-      ? []
-      : [`Cases go on with ${count(openCases)}. To give one up: curfew cases abandon ID --reason "…"`]),
+    ...(abandoned === 0 ? [] : [`${count(abandoned)} were given up: they were asked to end, and perhaps still run.`]),
     `What became of each: curfew bulk report ${planId}`,
   ].join('\n');
 }

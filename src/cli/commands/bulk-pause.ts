@@ -34,7 +34,7 @@ function words({ changed, job, status }: Steering): string {
     ...(status.progress.openCases === 0
       ? []
       : [
-          `Cases work on ${count(status.progress.openCases)} of its targets, and go on: they had a request already. To hold those too: curfew pause`,
+          `The cases of ${count(status.progress.openCases)} of its targets, which their first request did not end, hold as well.`,
         ]),
     `${count(status.progress.waiting)} targets wait. To go on: curfew bulk resume ${planId}`,
   ].join('\n');

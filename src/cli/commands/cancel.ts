@@ -53,7 +53,7 @@ Examples:
   $ curfew cancel sess_1 --wait --json | jq -r '.orders[0].outcome'
 
 Exit codes: without --wait 0 when ordered; with --wait 0 when no ordered turn runs any more,
-3 when a rule refused one (exempt, capped), 5 when one did not end, 4 when Curfew can't be reached.`,
+3 when a rule refused one (exempt, capped) or it only became a plan, 5 when one did not end, 4 when Curfew can't be reached.`,
     )
     .action(async (ids: string[], options: CancelOptions, command: Command) => {
       process.exitCode = await cancel(ids, options, command);
@@ -93,7 +93,7 @@ async function cancel(ids: readonly string[], options: CancelOptions, command: C
 }
 
 /** Nothing is ordered before a person has seen how many it is, and said so: the plan is to be applied. */
-function planInstead(
+async function planInstead(
   sessionIds: readonly string[],
   { reason, wait, evenIfExempt }: CancelOptions,
   context: CommandContext,
@@ -101,7 +101,9 @@ function planInstead(
   context.out.say(`${sessionIds.length} sessions are more than ${MOST_IDS}, so this becomes a plan to confirm.`);
   const written = { command: 'curfew cancel with the same ids', ids: sessionIds.length };
   const applyOptions = [...(evenIfExempt === true ? ['--even-if-exempt'] : []), ...(wait === true ? ['--wait'] : [])];
-  return planIds(context, idsFromList(sessionIds), { written, reason: reason ?? null }, applyOptions);
+  const planned = await planIds(context, idsFromList(sessionIds), { written, reason: reason ?? null }, applyOptions);
+  // Whoever waits for the end must not take a plan for it.
+  return planned === ExitCode.done && wait === true ? ExitCode.refused : planned;
 }
 
 /** Each order is in the ledger before its case is started: whatever fails after that, a worker takes it up. */

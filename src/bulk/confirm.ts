@@ -2,7 +2,7 @@ import { listLive } from '../fleet/listing.js';
 import type { EventToRecord } from '../ledger/ledger.js';
 import { conclude, newerTurnPerhapsHit } from '../policy/conclusion.js';
 import { viewOf, type OrderedTurn } from '../policy/sighting.js';
-import { SessionsError } from '../sessions/index.js';
+import type { SessionsError } from '../sessions/index.js';
 import { plannedTurn } from './attempt.js';
 import type { RunContext, Unconfirmed } from './dependencies.js';
 

@@ -64,7 +64,7 @@ export async function bulkRequestsForTurn(
   const rows = await db
     .selectFrom('bulk_targets')
     .innerJoin('bulk_jobs', 'bulk_jobs.id', 'bulk_targets.plan_id')
-    .select(['plan_id', 'seq', 'answer', 'answer_state', 'read_at', 'answered_at', 'bulk_jobs.fast'])
+    .select(['plan_id', 'seq', 'attempts', 'answer', 'answer_state', 'read_at', 'answered_at', 'bulk_jobs.fast'])
     .where('session_id', '=', sessionId)
     .where('attempts', '>', 0)
     .where('sent_at', '>', afterMs)
@@ -76,16 +76,20 @@ export async function bulkRequestsForTurn(
     })
     .orderBy('sent_at')
     .execute();
-  return rows.map((row) => {
+  return rows.flatMap((row): RequestRow[] => {
     const answer = (row.answer ?? 'unknown') as RequestRow['answer'];
-    return {
-      id: `${row.plan_id}/${row.seq}`,
+    const id = `${row.plan_id}/${row.seq}`;
+    const times = { readAtMs: row.read_at ?? 0, answeredAtMs: row.answered_at };
+    // The row is of the last one. A job asks again only what was refused.
+    const refused = Array.from({ length: row.attempts - 1 }, (_, index): RequestRow => ({
+      ...{ ...times, id: `${id}/${index + 1}`, answer: 'refused', state: null },
+    }));
+    const last: RequestRow = {
+      ...{ ...times, id, state: row.answer_state },
       // "Accepted" proves something only of a turn that was seen in flight just before.
       answer: answer === 'accepted' && row.fast === 1 ? 'unknown' : answer,
-      state: row.answer_state,
-      readAtMs: row.read_at ?? 0,
-      answeredAtMs: row.answered_at,
     };
+    return [...refused, last];
   });
 }
 

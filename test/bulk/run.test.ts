@@ -87,6 +87,20 @@ describe('a bulk job', () => {
     expect(sent).toMatchObject([{ answer: 'unknown' }]);
   });
 
+  it('counts what the vendor refused among the attempts that a case begins with', async () => {
+    const [id = ''] = harness.sessions(1);
+    harness.faults([
+      { fault: 'rate-limited', on: 'cancel', times: 2, retryAfterSeconds: 0 },
+      { fault: 'failed-to-abort' },
+    ]);
+    const { status } = await carriedOut([id]);
+    expect(status.progress).toMatchObject({ openCases: 1, requests: 3 });
+    const [order] = await harness.ledger.orders.views({ sessionId: id });
+    expect(order?.result.attempts).toBe(3);
+    const sent = await harness.ledger.requests.forTurn(id, order?.result.turnKey ?? '', 0, null);
+    expect(sent.map(({ answer }) => answer)).toEqual(['refused', 'refused', 'unknown']);
+  });
+
   it('says "probable" when the answer was lost and the turn is seen to have failed', async () => {
     const ids = harness.sessions(4);
     harness.faults([{ fault: 'reset-after-effect', on: 'cancel', times: 4 }]);

@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { accessSync, constants, createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { TextDecoder } from 'node:util';
 import { CsvError, parse } from 'csv-parse';
@@ -46,10 +46,21 @@ const LONGEST_LINE = 1024 * 1024;
 const NO_PLAIN_ID = /["'`{}[\],;|]/;
 const DELIMITERS = [',', ';', '\t', '|'] as const;
 
-/** @param file - a path, or `-` for standard input */
+/**
+ * @param file - a path, or `-` for standard input
+ * @throws UserError with exit code 2 when the file can't be read
+ */
 export function idsFromFile(file: string): GivenIds {
   if (file === '-') return idsFromStream(process.stdin, 'Standard input');
-  return idsFromStream(createReadStream(file), file);
+  try {
+    accessSync(file, constants.R_OK);
+  } catch (error) {
+    throw readable(error, file);
+  }
+  const input = createReadStream(file);
+  // Nobody may be reading yet when it fails; whoever reads then is told all the same.
+  input.on('error', () => undefined);
+  return idsFromStream(input, file);
 }
 
 /** Ids that were typed one by one, checked already. */

@@ -187,8 +187,8 @@ describe('ids from a file', () => {
   });
 
   it('say what to do about a file that is not there, or is a folder', async () => {
-    const missing = readAll(idsFromFile(join(folder, 'none.txt')));
-    await expect(missing).rejects.toMatchObject({ name: 'UserError', exitCode: 2, next: 'Check the path.' });
+    const missing = expect.objectContaining({ name: 'UserError', exitCode: 2, next: 'Check the path.' });
+    expect(() => idsFromFile(join(folder, 'none.txt'))).toThrow(missing);
     const isFolder = readAll(idsFromFile(folder));
     await expect(isFolder).rejects.toMatchObject({ name: 'UserError', exitCode: 2 });
   });

@@ -91,7 +91,10 @@ describe('where no Curfew has run', () => {
   it.each([
     ['a wrong id', ['cancel', 'sess_1', 'agents/../../x'], 'agents/../../x'],
     ['an empty id', ['cancel', ''], 'session id'],
-    ['too many ids', ['cancel', ...Array.from({ length: 101 }, (_, i) => `sess_${i}`)], '100'],
+    ['a bulk plan of nothing', ['bulk', 'plan'], '--all'],
+    ['a bulk plan of a file that is not there', ['bulk', 'plan', '--ids-file', 'missing.txt'], 'missing.txt'],
+    ['a bulk plan that contradicts itself', ['bulk', 'plan', '--ids-file', 'x', '--agent', 'a'], '--agent'],
+    ['a rate that is none', ['bulk', 'apply', 'b-1234567', '--rate', 'fast'], '20/s'],
     ['a duration without a unit', ['exempt', 'sess_1', '--for', '2', '--reason', 'a test'], '--for 2h'],
     ['a port that is none', ['simulate', '--port', '99999'], '99999'],
     ['a scenario that is not there', ['simulate', '--port', '0', '--scenario', 'missing.yaml'], 'missing.yaml'],

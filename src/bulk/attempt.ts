@@ -1,5 +1,5 @@
 import type { BulkTarget } from '../ledger/bulk-plans.js';
-import type { BulkRegistration } from '../ledger/bulk-run.js';
+import type { BulkRegistration } from '../ledger/bulk-writes.js';
 import type { OrderError } from '../contract.js';
 import { bindOrder } from '../policy/binding.js';
 import { viewOf, type OrderedTurn } from '../policy/sighting.js';

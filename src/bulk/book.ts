@@ -1,12 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type {
-  BulkAnswer,
-  BulkDeparture,
-  BulkRegistration,
-  BulkSettlement,
-  BulkWrites,
-  RunKey,
-} from '../ledger/bulk-run.js';
+import type { BulkAnswer, BulkDeparture, BulkRegistration, BulkSettlement, BulkWrites } from '../ledger/bulk-writes.js';
+import type { RunKey } from '../ledger/bulk-run.js';
 import type { Ledger } from '../ledger/ledger.js';
 
 /** Another worker has taken up the job; what this one still knows is of no use any more. */

@@ -26,6 +26,10 @@ export function modeWords({ enforce, observe, off }: ModeCounts): string {
   return parts.length === 0 ? 'no policies' : parts.join(', ');
 }
 
+/** ", 2 cleanups"; nothing where there are none. */
+export const cleanupsWords = (count: number): string =>
+  count === 0 ? '' : `, ${count} ${count === 1 ? 'cleanup' : 'cleanups'}`;
+
 export const policiesDocument = ({ inForce, changedFrom }: InForce): unknown =>
   inForce.kind === 'known'
     ? {
@@ -45,5 +49,5 @@ export function policiesWords({ inForce, changedFrom }: InForce): string {
   }
   const { version, file, fileName } = inForce.inForce;
   const from = changedFrom === undefined ? '' : changedFrom === null ? ' (the first one)' : ` (was ${changedFrom})`;
-  return `version ${version}${from} of ${fileName}: ${modeWords(modeCounts(file.policies))}`;
+  return `version ${version}${from} of ${fileName}: ${modeWords(modeCounts(file.policies))}${cleanupsWords(file.cleanup.length)}`;
 }

@@ -1,7 +1,7 @@
 import { OUTCOMES, type OrderResult, type Outcome } from '../contract.js';
 import type { Ledger } from './ledger.js';
 import type { BulkJob, BulkTarget, TargetStatus } from './bulk-plans.js';
-import { reasonOfJob } from './bulk-run.js';
+import { reasonOfJob } from './bulk-handover.js';
 import type { OrderView } from './results.js';
 
 const outcomes: ReadonlySet<string> = new Set(OUTCOMES);

@@ -3,7 +3,9 @@ import type { PolicyMode } from '../policy/policy.js';
 import { recordEvents, type NewEvent } from './events.js';
 import { closeBreaker, openBreakers, type Breaker } from './breakers.js';
 import { caseOutcomes, type CaseOutcomes } from './bulk-cases.js';
+import { handOver, type HandedOver, type Handover } from './bulk-handover.js';
 import * as bulkRun from './bulk-run.js';
+import { writeRun, type BulkWrites, type BulkWritten } from './bulk-writes.js';
 import * as bulkPlans from './bulk-plans.js';
 import {
   applyPlan,
@@ -200,9 +202,9 @@ export interface Ledger {
     renew(key: bulkRun.RunKey): Promise<bulkPlans.BulkJob | null>;
     release(key: bulkRun.RunKey): Promise<void>;
     /** Answers, outcomes and departures of many targets: all or nothing. */
-    write(key: bulkRun.RunKey, writes: bulkRun.BulkWrites): Promise<bulkRun.BulkWritten>;
+    write(key: bulkRun.RunKey, writes: BulkWrites): Promise<BulkWritten>;
     /** Makes orders of targets, for cases to carry out. */
-    handOver(key: bulkRun.RunKey, handovers: readonly bulkRun.Handover[]): Promise<bulkRun.HandedOver>;
+    handOver(key: bulkRun.RunKey, handovers: readonly Handover[]): Promise<HandedOver>;
     /** @returns false when another worker has taken it up, or it does not run any more */
     step(key: bulkRun.RunKey, step: bulkRun.JobStep): Promise<boolean>;
   };
@@ -356,8 +358,8 @@ export async function openLedger(url: string): Promise<Ledger> {
       takeUp: (planId, worker) => bulkRun.takeUpJob(db, planId, worker),
       renew: (key) => bulkRun.renewRun(db, key),
       release: (key) => bulkRun.releaseRun(db, key),
-      write: (key, writes) => bulkRun.writeRun(db, key, writes),
-      handOver: (key, handovers) => bulkRun.handOver(db, key, handovers),
+      write: (key, writes) => writeRun(db, key, writes),
+      handOver: (key, handovers) => handOver(db, key, handovers),
       step: (key, step) => bulkRun.stepJob(db, key, step),
     },
     watches: {

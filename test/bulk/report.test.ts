@@ -10,7 +10,8 @@ import { readBulkStatus } from '../../src/bulk/status.js';
 import { reportCsv, reportHeader, reportWords } from '../../src/cli/bulk-report-words.js';
 import { ENDED_OUTCOMES, OUTCOMES, type BulkTargetResult, type Outcome } from '../../src/contract.js';
 import type { BulkJob } from '../../src/ledger/bulk-plans.js';
-import type { BulkSettlement, RunKey } from '../../src/ledger/bulk-run.js';
+import type { RunKey } from '../../src/ledger/bulk-run.js';
+import type { BulkSettlement } from '../../src/ledger/bulk-writes.js';
 import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
 import { planIn, sessionIds } from '../support/bulk-plans.js';
 

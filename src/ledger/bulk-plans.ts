@@ -192,29 +192,6 @@ export async function sealPlan(
   return Number(updated.numUpdatedRows) === 1;
 }
 
-const DELETED_AT_ONCE = 5_000;
-
-/** @returns whether none is left */
-export async function deleteTargets(db: Kysely<LedgerDatabase>, planId: string): Promise<boolean> {
-  const deleted = await db
-    .deleteFrom('bulk_targets')
-    .where('plan_id', '=', planId)
-    .where('seq', 'in', (query) =>
-      query
-        .selectFrom('bulk_targets')
-        .select('seq')
-        .where('plan_id', '=', planId)
-        .orderBy('seq')
-        .limit(DELETED_AT_ONCE),
-    )
-    .executeTakeFirst();
-  return Number(deleted.numDeletedRows) < DELETED_AT_ONCE;
-}
-
-export async function deleteJob(db: Kysely<LedgerDatabase>, planId: string): Promise<void> {
-  await db.deleteFrom('bulk_jobs').where('id', '=', planId).execute();
-}
-
 export async function getJob(db: Kysely<LedgerDatabase>, planId: string): Promise<BulkJob | null> {
   const row = await db.selectFrom('bulk_jobs').selectAll().where('id', '=', planId).executeTakeFirst();
   return row === undefined ? null : toJob(row);

@@ -1,7 +1,7 @@
 import type { Kysely, Transaction } from 'kysely';
 import type { BulkState } from '../contract.js';
 import { caseOutcomes } from './bulk-cases.js';
-import { deleteJob, deleteTargets, hashOfTargets, getJob, toJob, type BulkJob } from './bulk-plans.js';
+import { hashOfTargets, getJob, toJob, type BulkJob } from './bulk-plans.js';
 import { recordEvents, type EventKind } from './events.js';
 import { dialectOf } from './dialect.js';
 import { ledgerNow } from './locks.js';
@@ -189,17 +189,6 @@ function changeFor(job: BulkJob, steer: BulkSteer, at: number, openCases: number
         data: { by, reason },
       };
   }
-}
-
-/** Removes a plan that was never applied, some targets at a time. @returns false: there is more to remove */
-export async function discardPlan(db: Kysely<LedgerDatabase>, planId: string): Promise<boolean> {
-  return db.transaction().execute(async (trx) => {
-    const job = await lockJob(trx, planId);
-    if (job === null || (job.state !== 'building' && job.state !== 'planned')) return true;
-    if (!(await deleteTargets(trx, planId))) return false;
-    await deleteJob(trx, planId);
-    return true;
-  });
 }
 
 /** A job, and who works on it. */

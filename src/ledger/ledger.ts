@@ -5,11 +5,11 @@ import { closeBreaker, openBreakers, type Breaker } from './breakers.js';
 import { caseOutcomes, type CaseOutcomes } from './bulk-cases.js';
 import { handOver, type HandedOver, type Handover } from './bulk-handover.js';
 import * as bulkRun from './bulk-run.js';
+import { discardPlan } from './bulk-removal.js';
 import { writeRun, type BulkWrites, type BulkWritten } from './bulk-writes.js';
 import * as bulkPlans from './bulk-plans.js';
 import {
   applyPlan,
-  discardPlan,
   giveUpCases,
   steerJob,
   type Applied,

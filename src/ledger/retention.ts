@@ -1,7 +1,7 @@
 import { sql, type Kysely } from 'kysely';
 import type { BulkState } from '../contract.js';
 import { abandonedPlans } from './bulk-plans.js';
-import { lockJob } from './bulk-steering.js';
+import { removeSomeOfJob } from './bulk-removal.js';
 import type { LedgerDatabase } from './schema.js';
 
 const DAY_MS = 24 * 60 * 60_000;
@@ -216,7 +216,7 @@ async function removeBulk(
   let bulkTargets = 0;
   for (const planId of planIds) {
     if (bulkJobs >= RETENTION_BATCH || bulkTargets >= RETENTION_BATCH) break;
-    const removed = await removeSomeOfJob(db, planId, RETENTION_BATCH - bulkTargets);
+    const removed = await removeSomeOfJob(db, planId, REMOVABLE, RETENTION_BATCH - bulkTargets);
     bulkTargets += removed.targets;
     if (removed.job) bulkJobs += 1;
   }
@@ -235,32 +235,4 @@ async function finishedJobs(db: Kysely<LedgerDatabase>, before: number, limit: n
     .limit(limit)
     .execute();
   return rows.map(({ id }) => id);
-}
-
-async function removeSomeOfJob(
-  db: Kysely<LedgerDatabase>,
-  planId: string,
-  most: number,
-): Promise<{ readonly targets: number; readonly job: boolean }> {
-  return db.transaction().execute(async (trx) => {
-    // States only move forward, but one that looked abandoned may have been applied meanwhile.
-    const job = await lockJob(trx, planId);
-    if (job === null || !REMOVABLE.includes(job.state)) return { targets: 0, job: false };
-    const deleted = await trx
-      .deleteFrom('bulk_targets')
-      .where('plan_id', '=', planId)
-      .where('seq', 'in', (query) =>
-        query
-          .selectFrom('bulk_targets as old')
-          .select('old.seq')
-          .where('old.plan_id', '=', planId)
-          .orderBy('old.seq')
-          .limit(most),
-      )
-      .executeTakeFirst();
-    const targets = Number(deleted.numDeletedRows);
-    if (targets === most) return { targets, job: false };
-    await trx.deleteFrom('bulk_jobs').where('id', '=', planId).execute();
-    return { targets, job: true };
-  });
 }

@@ -12,7 +12,8 @@ import {
   targetsOfSession,
   type TargetToFreeze,
 } from '../../src/ledger/bulk-plans.js';
-import { applyPlan, discardPlan, steerJob, type BulkApplication } from '../../src/ledger/bulk-steering.js';
+import { discardPlan } from '../../src/ledger/bulk-removal.js';
+import { applyPlan, steerJob, type BulkApplication } from '../../src/ledger/bulk-steering.js';
 import { eventHistory } from '../../src/ledger/history.js';
 import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
 import { sessionIds, targetsOf, totalsOf } from '../support/bulk-plans.js';

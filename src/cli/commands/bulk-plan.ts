@@ -123,25 +123,38 @@ async function planAndTell(
   }
 }
 
-async function makeOne(
+function makeOne(
   ledger: Ledger,
   fleet: FleetAccess | null,
   wanted: Wanted,
   out: Output,
   signal: AbortSignal,
 ): Promise<BulkPlanMade> {
-  try {
-    return await makePlan(
+  const ways = 'curfew doctor checks key and API. Sessions that you know by id can be planned without: --ids-file.';
+  return lookingAtFleet(out, signal, { undone: 'No plan was made.', ways }, () =>
+    makePlan(
       { ledger, fleet },
       { ...wanted, by: requester(), source: 'person', cleanup: null, onProgress: progressOn(out), signal },
-    );
+    ),
+  );
+}
+
+/**
+ * Takes the progress off the terminal when the look is over.
+ *
+ * @throws UserError with exit code 4 when the fleet can't be looked at
+ */
+export async function lookingAtFleet<T>(
+  out: Output,
+  signal: AbortSignal,
+  { undone, ways }: { readonly undone: string; readonly ways: string },
+  look: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await look();
   } catch (error) {
     if (!(error instanceof SessionsError) || signal.aborted) throw error;
-    throw new UserError(
-      `The fleet can't be looked at: ${error.message}. No plan was made.`,
-      'curfew doctor checks key and API. Sessions that you know by id can be planned without: --ids-file.',
-      ExitCode.unreachable,
-    );
+    throw new UserError(`The fleet can't be looked at: ${error.message}. ${undone}`, ways, ExitCode.unreachable);
   } finally {
     if (out.live) logUpdateStderr.clear();
   }

@@ -1,19 +1,18 @@
 import type { Command } from 'commander';
-import { logUpdateStderr } from 'log-update';
 import { newPlanId } from '../../bulk/plan-id.js';
 import { bulkStatus, NO_CASES } from '../../bulk/status.js';
 import { cleanupNamed, cleanupsInForce } from '../../cleanup/entries.js';
 import { planCleanup, targetsOf, type CleanupPlan } from '../../cleanup/plan-cleanup.js';
 import { capsText, plannedNote } from '../../cleanup/words.js';
-import { ExitCode, UserError } from '../../errors.js';
+import { ExitCode } from '../../errors.js';
 import { DEFAULT_CANARY } from '../../ledger/bulk-plans.js';
 import type { Ledger } from '../../ledger/ledger.js';
-import { createCredentials, SessionsError } from '../../sessions/index.js';
+import { createCredentials } from '../../sessions/index.js';
 import { planWords } from '../bulk-plan-words.js';
 import { contextOf, openExistingLedger, requester, type CommandContext } from '../context.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import { applyBulkPlan } from './bulk-apply.js';
-import { openFleet, progressOn } from './bulk-plan.js';
+import { lookingAtFleet, openFleet, progressOn } from './bulk-plan.js';
 
 interface RunOptions {
   readonly dryRun?: boolean;
@@ -96,22 +95,12 @@ async function planNow(
   const credentials = createCredentials(config.env);
   await credentials.headers();
   const fleet = openFleet(config, credentials);
+  const words = { undone: 'Nothing was ended.', ways: 'curfew doctor checks key and API.' };
   try {
-    return await planCleanup({ ledger, fleet }, entry, {
-      planId,
-      by: requester(),
-      onProgress: progressOn(out),
-      signal,
-    });
-  } catch (error) {
-    if (!(error instanceof SessionsError) || signal.aborted) throw error;
-    throw new UserError(
-      `The fleet can't be looked at: ${error.message}. Nothing was ended.`,
-      'curfew doctor checks key and API.',
-      ExitCode.unreachable,
+    return await lookingAtFleet(out, signal, words, () =>
+      planCleanup({ ledger, fleet }, entry, { planId, by: requester(), onProgress: progressOn(out), signal }),
     );
   } finally {
-    if (out.live) logUpdateStderr.clear();
     fleet.close();
   }
 }

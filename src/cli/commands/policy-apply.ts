@@ -1,9 +1,9 @@
-import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { ExitCode, UserError } from '../../errors.js';
 import { refuseToReplaceNewer, type PoliciesInForce } from '../../ledger/policy-versions.js';
 import type { PolicyFile } from '../../policy/policy.js';
+import { ask, isYes, someoneIsThere } from '../confirm.js';
 import { contextOf, openExistingLedger, requester } from '../context.js';
 import { modeCounts, modeWords } from '../in-force-words.js';
 import { differenceOf, differenceWords, newlyEnforcing, type PolicyDifference } from '../policy-difference.js';
@@ -82,21 +82,14 @@ const untriedWords = (names: readonly string[], file: string): string =>
 
 /** @throws UserError with exit code 3 unless a person says yes */
 async function confirm(file: string): Promise<void> {
-  if (!process.stdin.isTTY || !process.stderr.isTTY) {
+  if (!someoneIsThere()) {
     throw new UserError(
       'Nobody is there to confirm, so nothing was changed.',
       `Look at the difference above, then: curfew policy apply ${file} --yes`,
       ExitCode.refused,
     );
   }
-  const question = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const gone = new Promise<string>((resolve) => question.once('close', () => resolve('')));
-    const answer = await Promise.race([question.question('Put this in force? [y/N] '), gone]);
-    if (/^(y|yes)$/i.test(answer.trim())) return;
-  } finally {
-    question.close();
-  }
+  if (isYes(await ask('Put this in force? [y/N] '))) return;
   throw new UserError(
     'Not confirmed: nothing was changed.',
     `To see what it would do: curfew policy plan ${file}`,

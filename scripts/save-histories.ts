@@ -1,5 +1,5 @@
 /**
- * Lets every story of test/support/case-stories.ts, watch-stories.ts and bulk-stories.ts happen on a real Temporal server and saves the histories to
+ * Lets every story of test/support/case-stories.ts, watch-stories.ts, bulk-stories.ts and round-stories.ts happen on a real Temporal server and saves the histories to
  * test/histories/, for test/workflows/replay.test.ts. To be run when a story was added:
  *
  *   node --import tsx scripts/save-histories.ts [STORY…]
@@ -14,6 +14,7 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { BULK_STORIES, ScriptedBulk, tellBulkStory } from '../test/support/bulk-stories.js';
 import { ScriptedActivities } from '../test/support/case-script.js';
 import { STORIES, STORIES_CONTINUE_AS_NEW_AT, tellStory } from '../test/support/case-stories.js';
+import { ROUND_STORIES, ScriptedRounds, tellRoundStory } from '../test/support/round-stories.js';
 import { startTemporal } from '../test/support/temporal.js';
 import { ScriptedWatch } from '../test/support/watch-script.js';
 import { tellWatchStory, WATCH_STORIES } from '../test/support/watch-stories.js';
@@ -21,7 +22,7 @@ import { tellWatchStory, WATCH_STORIES } from '../test/support/watch-stories.js'
 const FOLDER = fileURLToPath(new URL('../test/histories/', import.meta.url));
 
 const named = process.argv.slice(2);
-const names = [...Object.keys(STORIES), ...Object.keys(WATCH_STORIES), ...Object.keys(BULK_STORIES)];
+const names = [STORIES, WATCH_STORIES, BULK_STORIES, ROUND_STORIES].flatMap((stories) => Object.keys(stories));
 const unknown = named.filter((name) => !names.includes(name));
 if (unknown.length > 0) {
   console.error(`No such story: ${unknown.join(', ')}. There are: ${names.join(', ')}.`);
@@ -31,8 +32,14 @@ if (unknown.length > 0) {
 const scripted = new ScriptedActivities();
 const scriptedWatch = new ScriptedWatch();
 const scriptedBulk = new ScriptedBulk();
+const scriptedRounds = new ScriptedRounds();
 const temporal = await startTemporal({
-  activities: { ...scripted.activities, ...scriptedWatch.activities, ...scriptedBulk.activities },
+  activities: {
+    ...scripted.activities,
+    ...scriptedWatch.activities,
+    ...scriptedBulk.activities,
+    ...scriptedRounds.activities,
+  },
   suggestContinueAsNewAt: STORIES_CONTINUE_AS_NEW_AT,
 });
 try {
@@ -47,7 +54,7 @@ try {
           ? tellWatchStory(watchStory, `sess_${name}`, temporal, scriptedWatch)
           : bulkStory !== undefined
             ? tellBulkStory(bulkStory, `b-${name}`, temporal, scriptedBulk)
-            : [];
+            : tellRoundStory(name, temporal, scriptedRounds);
     const histories = await told;
     for (const [index, history] of histories.entries()) {
       const file = index === 0 ? `${name}.json` : `${name}.${index + 1}.json`;

@@ -16,6 +16,9 @@ export const RETRY_NOW_UPDATE = 'retryNow';
 /** Query: where the case stands. */
 export const CASE_QUERY = 'case';
 
+/** Where one worker alone takes the rounds over the fleet that continue its own. */
+export const fleetTaskQueue = (worker: string): string => `${TASK_QUEUE}/fleet/${worker}`;
+
 /** One for the whole fleet. */
 export const ENFORCEMENT_WORKFLOW_ID = 'policy-enforcement';
 export const POLICY_ENFORCEMENT = 'policyEnforcement';

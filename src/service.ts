@@ -10,7 +10,7 @@ import { createWatchActivities } from '../activities/session-watch.js';
 import { reconcileBulkJobs } from './bulk/reconcile.js';
 import { keepSchedules } from './cleanup/schedules.js';
 import type { Config } from './config.js';
-import { BULK_CONCURRENCY, SEARCH_ATTRIBUTES } from './contract.js';
+import { BULK_CONCURRENCY, fleetTaskQueue, SEARCH_ATTRIBUTES } from './contract.js';
 import { createEnforcement } from './fleet/enforcement.js';
 import { createGateRules } from './fleet/gate-rules.js';
 import { createRulesReader } from './fleet/rules-in-force.js';
@@ -37,7 +37,7 @@ import { ensureSearchAttributes } from './temporal/search-attributes.js';
 import { createWatches } from './temporal/watches.js';
 import { USER_AGENT } from './version.js';
 import { reconcileWatches } from './watch/reconcile.js';
-import { createWorker } from './worker.js';
+import { createFleetWorker, createWorker, runTogether, shutDown } from './worker.js';
 
 /** Boot waits this long for a configured Temporal that does not answer yet, ms: containers start in any order. */
 const BOOT_PATIENCE_MS = 120_000;
@@ -49,6 +49,8 @@ export interface ServiceOptions {
   readonly signal: AbortSignal;
   /** A policy file to put in force before the worker starts. */
   readonly apply?: PolicyApplication;
+  /** Code of the workflows of another version, for tests of upgrades. */
+  readonly workflowBundle?: string;
 }
 
 /** A worker at work, and what stands around it. */
@@ -120,12 +122,19 @@ export async function startService(
     monotonic: () => clock.monotonic(),
     random: Math.random,
   });
+  const taskQueue = fleetTaskQueue(workerName);
+  const rounds = createEnforcementActivities({
+    ...{ enforcement, timing: config.timing, stopping: stopping.signal, taskQueue },
+  });
+  const { namespace } = temporal;
+  const fleetWorker = await createFleetWorker({ connection, namespace, taskQueue, activities: rounds });
   const worker = await createWorker({
     connection,
     namespace: temporal.namespace,
+    workflowBundle: options.workflowBundle,
     activities: {
       ...createActivities(dependencies),
-      ...createEnforcementActivities({ enforcement, timing: config.timing, stopping: stopping.signal }),
+      ...rounds,
       ...createWatchActivities({ ...dependencies, vendorClock, cases }),
       ...createBulkActivities({
         ...{ ...dependencies, vendorClock, cases, clock, worker: workerName, concurrency: BULK_CONCURRENCY },
@@ -145,7 +154,7 @@ export async function startService(
   const retention = keepRetention(ledger, config.retentionMs, log, stopping.signal);
   const notifications = startNotifications(ledger, createNotifications(temporal.client), log, stopping.signal);
   void warnAboutAccount(sessions, log);
-  const stopped = worker.run().finally(async () => {
+  const stopped = runTogether([worker, fleetWorker]).finally(async () => {
     stopping.abort();
     await reconciler;
     await watching;
@@ -165,7 +174,7 @@ export async function startService(
     stopped,
     stop: () => {
       stopping.abort();
-      if (worker.getState() === 'RUNNING') worker.shutdown();
+      shutDown([worker, fleetWorker]);
     },
   };
 }

@@ -48,15 +48,22 @@ export interface WorkerSettings {
   readonly namespace: string;
   /** By name, as workflows call them. */
   readonly activities: object;
+  /** Code of the workflows; without it, those of this version. */
+  readonly workflowBundle?: string | undefined;
 }
 
 /** A worker on the case queue. The workflow bundle is prebuilt, so that it starts in about a second. */
-export async function createWorker({ connection, namespace, activities }: WorkerSettings): Promise<Worker> {
+export async function createWorker({
+  connection,
+  namespace,
+  activities,
+  workflowBundle,
+}: WorkerSettings): Promise<Worker> {
   return Worker.create({
     connection,
     namespace,
     taskQueue: TASK_QUEUE,
-    workflowBundle: { code: await readBundle() },
+    workflowBundle: { code: workflowBundle ?? (await readBundle()) },
     activities,
     maxConcurrentActivityTaskExecutions: MAX_CONCURRENT_STEPS,
     // The heartbeat timeout is 8 s; the default throttle would leave hardly one heartbeat in it.
@@ -68,6 +75,35 @@ export async function createWorker({ connection, namespace, activities }: Worker
     shutdownGraceTime: SHUTDOWN_GRACE,
     shutdownForceTime: SHUTDOWN_FORCE,
   });
+}
+
+/**
+ * Takes the rounds over the fleet that continue one of this process; see `policyEnforcement`. It has a worker of its own because
+ * a worker listens to one task queue.
+ */
+export async function createFleetWorker(
+  settings: Pick<WorkerSettings, 'connection' | 'namespace' | 'activities'> & { readonly taskQueue: string },
+): Promise<Worker> {
+  return Worker.create({
+    ...settings,
+    // A round that another has replaced may still be on its way out.
+    maxConcurrentActivityTaskExecutions: 2,
+    maxHeartbeatThrottleInterval: '2 seconds',
+    defaultHeartbeatThrottleInterval: '2 seconds',
+    shutdownGraceTime: SHUTDOWN_GRACE,
+    shutdownForceTime: SHUTDOWN_FORCE,
+  });
+}
+
+/** Runs workers that only make sense together. Settles when all have stopped; when one fails, the others are stopped. */
+export async function runTogether(workers: readonly Worker[]): Promise<void> {
+  const ends = await Promise.allSettled(workers.map((worker) => worker.run().finally(() => shutDown(workers))));
+  const failed = ends.find((end) => end.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}
+
+export function shutDown(workers: readonly Worker[]): void {
+  for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
 }
 
 async function readBundle(): Promise<string> {

@@ -1,28 +1,54 @@
-import { continueAsNew, proxyActivities, setCurrentDetails, sleep, workflowInfo } from '@temporalio/workflow';
-import type { EnforcementActivities } from '../activities/policy-enforcement.js';
-import { ENFORCEMENT_ROUND } from '../src/temporal/timeouts.js';
+import {
+  ActivityFailure,
+  CancellationScope,
+  continueAsNew,
+  proxyActivities,
+  setCurrentDetails,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { EnforcementActivities, RoundOfWorker } from '../activities/policy-enforcement.js';
+import { ENFORCEMENT_ROUND, ENFORCEMENT_ROUND_AT_HOME } from '../src/temporal/timeouts.js';
 
 export interface EnforcementInput {
   /** Of the worker that did the last round; see `Round`. */
   readonly memory: string | null;
+  /** That worker's own task queue; null or left out: any worker may do the next round. */
+  readonly taskQueue?: string | null;
 }
-
-const { enforcePolicies } = proxyActivities<EnforcementActivities>(ENFORCEMENT_ROUND);
 
 /**
  * The fleet under the policies in force: round after round, and in between asleep until the next scan or the next deadline,
  * whichever comes first. There is one for all sessions, so a well-behaved session costs Temporal nothing. Closes when no
  * policies are in force; the worker starts it again when some are.
+ *
+ * A worker that has done a round remembers the fleet, and another one would list all of it anew. So the next round goes to the
+ * task queue of that worker alone, and to any worker when it doesn't take it.
  */
-export async function policyEnforcement({ memory }: EnforcementInput): Promise<void> {
+export async function policyEnforcement(input: EnforcementInput): Promise<void> {
+  let { memory, taskQueue = null } = input;
   for (;;) {
-    const round = await enforcePolicies({ memory });
+    const round = await nextRound(memory, taskQueue);
     if (round.next === 'rest') return;
     memory = round.memory;
+    taskQueue = round.taskQueue ?? null;
     if (round.afterMs > 0) {
       setCurrentDetails('Asleep until the next scan or deadline.');
       await sleep(round.afterMs);
     }
-    if (workflowInfo().continueAsNewSuggested) await continueAsNew<typeof policyEnforcement>({ memory });
+    if (workflowInfo().continueAsNewSuggested) await continueAsNew<typeof policyEnforcement>({ memory, taskQueue });
   }
+}
+
+async function nextRound(memory: string | null, taskQueue: string | null): Promise<RoundOfWorker> {
+  if (taskQueue !== null) {
+    const atHome = proxyActivities<EnforcementActivities>({ ...ENFORCEMENT_ROUND_AT_HOME, taskQueue });
+    try {
+      return await atHome.enforcePolicies({ memory });
+    } catch (error) {
+      // Gone, too slow, or too old for the rules by now. A round that was cut short there may run again elsewhere.
+      if (!(error instanceof ActivityFailure) || CancellationScope.current().consideredCancelled) throw error;
+    }
+  }
+  return proxyActivities<EnforcementActivities>(ENFORCEMENT_ROUND).enforcePolicies({ memory });
 }

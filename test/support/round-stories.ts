@@ -14,7 +14,10 @@ interface RoundStory {
   readonly message?: (time: number) => { more: boolean };
 }
 
-const again = (memory: string | null, afterMs: number): Rounds => ({ next: 'round', memory, afterMs });
+const again = (memory: string | null, afterMs: number, taskQueue?: string): Rounds => ({
+  ...{ next: 'round', memory, afterMs },
+  ...(taskQueue !== undefined && { taskQueue }),
+});
 const REST: Rounds = { next: 'rest' };
 
 /** Courses of the workflows that go round by round: the fleet's, and those that tell people. Every later version must replay them. */
@@ -28,6 +31,18 @@ export const ROUND_STORIES: Readonly<Record<string, RoundStory>> = {
     },
   },
   'enforcement-continued-as-new': { round: (time) => (time < 40 ? again(`memory-${time}`, 0) : REST) },
+  'enforcement-at-home': {
+    round: (time) => [again('a', 0, TASK_QUEUE), again('b', 10, TASK_QUEUE)][time - 1] ?? REST,
+  },
+  'enforcement-home-gone': {
+    round: (time) => [again('a', 0, 'a worker that is gone'), again('b', 0)][time - 1] ?? REST,
+  },
+  'enforcement-home-too-old': {
+    round: (time) => {
+      if (time === 2) throw tryAgain('RuleUnknown', 20);
+      return time === 1 ? again('a', 0, TASK_QUEUE) : REST;
+    },
+  },
   'notification-messages': { message: (time) => ({ more: time < 3 }) },
   'notification-failing': {
     message: (time) => {

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { EnforcementActivities } from '../../activities/policy-enforcement.js';
-import { POLICY_ENFORCEMENT, TASK_QUEUE } from '../../src/contract.js';
-import type { Round } from '../../src/fleet/enforcement.js';
+import { Worker } from '@temporalio/worker';
+import type { EnforcementActivities, RoundOfWorker } from '../../activities/policy-enforcement.js';
+import { fleetTaskQueue, POLICY_ENFORCEMENT, TASK_QUEUE } from '../../src/contract.js';
 import type { policyEnforcement } from '../../workflows/policy-enforcement.js';
 import { tryAgain } from '../support/case-script.js';
 import { continuedAsNew, scheduledActivities, timers } from '../support/history.js';
 import { OBTAIN_LIMIT_MS, startTemporal, type TestTemporal } from '../support/temporal.js';
 
 /** What each round gives, by its number from 1, and which memory each was given. */
-let play: (time: number) => Round;
+let play: (time: number) => RoundOfWorker;
 let memories: (string | null)[];
 
 const activities: EnforcementActivities = {
@@ -18,8 +18,8 @@ const activities: EnforcementActivities = {
     return Promise.resolve().then(() => play(memories.length));
   },
 };
-const REST: Round = { next: 'rest' };
-const again = (memory: string | null, afterMs: number): Round => ({ next: 'round', memory, afterMs });
+const REST: RoundOfWorker = { next: 'rest' };
+const again = (memory: string | null, afterMs: number): RoundOfWorker => ({ next: 'round', memory, afterMs });
 
 let temporal: TestTemporal;
 beforeAll(async () => {
@@ -83,5 +83,38 @@ describe('the workflow that puts policies in force', () => {
     expect(continuedAsNew(history)).toBe(true);
     expect(history.events?.length).toBeLessThan(80);
     expect((await temporal.env.client.workflow.getHandle(handle.workflowId).describe()).runId).not.toBe(first);
+  });
+
+  it('gives the next round to the worker that remembers the fleet, across runs too', async () => {
+    const taskQueue = fleetTaskQueue('remembers');
+    let atHome = 0;
+    const home = await Worker.create({
+      connection: temporal.env.nativeConnection,
+      taskQueue,
+      activities: {
+        enforcePolicies: ({ memory }: { memory: string | null }): RoundOfWorker => {
+          atHome += 1;
+          expect(memory).toBe(`memory-${atHome}`);
+          return atHome < 30 ? { ...again(`memory-${atHome + 1}`, 0), taskQueue } : REST;
+        },
+      },
+    });
+    play = () => ({ ...again('memory-1', 0), taskQueue });
+    await home.runUntil(async () => (await start()).result());
+    expect(memories).toEqual([null]);
+    expect(atHome).toBe(30);
+  });
+
+  it('gives it to any worker when that one is gone, or too old for the rules', async () => {
+    const rounds = [
+      { ...again('a', 0), taskQueue: fleetTaskQueue('gone') },
+      { ...again('b', 0), taskQueue: TASK_QUEUE },
+    ];
+    play = (time) => {
+      if (time === 3) throw tryAgain('RuleUnknown', 600_000);
+      return rounds[time - 1] ?? REST;
+    };
+    await (await start()).result();
+    expect(memories).toEqual([null, 'a', 'b', 'b']);
   });
 });

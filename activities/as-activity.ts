@@ -1,8 +1,10 @@
-import { Context, heartbeat } from '@temporalio/activity';
+import { Context, heartbeat, type Info } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { CaseDependencies } from '../src/gate/case-step.js';
 import { TryAgain } from '../src/gate/try-again.js';
 import { LedgerUnavailableError } from '../src/ledger/errors.js';
+import { aboutWorkflow, logAbout } from '../src/log-context.js';
+import { spanOfStep } from '../src/tracing/spans.js';
 
 /** Shows the server every so often that this worker is alive, ms. A quarter of the heartbeat timeout. */
 const HEARTBEAT_MS = 2_000;
@@ -15,12 +17,29 @@ export async function asActivity<T>(
   const timer = setInterval(() => heartbeat(), HEARTBEAT_MS);
   try {
     heartbeat();
-    return await step(Context.current().info.attempt - 1);
+    return await inScope(Context.current().info, step);
   } catch (error) {
     throw toFailure(deps, error);
   } finally {
     clearInterval(timer);
   }
+}
+
+/** What the step logs names what it is about; so does its span, where spans are recorded. */
+function inScope<T>(info: Info, step: (failures: number) => Promise<T>): Promise<T> {
+  const { attempt, activityType, workflowExecution } = info;
+  const run = (): Promise<T> => step(attempt - 1);
+  if (workflowExecution === undefined) return run();
+  const { workflowId, runId } = workflowExecution;
+  const about = aboutWorkflow(workflowId);
+  const attributes = {
+    'curfew.workflow_id': workflowId,
+    'curfew.attempt': attempt,
+    ...(about.sessionId === undefined ? {} : { 'curfew.session_id': about.sessionId }),
+    ...(about.caseId === undefined ? {} : { 'curfew.case_id': about.caseId }),
+    ...(about.planId === undefined ? {} : { 'curfew.plan_id': about.planId }),
+  };
+  return spanOfStep({ name: activityType, workflowId, runId, attributes }, () => logAbout(about, run));
 }
 
 function toFailure(deps: Pick<CaseDependencies, 'timing'>, error: unknown): unknown {

@@ -31,15 +31,22 @@ export function createBulkActivities(deps: BulkActivityDependencies) {
       ),
 
     /** A program's word on the job; people use `curfew bulk`. */
-    steerBulk: (request: BulkSteerRequest): Promise<BulkStatus> => asActivity(deps, () => steerFromCode(deps, request)),
+    steerBulk: (request: BulkSteerRequest): Promise<BulkStatus> =>
+      asActivity(deps, async () => withoutNames(await steerFromCode(deps, request))),
 
     /** What became of it. */
     reportBulk: ({ planId }: { readonly planId: string }): Promise<BulkStatus | null> =>
       asActivity(deps, async () => {
         const job = await deps.ledger.bulk.get(planId);
-        return job === null ? null : readBulkStatus(deps.ledger, job);
+        return job === null ? null : withoutNames(await readBulkStatus(deps.ledger, job));
       }),
   };
 }
+
+/** Names of agents are people's own words: they stay in the ledger, and Temporal gets ids. */
+const withoutNames = (status: BulkStatus): BulkStatus => ({
+  ...status,
+  totals: { ...status.totals, byAgent: status.totals.byAgent.map((agent) => ({ ...agent, name: null })) },
+});
 
 export type BulkActivities = ReturnType<typeof createBulkActivities>;

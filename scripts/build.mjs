@@ -19,6 +19,7 @@ const { bundleWorkflowCode } = await import('@temporalio/worker');
 const quiet = () => {};
 const { code } = await bundleWorkflowCode({
   workflowsPath: `${fresh}/workflows/index.js`,
+  failureConverterPath: `${fresh}/workflows/failure-converter.js`,
   logger: { log: quiet, trace: quiet, debug: quiet, info: quiet, warn: console.warn, error: console.error },
 });
 writeFileSync(`${fresh}/workflow-bundle.js`, code);

@@ -5,8 +5,10 @@ import ms, { type StringValue } from 'ms';
 import { ExitCode, UserError } from './errors.js';
 import { DEFAULT_SCAN_MS } from './fleet/stored-facts.js';
 import { homePaths, resolveHome } from './home.js';
+import { HTTP_ADDRESS, readHttpAddress, type HttpAddress } from './http/address.js';
+import { secretSetting } from './secret-setting.js';
 import { DEFAULT_TIMING, type CaseTiming } from './policy/timing.js';
-import { LOG_LEVELS, type LogLevel } from './telemetry.js';
+import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from './telemetry.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -20,6 +22,8 @@ export interface Config {
   /** Ends in `/api/v1`. */
   readonly apiBaseUrl: string;
   readonly logLevel: LogLevel;
+  /** Null: lines for people on a terminal, JSON elsewhere. */
+  readonly logFormat: LogFormat | null;
   readonly timing: CaseTiming;
   /** Most requests to the vendor per second, of this process. */
   readonly requestsPerSecond: number;
@@ -29,6 +33,8 @@ export interface Config {
   readonly retentionMs: number;
   /** A bulk job of more targets than this wants their exact number typed before it starts. */
   readonly bulkTypeAbove: number;
+  /** Where workers serve metrics and health; null: nowhere. */
+  readonly httpAddress: HttpAddress | null;
 }
 
 const DAY_MS = 24 * 60 * 60_000;
@@ -48,9 +54,10 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
   return {
     env,
     home,
-    databaseUrl: env['CURFEW_DATABASE_URL'] || homePaths(home).ledger,
+    databaseUrl: secretSetting(env, 'CURFEW_DATABASE_URL') ?? homePaths(home).ledger,
     apiBaseUrl: env['GUMLOOP_BASE_URL'] || DEFAULT_API_BASE_URL,
     logLevel: logLevelOf(env['CURFEW_LOG']),
+    logFormat: logFormatOf(env['CURFEW_LOG_FORMAT']),
     timing: {
       ...DEFAULT_TIMING,
       alertAfterMs: durationOf(env, 'CURFEW_ALERT_AFTER', DEFAULT_TIMING.alertAfterMs),
@@ -62,6 +69,7 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
     scanMs: durationOf(env, 'CURFEW_SCAN_INTERVAL', DEFAULT_SCAN_MS),
     retentionMs: durationOf(env, 'CURFEW_RETENTION', 400 * DAY_MS, DAY_MS),
     bulkTypeAbove: wholeNumberOf(env, 'CURFEW_BULK_TYPE_ABOVE', 500),
+    httpAddress: readHttpAddress(env[HTTP_ADDRESS]),
   };
 }
 
@@ -114,6 +122,17 @@ function logLevelOf(text: string | undefined): LogLevel {
   const level = LOG_LEVELS.find((known) => known === text.toLowerCase());
   if (level !== undefined) return level;
   throw new UserError(`CURFEW_LOG is "${text}".`, `Set it to one of ${LOG_LEVELS.join(', ')}.`, ExitCode.usage);
+}
+
+function logFormatOf(text: string | undefined): LogFormat | null {
+  if (text === undefined || text === '') return null;
+  const format = LOG_FORMATS.find((known) => known === text.toLowerCase());
+  if (format !== undefined) return format;
+  throw new UserError(
+    `CURFEW_LOG_FORMAT is "${text}".`,
+    `Set it to ${LOG_FORMATS.join(' or ')}, or leave it out.`,
+    ExitCode.usage,
+  );
 }
 
 /** @returns ms; at least one second, or what is given as the least */

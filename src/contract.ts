@@ -253,6 +253,7 @@ export interface BulkTotals {
   /** The agents with the most targets, most first; at most 20. */
   readonly byAgent: readonly {
     readonly agentId: string | null;
+    /** Null where the vendor has shown none, and in what Temporal keeps. */
     readonly name: string | null;
     readonly targets: number;
   }[];

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { payloadEncryption } from './codec/encryption.js';
 import type { Config } from './config.js';
 import { TASK_QUEUE } from './contract.js';
 import { ExitCode, UserError } from './errors.js';
@@ -59,6 +60,7 @@ export async function runChecks(config: Config, { notify }: CheckOptions): Promi
   await checkVendor(config, check);
   const ledger = await checkLedger(config, check);
   try {
+    await checkPayloadKeys(config, check);
     await checkTemporal(config, ledger, check);
     await checkNotification(ledger, notify, check);
   } finally {
@@ -139,6 +141,21 @@ async function checkNotification(ledger: Ledger | null, send: boolean, check: Ch
       next: 'Add a route under `notify` in the policy file, and name it in a policy.',
     }),
   );
+}
+
+async function checkPayloadKeys(config: Config, check: Check): Promise<void> {
+  const encryption = payloadEncryption(config.env);
+  if (!encryption.on) return;
+  await check('payload keys', async () => {
+    const keys = await encryption.check();
+    const says = `Payloads in Temporal are encrypted with the key "${keys?.keyId}".`;
+    if (keys?.warning == null) return { status: 'ok', says };
+    return {
+      status: 'warning',
+      says: `${says} ${keys.warning}`,
+      next: 'Take the rights of others away: chmod o-rwx,g-wx.',
+    };
+  });
 }
 
 async function checkTemporal(config: Config, ledger: Ledger | null, check: Check): Promise<void> {

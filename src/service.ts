@@ -9,6 +9,7 @@ import { createNotificationActivities } from '../activities/notification.js';
 import { createWatchActivities } from '../activities/session-watch.js';
 import { reconcileBulkJobs } from './bulk/reconcile.js';
 import { keepSchedules } from './cleanup/schedules.js';
+import { workerConverter } from './codec/encryption.js';
 import type { Config } from './config.js';
 import { BULK_CONCURRENCY, fleetTaskQueue, SEARCH_ATTRIBUTES } from './contract.js';
 import { createEnforcement } from './fleet/enforcement.js';
@@ -22,6 +23,8 @@ import { createGate } from './gate/gate.js';
 import { createLimiter } from './gate/limiter.js';
 import { openLedger, type Ledger } from './ledger/ledger.js';
 import { refuseToReplaceNewer, type PoliciesInForce, type PolicyApplication } from './ledger/policy-versions.js';
+import type { SdkMetrics } from './metrics/sdk-metrics.js';
+import { startMonitoring, type Monitoring } from './monitoring.js';
 import { createNotifier } from './notify/deliver.js';
 import { startNotifications } from './notify/starter.js';
 import { reconcile } from './reconciler.js';
@@ -30,6 +33,7 @@ import { createCredentials, createSessionsClient, SessionsError } from './sessio
 import type { Logger } from './telemetry.js';
 import { createBulkJobs } from './temporal/bulk-jobs.js';
 import { createCases } from './temporal/cases.js';
+import { keepApiKey } from './temporal/api-key.js';
 import { belongsTogether, SEARCH_ATTRIBUTES_META } from './temporal/belonging.js';
 import { connectClient, connectWorker, type TemporalTarget } from './temporal/connection.js';
 import { createNotifications } from './temporal/notifications.js';
@@ -51,11 +55,15 @@ export interface ServiceOptions {
   readonly apply?: PolicyApplication;
   /** Code of the workflows of another version, for tests of upgrades. */
   readonly workflowBundle?: string;
+  /** Of Temporal's SDK in this process; left out: it counts nothing. */
+  readonly sdkMetrics?: SdkMetrics;
 }
 
 /** A worker at work, and what stands around it. */
 export interface RunningService {
   readonly ledgerPlace: string;
+  /** Where metrics and health are served; null: nowhere. */
+  readonly http: string | null;
   /** What is in force, and the version before it when this start changed it (null: none was). */
   readonly policies: { readonly inForce: PoliciesInForce; readonly changedFrom?: number | null };
   /** Settles when the worker has stopped; rejects when it stopped by a failure. */
@@ -64,15 +72,36 @@ export interface RunningService {
   stop(): void;
 }
 
-/** Puts the parts together: sessions client, ledger, gate, worker, and the reconciler beside it. */
+/** Starts a worker that can be watched from the first moment on, while Temporal is waited for, until the last. */
 export async function startService(
   config: Config,
   target: TemporalTarget,
   log: Logger,
   options: ServiceOptions,
 ): Promise<RunningService> {
+  const monitoring = await startMonitoring(config, options.sdkMetrics ?? null, log);
+  try {
+    return await putTogether(config, target, log, options, monitoring);
+  } catch (error) {
+    await monitoring.close();
+    throw error;
+  }
+}
+
+/** Puts the parts together: sessions client, ledger, gate, worker, and the reconciler beside it. */
+async function putTogether(
+  config: Config,
+  target: TemporalTarget,
+  log: Logger,
+  options: ServiceOptions,
+  monitoring: Monitoring,
+): Promise<RunningService> {
+  const { meters } = monitoring;
   const credentials = createCredentials(config.env);
-  const sessions = createSessionsClient({ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT });
+  const sessions = createSessionsClient({
+    ...{ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT },
+    onRequest: (operation, result, tookMs) => meters.apiRequest(operation, result, tookMs),
+  });
 
   const connection = await connectWorker(target, {
     retryForMs: BOOT_PATIENCE_MS,
@@ -80,7 +109,9 @@ export async function startService(
     onRetry: ({ error, waitMs }) => log.warn(`${error.message} Trying again in ${waitMs} ms.`),
   });
   const temporal = await connectClient(target, { retryForMs: BOOT_PATIENCE_MS, signal: options.signal });
-  const ledger = await openLedger(config.databaseUrl);
+  monitoring.temporalConnected(temporal);
+  const ledger = await openLedger(config.databaseUrl, monitoring.witness);
+  monitoring.ledgerOpened(ledger);
   await belongsTogether(ledger, target, temporal, options.adoptTemporal);
 
   const found = await ensureSearchAttributes(temporal.connection, temporal.namespace, SEARCH_ATTRIBUTES);
@@ -112,13 +143,14 @@ export async function startService(
     rules: createGateRules({ ledger, rules, vendorClock, scanMs }),
     timing: config.timing,
     log,
+    meters,
     random: Math.random,
   };
   const stopping = new AbortController();
   // Everything that runs beside the worker listens to it; Node takes more than ten for a leak.
   setMaxListeners(0, stopping.signal);
   const enforcement = createEnforcement({
-    ...{ sessions, ledger, limiter, account, vendorClock, rules, cases, log, scanMs },
+    ...{ sessions, ledger, limiter, account, vendorClock, rules, cases, log, scanMs, meters },
     monotonic: () => clock.monotonic(),
     random: Math.random,
   });
@@ -127,10 +159,14 @@ export async function startService(
     ...{ enforcement, timing: config.timing, stopping: stopping.signal, taskQueue },
   });
   const { namespace } = temporal;
-  const fleetWorker = await createFleetWorker({ connection, namespace, taskQueue, activities: rounds });
+  const dataConverter = workerConverter(temporal.encryption, log);
+  const payloadKeys = await temporal.encryption.check();
+  if (payloadKeys?.warning != null) log.warn(payloadKeys.warning);
+  const fleetWorker = await createFleetWorker({ connection, namespace, dataConverter, taskQueue, activities: rounds });
   const worker = await createWorker({
     connection,
     namespace: temporal.namespace,
+    dataConverter,
     workflowBundle: options.workflowBundle,
     activities: {
       ...createActivities(dependencies),
@@ -141,9 +177,11 @@ export async function startService(
         stopping: stopping.signal,
       }),
       ...createCleanupActivities({ ...dependencies, vendorClock, stopping: stopping.signal }),
-      ...createNotificationActivities({ notifier: createNotifier(ledger, log), timing: config.timing }),
+      ...createNotificationActivities({ notifier: createNotifier(ledger, log, meters), timing: config.timing }),
     },
   });
+
+  monitoring.workersCreated([worker, fleetWorker]);
 
   const reconciler = reconcile(ledger, cases, log, stopping.signal);
   const watches = createWatches(temporal.client, searchAttributes);
@@ -151,6 +189,7 @@ export async function startService(
   const watching = reconcileWatches(ledger, watches, log, stopping.signal);
   const enforcing = keepEnforcing(ledger, temporal.client, log, stopping.signal);
   const cleanups = keepSchedules(ledger, temporal.client, log, stopping.signal);
+  const apiKey = keepApiKey(target, [connection, temporal.connection], log, stopping.signal);
   const retention = keepRetention(ledger, config.retentionMs, log, stopping.signal);
   const notifications = startNotifications(ledger, createNotifications(temporal.client), log, stopping.signal);
   void warnAboutAccount(sessions, log);
@@ -163,16 +202,20 @@ export async function startService(
     await cleanups;
     await notifications;
     await retention;
+    await apiKey;
     sessions.close();
     await temporal.close();
     await connection.close();
     await ledger.close();
+    await monitoring.close();
   });
   return {
     ledgerPlace: ledger.describe,
+    http: monitoring.url,
     policies,
     stopped,
     stop: () => {
+      monitoring.stopping();
       stopping.abort();
       shutDown([worker, fleetWorker]);
     },

@@ -7,10 +7,11 @@ import {
   type LogLevel as TemporalLogLevel,
   type NativeConnection,
 } from '@temporalio/worker';
-import { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure, type DataConverter } from '@temporalio/common';
 import { TASK_QUEUE } from './contract.js';
 import { UserError } from './errors.js';
 import { isTryAgainReason } from './gate/try-again.js';
+import { aboutWorkflow } from './log-context.js';
 import type { LogLevel, Logger } from './telemetry.js';
 
 /**
@@ -23,23 +24,42 @@ const SHUTDOWN_FORCE = '60 seconds';
 /** Cases wait for the vendor, not for the CPU; so many may wait at once. */
 const MAX_CONCURRENT_STEPS = 200;
 
-/** Routes the logs of Temporal's core into ours. Once per process, before any connection. */
-export function installRuntime(log: Logger, level: LogLevel): void {
+/**
+ * Routes the logs of Temporal's core into ours. Once per process, before any connection.
+ *
+ * @param metricsAddress - where the core serves its metrics, `host:port`; left out: it counts nothing
+ * @throws Error when that address is taken; then it can be called again
+ */
+export function installRuntime(log: Logger, level: LogLevel, metricsAddress?: string): void {
   const logger = new DefaultLogger(level === 'debug' ? 'DEBUG' : 'WARN', (entry) => {
     const { level: entryLevel, message, meta } = entry;
     const target = ({ TRACE: 'debug', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const)[
       entryLevel satisfies TemporalLogLevel
     ];
+    // So it is meant: see `createFleetWorker`.
+    if (message.startsWith('No workflows registered')) return;
     // An activity that asks to be tried again has said so itself, in words.
     if (message === 'Activity failed' && target === 'warn' && hasSpoken(meta?.['error'])) return;
-    log[target]({ ...meta }, message);
+    const workflowId: unknown = meta?.['workflowId'];
+    log[target]({ ...meta, ...(typeof workflowId === 'string' ? aboutWorkflow(workflowId) : {}) }, message);
   });
   Runtime.install({
     logger,
     // SIGINT and SIGTERM are the command's business: it stops the worker first, the embedded server after it.
     shutdownSignals: [],
+    ...(metricsAddress === undefined
+      ? {}
+      : { telemetryOptions: { metrics: { prometheus: prometheusAt(metricsAddress) } } }),
   });
 }
+
+/** In the names and units that Prometheus has in common, which Temporal's own alert rules and dashboards expect. */
+const prometheusAt = (bindAddress: string) => ({
+  bindAddress,
+  countersTotalSuffix: true,
+  unitSuffix: true,
+  useSecondsForDurations: true,
+});
 
 const hasSpoken = (error: unknown): boolean => error instanceof ApplicationFailure && isTryAgainReason(error.type);
 
@@ -48,6 +68,8 @@ export interface WorkerSettings {
   readonly namespace: string;
   /** By name, as workflows call them. */
   readonly activities: object;
+  /** What payloads go through: that of the clients, `workerConverter`. */
+  readonly dataConverter: DataConverter;
   /** Code of the workflows; without it, those of this version. */
   readonly workflowBundle?: string | undefined;
 }
@@ -57,6 +79,7 @@ export async function createWorker({
   connection,
   namespace,
   activities,
+  dataConverter,
   workflowBundle,
 }: WorkerSettings): Promise<Worker> {
   return Worker.create({
@@ -65,6 +88,7 @@ export async function createWorker({
     taskQueue: TASK_QUEUE,
     workflowBundle: { code: workflowBundle ?? (await readBundle()) },
     activities,
+    dataConverter,
     maxConcurrentActivityTaskExecutions: MAX_CONCURRENT_STEPS,
     // The heartbeat timeout is 8 s; the default throttle would leave hardly one heartbeat in it.
     maxHeartbeatThrottleInterval: '2 seconds',
@@ -82,7 +106,9 @@ export async function createWorker({
  * a worker listens to one task queue.
  */
 export async function createFleetWorker(
-  settings: Pick<WorkerSettings, 'connection' | 'namespace' | 'activities'> & { readonly taskQueue: string },
+  settings: Pick<WorkerSettings, 'connection' | 'namespace' | 'activities' | 'dataConverter'> & {
+    readonly taskQueue: string;
+  },
 ): Promise<Worker> {
   return Worker.create({
     ...settings,

@@ -47,7 +47,7 @@ describe('.env.example', () => {
     const shown = Object.fromEntries(
       lines.flatMap((line) => {
         const [, name, value] = /^#(CURFEW_\w+|GUMLOOP_BASE_URL)=(.+)$/.exec(line) ?? [];
-        const isExample = name === undefined || /HOME|DATABASE_URL|POSTGRES/.test(name);
+        const isExample = name === undefined || /HOME|HTTP_ADDRESS|DATABASE_URL|POSTGRES/.test(name);
         return isExample || value === undefined ? [] : [[name, value]];
       }),
     ) as Record<string, string>;

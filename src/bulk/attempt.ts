@@ -116,6 +116,7 @@ async function attempted(
         from: 'answered',
         byList: confirmedByList ? 'request' : null,
         sinceAt: run.clock.monotonic(),
+        accepted: answer.answer === 'accepted',
         sightings: [],
       };
       return { kind: 'confirm', item, works: error === null };

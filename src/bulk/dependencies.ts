@@ -53,6 +53,8 @@ export interface Unconfirmed {
   readonly byList: 'request' | 'at-rest' | null;
   /** Monotonic, ms: of the answer, or of the read that showed it at rest. Only what is seen later confirms it. */
   readonly sinceAt: number;
+  /** The cancel request was accepted, so `sinceAt` is the time of that. */
+  readonly accepted?: boolean;
   /** What reads have shown since. */
   readonly sightings: readonly Sighting[];
 }

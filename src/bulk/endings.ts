@@ -21,6 +21,7 @@ interface Ending {
   readonly turnKey?: string | null;
   readonly agentId?: string | null;
   readonly error?: SessionsError;
+  readonly confirmedAfterMs?: number;
 }
 
 /** How targets leave a job: with an outcome, or with a case that goes on with them. */
@@ -44,7 +45,9 @@ export class Endings {
   }
 
   settleConfirmed({ item, outcome, attribution, endedAtMs, events, turnKey }: SettledOutcome): void {
-    this.settle(item.target, item.from, { outcome, attribution, endedAtMs, turnKey, agentId: item.agentId }, events);
+    const ending = { outcome, attribution, endedAtMs, turnKey, agentId: item.agentId };
+    const took = item.accepted === true ? { confirmedAfterMs: this.#run.clock.monotonic() - item.sinceAt } : {};
+    this.settle(item.target, item.from, { ...ending, ...took }, events);
   }
 
   settle(target: BulkTarget, from: TargetStatus, ending: Ending, events: readonly EventToRecord[] = []): void {
@@ -59,6 +62,7 @@ export class Endings {
         turnKey: ending.turnKey ?? null,
         endedAtMs: ending.endedAtMs ?? null,
         error: ending.error === undefined ? null : orderErrorOf(ending.error, this.#run.clock.wall()),
+        ...(ending.confirmedAfterMs === undefined ? {} : { confirmedAfterMs: ending.confirmedAfterMs }),
       });
       await this.#through(seq, ending.outcome);
     });

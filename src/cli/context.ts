@@ -29,7 +29,8 @@ export function contextOf(command: Command, quiet: boolean): CommandContext {
   const config = loadConfig(process.env, process.cwd());
   const out = createOutput(json === true);
   const level = quiet && config.env['CURFEW_LOG'] === undefined ? 'error' : config.logLevel;
-  return { config, out, log: createLogger(level, process.stderr.isTTY === true) };
+  const pretty = config.logFormat === null ? process.stderr.isTTY === true : config.logFormat === 'pretty';
+  return { config, out, log: createLogger(level, pretty) };
 }
 
 /** Opens the ledger that `curfew up` or a worker made. Commands never make one: it would be nobody's. */

@@ -3,10 +3,12 @@ import { Command, CommanderError } from 'commander';
 import { ExitCode, UserError } from '../errors.js';
 import { isLedgerUnavailable, unavailableAsUserError } from '../ledger/errors.js';
 import { VERSION } from '../version.js';
+import { registerBackup } from './commands/backup.js';
 import { registerBulk } from './commands/bulk.js';
 import { registerCancel } from './commands/cancel.js';
 import { registerCases } from './commands/cases.js';
 import { registerCleanup } from './commands/cleanup.js';
+import { registerCodecServer } from './commands/codec-server.js';
 import { registerDemo } from './commands/demo.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerExempt } from './commands/exempt.js';
@@ -59,8 +61,10 @@ for (const register of [
   registerExplain,
   registerHistory,
   registerPolicy,
+  registerBackup,
   registerDoctor,
   registerSimulate,
+  registerCodecServer,
 ]) {
   register(program);
 }

@@ -4,9 +4,13 @@ import type { NewOrder } from '../ledger/orders.js';
 import type { Verdict } from '../policy/assess.js';
 import type { Logger } from '../telemetry.js';
 import type { Cases } from '../temporal/cases.js';
+import type { Meters } from '../metrics/meters.js';
 import { orderReasonOf } from './consequences.js';
+import { detectionLagMs } from './detection-lag.js';
 import type { Tracked } from './fleet.js';
 import { mayOrder } from './order-again.js';
+import type { RulesInForce } from './rules-in-force.js';
+import type { VendorClock } from './vendor-clock.js';
 import { isWorthStoring } from './worth-storing.js';
 
 /** How long to wait for a worker's word that the case is at work, ms. It is started all the same. */
@@ -23,6 +27,8 @@ export interface Findings {
 export interface ActDependencies {
   readonly ledger: Ledger;
   readonly cases: Cases;
+  readonly vendorClock: VendorClock;
+  readonly meters: Pick<Meters, 'detected' | 'scan'>;
   readonly log: Logger;
 }
 
@@ -39,15 +45,18 @@ export interface WrittenOrder {
  * @throws LedgerUnavailableError when nothing was written; then what this process remembers is ahead of the ledger
  */
 export async function storeFindings(
-  { ledger, log }: ActDependencies,
+  { ledger, log, vendorClock, meters }: ActDependencies,
   findings: Findings,
-  version: number,
+  rules: RulesInForce,
 ): Promise<WrittenOrder[]> {
+  const { version } = rules;
   const orders: NewOrder[] = [];
+  const detected: Findings['cancels'][number][] = [];
   for (const { session, verdict } of findings.cancels) {
     if (verdict.turnKey === null) continue;
     const earlier = await ledger.orders.ofTurn(session.sessionId, verdict.turnKey);
     if (!mayOrder(verdict.policy, earlier, await ledger.now())) continue;
+    if (verdict.isNew && earlier.length === 0) detected.push({ session, verdict });
     orders.push({
       sessionId: session.sessionId,
       source: 'policy',
@@ -73,6 +82,10 @@ export async function storeFindings(
     if (row === undefined) continue;
     session.stored = row.facts;
     session.storedListed = row.listed;
+  }
+  for (const { session, verdict } of detected) {
+    const lagMs = detectionLagMs(session, verdict, rules, vendorClock.now());
+    if (lagMs !== null) meters.detected(verdict.policy, lagMs);
   }
   for (const { kind, sessionId, data } of findings.events) log.warn({ sessionId, ...data }, kind);
 

@@ -82,8 +82,21 @@ export function orderReasonOf(verdict: Verdict, facts: Facts, version: number): 
             seenAt: iso(facts.timeline.turn?.confirmedAtMs ?? facts.timeline.seenAtMs),
             brokenSince: reason.brokenAtMs === null ? null : iso(reason.brokenAtMs),
             turnStartedAt: verdict.turnStartedAtMs === null ? null : iso(verdict.turnStartedAtMs),
+            ...asOf(reason, facts),
           },
   };
+}
+
+/** From where on the turn was over its limit: a time, or what the session had spent in all when that was seen. */
+function asOf(reason: Reason, facts: Facts): Record<string, unknown> {
+  const reachedAtMs = limitReachedAtMs(reason, facts);
+  if (reachedAtMs !== null) return { limitReachedAt: iso(reachedAtMs) };
+  return reason.unit === 'credits' ? { sessionCredits: facts.timeline.credits } : {};
+}
+
+/** When a time limit was reached by the clock that was judged by, vendor's time in ms; null: it is no time, or not known. */
+export function limitReachedAtMs({ unit, observed, limitValue }: Reason, { timeline }: Facts): number | null {
+  return unit !== 'ms' || observed === null ? null : timeline.seenAtMs - (observed - limitValue);
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString();

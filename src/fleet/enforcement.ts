@@ -245,7 +245,11 @@ async function scan(
     memory.agentsListedAt = complete ? startedAt : null;
     problem = complete ? null : `The agents can't be listed: ${why}`;
   }
-  await scanAgents(deps, fleet, dueAgents(fleet, settings, deps.monotonic()), settings, contextOf, stop);
+  const due = dueAgents(fleet, settings, deps.monotonic());
+  await scanAgents(deps, fleet, due, settings, contextOf, stop).catch((error: unknown) => {
+    deps.meters.scan('incomplete', deps.monotonic() - startedAt);
+    throw error;
+  });
   if (stop.aborted) return;
   forgetOld(fleet, deps.vendorClock.now() ?? 0);
   memory.coverage = await noteCoverage(deps.ledger, deps.log, fleet, policies, memory.coverage, {
@@ -255,4 +259,6 @@ async function scan(
     agents: memory.agents,
     problem: problem ?? deps.vendorClock.problem(),
   });
+  const { atMs, completeAtMs, durationMs } = memory.coverage;
+  deps.meters.scan(completeAtMs === atMs ? 'complete' : 'incomplete', durationMs);
 }

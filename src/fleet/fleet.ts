@@ -23,6 +23,8 @@ export interface Tracked {
   /** Vendor time, ms, before which it is not retrieved again after such a failure, whatever lists show; null: none. */
   putOffUntilMs: number | null;
   looking: boolean;
+  /** Vendor time, ms, of the last judgement while it was exempt; left out: none by this process. */
+  exemptAtMs?: number;
 }
 
 /** One agent as this process scans it. */

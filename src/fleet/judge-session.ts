@@ -30,9 +30,11 @@ export function judgeSession(session: Tracked, seen: readonly Observation[], con
   const { rules, scanMs, exempt } = context;
   for (const observation of seen) session.facts = observe(session.facts, observation, { scanMs });
   const nowMs = Math.max(context.nowMs, session.facts.timeline.seenAtMs);
+  const isExempt = exempt.has(session.sessionId);
+  if (isExempt) session.exemptAtMs = nowMs;
   const assessment = assess(session.facts, rules.policies, nowMs, {
     scanMs,
-    exempt: exempt.has(session.sessionId),
+    exempt: isExempt,
     scanned: session.listed,
   });
   session.facts = remember(session.facts, assessment);

@@ -60,7 +60,7 @@ export async function lookAtSession(
   const seen = fromRetrieve(sessionView(answer.value, session.agentId, agent?.agent ?? null), atMs);
   const { events, cancels } = judgeSession(session, [seen], contextOf(scanMs));
   const found = { sessions: [session], scans: [], events, cancels: cancels.map((verdict) => ({ session, verdict })) };
-  return storeFindings(deps, found, contextOf(scanMs).rules.version);
+  return storeFindings(deps, found, contextOf(scanMs).rules);
 }
 
 /** @returns for how long, ms; null: until a list shows it again */

@@ -4,6 +4,8 @@ import type { Policy, PolicyFile } from '../policy/policy.js';
 /** The policies as they count now. */
 export interface RulesInForce {
   readonly version: number;
+  /** Ledger's clock, ms. */
+  readonly appliedAtMs: number;
   readonly file: PolicyFile;
   /** Those that are on. One whose breaker is open observes, whatever its file says. */
   readonly policies: readonly Policy[];
@@ -24,7 +26,7 @@ export interface RulesReader {
 }
 
 export function createRulesReader(ledger: Pick<Ledger, 'policies' | 'breakers'>): RulesReader {
-  let known: { readonly version: number; readonly file: PolicyFile } | null = null;
+  let known: Pick<RulesInForce, 'version' | 'appliedAtMs' | 'file'> | null = null;
   return {
     async read() {
       const version = await ledger.policies.version();
@@ -33,13 +35,14 @@ export function createRulesReader(ledger: Pick<Ledger, 'policies' | 'breakers'>)
         const read = await ledger.policies.inForce();
         if (read.kind === 'none') return { kind: 'none' };
         if (read.kind === 'too-new') return { kind: 'too-new', version: read.version };
-        known = { version: read.inForce.version, file: read.inForce.file };
+        const { version: number, appliedAtMs, file } = read.inForce;
+        known = { version: number, appliedAtMs, file };
       }
       const open = new Set((await ledger.breakers.open()).map(({ policy }) => policy));
       const policies = known.file.policies
         .filter(({ mode }) => mode !== 'off')
         .map((policy): Policy => (open.has(policy.name) ? { ...policy, mode: 'observe' } : policy));
-      return { kind: 'known', rules: { version: known.version, file: known.file, policies, open } };
+      return { kind: 'known', rules: { ...known, policies, open } };
     },
   };
 }

@@ -87,7 +87,7 @@ export async function scanAgents(
     } else if (listing.complete) await deps.account.works();
     if (signal.aborted) return;
     const findings = await takeIn(fleet, tracked, listing, askedAt, settings, contextOf);
-    await startCases(deps, await storeFindings(deps, findings, contextOf(settings.scanMs).rules.version));
+    await startCases(deps, await storeFindings(deps, findings, contextOf(settings.scanMs).rules));
   };
   await pMap(
     due,

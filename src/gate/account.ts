@@ -2,7 +2,9 @@ import type { Ledger } from '../ledger/ledger.js';
 import { SessionsError, type SessionsClient } from '../sessions/index.js';
 import type { Logger } from '../telemetry.js';
 
-const REFUSED = 'account-refused';
+/** There while the vendor refuses the account. */
+export const ACCOUNT_REFUSED_META = 'account-refused';
+const REFUSED = ACCOUNT_REFUSED_META;
 /** So many sessions refused within {@link ALIKE_WITHIN_MS}, and none accepted, mean that it is not about the session. */
 const ALIKE_SESSIONS = 3;
 const ALIKE_WITHIN_MS = 10 * 60_000;

@@ -4,6 +4,8 @@ import type { Ledger } from '../ledger/ledger.js';
 import type { OpenOrder, Settlement } from '../ledger/orders.js';
 import { backoffMs } from '../policy/backoff.js';
 import { viewOf, type Sighting } from '../policy/sighting.js';
+import type { Meters } from '../metrics/meters.js';
+import { orderedBy } from '../ledger/news.js';
 import type { CaseTiming } from '../policy/timing.js';
 import { SessionsError } from '../sessions/index.js';
 import type { Logger } from '../telemetry.js';
@@ -32,6 +34,7 @@ export interface CaseDependencies {
   readonly rules: PolicyRules;
   readonly timing: CaseTiming;
   readonly log: Logger;
+  readonly meters: Pick<Meters, 'accepted'>;
   /** A number in [0, 1). */
   readonly random: () => number;
 }
@@ -50,6 +53,7 @@ export async function attemptCase(
   failures: number,
 ): Promise<Step> {
   return noteWaits(deps, sessionId, async () => {
+    const beganAt = performance.now();
     const orders = await deps.ledger.orders.beginPass(sessionId);
     if (orders.length === 0) return { next: 'done' };
     await notePhase(deps, sessionId, 'attempting', null, true);
@@ -62,7 +66,7 @@ export async function attemptCase(
 
     const toSend = open.filter(({ conclusion }) => conclusion.kind === 'send');
     if (toSend.length === 0) return look(deps, sessionId, read, 0, [read.sighting]);
-    return send(deps, sessionId, owner, read, toSend, failures);
+    return send(deps, sessionId, owner, read, toSend, failures, beganAt);
   });
 }
 
@@ -142,6 +146,7 @@ async function send(
   read: Read,
   candidates: readonly Judged[],
   failures: number,
+  beganAt: number,
 ): Promise<Step> {
   const { senders, permits } = await applyRules(deps, read, candidates);
   if (senders.length === 0) return { next: 'attempt', afterMs: 0 };
@@ -177,6 +182,11 @@ async function send(
       break;
   }
   if (result.error === null) {
+    const sentFor = new Set(result.orderIds);
+    for (const { order, sent } of senders) {
+      if (!sentFor.has(order.id) || sent.some(({ answer }) => answer === 'accepted')) continue;
+      deps.meters.accepted(orderedBy(order.source), order.ageMs + performance.now() - beganAt);
+    }
     await deps.account.works();
     const afterMs = deps.timing.confirmGapsMs[0] ?? 0;
     await notePhase(deps, sessionId, 'confirming', afterMs, true, read.agentId);

@@ -6,6 +6,7 @@ import type { ReadTimes } from '../policy/binding.js';
 import { missingSighting, sightingOf, type Sighting } from '../policy/sighting.js';
 import { SessionsError, type Session, type SessionsClient } from '../sessions/index.js';
 import type { Logger } from '../telemetry.js';
+import { spanned } from '../tracing/spans.js';
 import type { Clock } from './clock.js';
 import type { Limiter, Urgency } from './limiter.js';
 
@@ -49,7 +50,10 @@ export type DispatchResult<Held> =
   | { readonly kind: 'not-sent'; readonly error: SessionsError }
   | Held;
 
-export type SendResult = DispatchResult<Exclude<Registration, { kind: 'registered' }>>;
+export type SendResult = DispatchResult<Exclude<Registration, { kind: 'registered' }>> & {
+  /** Of an answered request: the orders that it was sent for, without those that a brake stopped. */
+  readonly orderIds?: readonly string[];
+};
 
 /**
  * Where a cancel request is written before it leaves, and its answer after it. What it lets out, it lets out in one ledger
@@ -109,29 +113,8 @@ export interface Gate {
 
 export function createGate({ sessions, ledger, limiter, clock, vendorClock, log, worker }: GateDependencies): Gate {
   return {
-    async read(sessionId, urgency) {
-      await limiter.acquire(urgency);
-      const sentAt = clock.monotonic();
-      const sentMs = clock.wall();
-      try {
-        const answer = await sessions.retrieveSession(sessionId);
-        vendorClock.note(answer);
-        const times = { sentMs, receivedMs: clock.wall(), serverDateMs: answer.serverDateMs };
-        return {
-          sighting: sightingOf(answer.value, answer.serverDateMs ?? times.receivedMs),
-          session: answer.value,
-          agentId: answer.value.agentId,
-          sentAt,
-          times,
-        };
-      } catch (error) {
-        if (error instanceof SessionsError && error.kind === 'not-found') {
-          const times = { sentMs, receivedMs: clock.wall(), serverDateMs: null };
-          return { sighting: missingSighting(times.receivedMs), session: null, agentId: null, sentAt, times };
-        }
-        throw error;
-      }
-    },
+    read: (sessionId, urgency) =>
+      spanned('gate.read', { 'curfew.session_id': sessionId }, () => read(sessionId, urgency)),
 
     async send({ sessionId, read, orderIds, permits = new Map(), owner }) {
       const { sighting } = read;
@@ -146,14 +129,42 @@ export function createGate({ sessions, ledger, limiter, clock, vendorClock, log,
         worker,
         readAtMs: sighting.atMs,
       };
-      return dispatch(sessionId, { atMs: sighting.atMs, readSentAt: read.sentAt }, journalOf(departure));
+      const journal = journalOf(departure);
+      const result = await dispatch(sessionId, { atMs: sighting.atMs, readSentAt: read.sentAt }, journal);
+      return result.kind === 'answered' ? { ...result, orderIds: journal.sentFor() } : result;
     },
 
     dispatch,
   };
 
+  async function read(sessionId: string, urgency: Urgency | undefined): Promise<Read> {
+    await limiter.acquire(urgency);
+    const sentAt = clock.monotonic();
+    const sentMs = clock.wall();
+    try {
+      const answer = await sessions.retrieveSession(sessionId);
+      vendorClock.note(answer);
+      const times = { sentMs, receivedMs: clock.wall(), serverDateMs: answer.serverDateMs };
+      return {
+        sighting: sightingOf(answer.value, answer.serverDateMs ?? times.receivedMs),
+        session: answer.value,
+        agentId: answer.value.agentId,
+        sentAt,
+        times,
+      };
+    } catch (error) {
+      if (error instanceof SessionsError && error.kind === 'not-found') {
+        const times = { sentMs, receivedMs: clock.wall(), serverDateMs: null };
+        return { sighting: missingSighting(times.receivedMs), session: null, agentId: null, sentAt, times };
+      }
+      throw error;
+    }
+  }
+
   /** In the table of requests, for the orders of a case. */
-  function journalOf(departure: Departure): Journal<Exclude<Registration, { kind: 'registered' }>> {
+  function journalOf(
+    departure: Departure,
+  ): Journal<Exclude<Registration, { kind: 'registered' }>> & { sentFor(): readonly string[] } {
     let registered: { readonly requestId: string; readonly orderIds: readonly string[] } | null = null;
     const letOut = (): { readonly requestId: string; readonly orderIds: readonly string[] } => {
       if (registered === null) throw new Error('A request that was not let out has no answer.');
@@ -168,6 +179,7 @@ export function createGate({ sessions, ledger, limiter, clock, vendorClock, log,
       withdraw: () => ledger.requests.withdraw(letOut().requestId, letOut().orderIds),
       answer: (answer) => ledger.requests.answer(letOut().requestId, answer),
       renew: () => ledger.requests.renew(letOut().requestId),
+      sentFor: () => letOut().orderIds,
     };
   }
 
@@ -180,7 +192,7 @@ export function createGate({ sessions, ledger, limiter, clock, vendorClock, log,
     const takenUpAt = readSentAt ?? clock.monotonic();
     const vendorNow = (): number => Math.round(atMs + clock.monotonic() - takenUpAt);
 
-    const registration = await journal.register();
+    const registration = await spanned('gate.register', { 'curfew.session_id': sessionId }, () => journal.register());
     if (!isRegistered(registration)) return registration;
 
     const { attempt } = registration;

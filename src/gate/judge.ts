@@ -1,6 +1,7 @@
 import type { Outcome } from '../contract.js';
 import { ALERTS } from '../ledger/events.js';
 import type { EventToRecord } from '../ledger/ledger.js';
+import type { SeenAtTheEnd } from '../ledger/news.js';
 import type { OpenOrder, Settlement } from '../ledger/orders.js';
 import type { RequestRow } from '../ledger/requests.js';
 import { bindOrder } from '../policy/binding.js';
@@ -41,7 +42,9 @@ export async function settleWhatIsClear(
     const about = { sessionId: order.sessionId, orderId: order.id };
     if (conclusion.kind === 'outcome') {
       const overAt = sightings.find((sighting) => OVER.has(viewOf(sighting, turn)))?.atMs ?? read.sighting.atMs;
-      settlements.push(settlementOf(one, conclusion.outcome, conclusion.attribution, conclusion.over ? overAt : null));
+      const endedAtMs = conclusion.over ? overAt : null;
+      const settlement = settlementOf(one, conclusion.outcome, conclusion.attribution, endedAtMs);
+      settlements.push({ ...settlement, seen: seenAtTheEnd(one, read) });
       if (conclusion.outcome === 'gone') events.push({ ...about, kind: 'gone' });
       if (conclusion.restarted) {
         events.push({
@@ -76,6 +79,17 @@ export async function settleWhatIsClear(
     }
   }
   return open;
+}
+
+function seenAtTheEnd({ turn, sent }: Judged, { sighting, session }: Read): SeenAtTheEnd {
+  const acceptedAts = sent.flatMap(({ answer, answeredAtMs }) =>
+    answer === 'accepted' && answeredAtMs !== null ? [answeredAtMs] : [],
+  );
+  return {
+    confirmedAfterMs: acceptedAts.length === 0 ? null : Math.max(0, sighting.atMs - Math.min(...acceptedAts)),
+    // A turn that came after it has spent, too.
+    sessionCredits: sighting.turnKey === turn.key ? (session?.usage?.creditCost ?? null) : null,
+  };
 }
 
 async function judge(

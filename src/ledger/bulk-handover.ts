@@ -7,6 +7,7 @@ import { RUN_LEASE_MS, type RunKey } from './bulk-run.js';
 import { lockJob } from './bulk-steering.js';
 import type { ForTarget } from './bulk-writes.js';
 import { ledgerNow } from './locks.js';
+import { tell } from './news.js';
 import type { LedgerDatabase } from './schema.js';
 
 /** A target that the job's own request did not end, with what is needed to go on. */
@@ -77,6 +78,7 @@ export async function handOver(
         })
         .execute();
       move(counts, one.from, 'case');
+      tell({ kind: 'order-opened', by: job.source === 'cleanup' ? 'cleanup' : 'bulk', policy: null });
     }
     await trx
       .updateTable('bulk_jobs')

@@ -5,6 +5,7 @@ import { jsonRows, type BulkJob, type TargetStatus } from './bulk-plans.js';
 import { RUN_LEASE_MS, type RunKey } from './bulk-run.js';
 import { lockJob } from './bulk-steering.js';
 import { ledgerNow, lockSessions, readSwitchForShare } from './locks.js';
+import { tell } from './news.js';
 import type { RequestAnswer } from './requests.js';
 import type { LedgerDatabase } from './schema.js';
 
@@ -45,6 +46,8 @@ export interface BulkSettlement extends ForTarget {
   /** Vendor's clock, ms; null when the end was not seen. */
   readonly endedAtMs: number | null;
   readonly error: OrderError | null;
+  /** Time from the accepted cancel request to what confirmed its effect, ms; left out: there was none. For those who count. */
+  readonly confirmedAfterMs?: number;
 }
 
 /** What a worker has to write, together. */
@@ -84,6 +87,7 @@ export async function writeRun(db: Kysely<LedgerDatabase>, key: RunKey, writes: 
     counts.requests -= writes.withdrawals.length;
     await writeSettlements(trx, key, writes.settlements, nowMs);
     for (const { from, outcome } of writes.settlements) move(counts, from, outcome);
+    for (const settlement of writes.settlements) tellSettled(job, settlement);
 
     const departures = await judgeDepartures(trx, key, job, writes.departures, pauseSwitch, nowMs);
     const leaving = writes.departures.filter((_, index) => departures[index]?.kind === 'registered');
@@ -98,6 +102,13 @@ export async function writeRun(db: Kysely<LedgerDatabase>, key: RunKey, writes: 
       .execute();
     return { kind: 'written', departures };
   });
+}
+
+function tellSettled({ source }: BulkJob, settlement: BulkSettlement): void {
+  const { outcome, attribution, endedAtMs, confirmedAfterMs = null } = settlement;
+  const by = source === 'cleanup' ? 'cleanup' : 'bulk';
+  const seen = { confirmedAfterMs, sessionCredits: null };
+  tell({ kind: 'order-settled', settled: { by, outcome, attribution, reason: null, endedAtMs, seen } });
 }
 
 async function judgeDepartures(

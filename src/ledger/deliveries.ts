@@ -112,6 +112,18 @@ export async function anythingPending(
   return outcome !== undefined;
 }
 
+/** How much is to be told to an audience, counted up to `most`. @param afterMs - looks only at what happened after this time */
+export async function countPending(
+  db: Kysely<LedgerDatabase>,
+  audience: Audience,
+  afterMs: number,
+  most: number,
+): Promise<number> {
+  const events = await pendingEvents(db, audience, afterMs).select('events.seq').limit(most).execute();
+  const outcomes = await pendingOutcomes(db, audience, afterMs).select('orders.id').limit(most).execute();
+  return Math.min(most, events.length + outcomes.length);
+}
+
 /**
  * What is to be told to an audience and was not yet, oldest first. A delivery is looked up item by item: sequence
  * numbers are no cursor, because on PostgreSQL a later one can be committed first.

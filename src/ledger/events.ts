@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import { tell } from './news.js';
 import type { LedgerDatabase } from './schema.js';
 import { storableJson } from './text.js';
 
@@ -78,4 +79,5 @@ export async function recordEvents(db: Kysely<LedgerDatabase>, events: readonly 
       })),
     )
     .execute();
+  for (const { kind } of events) tell({ kind: 'event', event: kind });
 }

@@ -30,10 +30,12 @@ import {
   type StoredFacts,
   type StoredFleet,
 } from './facts.js';
+import { readGauges, type LedgerGauges } from './gauges.js';
 import { eventHistory, orderHistory, type HistoryEvent, type HistoryFilter } from './history.js';
 import { ledgerNow } from './locks.js';
 import { claimMeta, dropMeta, readMeta, replaceMeta, swapMeta } from './meta.js';
 import { openDatabase } from './open.js';
+import { witnessed, type Witness } from './news.js';
 import * as orders from './orders.js';
 import { readPauseSwitch, setPauseSwitch, type PauseSwitch } from './pause-switch.js';
 import {
@@ -151,6 +153,8 @@ export interface Ledger {
   readonly deliveries: {
     /** Whether anything younger than the given time is to be told. */
     pending(audience: deliveries.Audience, youngerThanMs: number): Promise<boolean>;
+    /** How many things that is, counted up to `most`. */
+    count(audience: deliveries.Audience, youngerThanMs: number, most: number): Promise<number>;
     /** What is to be told and younger than the given time, oldest first. */
     items(audience: deliveries.Audience, youngerThanMs: number, limit: number): Promise<deliveries.Item[]>;
     /** By key, in that order. */
@@ -239,6 +243,8 @@ export interface Ledger {
     swap(key: string, from: string | null, to: string, events: readonly EventToRecord[]): Promise<boolean>;
   };
   recordEvents(events: readonly EventToRecord[]): Promise<void>;
+  /** How things stand, in numbers. */
+  gauges(): Promise<LedgerGauges>;
   /** Sessions whose orders were settled as `forbidden` lately; 0 when any cancel request was accepted lately. */
   forbiddenSessionsWithin(ms: number): Promise<number>;
   close(): Promise<void>;
@@ -248,14 +254,15 @@ export interface Ledger {
  * Opens the ledger and brings its tables up to date.
  *
  * @param url - `postgres://…`, or a file path or `file:` URL for SQLite
+ * @param witness - hears what is written, for those who count
  * @throws UserError when the address is no use, or the file is of a newer Curfew
  */
-export async function openLedger(url: string): Promise<Ledger> {
+export async function openLedger(url: string, witness?: Witness): Promise<Ledger> {
   const { db, describe, close } = await openDatabase(url);
   const now = (): Promise<number> => ledgerNow(db);
   const stamp = (events: readonly EventToRecord[], at: number): NewEvent[] => events.map((event) => ({ ...event, at }));
 
-  return {
+  const ledger: Ledger = {
     describe,
     now,
     orders: {
@@ -328,6 +335,8 @@ export async function openLedger(url: string): Promise<Ledger> {
     deliveries: {
       pending: async (audience, youngerThanMs) =>
         deliveries.anythingPending(db, audience, (await now()) - youngerThanMs),
+      count: async (audience, youngerThanMs, most) =>
+        deliveries.countPending(db, audience, (await now()) - youngerThanMs, most),
       items: async (audience, youngerThanMs, limit) =>
         deliveries.pendingItems(db, audience, (await now()) - youngerThanMs, limit),
       itemsOf: (keys) => deliveries.itemsOf(db, keys),
@@ -386,6 +395,7 @@ export async function openLedger(url: string): Promise<Ledger> {
       },
     },
     recordEvents: async (events) => recordEvents(db, stamp(events, await now())),
+    gauges: async () => readGauges(db, await now()),
     forbiddenSessionsWithin: async (ms) => {
       const since = (await now()) - ms;
       const accepted = await db
@@ -405,4 +415,5 @@ export async function openLedger(url: string): Promise<Ledger> {
     },
     close,
   };
+  return witness === undefined ? ledger : witnessed(ledger, witness);
 }

@@ -6,7 +6,7 @@ import { ExitCode, UserError } from '../errors.js';
 import type { LedgerDialect } from './dialect.js';
 import { codeOf, isLedgerUnavailable, messageOf, unavailableAsUserError } from './errors.js';
 import { migrateToLatest } from './migrations.js';
-import { postgresDialect } from './postgres.js';
+import { postgresDialect, postgresPlace } from './postgres.js';
 import type { LedgerDatabase } from './schema.js';
 import { LibsqlDialect } from './sqlite.js';
 
@@ -44,24 +44,52 @@ export async function openDatabase(url: string): Promise<OpenedDatabase> {
   return { db, dialect: kind, describe, close: () => db.destroy() };
 }
 
-function targetOf(url: string): Target {
-  // A scheme has two letters at least: C:\ is a drive.
-  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(url)?.[1]?.toLowerCase();
-  switch (scheme) {
-    case 'postgres':
-    case 'postgresql':
-      return postgresTarget(url);
-    case 'sqlite':
-    case 'file':
-      return sqliteTarget(pathOf(url));
-    case undefined:
-      if (url === '') throw unusable('it is empty');
-      return sqliteTarget(resolve(url));
-    default:
-      // Names the scheme alone: the rest may hold a password.
-      throw unusable(`"${scheme}:" is no database that Curfew knows`);
+/** Where a ledger is, without its password. */
+export type LedgerPlace =
+  | { readonly kind: 'sqlite'; readonly path: string }
+  | {
+      readonly kind: 'postgres';
+      readonly host: string;
+      readonly port: number;
+      /** Null: PostgreSQL's own default. */
+      readonly user: string | null;
+      readonly database: string | null;
+    };
+
+/**
+ * Says where a URL leads to, and touches nothing there.
+ *
+ * @throws {UserError} with exit code 2 for a URL that can't be used
+ */
+export function locateLedger(databaseUrl: string): LedgerPlace {
+  const url = databaseUrl.trim();
+  const scheme = schemeOf(url);
+  if (scheme !== 'postgres' && scheme !== 'postgresql') return { kind: 'sqlite', path: filePathOf(url) };
+  try {
+    const { host, port, user, database } = postgresPlace(url);
+    return { kind: 'postgres', host, port, user: user ?? null, database: database ?? null };
+  } catch {
+    throw unusable('it is no valid PostgreSQL URL');
   }
 }
+
+/** The path that a URL for SQLite, or a plain path, means. */
+function filePathOf(url: string): string {
+  const scheme = schemeOf(url);
+  if (scheme === 'sqlite' || scheme === 'file') return pathOf(url);
+  // Names the scheme alone: the rest may hold a password.
+  if (scheme !== undefined) throw unusable(`"${scheme}:" is no database that Curfew knows`);
+  if (url === '') throw unusable('it is empty');
+  return resolve(url);
+}
+
+function targetOf(url: string): Target {
+  const scheme = schemeOf(url);
+  return scheme === 'postgres' || scheme === 'postgresql' ? postgresTarget(url) : sqliteTarget(filePathOf(url));
+}
+
+/** A scheme has two letters at least: C:\ is a drive. */
+const schemeOf = (url: string): string | undefined => /^([a-z][a-z0-9+.-]+):/i.exec(url)?.[1]?.toLowerCase();
 
 function postgresTarget(url: string): Target {
   try {

@@ -3,6 +3,7 @@ import { sql, type Kysely, type Selectable, type Transaction } from 'kysely';
 import type { Attribution, CasePhase, OrderError, OrderReason, Outcome } from '../contract.js';
 import { bulkConcludedBefore } from './bulk-requests.js';
 import { recordEvents } from './events.js';
+import { isWitnessed, orderedBy, tell, type OrderedBy, type SeenAtTheEnd } from './news.js';
 import type { LedgerDatabase, OrdersTable } from './schema.js';
 
 export type OrderSource = 'person' | 'policy' | 'bulk' | 'service';
@@ -34,6 +35,8 @@ export interface OpenOrder {
   /** True once the turn is fixed: it was given with the order, or was seen in flight after it. */
   readonly turnFixed: boolean;
   readonly orderedAtMs: number;
+  /** By the ledger's clock when the pass began, ms. */
+  readonly ageMs: number;
   /** Time spent in vain so far, ms; time held by pause, refused key, or ledger or API away is not in it. */
   readonly triedForMs: number;
   readonly alerted: boolean;
@@ -49,6 +52,8 @@ export interface Settlement {
   readonly endedAtMs: number | null;
   /** The turn as it was bound; null keeps what the order has. */
   readonly turnKey: string | null;
+  /** For those who count; left out where no read settled it. */
+  readonly seen?: SeenAtTheEnd;
 }
 
 /**
@@ -103,6 +108,7 @@ export async function createOrder(db: Kysely<LedgerDatabase>, order: NewOrder, n
       last_pass_counts: 0,
     })
     .execute();
+  tell({ kind: 'order-opened', by: orderedBy(order.source), policy: order.reason.policy });
   return id;
 }
 
@@ -124,7 +130,9 @@ export async function beginPass(db: Kysely<LedgerDatabase>, sessionId: string, n
     .where('open', '=', 1)
     .returning(orderColumns)
     .execute();
-  return rows.map(toOpenOrder).sort((a, b) => a.orderedAtMs - b.orderedAtMs || (a.id < b.id ? -1 : 1));
+  return rows
+    .map((row) => toOpenOrder(row, nowMs))
+    .sort((a, b) => a.orderedAtMs - b.orderedAtMs || (a.id < b.id ? -1 : 1));
 }
 
 /** Fixes the turn that an order means, unless it is fixed already. */
@@ -185,8 +193,9 @@ export async function settleOrders(
       })
       .where('id', '=', settlement.orderId)
       .where('open', '=', 1)
+      .returning(['source', 'policy', 'policy_version', 'reason_text', 'limit_json', 'observed_json'])
       .executeTakeFirst();
-    if (Number(closed.numUpdatedRows) === 0) continue;
+    if (closed === undefined) continue;
     await db
       .insertInto('outcomes')
       .values({
@@ -199,7 +208,28 @@ export async function settleOrders(
         decided_at: nowMs,
       })
       .execute();
+    if (!isWitnessed()) continue;
+    const { outcome, attribution, endedAtMs, seen = null } = settlement;
+    const by = await whoOrdered(db, settlement, closed.source as OrderSource);
+    tell({ kind: 'order-settled', settled: { by, outcome, attribution, reason: reasonOf(closed), endedAtMs, seen } });
   }
+}
+
+/** What a bulk job handed over may be a cleanup's. */
+async function whoOrdered(
+  db: Kysely<LedgerDatabase>,
+  { orderId, sessionId }: Settlement,
+  source: OrderSource,
+): Promise<OrderedBy> {
+  if (source !== 'bulk') return orderedBy(source);
+  const job = await db
+    .selectFrom('bulk_targets')
+    .innerJoin('bulk_jobs', 'bulk_jobs.id', 'bulk_targets.plan_id')
+    .select('bulk_jobs.source')
+    .where('bulk_targets.session_id', '=', sessionId)
+    .where('bulk_targets.order_id', '=', orderId)
+    .executeTakeFirst();
+  return job?.source === 'cleanup' ? 'cleanup' : 'bulk';
 }
 
 /** Gives up open orders on a person's word: no further request is sent for them. */
@@ -277,7 +307,7 @@ export async function markAlerted(
   await db.updateTable('orders').set({ alerted_at: nowMs }).where('id', 'in', orderIds).execute();
 }
 
-function toOpenOrder(row: OrderRow): OpenOrder {
+function toOpenOrder(row: OrderRow, nowMs: number): OpenOrder {
   return {
     id: row.id,
     sessionId: row.session_id,
@@ -289,6 +319,7 @@ function toOpenOrder(row: OrderRow): OpenOrder {
     turnStartedAtMs: row.turn_started_at,
     turnFixed: row.bound_at !== null,
     orderedAtMs: row.ordered_at,
+    ageMs: Math.max(0, nowMs - row.ordered_at),
     triedForMs: row.counted_ms,
     alerted: row.alerted_at !== null,
   };

@@ -71,6 +71,12 @@ export function postgresDialect(
   return { dialect: new PostgresDialect({ pool: new LedgerPool(pool, translator) }), describe };
 }
 
+/** Where a URL leads to, with the PG… variables and the driver's defaults. @throws {Error} if the driver can't use the URL */
+export function postgresPlace(url: string): Pick<pg.Client, 'host' | 'port' | 'user' | 'database'> {
+  const { host, port, user, database } = new pg.Client({ connectionString: url });
+  return { host, port, user, database };
+}
+
 /**
  * int8 (times, counts) and numeric (sums of int8) as numbers, as on SQLite; for this pool only, since the driver's own
  * table of parsers is shared by the whole process. Times and counts stay far below 2^53.

@@ -1,5 +1,6 @@
 import type { Ledger } from '../ledger/ledger.js';
 import type { Item } from '../ledger/deliveries.js';
+import { NO_METERS, type Meters } from '../metrics/meters.js';
 import type { Logger } from '../telemetry.js';
 import { fits, lookAhead, nextBatch } from './batch.js';
 import { noticeOf } from './notice.js';
@@ -41,7 +42,11 @@ export interface Notifier {
   deliverNext(route: string, failures: number): Promise<{ more: boolean }>;
 }
 
-export function createNotifier(ledger: Ledger, log: Logger): Notifier {
+export function createNotifier(
+  ledger: Ledger,
+  log: Logger,
+  meters: Pick<Meters, 'notification'> = NO_METERS,
+): Notifier {
   const routes = createRoutesReader(ledger);
   // What was last said of a route in the log: a sink that is away for hours is one line.
   const troubles = new Map<string, string>();
@@ -55,6 +60,7 @@ export function createNotifier(ledger: Ledger, log: Logger): Notifier {
       if (items.length === 0) return { more: false };
 
       const sent = await sendNotices(name, route.route, items.map(noticeOf));
+      meters.notification(name, sent.kind === 'accepted' ? 'delivered' : 'failed');
       if (sent.kind !== 'accepted') {
         const { message, afterMs, mend } = judge(name, sent, failures);
         if (troubles.get(name) !== message) {

@@ -1,11 +1,12 @@
 import { UserError } from '../errors.js';
 import { checkBaseUrl } from './base-url.js';
 import type { Credentials } from './credentials.js';
-import type { SessionsOperation } from './errors.js';
-import { exchange, isSuccess } from './exchange.js';
+import { SessionsError, type SessionsErrorKind, type SessionsOperation } from './errors.js';
+import { isSuccess, type Ending } from './exchange.js';
 import { parseJson, translate, type CallContext, type Trouble } from './failures.js';
 import { isSessionId } from './ids.js';
 import { parseHttpDate } from './times.js';
+import { templateOf, tracedExchange } from './traced-exchange.js';
 import { createTransport } from './transport.js';
 import type { Answer, CancelOptions, SessionsClient } from './types.js';
 import { readAgentPage, readCancelAnswer, readQueue, readSession, readSessionPage, UnreadableAnswer } from './wire.js';
@@ -28,7 +29,12 @@ export interface SessionsClientOptions {
   readonly maxResponseBytes?: number;
   /** Accept `http:` to hosts other than this machine, where the key can be read on the way. Default false. */
   readonly allowPlainHttp?: boolean;
+  /** Told of each request that was begun, when it is over. Must not throw. Default: nobody. */
+  readonly onRequest?: OnRequest;
 }
+
+/** @param tookMs - from before the connection to the last byte of the answer */
+export type OnRequest = (operation: SessionsOperation, result: 'ok' | SessionsErrorKind, tookMs: number) => void;
 
 /** A client that holds connections open until it is closed. */
 export interface OpenSessionsClient extends SessionsClient {
@@ -58,7 +64,7 @@ const BAD_ID = 'nothing was sent, because an id has 1 to 200 characters, no slas
  * @throws {UserError} when the base URL is no usable address
  */
 export function createSessionsClient(settings: SessionsClientOptions): OpenSessionsClient {
-  const { credentials, userAgent, maxResponseBytes = 64 * 1024 * 1024 } = settings;
+  const { credentials, userAgent, maxResponseBytes = 64 * 1024 * 1024, onRequest = () => {} } = settings;
   const { connectMs = 10_000, readMs = 30_000, cancelMs = 100_000 } = settings.timeouts ?? {};
   const baseUrl = checkBaseUrl(settings.baseUrl, settings.allowPlainHttp ?? false);
   const transport = createTransport({ baseUrl, userAgent, connectMs, readMs, cancelMs });
@@ -94,7 +100,7 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
       const why = error instanceof UserError ? `${error.message} ${error.next}` : '';
       throw failed({ type: 'refused', kind: 'no-credential', why });
     }
-    const ending = await exchange(transport, {
+    const ending = await tracedExchange(transport, templateOf(call), {
       method: call.method,
       path: pathOf(call),
       authentication,
@@ -102,6 +108,19 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
       sendBefore: call.options?.sendBefore,
       signal: call.options?.signal,
     });
+    const tookMs = ending.receivedAt - ending.sentAt;
+    try {
+      const answer = answerOf(call, ending, failed);
+      onRequest(call.operation, 'ok', tookMs);
+      return answer;
+    } catch (error) {
+      if (error instanceof SessionsError) onRequest(call.operation, error.kind, tookMs);
+      throw error;
+    }
+  }
+
+  /** @throws {SessionsError} when there is no answer, or it says no, or nobody can read it */
+  function answerOf<T>(call: Call<T>, ending: Ending, failed: (trouble: Trouble) => SessionsError): Answer<T> {
     const { head } = ending;
     if (ending.end !== 'complete' || head === null || !isSuccess(head)) throw failed({ type: 'ending', ending });
 

@@ -53,6 +53,13 @@ export function explainConnectionFailure(cause: unknown, address: string, namesp
       false,
     );
   }
+  if (CLIENT_CERTIFICATE_REFUSED.test(details)) {
+    return failure(
+      `${at} wants a client certificate, or refuses ours.`,
+      'Set TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH to a pair that its authority has signed.',
+      false,
+    );
+  }
   if (BAD_KEY_PAIR.test(details)) {
     return failure(
       'The client certificate or key for Temporal can not be used: the files hold no matching pair in PEM form.',
@@ -72,6 +79,9 @@ export function explainConnectionFailure(cause: unknown, address: string, namesp
 /** Texts of OpenSSL, by Node, and of rustls, by the SDK's core. */
 const CERTIFICATE =
   /self[- ]signed certificate( in certificate chain)?|unable to (verify the first certificate|get (local )?issuer certificate)|certificate has expired|CERT_HAS_EXPIRED|does not match certificate's altnames|invalid peer certificate: \w+/i;
+/** What the server says in a TLS alert, after it has looked at our certificate, or in vain for one. */
+const CLIENT_CERTIFICATE_REFUSED =
+  /alert (certificate (required|unknown|expired|revoked)|bad certificate|unknown ca|handshake failure)|fatal alert: (CertificateRequired|CertificateUnknown|BadCertificate|UnknownCA)/i;
 const BAD_KEY_PAIR =
   /PEM routines|no start line|key values mismatch|unsupported key|asn1 encoding|bad decrypt|invalid certificate/i;
 
@@ -87,7 +97,9 @@ function shortReason(details: string, status: number | null): string {
     ECONNREFUSED: 'connection refused',
     ENOTFOUND: 'no such host',
     EAI_AGAIN: 'host name can not be looked up',
-    ECONNRESET: 'connection was cut; perhaps it wants TLS',
+    ECONNRESET: 'connection was cut; perhaps it wants TLS, or a client certificate',
+    // With TLS 1.3 a client may be through before the server's alert about its certificate comes.
+    'Last error: Failed to connect': 'connection was cut; perhaps it wants TLS, or a client certificate',
     ETIMEDOUT: 'no answer',
     EHOSTUNREACH: 'no route to host',
     'wrong version number': 'it answers without TLS',

@@ -1,6 +1,9 @@
 import { accessSync, constants } from 'node:fs';
 import { loadClientConfigProfile, toClientOptions, type ClientConfigProfile } from '@temporalio/envconfig';
+import { payloadEncryption, type Encryption } from '../codec/encryption.js';
 import { ExitCode, UserError } from '../errors.js';
+import { secretSetting } from '../secret-setting.js';
+import { apiKeyProblem } from './api-key.js';
 import { readEmbeddedNote } from './server-note.js';
 
 /** What both of the SDK's connections take. Holds secrets: not for logs. */
@@ -18,10 +21,13 @@ export type TemporalTarget =
       address: string;
       namespace: string;
       options: TemporalConnectionOptions;
+      encryption: Encryption;
+      /** File that the API key came from; it may be replaced at any time. */
+      apiKeyFile: string | null;
       /** One line for people, without secrets. */
       describe: string;
     }
-  | { kind: 'embedded'; address: string; namespace: string; uiUrl: string | null }
+  | { kind: 'embedded'; address: string; namespace: string; uiUrl: string | null; encryption: Encryption }
   | { kind: 'none' };
 
 /** What the `temporal` CLI and the SDKs fall back to. */
@@ -37,12 +43,13 @@ const DEFAULT_NAMESPACE = 'default';
  * @throws {UserError} (usage) when the settings are unreadable or contradict each other
  */
 export function resolveTemporal({ env, home }: { env: NodeJS.ProcessEnv; home: string }): TemporalTarget {
-  const settings = presentOnly(env);
+  const settings = withApiKey(presentOnly(env));
+  const encryption = payloadEncryption(settings);
   const profile = loadProfile(settings);
   if (profile.address === undefined && profile.apiKey === undefined && settings['TEMPORAL_PROFILE'] === undefined) {
     const note = readEmbeddedNote(home);
     if (note === null) return { kind: 'none' };
-    return { kind: 'embedded', address: note.address, namespace: note.namespace, uiUrl: note.uiUrl };
+    return { kind: 'embedded', address: note.address, namespace: note.namespace, uiUrl: note.uiUrl, encryption };
   }
   checkSecrets(profile);
   checkTls(profile);
@@ -64,6 +71,8 @@ export function resolveTemporal({ env, home }: { env: NodeJS.ProcessEnv; home: s
       ...(profile.apiKey !== undefined && { apiKey: profile.apiKey }),
       ...(profile.grpcMeta !== undefined && { metadata: profile.grpcMeta }),
     },
+    encryption,
+    apiKeyFile: settings['TEMPORAL_API_KEY_FILE'] ?? null,
     describe: `Temporal at ${address} (${features.join(', ')})`,
   };
 }
@@ -76,6 +85,12 @@ function presentOnly(env: NodeJS.ProcessEnv): Record<string, string> {
       return trimmed ? [[name, trimmed]] : [];
     }),
   );
+}
+
+/** The `temporal` CLI knows no file for the key; services do. */
+function withApiKey(settings: Record<string, string>): Record<string, string> {
+  const apiKey = secretSetting(settings, 'TEMPORAL_API_KEY');
+  return apiKey === null ? settings : { ...settings, TEMPORAL_API_KEY: apiKey };
 }
 
 function loadProfile(settings: Record<string, string>): ClientConfigProfile {
@@ -99,10 +114,10 @@ function loadProfile(settings: Record<string, string>): ClientConfigProfile {
 /** gRPC puts these into headers and shows the whole value when it does not like a character in it. So we look first. */
 function checkSecrets({ apiKey, grpcMeta = {} }: ClientConfigProfile): void {
   for (const [name, value] of Object.entries({ ...grpcMeta, 'API key': apiKey })) {
-    if (value === undefined || /^[\x20-\x7e]+$/.test(value)) continue;
+    if (value === undefined || apiKeyProblem(value) === null) continue;
     throw new UserError(
       `Temporal's ${name} holds characters that can't be sent, such as a line break.`,
-      'Set it again; TEMPORAL_API_KEY is one line without quotes.',
+      'Set it again; TEMPORAL_API_KEY, or its file, is one line without quotes.',
       ExitCode.usage,
     );
   }

@@ -7,6 +7,7 @@ import {
   makeGrpcRetryInterceptor,
 } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
+import { clientConverter, type Encryption } from '../codec/encryption.js';
 import { ExitCode, UserError } from '../errors.js';
 import { explainConnectionFailure } from './connection-failure.js';
 import type { TemporalTarget } from './connection-target.js';
@@ -33,6 +34,8 @@ export interface TemporalClient {
   readonly client: Client;
   readonly connection: Connection;
   readonly namespace: string;
+  /** What the client's payloads go through; a worker's have to go through the same. */
+  readonly encryption: Encryption;
   close(): Promise<void>;
 }
 
@@ -47,14 +50,15 @@ const MAX_WAIT_MS = 5_000;
  * Connects a client, and makes sure that the namespace is there for us.
  *
  * @param options.retryForMs - default 5 s
- * @throws {UserError} (not reachable) with its own words for each cause
+ * @throws {UserError} (not reachable) with its own words for each cause; (usage) when the keys for payloads can't be used
  */
 export async function connectClient(target: TemporalTarget, options: RetryOptions = {}): Promise<TemporalClient> {
-  const { namespace } = located(target);
+  const { namespace, encryption } = located(target);
+  await encryption.check();
   return await retrying(target, { retryForMs: CLIENT_RETRY_MS, ...options }, async () => {
     const connection = await openConnection(target);
-    const client = new Client({ connection, namespace });
-    return { client, connection, namespace, close: () => connection.close() };
+    const client = new Client({ connection, namespace, dataConverter: clientConverter(encryption) });
+    return { client, connection, namespace, encryption, close: () => connection.close() };
   });
 }
 

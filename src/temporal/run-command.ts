@@ -74,9 +74,13 @@ export async function runCommand(
   }
 }
 
-/** What our child processes get: everything but our own settings, which hold keys that are none of their business. */
+/**
+ * What our child processes get: everything but our own settings and those of the database and of tracing, which hold keys
+ * that are none of their business.
+ */
 export function childEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(GUMLOOP|CURFEW|TEMPORAL)_/i.test(name)));
+  const ours = /^((GUMLOOP|CURFEW|TEMPORAL|OTEL)_|PGPASS)/i;
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !ours.test(name)));
 }
 
 function startReason(error: NodeJS.ErrnoException): string {

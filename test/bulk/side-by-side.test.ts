@@ -4,6 +4,7 @@ import type { CaseDependencies, Step } from '../../src/gate/case-step.js';
 import { attemptCase, confirmCase } from '../../src/gate/case-step.js';
 import { noPoliciesInForce } from '../../src/gate/rules.js';
 import { TryAgain } from '../../src/gate/try-again.js';
+import { NO_METERS } from '../../src/metrics/meters.js';
 import type { NewOrder } from '../../src/ledger/orders.js';
 import { openBulkHarness, type BulkHarness } from '../support/bulk-harness.js';
 
@@ -57,6 +58,7 @@ it('I3: a bulk job, a policy’s case and a person’s order on the same session
 
   const deps = {
     ...harness.deps(),
+    meters: NO_METERS,
     rules: { ...noPoliciesInForce, judge: () => Promise.resolve({ kind: 'send' as const, permit: null, reason }) },
   };
   const [status] = await Promise.all([harness.carryOut(planId), ...ids.map((id) => carryOutCase(deps, id))]);

@@ -6,6 +6,7 @@ import { createAccount } from '../../src/gate/account.js';
 import { TryAgain } from '../../src/gate/try-again.js';
 import type { Ledger } from '../../src/ledger/ledger.js';
 import type { BulkTarget } from '../../src/ledger/bulk-plans.js';
+import { NO_METERS } from '../../src/metrics/meters.js';
 import type { CleanupEntry } from '../../src/policy/policy.js';
 import { DEFAULT_TIMING } from '../../src/policy/timing.js';
 import { BEGINNING, HOUR, MINUTE, openFleetHarness, turnSince, type FleetHarness } from '../support/scripted-fleet.js';
@@ -24,7 +25,7 @@ afterEach(() => harness.close());
 /** Gate and rules are not asked: nothing is sent here. */
 function dependencies(ledger: Ledger): CleanupDependencies {
   return {
-    ...{ ledger, sessions: harness.fleet, log, timing: DEFAULT_TIMING, random: () => 0.5 },
+    ...{ ledger, sessions: harness.fleet, log, timing: DEFAULT_TIMING, meters: NO_METERS, random: () => 0.5 },
     limiter: { acquire: () => Promise.resolve(), backOff: () => undefined },
     account: createAccount(ledger, harness.fleet, log),
     vendorClock: createVendorClock(harness.clock),

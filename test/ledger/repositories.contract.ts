@@ -155,6 +155,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
             turnStartedAtMs: null,
             turnFixed: true,
             orderedAtMs: NOW,
+            ageMs: 0,
             triedForMs: 0,
             alerted: false,
           },

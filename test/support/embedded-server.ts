@@ -29,10 +29,13 @@ export function removeHome(home: string): void {
 const HANG_LIMIT_MS = 40_000;
 
 /** Waits for something that is bound to happen. */
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  limitMs: number = HANG_LIMIT_MS,
+): Promise<void> {
   const began = performance.now();
   while (!(await condition())) {
-    if (performance.now() - began > HANG_LIMIT_MS) throw new Error(`in vain: ${condition.toString()}`);
+    if (performance.now() - began > limitMs) throw new Error(`in vain: ${condition.toString()}`);
     await sleep(50);
   }
 }

@@ -14,6 +14,7 @@ import { isLedgerUnavailable, LedgerUnavailableError } from '../../src/ledger/er
 import type { EventKind } from '../../src/ledger/events.js';
 import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
 import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
+import { NO_METERS } from '../../src/metrics/meters.js';
 import type { NewOrder } from '../../src/ledger/orders.js';
 import { DEFAULT_TIMING } from '../../src/policy/timing.js';
 import type { Turn } from '../../src/policy/turn.js';
@@ -143,6 +144,7 @@ export async function openGateHarness(): Promise<GateHarness> {
       gate: createGate({ ...common, clock, vendorClock: createVendorClock(clock), worker: name }),
       account: createAccount(ledgerHere, vendor, log),
       rules: noPoliciesInForce,
+      meters: NO_METERS,
       random: () => 0.5,
       ...parts,
     };

@@ -91,8 +91,11 @@ interface Server {
 const urlOf = (port: number, password: string, database: string): string =>
   `postgres://${USER}:${password}@127.0.0.1:${port}/${database}`;
 
+/** Path of one of PostgreSQL's programs, such as `pg_dump`. */
+export const postgresBinary = (name: string): string => join(findBinaries([name]), name);
+
 /** PATH first, then where Debian and its kin put them, newest first. */
-function findBinaries(): string {
+function findBinaries(programs: readonly string[] = ['initdb', 'postgres']): string {
   const debian = '/usr/lib/postgresql';
   const versions = (() => {
     try {
@@ -106,7 +109,7 @@ function findBinaries(): string {
     ...versions.map((version) => join(debian, version, 'bin')),
   ];
   const found = candidates.find((folder) =>
-    ['initdb', 'postgres'].every((binary) => {
+    programs.every((binary) => {
       try {
         accessSync(join(folder, binary), constants.X_OK);
         return folder !== '';

@@ -17,6 +17,7 @@ import { TryAgain } from '../../src/gate/try-again.js';
 import { LedgerUnavailableError } from '../../src/ledger/errors.js';
 import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
 import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
+import { NO_METERS, type Meters } from '../../src/metrics/meters.js';
 import type { Exemption, Policy, PolicyFile } from '../../src/policy/policy.js';
 import { DEFAULT_TIMING } from '../../src/policy/timing.js';
 import {
@@ -273,6 +274,7 @@ export interface FleetHarness {
     readonly hooks?: LedgerHooks;
     readonly scanMs?: number;
     readonly joinFails?: boolean;
+    readonly meters?: Meters;
   }): EnforcingProcess;
   /** Plays the case of a session, on the fake clock: until no order is open, the look for a restart included. @returns its waits */
   carryOut(sessionId: string, stop?: (wait: TryAgain) => boolean): Promise<TryAgain[]>;
@@ -295,11 +297,16 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
   const backedOff: number[] = [];
   const newLog = () => ({ debug: jest.fn(), info: jest.fn(), warn: jest.fn(), error: jest.fn() });
 
-  const process: FleetHarness['process'] = ({ hooks, scanMs = SCAN_MS, joinFails = false } = {}) => {
+  const process: FleetHarness['process'] = ({
+    hooks,
+    scanMs = SCAN_MS,
+    joinFails = false,
+    meters = NO_METERS,
+  } = {}) => {
     const log = newLog();
     const here = hooks === undefined ? ledger : hooked(ledger, hooks);
     const enforcement = createEnforcement({
-      ...{ sessions: fleet, ledger: here, limiter, log, scanMs },
+      ...{ sessions: fleet, ledger: here, limiter, log, scanMs, meters },
       account: createAccount(here, fleet, log),
       vendorClock: createVendorClock(clock),
       rules: createRulesReader(here),
@@ -354,7 +361,7 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
     const log = newLog();
     const vendorClock = createVendorClock(clock);
     const deps: CaseDependencies & { sessions: SessionsClient } = {
-      ...{ sessions: fleet, ledger, limiter, log, timing: DEFAULT_TIMING, random: () => 0.5 },
+      ...{ sessions: fleet, ledger, limiter, log, timing: DEFAULT_TIMING, meters: NO_METERS, random: () => 0.5 },
       gate: createGate({ sessions: fleet, ledger, limiter, log, clock, vendorClock, worker: randomUUID() }),
       account: createAccount(ledger, fleet, log),
       rules: createGateRules({ ledger, rules: createRulesReader(ledger), vendorClock, scanMs: SCAN_MS }),

@@ -93,7 +93,12 @@ let bundle: Promise<WorkflowBundle> | undefined;
 /** The workflows as they stand in the source tree, so that no test runs against an old build. */
 export function workflowBundle(): Promise<WorkflowBundle> {
   const quiet = new DefaultLogger('WARN');
-  return (bundle ??= bundleWorkflowCode({ workflowsPath: WORKFLOWS, logger: quiet }));
+  return (bundle ??= bundleWorkflowCode({
+    workflowsPath: WORKFLOWS,
+    failureConverterPath: FAILURE_CONVERTER,
+    logger: quiet,
+  }));
 }
 
 const WORKFLOWS = fileURLToPath(new URL('../../workflows/index.ts', import.meta.url));
+const FAILURE_CONVERTER = fileURLToPath(new URL('../../workflows/failure-converter.ts', import.meta.url));

@@ -59,6 +59,8 @@ describe('which Temporal is used', () => {
       address: 'temporal.test:7233',
       namespace: 'mine',
       options: { address: 'temporal.test:7233' },
+      apiKeyFile: null,
+      encryption: expect.objectContaining({ on: false }),
       describe: 'Temporal at temporal.test:7233 (namespace mine)',
     });
   });

@@ -94,6 +94,7 @@ describe('the embedded Temporal server', () => {
       address: server.address,
       namespace: 'default',
       uiUrl: server.uiUrl,
+      encryption: expect.objectContaining({ on: false }),
     });
     expect((await fetch(server.uiUrl!)).status).toBe(200);
     await startWorkflow('with-attribute', { CurfewTest: ['value'] });

@@ -13,6 +13,7 @@ import { createLimiter } from '../../src/gate/limiter.js';
 import type { PolicyRules } from '../../src/gate/rules.js';
 import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
 import type { NewOrder } from '../../src/ledger/orders.js';
+import { NO_METERS } from '../../src/metrics/meters.js';
 import type { CaseTiming } from '../../src/policy/timing.js';
 import { createCredentials, createSessionsClient, type OpenSessionsClient } from '../../src/sessions/index.js';
 import { createLogger } from '../../src/telemetry.js';
@@ -416,6 +417,7 @@ function realActivities(): Activities {
     rules,
     timing,
     log,
+    meters: NO_METERS,
     random: Math.random,
   });
   const [usual, impatient] = [createActivities(deps(TIMING)), createActivities(deps(IMPATIENT))];

@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
+import { payloadEncryption } from '../../codec/encryption.js';
 import type { Config } from '../../config.js';
 import { SEARCH_ATTRIBUTES } from '../../contract.js';
 import { cacheDir, prepareHome } from '../../home.js';
 import { createCredentials, createSessionsClient } from '../../sessions/index.js';
+import { serveSdkMetrics } from '../../metrics/sdk-metrics.js';
 import type { RunningService } from '../../service.js';
 import { resolveTemporal, type TemporalTarget } from '../../temporal/connection.js';
 import type { EmbeddedServer } from '../../temporal/embedded.js';
@@ -12,6 +14,7 @@ import { contextOf, requester, type CommandContext } from '../context.js';
 import { policiesDocument, policiesWords } from '../in-force-words.js';
 import { readPolicySource, type PolicySource } from '../policy-source.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
+import { startTracing } from '../../tracing/index.js';
 
 interface ServiceCommandOptions {
   readonly adoptTemporal?: boolean;
@@ -93,12 +96,15 @@ async function untilInterrupted(
   const context = contextOf(command, false);
   const { signal } = onInterrupt();
   await requireVendorSettings(context.config);
+  const tracing = await startTracing(context.config.env);
   try {
     await work(context, signal);
   } catch (error) {
     if (!(signal.aborted && error instanceof Error && error.name === 'AbortError')) throw error;
     context.out.say('Stopped before it was ready.');
     process.exitCode = INTERRUPTED;
+  } finally {
+    await tracing?.shutdown();
   }
 }
 
@@ -129,7 +135,7 @@ async function ensureTemporal(
     searchAttributes: SEARCH_ATTRIBUTES,
   });
   const { address, namespace, uiUrl } = server;
-  return { server, target: { kind: 'embedded', address, namespace, uiUrl } };
+  return { server, target: { kind: 'embedded', address, namespace, uiUrl, encryption: payloadEncryption(config.env) } };
 }
 
 /** Runs a worker until it is told to stop. */
@@ -143,11 +149,13 @@ async function serve(
   // Loaded here, because the worker's native core takes its time, and `curfew --help` should not.
   const { installRuntime } = await import('../../worker.js');
   const { startService } = await import('../../service.js');
-  installRuntime(log, config.logLevel);
+  const install = (metricsAddress?: string): void => installRuntime(log, config.logLevel, metricsAddress);
+  const sdkMetrics = config.httpAddress === null ? install() : await serveSdkMetrics(install);
   const service = await startService(config, target, log, {
     adoptTemporal: options.adoptTemporal === true,
     signal,
     ...(options.apply === undefined ? {} : { apply: options.apply }),
+    ...(sdkMetrics === undefined ? {} : { sdkMetrics }),
   });
   announce(out, config, target, service, server);
   const stop = (): void => {
@@ -176,6 +184,7 @@ function announce(
     policies: policiesDocument(service.policies),
     api: config.apiBaseUrl,
     ledger: service.ledgerPlace,
+    http: service.http,
     home: config.home,
     pid: process.pid,
   };
@@ -186,6 +195,7 @@ function announce(
       `  API       ${config.apiBaseUrl}`,
       `  ledger    ${service.ledgerPlace}`,
       `  policies  ${policiesWords(service.policies)}`,
+      ...(service.http === null ? [] : [`  metrics   ${service.http}/metrics`]),
     ].join('\n'),
   );
 }

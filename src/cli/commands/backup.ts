@@ -1,0 +1,62 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { ExitCode, UserError } from '../../errors.js';
+import { homePaths } from '../../home.js';
+import { backupSqliteLedger } from '../../ledger/backup.js';
+import { locateLedger, type LedgerPlace } from '../../ledger/open.js';
+import { contextOf } from '../context.js';
+
+export function registerBackup(program: Command): void {
+  program
+    .command('backup')
+    .summary('copy the ledger, while Curfew runs')
+    .description(
+      'Writes a copy of the ledger, as it is at one moment, into a new file. Workers may run. A ledger on PostgreSQL is backed up with its own tools: then this says which command to run.',
+    )
+    .argument('<file>', 'the copy; must not exist yet')
+    .addHelpText(
+      'after',
+      `
+Example:
+  $ curfew backup "ledger-$(date +%F).db"
+
+The copy is for its owner only: it says who ended what, and why. It holds no key. To put it back: docs/backup.md.
+Exit codes: 0 done, 1 the copy could not be written, 2 the file exists, or the ledger is on PostgreSQL, 4 no ledger there.`,
+    )
+    .action((file: string, _options: object, command: Command) => {
+      const { config, out } = contextOf(command, true);
+      const place = locateLedger(config.databaseUrl);
+      if (place.kind === 'postgres') throw useItsOwnTools(place, file);
+      if (!existsSync(place.path)) throw noneThere(place.path, homePaths(config.home).ledger);
+      const target = resolve(file);
+      const bytes = backupSqliteLedger(place.path, target);
+      out.result(
+        { ledger: place.path, file: target, bytes },
+        () => `Copied the ledger ${place.path}\n  to ${target} (${bytes} bytes).`,
+      );
+    });
+}
+
+const noneThere = (path: string, inHome: string): UserError =>
+  new UserError(
+    `There is no ledger at ${path}. Nothing was written.`,
+    path === inHome
+      ? 'Set CURFEW_HOME or CURFEW_DATABASE_URL as your worker has it; `curfew up` makes a ledger.'
+      : 'Set CURFEW_DATABASE_URL as your worker has it.',
+    ExitCode.unreachable,
+  );
+
+/** The command without the password, which neither screens nor lists of processes are to show. */
+function useItsOwnTools({ host, port, user, database }: LedgerPlace & { kind: 'postgres' }, file: string): UserError {
+  const to = [`--host=${host}`, `--port=${port}`, ...(user === null ? [] : [`--username=${user}`])];
+  const words = ['pg_dump', '--format=custom', `--file=${file}`, ...to, ...(database === null ? [] : [database])];
+  return new UserError(
+    `The ledger is on PostgreSQL, at ${host}:${port}/${database ?? ''}; its own tools copy it while Curfew runs. Nothing was written.`,
+    `Run: ${words.map(quoted).join(' ')} (it asks for the password, or takes it from PGPASSWORD or ~/.pgpass).`,
+    ExitCode.usage,
+  );
+}
+
+/** As a POSIX shell reads it back. */
+const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);

@@ -1,0 +1,51 @@
+import { readCoverage, type Coverage } from '../fleet/coverage.js';
+import type { LedgerGauges } from '../ledger/gauges.js';
+import type { Ledger } from '../ledger/ledger.js';
+import type { PoliciesInForce } from '../ledger/policy-versions.js';
+import { ACCOUNT_REFUSED_META } from '../gate/account.js';
+import { NEWS_FOR_MS } from '../notify/deliver.js';
+import { createRoutesReader } from '../notify/routes.js';
+
+/** What the ledger says at a scrape. */
+export interface LedgerReading {
+  readonly gauges: LedgerGauges;
+  /** Of the last scan; null: there was none. */
+  readonly coverage: Coverage | null;
+  readonly policies: PoliciesInForce;
+  readonly openBreakers: ReadonlySet<string>;
+  readonly accountRefused: boolean;
+  /** By notification route in force; at most {@link MOST_PENDING} each. */
+  readonly pending: ReadonlyMap<string, number>;
+}
+
+/** More than that is told as that: whoever is behind by a thousand messages has the same trouble as by ten thousand. */
+export const MOST_PENDING = 1_000;
+
+/** Some short questions, one after another. What is big, the policy file, is read again only when its version has changed. */
+export function createLedgerReader(ledger: Ledger): () => Promise<LedgerReading> {
+  const routes = createRoutesReader(ledger);
+  let known: PoliciesInForce = { kind: 'none' };
+
+  async function policies(): Promise<PoliciesInForce> {
+    const version = await ledger.policies.version();
+    const knownVersion =
+      known.kind === 'known' ? known.inForce.version : known.kind === 'too-new' ? known.version : null;
+    if (version !== knownVersion) known = await ledger.policies.inForce();
+    return known;
+  }
+
+  return async () => {
+    const pending = new Map<string, number>();
+    for (const { name, audience } of await routes.read()) {
+      pending.set(name, await ledger.deliveries.count(audience, NEWS_FOR_MS, MOST_PENDING));
+    }
+    return {
+      gauges: await ledger.gauges(),
+      coverage: await readCoverage(ledger),
+      policies: await policies(),
+      openBreakers: new Set((await ledger.breakers.open()).map(({ policy }) => policy)),
+      accountRefused: (await ledger.meta.read(ACCOUNT_REFUSED_META)) !== null,
+      pending,
+    };
+  };
+}

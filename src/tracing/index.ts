@@ -1,0 +1,21 @@
+import type { Environment } from '../config.js';
+import { traceExportOf } from './settings.js';
+
+/** Spans are being recorded. */
+export interface Tracing {
+  /** Sends what is recorded and not sent yet; takes a few seconds at most, and never fails. */
+  shutdown(): Promise<void>;
+}
+
+/**
+ * Records spans from now on, if the environment asks for it.
+ *
+ * @returns null when it does not; then nothing is loaded
+ * @throws UserError for settings that Curfew can't follow
+ */
+export async function startTracing(env: Environment): Promise<Tracing | null> {
+  const destination = traceExportOf(env);
+  if (destination === 'off') return null;
+  const { startSdk } = await import('./sdk.js');
+  return startSdk(destination, env);
+}

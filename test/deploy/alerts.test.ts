@@ -1,0 +1,164 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from '@jest/globals';
+import { parse } from 'yaml';
+import { groupedBy } from './promql.js';
+import { DEPLOY, promtool } from './promtool.js';
+import { servedMetrics, wrongIn } from './served-metrics.js';
+
+interface Rule {
+  readonly alert?: string;
+  readonly record?: string;
+  readonly expr: string;
+  readonly for?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+interface RuleTest {
+  readonly name: string;
+  readonly input_series?: readonly { readonly series: string }[];
+  readonly promql_expr_test: readonly {
+    readonly expr: string;
+    readonly exp_samples: readonly { readonly labels: string; readonly value: number }[];
+  }[];
+}
+
+const PROMETHEUS = join(DEPLOY, 'prometheus');
+const RULES = join(PROMETHEUS, 'rules', 'curfew.yml');
+const TESTS = readdirSync(join(PROMETHEUS, 'tests')).map((name) => join(PROMETHEUS, 'tests', name));
+const runbook = readFileSync(fileURLToPath(new URL('../../docs/runbook.md', import.meta.url)), 'utf8');
+
+const read = (path: string): unknown => parse(readFileSync(path, 'utf8'));
+const { groups } = read(RULES) as { groups: readonly { readonly rules: readonly Rule[] }[] };
+const rules = groups.flatMap((group) => group.rules);
+const alerts = rules.filter((rule): rule is Rule & { alert: string } => rule.alert !== undefined);
+const tests = TESTS.flatMap((path) => (read(path) as { tests: readonly RuleTest[] }).tests);
+
+const served = servedMetrics();
+const recorded = new Map(
+  rules.flatMap(({ record, expr }) => (record === undefined ? [] : [[record, groupedBy(expr)]])),
+);
+
+/** What the tests say of an alert: the series of those where it is silent, the labels of those where it fires. */
+function shownOf(alert: string): { readonly silent: RuleTest[]; readonly firing: string[] } {
+  const asked = `ALERTS{alertname="${alert}",alertstate="firing"}`;
+  const about = tests.flatMap((test) =>
+    test.promql_expr_test.filter(({ expr }) => expr === asked).map((check) => ({ test, samples: check.exp_samples })),
+  );
+  const fires = new Set(about.filter(({ samples }) => samples.length > 0).map(({ test }) => test));
+  return {
+    // One that fires later in the same test was only asked too early.
+    silent: about.map(({ test }) => test).filter((test) => !fires.has(test)),
+    firing: about.flatMap(({ samples }) => samples.map(({ labels }) => labels)),
+  };
+}
+
+/** A section of the runbook, without its title. */
+const sectionOf = (alert: string): string => runbook.split(`\n### ${alert}\n`)[1]?.split(/\n##+ /)[0] ?? '';
+
+describe('Prometheus', () => {
+  it('takes the configuration and the rules that it names', () => {
+    const { content, says } = promtool('check', 'config', join(PROMETHEUS, 'prometheus.yml'));
+    expect(says).toContain('1 rule files found');
+    expect({ content, says }).toEqual({ content: true, says });
+  });
+
+  it('takes the rules, and finds none of them twice', () => {
+    const { content, says } = promtool('check', 'rules', RULES);
+    expect(says).toContain(`SUCCESS: ${rules.length} rules found`);
+    expect(says).not.toContain('duplicate');
+    expect(content).toBe(true);
+  });
+
+  it.each(TESTS)('agrees with %s', (path) => {
+    const { content, says } = promtool('test', 'rules', path);
+    expect({ content, says }).toEqual({ content: true, says });
+  });
+
+  it('scrapes the workers under the name that all rules select', () => {
+    const { scrape_configs: jobs } = read(join(PROMETHEUS, 'prometheus.yml')) as {
+      scrape_configs: { job_name: string }[];
+    };
+    expect(jobs.map(({ job_name }) => job_name)).toContain('curfew');
+    for (const { expr } of rules) {
+      const ofMetrics = [...expr.matchAll(/\b((?:curfew|temporal|process|nodejs)_\w+)(\{[^}]*\})?/g)];
+      expect(ofMetrics.filter(([, , matchers = '']) => !matchers.includes('job="curfew"'))).toEqual([]);
+    }
+  });
+});
+
+describe.each(alerts.map((rule) => [rule.alert, rule] as const))('%s', (alert, rule) => {
+  const isWatchdog = alert === 'CurfewWatchdog';
+
+  it('says for how long, how urgent it is, and what happens to people’s sessions', () => {
+    expect(alert).toMatch(/^Curfew[A-Z]/);
+    expect(rule.for).toMatch(/^\d+[mhd]$/);
+    expect(isWatchdog ? ['none'] : ['page', 'ticket']).toContain(rule.labels?.['severity']);
+    expect(rule.annotations?.['summary']).toMatch(/\.$/);
+    expect(rule.annotations?.['description']).toMatch(/\.$/);
+  });
+
+  it('has a section in the runbook, with all that a tired reader needs', () => {
+    expect(rule.annotations?.['runbook_url']).toBe(`docs/runbook.md#${alert.toLowerCase()}`);
+    const points = [...sectionOf(alert).matchAll(/^- \*\*(.+?):\*\*/gm)].map(([, name]) => name);
+    expect(points).toEqual([
+      'For sessions',
+      'Safe meanwhile',
+      'Look first',
+      isWatchdog ? 'Cures' : 'Causes and cures',
+      'Escalate',
+      'Resolves',
+    ]);
+  });
+
+  it('is shown to fire, with its severity and the labels that its words are about', () => {
+    const { firing } = shownOf(alert);
+    expect(firing.length).toBeGreaterThan(0);
+    const used = [
+      ...Object.values(rule.annotations ?? {})
+        .join()
+        .matchAll(/\$labels\.(\w+)/g),
+    ].map(([, name]) => name);
+    for (const labels of firing) expect(labels).toContain(`severity="${rule.labels?.['severity']}"`);
+    for (const name of used) expect(firing.some((labels) => labels.includes(`${name}="`))).toBe(true);
+  });
+
+  it('is shown to stay silent in a case that is near', () => {
+    const { silent } = shownOf(alert);
+    // It has nothing to be silent about: it is to be missed when it is silent.
+    expect(isWatchdog || silent.some(({ input_series: series = [] }) => series.length > 0)).toBe(true);
+  });
+});
+
+describe('the metrics and labels', () => {
+  it.each(rules.map(({ alert, record, expr }) => [alert ?? record ?? '', expr]))('of %s exist', (_name, expr) => {
+    expect(wrongIn(expr, served, recorded)).toEqual([]);
+  });
+
+  it.each(tests.map((test) => [test.name, test] as const))('in “%s” exist', (_name, test) => {
+    const series = (test.input_series ?? []).map((input) => input.series);
+    expect(series.flatMap((one) => wrongIn(one, served, recorded))).toEqual([]);
+  });
+
+  it('that the runbook asks for exist', () => {
+    const named = [...runbook.matchAll(/\b(curfew_[a-z_]+|process_[a-z_]+|nodejs_[a-z_0-9]+)\b/g)].map(
+      ([name]) => name,
+    );
+    expect(named.length).toBeGreaterThan(5);
+    expect(named.filter((name) => !served.has(name))).toEqual([]);
+  });
+
+  it('would be found wrong if they were', () => {
+    expect(wrongIn('max(curfew_nonsense{job="curfew"})', served, recorded)).toEqual(['curfew_nonsense does not exist']);
+    expect(wrongIn('sum by (mood) (curfew_paused{color="red"})', served, recorded)).toEqual([
+      'curfew_paused has no label color',
+      'mood',
+    ]);
+  });
+});
+
+it('the runbook has no section about an alert that does not exist', () => {
+  const sections = [...runbook.matchAll(/^### (Curfew\w+)$/gm)].map(([, name]) => name);
+  expect(sections.sort()).toEqual(alerts.map(({ alert }) => alert).sort());
+});

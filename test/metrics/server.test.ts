@@ -1,0 +1,110 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { ExitCode } from '../../src/errors.js';
+import { readHttpAddress, urlOf } from '../../src/http/address.js';
+import { createHealth, type HealthBook } from '../../src/http/health.js';
+import { startHttpServer, type HttpServer } from '../../src/http/server.js';
+
+let server: HttpServer | undefined;
+afterEach(async () => {
+  await server?.close();
+  server = undefined;
+});
+
+async function serve(health: HealthBook, metrics = () => Promise.resolve('curfew_paused 0\n')): Promise<string> {
+  server = await startHttpServer({ address: { host: '127.0.0.1', port: 0 }, health, metrics });
+  return server.url;
+}
+const get = async (url: string): Promise<[number, unknown]> => {
+  const answer = await fetch(url);
+  return [answer.status, await answer.json()];
+};
+
+describe('CURFEW_HTTP_ADDRESS', () => {
+  it.each([
+    ['127.0.0.1:9464', { host: '127.0.0.1', port: 9464 }],
+    ['localhost:0', { host: 'localhost', port: 0 }],
+    [' [::1]:80 ', { host: '::1', port: 80 }],
+    ['0.0.0.0:65535', { host: '0.0.0.0', port: 65_535 }],
+    ['', null],
+    [undefined, null],
+  ])('%s is read', (text, address) => {
+    expect(readHttpAddress(text)).toEqual(address);
+  });
+
+  it.each(['9464', ':9464', '127.0.0.1', '127.0.0.1:', '127.0.0.1:70000', 'http://127.0.0.1:9464', '::1:80', 'a b:1'])(
+    '%s is refused with an example',
+    (text) => {
+      expect(() => readHttpAddress(text)).toThrow(
+        expect.objectContaining({ exitCode: ExitCode.usage, next: expect.stringContaining('127.0.0.1:9464') }),
+      );
+    },
+  );
+
+  it('stands in a URL as its kind asks for', () => {
+    expect(urlOf({ host: '::1', port: 80 })).toBe('http://[::1]:80');
+    expect(urlOf({ host: '127.0.0.1', port: 80 })).toBe('http://127.0.0.1:80');
+  });
+});
+
+describe('the pages', () => {
+  it('/readyz gives every reason, and is ready when there is none left', async () => {
+    const health = createHealth();
+    health.set('temporal', 'Temporal: no connection yet');
+    health.set('ledger', () => Promise.resolve('ledger: does not answer'));
+    const url = await serve(health);
+    expect(await get(`${url}/readyz`)).toEqual([
+      503,
+      { status: 'unavailable', reasons: ['Temporal: no connection yet', 'ledger: does not answer'] },
+    ]);
+    health.set('temporal', () => Promise.resolve(null));
+    health.set('ledger', () => Promise.resolve(null));
+    expect(await get(`${url}/readyz`)).toEqual([200, { status: 'ready' }]);
+  });
+
+  it('a process that shuts down is not ready, and alive', async () => {
+    const health = createHealth();
+    const url = await serve(health);
+    health.stopping();
+    expect(await get(`${url}/readyz`)).toEqual([503, { status: 'stopping' }]);
+    expect(await get(`${url}/healthz`)).toEqual([200, { status: 'ok' }]);
+  });
+
+  it('a process whose worker has failed is not alive', async () => {
+    const health = createHealth();
+    const url = await serve(health);
+    health.aliveWhile(() => 'worker: failed');
+    expect(await get(`${url}/healthz`)).toEqual([503, { status: 'failed', reasons: ['worker: failed'] }]);
+  });
+
+  it('/metrics is text that Prometheus takes, and no cache keeps it', async () => {
+    const url = await serve(createHealth());
+    const answer = await fetch(`${url}/metrics`);
+    expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+    expect(answer.headers.get('cache-control')).toBe('no-store');
+    expect(await answer.text()).toBe('curfew_paused 0\n');
+  });
+
+  it('what fails inside is not told', async () => {
+    const url = await serve(createHealth(), () => Promise.reject(new Error('postgres://user:secret@host')));
+    expect(await get(`${url}/metrics`)).toEqual([500, { error: 'internal error' }]);
+  });
+
+  it('there is nothing else, and nothing can be changed', async () => {
+    const url = await serve(createHealth());
+    expect((await get(`${url}/`))[0]).toBe(404);
+    expect((await fetch(`${url}/metrics`, { method: 'POST' })).status).toBe(404);
+  });
+});
+
+it('a port that is taken is named, with what to do', async () => {
+  const port = Number(new URL(await serve(createHealth())).port);
+  const second = startHttpServer({
+    ...{ address: { host: '127.0.0.1', port }, health: createHealth() },
+    metrics: () => Promise.resolve(''),
+  });
+  await expect(second).rejects.toMatchObject({
+    exitCode: ExitCode.usage,
+    message: expect.stringContaining(`127.0.0.1:${port}`),
+    next: expect.stringContaining('port 0'),
+  });
+});

@@ -1,0 +1,228 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { makePlan } from '../../src/bulk/plan.js';
+import { idsFromList } from '../../src/bulk/ids.js';
+import {
+  BULK_RATE_UPDATE,
+  bulkWorkflowId,
+  CASE_QUERY,
+  caseWorkflowId,
+  ENFORCEMENT_WORKFLOW_ID,
+  EXTEND_UPDATE,
+  SESSION_WATCH,
+  TASK_QUEUE,
+  watchWorkflowId,
+  type CaseStatus,
+  type WatchExtension,
+  type WatchInput,
+} from '../../src/contract.js';
+import { readPolicyFile } from '../../src/policy-file/index.js';
+import { createBulkJobs } from '../../src/temporal/bulk-jobs.js';
+import { createCases } from '../../src/temporal/cases.js';
+import { openDeployment, readBundle, savedBundles, type Deployment } from '../support/deployment.js';
+import { temporalBinary, until } from '../support/embedded-server.js';
+import { allOrders, orderInLedgerOnly, untilSettled } from '../support/standing.js';
+import { installQuietRuntime, OBTAIN_LIMIT_MS, workflowBundle } from '../support/temporal.js';
+
+/** A hang limit. */
+const STORY_LIMIT_MS = 5 * 60_000;
+const BULK_TARGETS = 60;
+
+/** What the SDK says of workflows that can't go on with their history. */
+const complaints: string[] = [];
+let current: string;
+
+beforeAll(async () => {
+  installQuietRuntime(({ message }) => complaints.push(message));
+  ({ code: current } = await workflowBundle());
+  await temporalBinary();
+}, OBTAIN_LIMIT_MS);
+
+let deployment: Deployment;
+beforeEach(async () => {
+  complaints.length = 0;
+  deployment = await openDeployment((config) => ({
+    ...config,
+    // One that is confirming stays so while workers change, and is through soon after.
+    timing: { ...config.timing, confirmGapsMs: [2_000, 3_000, 5_000], restartGapsMs: [4_000, 4_000, 4_000, 4_000] },
+  }));
+}, 120_000);
+afterEach(() => deployment.close(), 120_000);
+
+const workflows = () => deployment.temporal.client.workflow;
+const world = () => deployment.simulator.world;
+
+async function order(sessionId: string): Promise<void> {
+  const orderId = await orderInLedgerOnly(deployment.ledger, sessionId);
+  await createCases(deployment.temporal.client, true).join(sessionId, orderId, 30_000);
+}
+
+/** Puts a limit in force for the one agent that has rules. */
+async function applyPolicy(maxRuntime: string): Promise<void> {
+  const sourceText = `version: 1
+policies:
+  - name: ruled
+    match: { agents: ["agent_ruled"] }
+    limits: { max_runtime: ${maxRuntime} }
+    mode: enforce
+`;
+  const { file } = readPolicyFile(sourceText, 'curfew.yaml');
+  await deployment.ledger.policies.apply({ file, fileName: 'curfew.yaml', sourceText, by: 'a test' });
+}
+
+const phaseOf = async (sessionId: string): Promise<string> =>
+  (await workflows().getHandle(caseWorkflowId(sessionId)).query<CaseStatus>(CASE_QUERY)).phase;
+
+const outcomeOf = async (sessionId: string): Promise<string | null | undefined> =>
+  (await allOrders(deployment.ledger)).find(({ result }) => result.sessionId === sessionId)?.result.outcome;
+
+async function planOf(ids: readonly string[]): Promise<string> {
+  const { job } = await makePlan(
+    { ledger: deployment.ledger, fleet: null },
+    {
+      ...{ by: 'a test', source: 'person', cleanup: null, reason: 'a test', written: {} },
+      selection: { kind: 'ids', given: idsFromList(ids) },
+    },
+  );
+  return job.planId;
+}
+
+/** One of each kind of work, all of it in the middle. */
+async function begin(): Promise<{ readonly planId: string; readonly finish: () => Promise<void> }> {
+  const { simulator, ledger, temporal } = deployment;
+  for (const id of ['agent_hand', 'agent_bulk', 'agent_ruled']) simulator.world.addAgent({ id, name: id });
+  const session = (id: string, more: object = {}): void =>
+    void world().addSession({ agent: 'agent_hand', id, turnAge: '30m', runsFor: null, ...more });
+  session('sess_attempting', { faults: [{ fault: 'failed-to-abort', times: 'forever' }] });
+  session('sess_confirming', { faults: [{ fault: 'accepted-without-effect', times: 'forever' }] });
+  session('sess_ended');
+  session('sess_watched', { turnAge: '10m' });
+  session('sess_ruled_before', { agent: 'agent_ruled', turnAge: '2h' });
+  session('sess_ruled_after', { agent: 'agent_ruled', turnAge: '40m' });
+  const many = Array.from({ length: BULK_TARGETS }, (_, index) => `sess_bulk_${index}`);
+  for (const id of many) session(id, { agent: 'agent_bulk' });
+
+  await applyPolicy('45m');
+  await until(async () => (await outcomeOf('sess_ruled_before')) === 'cancelled');
+
+  const watch: WatchInput = { sessionId: 'sess_watched', limits: { maxRuntime: '5h' } };
+  await workflows().start(SESSION_WATCH, {
+    ...{ workflowId: watchWorkflowId('sess_watched'), taskQueue: TASK_QUEUE, args: [watch] },
+  });
+  await until(async () => (await ledger.watches.get('sess_watched'))?.nextLookAtMs != null);
+
+  const planId = await planOf(many);
+  await ledger.bulk.apply(planId, { by: 'a test', rate: 2, canary: 0, fast: false, evenIfExempt: false });
+  await createBulkJobs(temporal.client).ensure(planId);
+
+  for (const id of ['sess_attempting', 'sess_ended', 'sess_confirming']) await order(id);
+  await until(async () => (await phaseOf('sess_ended')) === 'watching-for-restart');
+  await until(async () => (await phaseOf('sess_confirming')) === 'confirming');
+  await until(() => world().truth('sess_attempting').cancels.length > 1);
+  await until(() => world().truth('sess_bulk_3').cancels.length > 0);
+
+  return {
+    planId,
+    async finish() {
+      // As people and programs do: by updates of what runs, and by new rules.
+      await workflows()
+        .getHandle(bulkWorkflowId(planId))
+        .executeUpdate(BULK_RATE_UPDATE, { args: [{ rate: 200 }] });
+      const extension: WatchExtension = { limits: { maxRuntime: '9m' } };
+      await workflows()
+        .getHandle(watchWorkflowId('sess_watched'))
+        .executeUpdate(EXTEND_UPDATE, { args: [extension] });
+      await applyPolicy('35m');
+      for (const sessionId of ['sess_attempting', 'sess_confirming']) world().clearFaults({ sessionId });
+      await until(async () => (await outcomeOf('sess_watched')) === 'cancelled');
+      // After a rollback the workflow over the fleet may have to be started anew, for which workers look once a minute.
+      await until(async () => (await outcomeOf('sess_ruled_after')) === 'cancelled', 150_000);
+      await untilSettled(ledger);
+      await until(async () => (await ledger.bulk.get(planId))?.state === 'finished');
+      await until(async () => (await ledger.watches.get('sess_watched'))?.state !== 'watching');
+    },
+  };
+}
+
+/** Everything ended once, by us, and no workflow met a history that it can't go on with. */
+async function expectAllWell(planId: string): Promise<void> {
+  const { ledger } = deployment;
+  const orders = (await allOrders(ledger)).map(({ result }) => result);
+  const outcomes = Object.fromEntries(orders.map(({ sessionId, outcome }) => [sessionId, outcome]));
+  expect(outcomes).toEqual({
+    sess_attempting: 'cancelled',
+    sess_confirming: 'cancelled',
+    sess_ended: 'cancelled',
+    sess_watched: 'cancelled',
+    sess_ruled_before: 'cancelled',
+    sess_ruled_after: 'cancelled',
+  });
+  expect((await ledger.bulk.get(planId))?.counts?.byStatus['cancelled']).toBe(BULK_TARGETS);
+  const { cancels, sessions } = world().truth();
+  expect(Object.values(sessions).filter(({ maxConcurrentCancels: most }) => most > 1)).toEqual([]);
+  for (let index = 0; index < BULK_TARGETS; index += 1) {
+    expect(cancels.filter(({ sessionId }) => sessionId === `sess_bulk_${index}`)).toHaveLength(1);
+  }
+
+  const closing = ['sess_attempting', 'sess_confirming', 'sess_ended', 'sess_watched'].map(caseWorkflowId);
+  for (const id of [...closing, watchWorkflowId('sess_watched'), bulkWorkflowId(planId)]) {
+    await until(async () => (await workflows().getHandle(id).describe()).status.name !== 'RUNNING');
+    expect({ id, status: (await workflows().getHandle(id).describe()).status.name }).toEqual({
+      id,
+      status: 'COMPLETED',
+    });
+  }
+  const histories = await deployment.histories();
+  expect(histories.map(({ workflowId }) => workflowId)).toEqual(
+    expect.arrayContaining([ENFORCEMENT_WORKFLOW_ID, watchWorkflowId('sess_watched'), bulkWorkflowId(planId)]),
+  );
+  const failures = histories.flatMap(({ workflowId, history }) =>
+    (history.events ?? []).flatMap(({ workflowTaskFailedEventAttributes: failed }) =>
+      failed == null ? [] : [`${workflowId}: ${failed.failure?.message}`],
+    ),
+  );
+  expect(failures).toEqual([]);
+  expect(complaints.filter((message) => /determinis|TMPRL1100/i.test(message))).toEqual([]);
+}
+
+describe.each(savedBundles())('the workflows of %s and those of this version', (file) => {
+  const old = readBundle(file);
+
+  it(
+    'upgrade: what an old worker began, one of this version ends',
+    async () => {
+      const before = await deployment.startWorker(old);
+      const { planId, finish } = await begin();
+      await before.stop();
+      await deployment.startWorker(current);
+      await finish();
+      await expectAllWell(planId);
+    },
+    STORY_LIMIT_MS,
+  );
+
+  it(
+    'rollback: what this version began, an old worker ends',
+    async () => {
+      const before = await deployment.startWorker(current);
+      const { planId, finish } = await begin();
+      await before.stop();
+      await deployment.startWorker(old);
+      await finish();
+      await expectAllWell(planId);
+    },
+    STORY_LIMIT_MS,
+  );
+
+  it(
+    'rolling: both work side by side, then the new one alone',
+    async () => {
+      const before = await deployment.startWorker(old);
+      await deployment.startWorker(current);
+      const { planId, finish } = await begin();
+      await before.stop();
+      await finish();
+      await expectAllWell(planId);
+    },
+    STORY_LIMIT_MS,
+  );
+});

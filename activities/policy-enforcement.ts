@@ -11,11 +11,16 @@ export interface EnforcementActivityDependencies extends Pick<CaseDependencies, 
   readonly taskQueue: string;
 }
 
-/** A round, and who remembers it. Left out by workers of before: any worker may do the next one. */
-export type RoundOfWorker = Round & {
-  /** Where the next round finds the worker that did this one; null: it is about to stop. */
-  readonly taskQueue?: string | null;
-};
+/** What the workflow is told of a round. Plain data: it travels through Temporal. */
+export type RoundOfWorker =
+  | Extract<Round, { next: 'rest' }>
+  | (Omit<Extract<Round, { next: 'round' }>, 'stay'> & {
+      /**
+       * Where the next round finds the worker that did this one; null, or left out by workers of before: any worker may do it,
+       * because this one is about to stop, or could see nothing of the fleet.
+       */
+      readonly taskQueue?: string | null;
+    });
 
 /** The activity of `policyEnforcement`. Safe to run again: what it did is in the ledger, and the next round starts from there. */
 export function createEnforcementActivities(deps: EnforcementActivityDependencies) {
@@ -25,7 +30,9 @@ export function createEnforcementActivities(deps: EnforcementActivityDependencie
       asActivity(deps, async () => {
         const stop = AbortSignal.any([deps.stopping, Context.current().cancellationSignal]);
         const round = await deps.enforcement.round(memory, stop);
-        return { ...round, taskQueue: deps.stopping.aborted ? null : deps.taskQueue };
+        if (round.next === 'rest') return round;
+        const { stay, ...next } = round;
+        return { ...next, taskQueue: stay && !deps.stopping.aborted ? deps.taskQueue : null };
       }),
   };
 }

@@ -195,19 +195,23 @@ async function putTogether(
   void warnAboutAccount(sessions, log);
   const stopped = runTogether([worker, fleetWorker]).finally(async () => {
     stopping.abort();
-    await reconciler;
-    await watching;
-    await bulkJobs;
-    await enforcing;
-    await cleanups;
-    await notifications;
-    await retention;
-    await apiKey;
-    sessions.close();
-    await temporal.close();
-    await connection.close();
-    await ledger.close();
-    await monitoring.close();
+    try {
+      await reconciler;
+      await watching;
+      await bulkJobs;
+      await enforcing;
+      await cleanups;
+      await notifications;
+      await retention;
+      await apiKey;
+      sessions.close();
+      await temporal.close();
+      await connection.close();
+      await ledger.close();
+    } finally {
+      // Whatever fails on the way out: a server that goes on listening would keep the process alive.
+      await monitoring.close();
+    }
   });
   return {
     ledgerPlace: ledger.describe,

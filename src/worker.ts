@@ -37,7 +37,7 @@ export function installRuntime(log: Logger, level: LogLevel, metricsAddress?: st
       entryLevel satisfies TemporalLogLevel
     ];
     // So it is meant: see `createFleetWorker`.
-    if (message.startsWith('No workflows registered')) return;
+    if (message.startsWith('No workflows registered') && meta?.['taskQueue'] !== TASK_QUEUE) return;
     // An activity that asks to be tried again has said so itself, in words.
     if (message === 'Activity failed' && target === 'warn' && hasSpoken(meta?.['error'])) return;
     const workflowId: unknown = meta?.['workflowId'];

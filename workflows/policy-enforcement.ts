@@ -46,7 +46,7 @@ async function nextRound(memory: string | null, taskQueue: string | null): Promi
     try {
       return await atHome.enforcePolicies({ memory });
     } catch (error) {
-      // Gone, too slow, or too old for the rules by now. A round that was cut short there may run again elsewhere.
+      // Gone, or something is wrong with it. A round that was cut short there may run again elsewhere.
       if (!(error instanceof ActivityFailure) || CancellationScope.current().consideredCancelled) throw error;
     }
   }

@@ -68,7 +68,11 @@ export async function syncSchedules(
   entries: readonly CleanupEntry[],
   strangers: Set<string>,
 ): Promise<void> {
-  await pMap(entries, (entry) => ensureSchedule(ledger, client, log, entry, strangers), { concurrency: AT_ONCE });
+  await pMap(entries, (entry) => ensureSchedule(ledger, client, log, entry, strangers), {
+    concurrency: AT_ONCE,
+    // One that can't be read, because its key is gone for example, must not keep the others from being looked after.
+    stopOnError: false,
+  });
   const wanted = new Set(entries.map(({ name }) => name));
   // The list lags a little behind: what it does not show yet is removed a minute later.
   for await (const schedule of client.schedule.list()) {

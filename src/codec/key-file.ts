@@ -36,8 +36,9 @@ export function createKeyFile(path: string, setting: string): KeyFile {
     async read(id) {
       const known = ring !== null && (id === undefined || ring.keys.has(id));
       if (!known || performance.now() - lookedAt >= LOOK_EVERY_MS) {
-        await file.read();
+        // Before the wait: what comes meanwhile need not look as well.
         lookedAt = performance.now();
+        await file.read();
       }
       if (ring !== null) return ring;
       throw new UserError(

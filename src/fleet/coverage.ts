@@ -25,6 +25,10 @@ export interface Coverage {
   readonly problem: string | null;
 }
 
+/** Nothing of the fleet could be read: perhaps it is this worker that the vendor can't be reached from. */
+export const sawNothing = ({ problem, agents, unreadable }: Coverage): boolean =>
+  problem !== null || (agents > 0 && unreadable.count >= agents);
+
 export async function readCoverage(ledger: Ledger): Promise<Coverage | null> {
   const text = await ledger.meta.read(COVERAGE_META);
   return text === null ? null : (JSON.parse(text) as Coverage);

@@ -3,7 +3,7 @@ import type { Agent } from '../sessions/index.js';
 import { TryAgain } from '../gate/try-again.js';
 import { startCases } from './act.js';
 import { inBackground, type Pause } from './background.js';
-import { readCoverage, type Coverage } from './coverage.js';
+import { readCoverage, sawNothing, type Coverage } from './coverage.js';
 import { noteCoverage } from './coverage-watch.js';
 import { fleetOf, forgetOld, FORGET_AFTER_MS, type Fleet, type Tracked } from './fleet.js';
 import type { JudgeContext } from './judge-session.js';
@@ -49,6 +49,8 @@ export type Round =
       /** Of what this process remembers; another process, or one that has forgotten, starts from the ledger. */
       readonly memory: string | null;
       readonly afterMs: number;
+      /** Whether the next one is better done by this process, which remembers the fleet: unless it could see nothing of it. */
+      readonly stay: boolean;
     };
 
 /**
@@ -82,7 +84,8 @@ export function createEnforcement(deps: EnforcementDependencies): Enforcement {
       const afterMs = await runRound(deps, memory, signal);
       const next = randomUUID();
       last = { token: next, memory };
-      return { next: 'round', memory: next, afterMs };
+      const stay = memory.coverage === null || !sawNothing(memory.coverage);
+      return { next: 'round', memory: next, afterMs, stay };
     },
   };
 }

@@ -4,10 +4,11 @@ import type { Logger } from '../telemetry.js';
 
 /** There while the vendor refuses the account. */
 export const ACCOUNT_REFUSED_META = 'account-refused';
-const REFUSED = ACCOUNT_REFUSED_META;
 /** So many sessions refused within {@link ALIKE_WITHIN_MS}, and none accepted, mean that it is not about the session. */
 const ALIKE_SESSIONS = 3;
 const ALIKE_WITHIN_MS = 10 * 60_000;
+/** Another worker may have been refused since, and died before it saw the key work again: so the mark is looked at now and then, ms. */
+const SURE_FOR_MS = 60_000;
 
 /**
  * Whether the vendor accepts this account at all. A refused key concerns every case alike: it is told once, the cases
@@ -25,21 +26,28 @@ export interface Account {
   concernsAccount(error: SessionsError): Promise<boolean | null>;
 }
 
-export function createAccount(ledger: Ledger, sessions: SessionsClient, log: Logger): Account {
+export function createAccount(
+  ledger: Ledger,
+  sessions: SessionsClient,
+  log: Logger,
+  monotonic: () => number = () => performance.now(),
+): Account {
   // Null: not known since this process started.
   let known: 'works' | 'refused' | null = null;
+  let worksSince = -Infinity;
   return {
     async works() {
-      if (known === 'works') return;
-      if (await ledger.meta.drop(REFUSED)) {
+      if (known === 'works' && monotonic() - worksSince < SURE_FOR_MS) return;
+      if (await ledger.meta.drop(ACCOUNT_REFUSED_META)) {
         await ledger.recordEvents([{ kind: 'account-accepted' }]);
         log.info('the vendor accepts the key again; held cases go on');
       }
       known = 'works';
+      worksSince = monotonic();
     },
     async refused(error) {
       if (known === 'refused') return;
-      if (await ledger.meta.claim(REFUSED, error.kind)) {
+      if (await ledger.meta.claim(ACCOUNT_REFUSED_META, error.kind)) {
         const data = { error: error.kind, status: error.status, code: error.code, message: error.message };
         await ledger.recordEvents([{ kind: 'account-refused', data }]);
         log.error(data, 'the vendor refuses this account: no session can be read or ended until the key works again');

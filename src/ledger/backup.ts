@@ -1,4 +1,6 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import Database from 'libsql';
 import { ExitCode, UserError } from '../errors.js';
 import { codeOf, messageOf } from './errors.js';
@@ -13,8 +15,8 @@ const KNOWN_TABLE = 'ledger_migration';
  * Copies a SQLite ledger as it is at one moment, while workers go on writing to it. The copy is one file, for its owner only,
  * without free space, and was read through once.
  *
- * It is written beside its place and moved there when it is whole. Until then an empty file holds the place, so that nothing
- * that is there is ever replaced, and nothing half-written is taken for a backup.
+ * It is written beside its place and moved there when it is whole: nothing half-written is taken for a backup, and nothing
+ * that is there is replaced.
  *
  * @param ledger - path of the ledger's file
  * @param target - path of the copy; its folder is there, the file is not
@@ -22,19 +24,21 @@ const KNOWN_TABLE = 'ledger_migration';
  * @throws {UserError} when the ledger is not there, is none, or the copy can't be written; then nothing is left of it
  */
 export function backupSqliteLedger(ledger: string, target: string): number {
-  holdPlace(target);
-  const partial = `${target}.partial`;
+  if (existsSync(target)) throw isThere(target);
+  const partial = `${target}.partial-${randomBytes(4).toString('hex')}`;
+  // Made by us, because SQLite would give it the mode of other files.
+  make(partial, target);
   try {
-    rmSync(partial, { force: true });
-    // Made by us, because SQLite would give it the mode of other files.
-    closeSync(openSync(partial, 'wx', 0o600));
     copy(ledger, partial);
     check(partial);
-    writeThrough(partial);
+    writeThrough(partial, 'r+');
+    // Somebody may have been quicker.
+    make(target, target);
     renameSync(partial, target);
+    if (process.platform !== 'win32') writeThrough(dirname(target), 'r');
     return statSync(target).size;
   } catch (error) {
-    for (const left of [partial, `${partial}-journal`, target]) rmSync(left, { force: true });
+    for (const left of [partial, `${partial}-journal`]) rmSync(left, { force: true });
     if (error instanceof UserError) throw error;
     throw new UserError(
       `The ledger at ${ledger} could not be copied to ${target}: ${messageOf(error)}. The ledger is unchanged, and no copy was left.`,
@@ -44,17 +48,18 @@ export function backupSqliteLedger(ledger: string, target: string): number {
   }
 }
 
-function holdPlace(target: string): void {
+const isThere = (target: string): UserError =>
+  new UserError(
+    `${target} exists already. Nothing was written.`,
+    'Name a file that does not exist, for example with the date in it.',
+    ExitCode.usage,
+  );
+
+function make(path: string, target: string): void {
   try {
-    closeSync(openSync(target, 'wx', 0o600));
+    closeSync(openSync(path, 'wx', 0o600));
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') {
-      throw new UserError(
-        `${target} exists already. Nothing was written.`,
-        'Name a file that does not exist, for example with the date in it.',
-        ExitCode.usage,
-      );
-    }
+    if (codeOf(error) === 'EEXIST') throw isThere(target);
     throw new UserError(
       `${target} can't be made: ${messageOf(error)}. Nothing was written.`,
       'Name a file in a folder that exists and that you can write to.',
@@ -109,8 +114,8 @@ function check(path: string): void {
 }
 
 /** A backup that a power cut takes away is none. */
-function writeThrough(path: string): void {
-  const file = openSync(path, 'r+');
+function writeThrough(path: string, flags: 'r' | 'r+'): void {
+  const file = openSync(path, flags);
   try {
     fsyncSync(file);
   } finally {

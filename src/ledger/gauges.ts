@@ -10,6 +10,9 @@ import { readPauseSwitch } from './pause-switch.js';
 /** States of bulk jobs that still want something. `planned` only while it can be applied. */
 export const GAUGED_BULK_STATES = ['planned', 'running', 'paused'] as const satisfies readonly BulkState[];
 
+/** The gate lets out no order of such a job: it waits by someone's word, or until it is given up with its job. */
+const HALTED_STATES = ['paused', 'aborted'] as const satisfies readonly BulkState[];
+
 /** How things stand, in numbers. */
 export interface LedgerGauges {
   /** Orders without an outcome. */
@@ -18,7 +21,7 @@ export interface LedgerGauges {
   readonly openCases: number;
   /** Those of them for which someone was alerted. */
   readonly stuckCases: number;
-  /** Ledger's clock, ms since the Unix epoch; null: no order is open. */
+  /** Ledger's clock, ms since the Unix epoch; null: none is open. Not of those that wait because their bulk job is halted. */
   readonly oldestOpenOrderAtMs: number | null;
   /** Cancel requests that are out and may still take effect, without an answer. */
   readonly requestsUnanswered: number;
@@ -39,10 +42,30 @@ export async function readGauges(db: Kysely<LedgerDatabase>, nowMs: number): Pro
       fn.countAll<number>().as('orders'),
       fn.count<number>('session_id').distinct().as('cases'),
       sql<number>`count(distinct case when alerted_at is not null then session_id end)`.as('stuck'),
-      fn.min('ordered_at').as('oldest'),
     ])
     .where('open', '=', 1)
     .executeTakeFirstOrThrow();
+
+  // The first one that passes is enough, so only what was halted before it is looked through.
+  const oldest = await db
+    .selectFrom('orders')
+    .select('ordered_at')
+    .where('open', '=', 1)
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('bulk_targets')
+            .innerJoin('bulk_jobs', 'bulk_jobs.id', 'bulk_targets.plan_id')
+            .select('bulk_targets.seq')
+            .whereRef('bulk_targets.session_id', '=', 'orders.session_id')
+            .whereRef('bulk_targets.order_id', '=', 'orders.id')
+            .where('bulk_jobs.state', 'in', HALTED_STATES),
+        ),
+      ),
+    )
+    .orderBy('ordered_at')
+    .limit(1)
+    .executeTakeFirst();
 
   const { unanswered } = await db
     .selectFrom('requests')
@@ -70,7 +93,7 @@ export async function readGauges(db: Kysely<LedgerDatabase>, nowMs: number): Pro
     openOrders: Number(orders.orders),
     openCases: Number(orders.cases),
     stuckCases: Number(orders.stuck),
-    oldestOpenOrderAtMs: orders.oldest === null ? null : Number(orders.oldest),
+    oldestOpenOrderAtMs: oldest === undefined ? null : Number(oldest.ordered_at),
     requestsUnanswered: Number(unanswered) + bulkUnanswered,
     paused: (await readPauseSwitch(db)).paused,
     bulkJobs,

@@ -66,6 +66,11 @@ export const LEDGER_GAUGES: readonly LedgerGauge[] = [
     'When the last scan ended that could read everything, Unix time; absent when there was none.',
     ({ coverage }) => seconds(coverage?.completeAtMs),
   ),
+  plain(
+    'curfew_last_scan_duration_seconds',
+    'How long the last scan took, complete or not; absent when there was none.',
+    ({ coverage }) => seconds(coverage?.durationMs),
+  ),
   plain('curfew_live_sessions', 'Sessions processing or queued at the last scan.', ({ coverage }) =>
     coverage === null ? null : coverage.live.processing + coverage.live.queued,
   ),
@@ -91,7 +96,7 @@ export const LEDGER_GAUGES: readonly LedgerGauge[] = [
   ),
   plain(
     'curfew_oldest_open_order_timestamp_seconds',
-    'When the oldest order without an outcome was given, Unix time; absent when none is open.',
+    'When the oldest order without an outcome was given, Unix time; absent when none is open. Not of paused bulk jobs.',
     ({ gauges }) => seconds(gauges.oldestOpenOrderAtMs),
   ),
   plain(

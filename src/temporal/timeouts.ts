@@ -39,14 +39,14 @@ export const ENFORCEMENT_ROUND: ActivityOptions = {
 };
 
 /**
- * A round on the worker that did the one before. A living worker takes it at once; one that is gone must not hold the fleet
- * up: 8 s until its heartbeat is missed, 1 s to try again, and these 5 s are less than the 20 s in which another goes on.
+ * A round on the worker that did the one before. It gets one try: whatever is wrong with that worker (gone, cut off from the
+ * ledger, too old for new rules) must not hold the fleet up, so the next try is for any worker.
  */
 export const ENFORCEMENT_ROUND_AT_HOME: ActivityOptions = {
   ...ENFORCEMENT_ROUND,
+  // A living worker takes it at once.
   scheduleToStartTimeout: '5 seconds',
-  // A worker too old for new rules stays so: another one may not be.
-  retry: { ...retry, nonRetryableErrorTypes: ['RuleUnknown'] },
+  retry: { maximumAttempts: 1 },
 };
 
 export const LEDGER_READ: ActivityOptions = { startToCloseTimeout: '1 minute', heartbeatTimeout: '8 seconds', retry };

@@ -28,6 +28,26 @@ const at = (ms: number): number => BEGINNING + ms;
 const rule = policy({ max_runtime: 10 * MINUTE });
 const kinds = async (): Promise<string[]> => (await harness.events()).map(({ kind }) => kind);
 
+describe('a worker that can see nothing of the fleet', () => {
+  it.each([
+    ['no agents can be listed', (operation: string) => operation === 'listAgents'],
+    ['no agent’s sessions can be listed', (operation: string) => operation === 'listSessions'],
+  ])('I10: leaves the next round to any worker: %s', async (_what, fails) => {
+    const { fleet } = harness;
+    fleet.agent('agent-2');
+    await harness.apply([rule]);
+    const process = harness.process();
+    await process.run(MINUTE);
+    expect(process.stays()).toBe(true);
+    fleet.fails = ({ operation }) => (fails(operation) ? 'server-error' : null);
+    await process.run(3 * MINUTE);
+    expect(process.stays()).toBe(false);
+    fleet.fails = ({ subject }) => (subject === 'agent-2' ? 'server-error' : null);
+    await process.run(3 * MINUTE);
+    expect(process.stays()).toBe(true);
+  });
+});
+
 describe('the vendor', () => {
   it('I10: one agent that can’t be listed stops nobody else, and is told once when it lasts', async () => {
     const { fleet } = harness;

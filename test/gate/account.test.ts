@@ -99,6 +99,20 @@ describe('I10: an account that the vendor refuses', () => {
     expect(await harness.events()).toEqual(['account-refused', 'account-accepted']);
   });
 
+  it('learns within a minute that another worker was refused, and died before it saw the key work again', async () => {
+    const { log } = harness.worker().deps;
+    let nowMs = 0;
+    const survivor = createAccount(harness.ledger, harness.vendor, log, () => nowMs);
+    await survivor.works();
+    await createAccount(harness.ledger, harness.vendor, log).refused(readFails('unauthorized'));
+    nowMs = 59_000;
+    await survivor.works();
+    expect(await harness.events()).toEqual(['account-refused']);
+    nowMs = 61_000;
+    await survivor.works();
+    expect(await harness.events()).toEqual(['account-refused', 'account-accepted']);
+  });
+
   it('tells nobody that a key works which always did', async () => {
     harness.vendor.reads = [failed];
     await harness.order();

@@ -257,6 +257,8 @@ export interface OrderRow {
 export interface EnforcingProcess {
   /** Rounds, with the waits between them, until so much time has passed on the fake clock. @returns how the last one ended */
   run(ms: number): Promise<Round['next']>;
+  /** Whether the last round wants the next one for this process. */
+  readonly stays: () => boolean;
   /** Rounds that failed for want of the ledger. */
   readonly failedRounds: () => number;
   readonly log: Record<'debug' | 'info' | 'warn' | 'error', jest.Mock>;
@@ -329,8 +331,10 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
     });
     let token: string | null = null;
     let failures = 0;
+    let stay = true;
     return {
       log,
+      stays: () => stay,
       failedRounds: () => failures,
       run: async (ms) => {
         const until = clock.monotonic() + ms;
@@ -345,6 +349,7 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
             next = round.next;
             if (round.next === 'rest') return next;
             token = round.memory;
+            stay = round.stay;
             afterMs = round.afterMs;
           } catch (error) {
             if (!(error instanceof LedgerUnavailableError)) throw error;

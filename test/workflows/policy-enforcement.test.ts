@@ -19,7 +19,11 @@ const activities: EnforcementActivities = {
   },
 };
 const REST: RoundOfWorker = { next: 'rest' };
-const again = (memory: string | null, afterMs: number): RoundOfWorker => ({ next: 'round', memory, afterMs });
+const again = (memory: string | null, afterMs: number): Extract<RoundOfWorker, { next: 'round' }> => ({
+  next: 'round',
+  memory,
+  afterMs,
+});
 
 let temporal: TestTemporal;
 beforeAll(async () => {
@@ -105,16 +109,31 @@ describe('the workflow that puts policies in force', () => {
     expect(atHome).toBe(30);
   });
 
-  it('gives it to any worker when that one is gone, or too old for the rules', async () => {
-    const rounds = [
-      { ...again('a', 0), taskQueue: fleetTaskQueue('gone') },
-      { ...again('b', 0), taskQueue: TASK_QUEUE },
-    ];
-    play = (time) => {
-      if (time === 3) throw tryAgain('RuleUnknown', 600_000);
-      return rounds[time - 1] ?? REST;
-    };
+  it('gives it to any worker when that one is gone', async () => {
+    const rounds = [{ ...again('a', 0), taskQueue: fleetTaskQueue('gone') }];
+    play = (time) => rounds[time - 1] ?? REST;
     await (await start()).result();
-    expect(memories).toEqual([null, 'a', 'b', 'b']);
+    expect(memories).toEqual([null, 'a']);
+  });
+
+  it.each([
+    ['too old for the rules', () => tryAgain('RuleUnknown', 600_000)],
+    ['cut off from the ledger', () => tryAgain('LedgerUnavailable', 600_000)],
+    ['broken', () => new Error('unforeseen')],
+  ])('I10: gives it to any worker at once when that one is %s', async (_what, failure) => {
+    const taskQueue = fleetTaskQueue('broken');
+    const home = await Worker.create({
+      connection: temporal.env.nativeConnection,
+      taskQueue,
+      activities: {
+        enforcePolicies: () => {
+          throw failure();
+        },
+      },
+    });
+    const rounds = [{ ...again('a', 0), taskQueue }];
+    play = (time) => rounds[time - 1] ?? REST;
+    await home.runUntil(async () => (await start()).result());
+    expect(memories).toEqual([null, 'a']);
   });
 });

@@ -20,7 +20,7 @@ import { createBulkJobs } from '../../src/temporal/bulk-jobs.js';
 import { createCases } from '../../src/temporal/cases.js';
 import { openDeployment, readBundle, savedBundles, type Deployment } from '../support/deployment.js';
 import { temporalBinary, until } from '../support/embedded-server.js';
-import { allOrders, orderInLedgerOnly, untilSettled } from '../support/standing.js';
+import { allOrders, orderInLedgerOnly } from '../support/standing.js';
 import { installQuietRuntime, OBTAIN_LIMIT_MS, workflowBundle } from '../support/temporal.js';
 
 /** A hang limit. */
@@ -136,7 +136,7 @@ async function begin(): Promise<{ readonly planId: string; readonly finish: () =
       await until(async () => (await outcomeOf('sess_watched')) === 'cancelled');
       // After a rollback the workflow over the fleet may have to be started anew, for which workers look once a minute.
       await until(async () => (await outcomeOf('sess_ruled_after')) === 'cancelled', 150_000);
-      await untilSettled(ledger);
+      await until(async () => (await allOrders(ledger)).every(({ result }) => result.outcome !== null), 90_000);
       await until(async () => (await ledger.bulk.get(planId))?.state === 'finished');
       await until(async () => (await ledger.watches.get('sess_watched'))?.state !== 'watching');
     },
@@ -175,6 +175,12 @@ async function expectAllWell(planId: string): Promise<void> {
   expect(histories.map(({ workflowId }) => workflowId)).toEqual(
     expect.arrayContaining([ENFORCEMENT_WORKFLOW_ID, watchWorkflowId('sess_watched'), bulkWorkflowId(planId)]),
   );
+  await expectNoStuckWorkflow();
+}
+
+/** Whatever else went wrong: this is what the test is about, and most likely why. */
+async function expectNoStuckWorkflow(): Promise<void> {
+  const histories = await deployment.histories();
   const failures = histories.flatMap(({ workflowId, history }) =>
     (history.events ?? []).flatMap(({ workflowTaskFailedEventAttributes: failed }) =>
       failed == null ? [] : [`${workflowId}: ${failed.failure?.message}`],
@@ -194,7 +200,7 @@ describe.each(savedBundles())('the workflows of %s and those of this version', (
       const { planId, finish } = await begin();
       await before.stop();
       await deployment.startWorker(current);
-      await finish();
+      await finish().finally(expectNoStuckWorkflow);
       await expectAllWell(planId);
     },
     STORY_LIMIT_MS,
@@ -207,7 +213,7 @@ describe.each(savedBundles())('the workflows of %s and those of this version', (
       const { planId, finish } = await begin();
       await before.stop();
       await deployment.startWorker(old);
-      await finish();
+      await finish().finally(expectNoStuckWorkflow);
       await expectAllWell(planId);
     },
     STORY_LIMIT_MS,
@@ -220,7 +226,7 @@ describe.each(savedBundles())('the workflows of %s and those of this version', (
       await deployment.startWorker(current);
       const { planId, finish } = await begin();
       await before.stop();
-      await finish();
+      await finish().finally(expectNoStuckWorkflow);
       await expectAllWell(planId);
     },
     STORY_LIMIT_MS,

@@ -53,7 +53,7 @@ function useItsOwnTools({ host, port, user, database }: LedgerPlace & { kind: 'p
   const words = ['pg_dump', '--format=custom', `--file=${file}`, ...to, ...(database === null ? [] : [database])];
   return new UserError(
     `The ledger is on PostgreSQL, at ${host}:${port}/${database ?? ''}; its own tools copy it while Curfew runs. Nothing was written.`,
-    `Run: ${words.map(quoted).join(' ')} (it asks for the password, or takes it from PGPASSWORD or ~/.pgpass).`,
+    `Run: ${words.map(quoted).join(' ')} (it asks for the password, or takes it from PGPASSWORD or ~/.pgpass; for TLS as in the URL, set PGSSLMODE and PGSSLROOTCERT).`,
     ExitCode.usage,
   );
 }

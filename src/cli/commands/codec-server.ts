@@ -66,7 +66,7 @@ function portOf(text: string): number {
   throw new UserError(`"${text}" is no port.`, 'Give a number from 0 to 65535: --port 8081.', ExitCode.usage);
 }
 
-/** Browsers call the same server by either name of the loopback interface, and take them for two origins. */
+/** Browsers reach the same page by either name of the loopback interface, and take them for two origins. */
 function originsOf(given: readonly string[]): string[] {
   const origins = given.map((text) => {
     const origin = URL.canParse(text) ? new URL(text).origin : 'null';
@@ -77,7 +77,13 @@ function originsOf(given: readonly string[]): string[] {
       ExitCode.usage,
     );
   });
-  const twins = origins.map((origin) => origin.replace('//127.0.0.1', '//localhost'));
+  const twins = origins.flatMap((origin) => {
+    const url = new URL(origin);
+    const twin = { '127.0.0.1': 'localhost', localhost: '127.0.0.1' }[url.hostname];
+    if (twin === undefined) return [];
+    url.hostname = twin;
+    return [url.origin];
+  });
   return [...new Set([...origins, ...twins])];
 }
 

@@ -4,7 +4,7 @@
 #   docker run --rm curfew:0.1.0 --help
 
 # Debian, not Alpine: Temporal's native part is built for glibc.
-FROM node:22-bookworm-slim AS build
+FROM node:22.21.1-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 # No package needs its install script: binaries come as packages of their own.
@@ -14,13 +14,14 @@ RUN npm run build \
   && npm prune --omit=dev --ignore-scripts --no-audit --no-fund \
   && node scripts/prune-native.mjs
 
-FROM node:22-bookworm-slim
+FROM node:22.21.1-bookworm-slim
 # Temporal's client checks certificates with those of the system.
 RUN apt-get update \
   && apt-get install --yes --no-install-recommends ca-certificates \
   && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
-COPY --from=build /app/package.json /app/LICENSE ./
+# Readable, whatever the umask of the checkout was: without package.json Node.js can't load the modules.
+COPY --from=build --chmod=644 /app/package.json /app/LICENSE ./
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
 RUN ln -s /app/dist/src/cli/main.js /usr/local/bin/curfew \

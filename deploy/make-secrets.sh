@@ -3,9 +3,11 @@
 # made: it is asked for, or taken from GUMLOOP_API_KEY.
 #
 # The folder can be entered by its owner alone. The files in it are readable by all, because Docker mounts them one by one,
-# as they are, into containers whose users have other numbers.
+# as they are, into containers whose users have other numbers. So are those of ./deploy, which a checkout under a strict
+# umask would keep from them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+chmod -R a+rX deploy
 umask 022
 mkdir -p secrets
 chmod 700 secrets

@@ -43,6 +43,10 @@ const rules = {
     services
       .filter(([, { image = '' }]) => !/:v?\d+\.\d+(\.\d+)?(-[\w.]+)?$/.test(image))
       .map(([name, { image }]) => `${name}: ${image}`),
+  'so has every base image of the Dockerfile': () =>
+    [...read('Dockerfile').matchAll(/^FROM (\S+)/gm)]
+      .map(([, image]) => image)
+      .filter((image) => !/:\d+\.\d+\.\d+(-[\w.-]+)?$/.test(image)),
   'every service restarts unless stopped, or is a job': () =>
     named(daemons.filter(([, { restart }]) => restart !== 'unless-stopped')),
   'every service but the jobs has a health check without a shell': () =>
@@ -66,6 +70,11 @@ const rules = {
     ),
   "every service has a memory limit, and all but Temporal's UI a read-only root": () =>
     named(services.filter(([name, service]) => !service.mem_limit || (!service.read_only && name !== 'temporal-ui'))),
+  'Prometheus and Grafana share no network with Temporal or PostgreSQL': () => {
+    const networksOf = (name) => Object.keys(model.services[name].networks);
+    const guarded = ['temporal', 'postgres'].flatMap(networksOf);
+    return ['prometheus', 'grafana'].filter((name) => networksOf(name).some((network) => guarded.includes(network)));
+  },
   'every mounted file is there': () =>
     services.flatMap(([name, { volumes = [], env_file: files = [] }]) =>
       [...volumes.filter(({ type }) => type === 'bind').map(({ source }) => source), ...files.map(({ path }) => path)]

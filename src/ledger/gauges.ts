@@ -51,10 +51,11 @@ export async function readGauges(db: Kysely<LedgerDatabase>, nowMs: number): Pro
     .selectFrom('orders')
     .select('ordered_at')
     .where('open', '=', 1)
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('bulk_targets')
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('bulk_targets')
             .innerJoin('bulk_jobs', 'bulk_jobs.id', 'bulk_targets.plan_id')
             .select('bulk_targets.seq')
             .whereRef('bulk_targets.session_id', '=', 'orders.session_id')

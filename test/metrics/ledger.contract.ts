@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { writeCoverage } from '../../src/fleet/coverage.js';
 import { LedgerUnavailableError } from '../../src/ledger/errors.js';
 import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
 import type { News } from '../../src/ledger/news.js';
@@ -147,6 +148,46 @@ export function describeLedgerMetrics(name: string, freshUrl: () => Promise<stri
       await ledger.orders.settle({ settlements, events: [], alertedOrderIds: [] });
       const cancelled = { outcome: 'cancelled', attribution: 'strong', by: 'cleanup', policy: '' };
       expect((await scrape()).value('curfew_orders_settled_total', cancelled)).toBe(1);
+    });
+
+    it('an order that waits because its bulk job is paused is open, and never the oldest', async () => {
+      const { planId, ...key } = await bulkJob(2);
+      const [target] = await ledger.bulk.targets(planId, { afterSeq: -1, limit: 1 });
+      if (target === undefined) throw new Error('There are no targets.');
+      await ledger.bulkRun.handOver({ planId, ...key }, [
+        {
+          ...{ seq: target.seq, sessionId: target.sessionId, from: 'waiting', agentId: null, turn: null },
+          ...{ seenAtMs: target.seenAtMs, error: null },
+        },
+      ]);
+      const oldest = 'curfew_oldest_open_order_timestamp_seconds';
+      const handedOverAt = (await scrape()).value(oldest);
+      expect(handedOverAt).toBeDefined();
+
+      await ledger.bulk.steer(planId, { action: 'pause', by: 'ops' });
+      const paused = await scrape();
+      expect(paused.value(oldest)).toBeUndefined();
+      expect(paused.value('curfew_open_orders')).toBe(1);
+
+      // By a person, on the session of that very target.
+      await ledger.orders.create(orderOf(target.sessionId));
+      expect((await scrape()).value(oldest)).toBeGreaterThanOrEqual(handedOverAt ?? NaN);
+
+      await ledger.bulk.steer(planId, { action: 'resume', by: 'ops' });
+      expect((await scrape()).value(oldest)).toBe(handedOverAt);
+    });
+
+    it('shows when the last scan was, and how long it took', async () => {
+      expect((await scrape()).value('curfew_last_scan_duration_seconds')).toBeUndefined();
+      await writeCoverage(ledger, {
+        ...{ atMs: 1_767_225_600_000, completeAtMs: null, durationMs: 300_500, scanMs: 15_000, policyVersion: 1 },
+        ...{ agents: 1, unreadable: { count: 1, first: [] }, notFound: [], live: { processing: 1, queued: 0 } },
+        problem: null,
+      });
+      const seen = await scrape();
+      expect(seen.value('curfew_last_scan_timestamp_seconds')).toBe(1_767_225_600);
+      expect(seen.value('curfew_last_complete_scan_timestamp_seconds')).toBeUndefined();
+      expect(seen.value('curfew_last_scan_duration_seconds')).toBe(300.5);
     });
 
     it('shows how things stand', async () => {

@@ -169,4 +169,6 @@ describe('a worker that is told to stop', () => {
   );
 });
 
-const targetsOf = async (planId: string) => ({ targets: await opened().bulk.targets(planId, { afterSeq: -1, limit: TARGETS }) });
+const targetsOf = async (planId: string) => ({
+  targets: await opened().bulk.targets(planId, { afterSeq: -1, limit: TARGETS }),
+});

@@ -136,7 +136,8 @@ describe('a worker that is told to stop', () => {
         expect(targets.filter(({ status }) => status === 'waiting').length).toBeGreaterThan(0);
         await up();
       }
-      await until(async () => (await opened().bulk.get(planId))?.state === 'finished');
+      // The lease, the server's restart and the rest of the job: half a minute on a quiet machine.
+      await until(async () => (await opened().bulk.get(planId))?.state === 'finished', 180_000);
       const { targets } = await targetsOf(planId);
       expect(targets.map(({ status, attribution, attempts }) => ({ status, attribution, attempts }))).toEqual(
         ids.map(() => ({ status: 'cancelled', attribution: 'strong', attempts: 1 })),

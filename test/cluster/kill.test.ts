@@ -25,7 +25,7 @@ import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
 /** The size that the figures in docs/scaling.md are of: CLUSTER_CASES=2000 CLUSTER_WORKERS=3 CLUSTER_KILL_EVERY=10000. */
 const CASES = Number(process.env['CLUSTER_CASES'] ?? 60);
-const WORKERS = Number(process.env['CLUSTER_WORKERS'] ?? 2);
+const WORKERS = Number(process.env['CLUSTER_WORKERS'] ?? 3);
 /** A worker is killed so often, ms, until all orders have their outcome. */
 const KILL_EVERY_MS = Number(process.env['CLUSTER_KILL_EVERY'] ?? 6_000);
 /** So many orders of one command. */

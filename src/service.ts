@@ -165,7 +165,7 @@ async function putTogether(
   const fleetWorker = await createFleetWorker({ connection, namespace, dataConverter, taskQueue, activities: rounds });
   const worker = await createWorker({
     connection,
-    namespace: temporal.namespace,
+    namespace,
     dataConverter,
     workflowBundle: options.workflowBundle,
     activities: {

@@ -21,6 +21,14 @@ import type { LogLevel, Logger } from './telemetry.js';
 const SHUTDOWN_GRACE = '20 seconds';
 const SHUTDOWN_FORCE = '60 seconds';
 
+const OF_EVERY_WORKER = {
+  // The heartbeat timeout is 8 s; the default throttle would leave hardly one heartbeat in it.
+  maxHeartbeatThrottleInterval: '2 seconds',
+  defaultHeartbeatThrottleInterval: '2 seconds',
+  shutdownGraceTime: SHUTDOWN_GRACE,
+  shutdownForceTime: SHUTDOWN_FORCE,
+} as const;
+
 /** Cases wait for the vendor, not for the CPU; so many may wait at once. */
 const MAX_CONCURRENT_STEPS = 200;
 
@@ -90,14 +98,10 @@ export async function createWorker({
     activities,
     dataConverter,
     maxConcurrentActivityTaskExecutions: MAX_CONCURRENT_STEPS,
-    // The heartbeat timeout is 8 s; the default throttle would leave hardly one heartbeat in it.
-    maxHeartbeatThrottleInterval: '2 seconds',
-    defaultHeartbeatThrottleInterval: '2 seconds',
     // How long the server waits for a worker that has a case in its cache before it asks another one. The default of 10 s
     // would double the time until a dead worker's cases go on.
     stickyQueueScheduleToStartTimeout: '2 seconds',
-    shutdownGraceTime: SHUTDOWN_GRACE,
-    shutdownForceTime: SHUTDOWN_FORCE,
+    ...OF_EVERY_WORKER,
   });
 }
 
@@ -114,10 +118,7 @@ export async function createFleetWorker(
     ...settings,
     // A round that another has replaced may still be on its way out.
     maxConcurrentActivityTaskExecutions: 2,
-    maxHeartbeatThrottleInterval: '2 seconds',
-    defaultHeartbeatThrottleInterval: '2 seconds',
-    shutdownGraceTime: SHUTDOWN_GRACE,
-    shutdownForceTime: SHUTDOWN_FORCE,
+    ...OF_EVERY_WORKER,
   });
 }
 

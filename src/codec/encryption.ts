@@ -28,7 +28,7 @@ const SETTING = 'CURFEW_CODEC_KEYS_FILE';
 
 /** @param env - `CURFEW_CODEC_KEYS_FILE` names the file of keys, and switches encryption on */
 export function payloadEncryption(env: Readonly<Record<string, string | undefined>>): Encryption {
-  const path = env['CURFEW_CODEC_KEYS_FILE']?.trim();
+  const path = env[SETTING]?.trim();
   if (!path) return { codec: createPayloadCodec(null), on: false, check: () => Promise.resolve(null) };
   const keys = createKeyFile(path, SETTING);
   return {

@@ -1,4 +1,5 @@
 import type { Ledger } from '../ledger/ledger.js';
+import { createPoliciesReader } from '../ledger/policies-reader.js';
 import type { Policy, PolicyFile } from '../policy/policy.js';
 
 /** The policies as they count now. */
@@ -26,23 +27,17 @@ export interface RulesReader {
 }
 
 export function createRulesReader(ledger: Pick<Ledger, 'policies' | 'breakers'>): RulesReader {
-  let known: Pick<RulesInForce, 'version' | 'appliedAtMs' | 'file'> | null = null;
+  const readPolicies = createPoliciesReader(ledger);
   return {
     async read() {
-      const version = await ledger.policies.version();
-      if (version === null) return { kind: 'none' };
-      if (known?.version !== version) {
-        const read = await ledger.policies.inForce();
-        if (read.kind === 'none') return { kind: 'none' };
-        if (read.kind === 'too-new') return { kind: 'too-new', version: read.version };
-        const { version: number, appliedAtMs, file } = read.inForce;
-        known = { version: number, appliedAtMs, file };
-      }
+      const read = await readPolicies();
+      if (read.kind !== 'known') return read;
+      const { version, appliedAtMs, file } = read.inForce;
       const open = new Set((await ledger.breakers.open()).map(({ policy }) => policy));
-      const policies = known.file.policies
+      const policies = file.policies
         .filter(({ mode }) => mode !== 'off')
         .map((policy): Policy => (open.has(policy.name) ? { ...policy, mode: 'observe' } : policy));
-      return { kind: 'known', rules: { ...known, policies, open } };
+      return { kind: 'known', rules: { version, appliedAtMs, file, policies, open } };
     },
   };
 }

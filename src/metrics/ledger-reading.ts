@@ -1,6 +1,7 @@
 import { readCoverage, type Coverage } from '../fleet/coverage.js';
 import type { LedgerGauges } from '../ledger/gauges.js';
 import type { Ledger } from '../ledger/ledger.js';
+import { createPoliciesReader } from '../ledger/policies-reader.js';
 import type { PoliciesInForce } from '../ledger/policy-versions.js';
 import { ACCOUNT_REFUSED_META } from '../gate/account.js';
 import { NEWS_FOR_MS } from '../notify/deliver.js';
@@ -27,18 +28,10 @@ export const MOST_PENDING = 1_000;
  */
 const PENDING_FRESH_MS = 60_000;
 
-/** Some short questions, one after another. What is big, the policy file, is read again only when its version has changed. */
+/** Some short questions, one after another. */
 export function createLedgerReader(ledger: Ledger): () => Promise<LedgerReading> {
   const routes = createRoutesReader(ledger);
-  let known: PoliciesInForce = { kind: 'none' };
-
-  async function policies(): Promise<PoliciesInForce> {
-    const version = await ledger.policies.version();
-    const knownVersion =
-      known.kind === 'known' ? known.inForce.version : known.kind === 'too-new' ? known.version : null;
-    if (version !== knownVersion) known = await ledger.policies.inForce();
-    return known;
-  }
+  const policies = createPoliciesReader(ledger);
 
   let counted: { readonly atMs: number; readonly pending: ReadonlyMap<string, number> } | null = null;
   async function pendingByRoute(): Promise<ReadonlyMap<string, number>> {

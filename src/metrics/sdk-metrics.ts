@@ -1,5 +1,4 @@
-import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { freePort } from '../free-port.js';
 
 /**
  * The metrics of Temporal's SDK come from its native core, which serves them itself and nowhere else. So it gets a port on
@@ -44,14 +43,4 @@ async function installed(install: (bindAddress: string) => void): Promise<string
       if (attempt >= MOST_ATTEMPTS || !(error instanceof Error && /already in use/i.test(error.message))) throw error;
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, HOST);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -1,5 +1,6 @@
 import type { Audience } from '../ledger/deliveries.js';
 import type { Ledger } from '../ledger/ledger.js';
+import { createPoliciesReader } from '../ledger/policies-reader.js';
 import type { NotifyRoute, PolicyFile } from '../policy/policy.js';
 
 /** A notification route of the policy file in force. */
@@ -19,15 +20,14 @@ export interface RoutesReader {
 }
 
 export function createRoutesReader(ledger: Pick<Ledger, 'policies' | 'deliveries'>): RoutesReader {
+  const readPolicies = createPoliciesReader(ledger);
   let known: { readonly version: number; readonly routes: readonly RouteInForce[] } | null = null;
   return {
     async read() {
-      const version = await ledger.policies.version();
-      if (version === null) return [];
+      const policies = await readPolicies();
+      if (policies.kind !== 'known') return [];
+      const { version, file, appliedAtMs } = policies.inForce;
       if (known?.version !== version) {
-        const policies = await ledger.policies.inForce();
-        if (policies.kind !== 'known') return [];
-        const { file, appliedAtMs } = policies.inForce;
         const routes = await Promise.all(
           Object.entries(file.notify).map(async ([name, route]) => ({
             name,
@@ -35,7 +35,7 @@ export function createRoutesReader(ledger: Pick<Ledger, 'policies' | 'deliveries
             audience: audienceOf(file, name, await ledger.deliveries.since(name, appliedAtMs)),
           })),
         );
-        known = { version: policies.inForce.version, routes };
+        known = { version, routes };
       }
       return known.routes;
     },

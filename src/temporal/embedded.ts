@@ -3,7 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
 import { ExitCode, UserError } from '../errors.js';
 import { tryFileLock, type FileLock } from '../file-lock.js';
+import { freePort } from '../free-port.js';
 import { homePaths } from '../home.js';
+import { isAnswering, waitUntilAnswering } from './answering.js';
 import { LOOPBACK_CHANNEL_ARGS } from './loopback.js';
 import { withoutRepeats, type OnProgress } from './progress.js';
 import { ensureSearchAttributes, type SearchAttributes } from './search-attributes.js';
@@ -12,12 +14,10 @@ import {
   adoptServer,
   choosePorts,
   grpcAddress,
-  isAnswering,
   NAMESPACE,
   spawnServer,
   stopServer,
   uiUrl,
-  waitUntilAnswering,
   type ServerPorts,
   type ServerProcess,
 } from './server-process.js';
@@ -154,7 +154,7 @@ class Supervisor implements EmbeddedServer {
         const lock = tryFileLock(homePaths(home).temporalLock);
         if (lock) return await this.#own(lock);
         const note = readServerNote(home);
-        if (note?.pid != null && (await isAnswering(note.address))) return this.#join(note);
+        if (note?.pid != null && (await isAnswering(note))) return this.#join(note);
         if (performance.now() - began > 2 * UP_WITHIN_MS) throw ownerIsStuck(home, note);
         onProgress?.('waiting for the Temporal server that another curfew of this home starts');
         await sleep(OWNER_POLL_MS / 4);
@@ -210,7 +210,7 @@ class Supervisor implements EmbeddedServer {
     onProgress?.('taking over the Temporal server that an earlier curfew left running');
     const orphan = adoptServer(home, note.pid);
     const timing = { timeoutMs: ADOPT_WITHIN_MS, signal: this.#stopping.signal };
-    const state = await waitUntilAnswering(orphan, note.address, timing);
+    const state = await waitUntilAnswering(orphan, note, timing);
     if (state !== 'answering') {
       await stopServer(orphan);
       return null;
@@ -247,14 +247,17 @@ class Supervisor implements EmbeddedServer {
   /** @throws {StartFailure} when it does not come up; it is ended then */
   async #launch(ports: ServerPorts): Promise<ServerProcess> {
     const { home, binary, env, searchAttributes, onProgress } = this.options;
+    // A new one each time, from the range where the system gives every caller another one: nobody else looks for it.
+    const httpPort = await freePort();
     onProgress?.('starting the Temporal server');
     const before = readServerNote(home);
     const databaseExists = existsSync(homePaths(home).temporalDb);
-    const server = spawnServer({ home, binary, env, ports, searchAttributes });
+    const server = spawnServer({ home, binary, env, ports, httpPort, searchAttributes });
     if (server.pid === 0) throw new StartFailure(await server.exited, '');
     // In the same tick: even if we are killed now, the next one finds the server.
     const note: ServerNote = {
       address: grpcAddress(ports),
+      httpPort,
       uiUrl: uiUrl(ports),
       namespace: NAMESPACE,
       pid: server.pid,
@@ -265,7 +268,7 @@ class Supervisor implements EmbeddedServer {
     writeServerNote(home, note);
     try {
       const timing = { timeoutMs: UP_WITHIN_MS, signal: this.#stopping.signal };
-      const state = await waitUntilAnswering(server, note.address, timing);
+      const state = await waitUntilAnswering(server, note, timing);
       if (state === 'exited') throw new StartFailure(await server.exited, server.logTail());
       if (state === 'timeout')
         throw new StartFailure(`does not answer after ${UP_WITHIN_MS / 1000} s`, server.logTail());

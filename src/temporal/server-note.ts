@@ -7,6 +7,8 @@ import { homePaths } from '../home.js';
 const schema = z.object({
   /** `host:port` of Temporal's gRPC frontend, on the loopback interface. */
   address: z.string(),
+  /** Port of its HTTP API on the same host; null, or missing in notes of older versions: not known. */
+  httpPort: z.number().int().positive().nullable().default(null),
   uiUrl: z.string().nullable(),
   namespace: z.string(),
   /** Process id of the server; null when it was stopped. */

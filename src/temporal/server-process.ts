@@ -2,9 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync, readSync, renameSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Connection } from '@temporalio/client';
 import { homePaths } from '../home.js';
-import { LOOPBACK_CHANNEL_ARGS } from './loopback.js';
 import { childEnvironment } from './run-command.js';
 import type { SearchAttributes } from './search-attributes.js';
 import { isServerOf } from './server-note.js';
@@ -14,7 +12,7 @@ export interface ServerProcess {
   readonly pid: number;
   /** Resolves once it is gone, with how it ended. */
   readonly exited: Promise<string>;
-  /** The end of what it wrote to its log since it was started. */
+  /** The end of what it wrote to its log since it was started; of a crash what came before the stack. */
   logTail(): string;
 }
 
@@ -36,15 +34,17 @@ const POLL_MS = 200;
 export const grpcAddress = (ports: ServerPorts) => `${HOST}:${ports.grpc}`;
 export const uiUrl = (ports: ServerPorts) => (ports.ui === null ? null : `http://${HOST}:${ports.ui}`);
 
-/** Starts the server; it is up when {@link isAnswering} says so. Returns in the same tick as the process starts. */
+/** Starts the server; it is up when `isAnswering` says so. Returns in the same tick as the process starts. */
 export function spawnServer(options: {
   home: string;
   binary: string;
   env: NodeJS.ProcessEnv;
   ports: ServerPorts;
+  /** Of its HTTP API: by it one knows that it is this server that answers. */
+  httpPort: number;
   searchAttributes: SearchAttributes;
 }): ServerProcess {
-  const { home, binary, env, ports, searchAttributes } = options;
+  const { home, binary, env, ports, httpPort, searchAttributes } = options;
   const paths = homePaths(home);
   rotateLog(paths.temporalLog);
   const log = openSync(paths.temporalLog, 'a', 0o600);
@@ -53,7 +53,7 @@ export function spawnServer(options: {
     ...['server', 'start-dev', '--db-filename', paths.temporalDb],
     // WAL with NORMAL survives a crash of the process; a power cut may cost the last moments, which the ledger restores.
     ...['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=NORMAL'],
-    ...['--ip', HOST, '--port', String(ports.grpc)],
+    ...['--ip', HOST, '--port', String(ports.grpc), '--http-port', String(httpPort)],
     ...(ports.ui === null ? ['--headless'] : ['--ui-port', String(ports.ui)]),
     ...Object.entries(searchAttributes).flatMap(([name, type]) => ['--search-attribute', `${name}=${type}`]),
     // The server would ask Temporal's site for newer versions.
@@ -103,46 +103,6 @@ export async function stopServer(server: ServerProcess): Promise<void> {
   if (await within(server.exited, STOP_WITHIN_MS)) return;
   send(server.pid, 'SIGKILL');
   await within(server.exited, STOP_WITHIN_MS);
-}
-
-/** Whether a Temporal server answers there, with its namespace in place. */
-export async function isAnswering(address: string): Promise<boolean> {
-  const connection = Connection.lazy({ address, interceptors: [], channelArgs: LOOPBACK_CHANNEL_ARGS });
-  try {
-    await connection.withDeadline(Date.now() + 2_000, () =>
-      connection.workflowService.describeNamespace({ namespace: NAMESPACE }),
-    );
-    return true;
-  } catch {
-    return false;
-  } finally {
-    await connection.close();
-  }
-}
-
-/**
- * Waits until the server answers.
- *
- * @returns `answering`, `exited` when it ended first, or `timeout`
- * @throws the reason of `signal`
- */
-export async function waitUntilAnswering(
-  server: ServerProcess,
-  address: string,
-  { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
-): Promise<'answering' | 'exited' | 'timeout'> {
-  const began = performance.now();
-  let hasExited = false;
-  void server.exited.then(() => (hasExited = true));
-  while (performance.now() - began < timeoutMs) {
-    await sleep(POLL_MS);
-    signal.throwIfAborted();
-    const answering = await isAnswering(address);
-    // Looked at last: when ours is gone, the answer came from a stranger on the same port.
-    if (hasExited) return 'exited';
-    if (answering) return 'answering';
-  }
-  return 'timeout';
 }
 
 /** Ports for a new server: the wanted ones when they are free, otherwise any that are. */
@@ -197,7 +157,13 @@ function readTail(path: string, from: number): string {
       .toString('utf8')
       .split('\n')
       .filter((line) => line.trim() !== '');
-    return lines.slice(-TAIL_LINES).map(shorten).join('\n');
+    // A Go program that crashes says why first, and then fills pages with its stack.
+    const stack = lines.findIndex((line) => /^goroutine \d+ \[/.test(line));
+    return lines
+      .slice(0, stack === -1 ? lines.length : stack)
+      .slice(-TAIL_LINES)
+      .map(shorten)
+      .join('\n');
   } finally {
     closeSync(file);
   }

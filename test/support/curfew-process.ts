@@ -32,6 +32,7 @@ export interface CurfewProcess {
 
 /** What `curfew up --json` prints when it is ready. */
 export interface Ready {
+  readonly ready: true;
   readonly pid: number;
   readonly home: string;
   readonly ledger: string;
@@ -65,7 +66,7 @@ export function startCurfew(
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  running.add(child);
+  running.set(child, settings['CURFEW_HOME']);
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
@@ -113,17 +114,26 @@ export async function startReady(
   const process = startCurfew([...args, '--json'], settings);
   let ended: Ended | undefined;
   void process.ended.then((end) => (ended = end)).catch(() => {});
-  while (!process.stdout().includes('\n')) {
+  for (;;) {
+    const [line = '', ...more] = process.stdout().split('\n');
+    // A failure prints a line, too, and then ends.
+    const document = more.length === 0 ? undefined : (JSON.parse(line) as Partial<Ready>);
+    if (document?.ready === true) return { process, ready: document as Ready };
     if (ended !== undefined) throw new Error(`curfew ${args.join(' ')} ended with ${ended.code}:\n${ended.stderr}`);
     await pause(20);
   }
-  return { process, ready: JSON.parse(process.stdout().split('\n')[0] ?? '') as Ready };
 }
 
-/** Ends, by their process ids, the commands that tests have left running. */
-export async function stopEverything(): Promise<void> {
+/**
+ * Ends, by their process ids, the commands that tests have left running.
+ *
+ * @param of - settings that they were started with; without: all
+ */
+export async function stopEverything(of?: Settings): Promise<void> {
+  const home = of?.['CURFEW_HOME'];
+  const left = [...running].filter(([, its]) => home === undefined || its === home).map(([child]) => child);
   await Promise.all(
-    [...running].map(async (child) => {
+    left.map(async (child) => {
       const closed = once(child, 'close');
       child.kill('SIGKILL');
       await closed;
@@ -131,5 +141,6 @@ export async function stopEverything(): Promise<void> {
   );
 }
 
-const running = new Set<ChildProcess>();
+/** With the home of each. */
+const running = new Map<ChildProcess, string | undefined>();
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -16,7 +16,9 @@ import {
   type ServerExit,
 } from '../../src/temporal/embedded.js';
 import { isServerOf, readEmbeddedNote, readServerNote, writeServerNote } from '../../src/temporal/server-note.js';
-import { choosePorts } from '../../src/temporal/server-process.js';
+import { choosePorts, spawnServer } from '../../src/temporal/server-process.js';
+import { isAnswering, waitUntilAnswering } from '../../src/temporal/answering.js';
+import { freePort } from '../../src/free-port.js';
 import { makeHome, removeHome, temporalBinary, until } from '../support/embedded-server.js';
 
 const START_IN_A_PROCESS = join(dirname(fileURLToPath(import.meta.url)), '../support/start-embedded.ts');
@@ -178,6 +180,59 @@ describe('the embedded Temporal server', () => {
   });
 });
 
+describe('two homes whose servers want the same port at the same time', () => {
+  /** Both find the port free: neither server has it yet. */
+  async function startBoth(): Promise<[EmbeddedServer, EmbeddedServer]> {
+    const { grpc } = await choosePorts([], false);
+    const wish = { address: `127.0.0.1:${grpc}`, uiUrl: null, namespace: 'default', pid: null, startedAt: '' };
+    for (const each of [home, otherHome]) {
+      writeServerNote(each, { ...wish, httpPort: null, ownerPid: null, databaseReady: false });
+    }
+    return await Promise.all([start(), start({ home: otherHome })]);
+  }
+
+  let otherHome: string;
+  beforeEach(() => void (otherHome = makeHome()));
+  afterEach(() => removeHome(otherHome));
+
+  it('both come up, each at an address of its own', async () => {
+    const [one, other] = await startBoth();
+    expect(one.address).not.toBe(other.address);
+    expect([isServerOf(home, one.pid), isServerOf(otherHome, other.pid)]).toEqual([true, true]);
+  });
+
+  it('never take the other’s answer for that of their own', async () => {
+    const stranger = await start({ home: otherHome });
+    const httpPort = await freePort();
+    const ports = { grpc: Number(stranger.address.split(':').at(-1)), ui: null };
+    const late = spawnServer({ home, binary, env: process.env, ports, httpPort, searchAttributes: {} });
+    const place = { address: stranger.address, httpPort };
+    const signal = new AbortController().signal;
+    expect(await isAnswering(place)).toBe(false);
+    expect(await waitUntilAnswering(late, place, { timeoutMs: 30_000, signal })).toBe('exited');
+    expect(late.logTail()).toContain('address already in use');
+  });
+
+  it('take another one also when the server crashes over it, with pages of its stack in the log', async () => {
+    const crashesOnce = join(home, '../crashes-once.sh');
+    const stack = "goroutine 1 [running]:\\n$(printf 'main.main()\\\\n\\\\t/a/b.go:1 +0x1\\\\n%.0s' $(seq 40))";
+    writeFileSync(
+      crashesOnce,
+      `#!/bin/sh
+[ -e "$0.ran" ] && exec ${binary} "$@"
+touch "$0.ran"
+printf 'level=ERROR msg="Failed to start gRPC listener" error="listen tcp: bind: address already in use"\\n' >&2
+printf "panic: runtime error\\n\\n${stack}" >&2
+exit 2
+`,
+      { mode: 0o755 },
+    );
+    expect(await start({ binary: crashesOnce })).toMatchObject({ started: true });
+    expect(existsSync(`${crashesOnce}.ran`)).toBe(true);
+    expect(readFileSync(homePaths(home).temporalLog, 'utf8').split('/a/b.go')).toHaveLength(41);
+  });
+});
+
 describe('several curfews on one home', () => {
   it('start one server, and who joined does not stop it', async () => {
     const [one, two] = await Promise.all([start(), start()]);
@@ -259,7 +314,14 @@ describe('an embedded server that does not come up', () => {
 
   it('does not stand in its own way when it was killed while it made its file', async () => {
     const { temporalDb } = homePaths(home);
-    const stub = { address: '127.0.0.1:1', uiUrl: null, namespace: 'default', startedAt: '', ownerPid: null };
+    const stub = {
+      address: '127.0.0.1:1',
+      httpPort: null,
+      uiUrl: null,
+      namespace: 'default',
+      startedAt: '',
+      ownerPid: null,
+    };
     writeServerNote(home, { ...stub, pid: 1, databaseReady: false });
     writeFileSync(temporalDb, 'half a schema '.repeat(1_000));
     expect(await start()).toMatchObject({ started: true });

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readSync, renameSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isFree, steadyPort } from '../free-port.js';
 import { homePaths } from '../home.js';
 import { childEnvironment } from './run-command.js';
 import type { SearchAttributes } from './search-attributes.js';
@@ -107,34 +107,15 @@ export async function stopServer(server: ServerProcess): Promise<void> {
 
 /** Ports for a new server: the wanted ones when they are free, otherwise any that are. */
 export async function choosePorts(wanted: readonly ServerPorts[], ui: boolean): Promise<ServerPorts> {
-  const firstFree = async (candidates: readonly number[], taken?: number) => {
-    for (const port of candidates) if (port !== taken && (await bind(port)) !== null) return port;
-    for (;;) {
-      const port = await bind(0);
-      if (port !== null && port !== taken) return port;
-    }
+  const choose = async (candidates: readonly number[], taken?: number): Promise<number> => {
+    for (const port of candidates) if (port !== taken && (await isFree(port))) return port;
+    const port = await steadyPort();
+    return port === taken ? choose([], taken) : port;
   };
-  const grpc = await firstFree(wanted.map((ports) => ports.grpc));
+  const grpc = await choose(wanted.map((ports) => ports.grpc));
   if (!ui) return { grpc, ui: null };
-  return {
-    grpc,
-    ui: await firstFree(
-      wanted.flatMap((ports) => ports.ui ?? []),
-      grpc,
-    ),
-  };
-}
-
-/** Binds a loopback port for a moment. @returns the port; null when it is taken or not allowed */
-async function bind(port: number): Promise<number | null> {
-  return await new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(null));
-    server.listen(port, HOST, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' ? (address?.port ?? null) : null));
-    });
-  });
+  const wantedForUi = wanted.flatMap((ports) => ports.ui ?? []);
+  return { grpc, ui: await choose(wantedForUi, grpc) };
 }
 
 /** The server appends for as long as it runs; one old log is kept. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
 import { DEPLOY } from './promtool.js';
-import { freePort } from '../../src/free-port.js';
+import { steadyPort } from '../../src/free-port.js';
 
 export interface RuleHealth {
   readonly name: string;
@@ -45,7 +45,7 @@ export async function startPrometheus(folder: string, worker: string): Promise<P
         .map((job) => ({ ...job, static_configs: [{ targets: [worker] }] })),
     }),
   );
-  const address = `127.0.0.1:${await freePort()}`;
+  const address = `127.0.0.1:${await steadyPort()}`;
   const child = spawn(
     'prometheus',
     [

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { freePort } from '../../src/free-port.js';
+import { steadyPort } from '../../src/free-port.js';
 
 const USER = 'curfew';
 /** A hang limit: a busy machine may take long to make a cluster. */
@@ -163,7 +163,7 @@ async function startOnFreePort(
 ): Promise<Server> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await startOn(await freePort(), binaries, folder, account, password);
+      return await startOn(await steadyPort(), binaries, folder, account, password);
     } catch (error) {
       if (attempt === ATTEMPTS) throw error;
     }

@@ -162,6 +162,8 @@ describe('the embedded Temporal server', () => {
     const chosen = await choosePorts([{ grpc, ui: grpc }], true);
     expect(chosen.grpc).toBe(grpc);
     expect(chosen.ui).not.toBe(grpc);
+    // An outgoing connection of another program must not get one of them while the server is away.
+    expect(Math.max(chosen.grpc, chosen.ui!)).toBeLessThan(32_768);
   });
 
   it('registers search attributes that a home from before does not have yet', async () => {

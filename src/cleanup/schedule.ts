@@ -11,16 +11,19 @@ const JITTER_MS = 60_000;
 /** Where it runs several times an hour, ms. The smallest gap that a cron can have is a minute, and this is less than a tenth of it. */
 const SHORT_JITTER_MS = 5_000;
 
-/** In a Schedule's memo: it is ours, and only such are changed or removed. */
-const OURS = { curfew: 'cleanup' } as const;
+/**
+ * In a Schedule's memo: it is ours, and only such are changed or removed. Not every server can change a Schedule's memo, so the
+ * value may stay under the key it was made with; the name of the field always stands in the clear.
+ */
+export const MARK = { field: 'curfew', value: 'cleanup' } as const;
+
+/** In the memo of the runs: the mark of the entry that a Schedule was made from. */
+export const FINGERPRINT = 'fingerprint';
 
 /** What Temporal is to hold of an entry. What it selects is not in it: each run reads that from the policies in force. */
-export type CleanupSchedule = Pick<ScheduleOptions, 'scheduleId' | 'spec' | 'memo'> & {
-  readonly action: ScheduleOptions['action'];
-  readonly policies: NonNullable<ScheduleOptions['policies']>;
-};
+export type CleanupSchedule = ReturnType<typeof scheduleOf>;
 
-export function scheduleOf({ name, schedule: { cron, timezone } }: CleanupEntry): CleanupSchedule {
+export function scheduleOf({ name, schedule: { cron, timezone } }: CleanupEntry) {
   const [minute = ''] = cron.split(' ');
   const hourlyAtMost = /^\d+$/.test(minute);
   const spec = { cronExpressions: [cron], timezone, jitter: hourlyAtMost ? JITTER_MS : SHORT_JITTER_MS };
@@ -40,23 +43,10 @@ export function scheduleOf({ name, schedule: { cron, timezone } }: CleanupEntry)
     scheduleId: cleanupScheduleId(name),
     spec,
     policies,
-    action: { ...action, memo: { cleanup: name, fingerprint } },
-    memo: OURS,
-  };
+    action: { ...action, memo: { cleanup: name, [FINGERPRINT]: fingerprint } },
+    memo: { [MARK.field]: MARK.value },
+  } satisfies ScheduleOptions;
 }
-
-/** The mark of the entry that a Schedule was made from; null: it is not as we make them. */
-export function fingerprintOf({
-  action,
-}: {
-  readonly action: { readonly memo?: Record<string, unknown> };
-}): string | null {
-  const fingerprint = action.memo?.['fingerprint'];
-  return typeof fingerprint === 'string' ? fingerprint : null;
-}
-
-export const isOurs = ({ memo }: { readonly memo?: Record<string, unknown> }): boolean =>
-  memo?.['curfew'] === OURS.curfew;
 
 const PREFIX = cleanupScheduleId('');
 

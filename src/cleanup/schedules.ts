@@ -1,15 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  ScheduleAlreadyRunning,
-  ScheduleNotFoundError,
-  type Client,
-  type ScheduleDescription,
-} from '@temporalio/client';
+import { ScheduleAlreadyRunning, ScheduleNotFoundError, type Client, type ScheduleClient } from '@temporalio/client';
 import pMap from 'p-map';
 import type { Ledger } from '../ledger/ledger.js';
 import type { CleanupEntry } from '../policy/policy.js';
 import type { Logger } from '../telemetry.js';
-import { cleanupOfSchedule, fingerprintOf, isOurs, scheduleOf } from './schedule.js';
+import { findSchedule, type OurSchedule } from './found-schedule.js';
+import { currentKeyId, rewriteSchedule } from './rewrite-schedule.js';
+import { cleanupOfSchedule, MARK, scheduleOf, type CleanupSchedule } from './schedule.js';
 import { forgetSkips, tellSkips } from './skips.js';
 
 /** How often it is looked whether other policies are in force, ms. */
@@ -57,57 +54,58 @@ export async function keepSchedules(ledger: Ledger, client: Client, log: Logger,
 }
 
 /**
- * Creates, changes and removes Schedules until they are as the entries say, and tells of runs that were skipped.
+ * Creates, changes and removes Schedules until they are as the entries say, with all that their runs need under the key that
+ * encrypts now, and tells of runs that were skipped.
  *
  * @param strangers - ids of Schedules that are in the way and not ours, so that each is told once
  */
 export async function syncSchedules(
   ledger: Pick<Ledger, 'meta'>,
-  client: Client,
+  client: Pick<Client, 'schedule'>,
   log: Logger,
   entries: readonly CleanupEntry[],
   strangers: Set<string>,
 ): Promise<void> {
-  await pMap(entries, (entry) => ensureSchedule(ledger, client, log, entry, strangers), {
+  const schedules = client.schedule;
+  const keyId = await currentKeyId(schedules);
+  await pMap(entries, (entry) => ensureSchedule({ ledger, schedules, log, strangers, keyId }, entry), {
     concurrency: AT_ONCE,
-    // One that can't be read, because its key is gone for example, must not keep the others from being looked after.
+    // One that can't be read must not keep the others from being looked after.
     stopOnError: false,
   });
   const wanted = new Set(entries.map(({ name }) => name));
   // The list lags a little behind: what it does not show yet is removed a minute later.
-  for await (const schedule of client.schedule.list()) {
-    const name = cleanupOfSchedule(schedule.scheduleId);
-    if (name === null || wanted.has(name) || !isOurs(schedule)) continue;
-    if (
-      await unlessGone(
-        client.schedule
-          .getHandle(schedule.scheduleId)
-          .delete()
-          .then(() => true),
-      )
-    ) {
+  for (const scheduleId of await markedSchedules(schedules)) {
+    const name = cleanupOfSchedule(scheduleId);
+    if (name === null || wanted.has(name)) continue;
+    const found = await findSchedule(schedules, scheduleId);
+    if (found.kind === 'foreign') continue;
+    if (found.kind === 'ours' && (await removed(schedules, scheduleId))) {
       log.info({ cleanup: name }, 'removed the Schedule of a cleanup that is not in force any more');
     }
     await forgetSkips(ledger, name);
   }
 }
 
-async function ensureSchedule(
-  ledger: Pick<Ledger, 'meta'>,
-  client: Client,
-  log: Logger,
-  entry: CleanupEntry,
-  strangers: Set<string>,
-): Promise<void> {
+interface Look {
+  readonly ledger: Pick<Ledger, 'meta'>;
+  readonly schedules: ScheduleClient;
+  readonly log: Logger;
+  readonly strangers: Set<string>;
+  /** The key that encrypts now; null: payloads are not encrypted. */
+  readonly keyId: string | null;
+}
+
+async function ensureSchedule(look: Look, entry: CleanupEntry): Promise<void> {
+  const { ledger, schedules, log, strangers, keyId } = look;
   const { name } = entry;
   const wanted = scheduleOf(entry);
-  const handle = client.schedule.getHandle(wanted.scheduleId);
-  const found = await unlessGone<ScheduleDescription>(handle.describe());
-  if (found === null) {
-    await create(client, wanted, () => log.info({ cleanup: name, ...entry.schedule }, 'scheduled a cleanup'));
+  const found = await findSchedule(schedules, wanted.scheduleId);
+  if (found.kind === 'missing') {
+    await create(schedules, wanted, () => log.info({ cleanup: name, ...entry.schedule }, 'scheduled a cleanup'));
     return;
   }
-  if (!isOurs(found)) {
+  if (found.kind === 'foreign') {
     if (!strangers.has(name)) {
       log.error(
         { scheduleId: wanted.scheduleId },
@@ -119,29 +117,69 @@ async function ensureSchedule(
   }
   strangers.delete(name);
   await tellSkips(ledger, log, name, found);
-  if (fingerprintOf(found) === fingerprintOf(wanted)) return;
-  const { spec, action, policies } = wanted;
-  // Its state stays: what a person has paused stays paused.
-  await unlessGone(handle.update(({ state }) => ({ spec, action, policies, state })));
-  log.info({ cleanup: name, ...entry.schedule }, 'changed the Schedule of a cleanup');
+  const change = changeOf(found, wanted, keyId);
+  if (change === null) return;
+  await rewriteSchedule(schedules, wanted, found.stored);
+  change(log, entry);
+}
+
+/**
+ * @returns how a change that is needed is told; null: none is
+ * @throws {UserError} when it is encrypted and no keys are configured here: a worker that lacks them by mistake must not undo
+ *   the encryption of the others
+ */
+function changeOf(
+  { unreadable, fingerprint, keyIds }: OurSchedule,
+  wanted: CleanupSchedule,
+  keyId: string | null,
+): ((log: Logger, entry: CleanupEntry) => void) | null {
+  if (unreadable !== null) {
+    if (keyId === null) throw unreadable;
+    return (log, { name }) =>
+      log.warn(
+        { cleanup: name, keyIds, keyId },
+        `the Schedule of a cleanup could not be read, and was written anew under the current key: ${unreadable.message} A run that it started before may need the old key, and holds up the next one: add that key again, or terminate the run`,
+      );
+  }
+  if (fingerprint !== wanted.action.memo.fingerprint) {
+    return (log, { name, schedule }) => log.info({ cleanup: name, ...schedule }, 'changed the Schedule of a cleanup');
+  }
+  if (keyId === null || keyIds.every((id) => id === keyId)) return null;
+  return (log, { name }) =>
+    log.info({ cleanup: name, keyIds, keyId }, 'encrypted the Schedule of a cleanup anew, under the current key');
 }
 
 /** Another worker may have been quicker. */
-async function create(client: Client, wanted: ReturnType<typeof scheduleOf>, onCreated: () => void): Promise<void> {
+async function create(schedules: ScheduleClient, wanted: CleanupSchedule, onCreated: () => void): Promise<void> {
   try {
-    await client.schedule.create(wanted);
+    await schedules.create(wanted);
     onCreated();
   } catch (error) {
     if (!(error instanceof ScheduleAlreadyRunning)) throw error;
   }
 }
 
-/** @returns null when there is no such Schedule */
-async function unlessGone<T>(call: Promise<T>): Promise<T | null> {
+/** Ids of all Schedules whose memo has our mark, as far as its name goes. The SDK's own list decodes every memo, or fails. */
+async function markedSchedules({ workflowService, options: { namespace } }: ScheduleClient): Promise<string[]> {
+  const ids: string[] = [];
+  let nextPageToken: Uint8Array | undefined;
+  do {
+    const page = await workflowService.listSchedules({ namespace, ...(nextPageToken && { nextPageToken }) });
+    for (const { scheduleId, memo } of page.schedules) {
+      if (scheduleId && memo?.fields?.[MARK.field] != null) ids.push(scheduleId);
+    }
+    ({ nextPageToken } = page);
+  } while (nextPageToken.length > 0);
+  return ids;
+}
+
+/** @returns false when there is no such Schedule any more */
+async function removed(schedules: ScheduleClient, scheduleId: string): Promise<boolean> {
   try {
-    return await call;
+    await schedules.getHandle(scheduleId).delete();
+    return true;
   } catch (error) {
-    if (error instanceof ScheduleNotFoundError) return null;
+    if (error instanceof ScheduleNotFoundError) return false;
     throw error;
   }
 }

@@ -1,9 +1,8 @@
-import type { ScheduleDescription } from '@temporalio/client';
 import type { EventToRecord, Ledger } from '../ledger/ledger.js';
 import type { Logger } from '../telemetry.js';
 
 /** A Schedule's counters as someone was last told of them. They begin anew when the Schedule is created again. */
-interface Counted {
+export interface Counted {
   readonly createdAt: string;
   readonly overlap: number;
   readonly missed: number;
@@ -22,18 +21,12 @@ export async function tellSkips(
   ledger: Pick<Ledger, 'meta'>,
   log: Logger,
   name: string,
-  { info }: Pick<ScheduleDescription, 'info'>,
+  { counted: now }: { readonly counted: Counted },
 ): Promise<void> {
-  const createdAt = info.createdAt.toISOString();
-  const now: Counted = {
-    createdAt,
-    overlap: info.numActionsSkippedOverlap,
-    missed: info.numActionsMissedCatchupWindow,
-  };
   const noted = await ledger.meta.read(metaKey(name));
   const known = noted === null ? null : (JSON.parse(noted) as Counted);
   // Told of an earlier Schedule of this name: a later one counts from zero.
-  const before = known?.createdAt === createdAt ? known : { overlap: 0, missed: 0 };
+  const before = known?.createdAt === now.createdAt ? known : { overlap: 0, missed: 0 };
   const events = (['overlap', 'missed'] as const).flatMap((why): EventToRecord[] => {
     const runs = now[why] - before[why];
     return runs > 0 ? [{ kind: 'cleanup-skipped', data: { cleanup: name, why, runs, text: WHY[why] } }] : [];

@@ -1,11 +1,12 @@
-import { ScheduleNotFoundError, type Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import pMap from 'p-map';
 import { readBulkStatus } from '../bulk/status.js';
 import type { BulkState, BulkStatus } from '../contract.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { CleanupEntry } from '../policy/policy.js';
+import { findSchedule } from './found-schedule.js';
 import { readLastRun, type CleanupRun } from './last-run.js';
-import { isOurs, scheduleOf } from './schedule.js';
+import { scheduleOf } from './schedule.js';
 import { plannedNote } from './words.js';
 
 /** Where a cleanup stands: in the ledger, and in Temporal. */
@@ -50,22 +51,13 @@ export const readCleanups = (
   );
 
 async function scheduleStanding(client: Client, entry: CleanupEntry): Promise<ScheduleStanding> {
-  const handle = client.schedule.getHandle(scheduleOf(entry).scheduleId);
-  try {
-    const found = await client.withDeadline(Date.now() + DESCRIBE_LIMIT_MS, () => handle.describe());
-    if (!isOurs(found)) return { kind: 'foreign' };
-    const { state, info } = found;
-    return {
-      kind: 'scheduled',
-      paused: state.paused,
-      note: state.note === undefined || state.note === '' ? null : state.note,
-      nextRuns: state.paused ? [] : info.nextActionTimes,
-      running: info.runningActions.length > 0,
-    };
-  } catch (error) {
-    if (error instanceof ScheduleNotFoundError) return { kind: 'missing' };
-    throw error;
-  }
+  const { scheduleId } = scheduleOf(entry);
+  const found = await client.withDeadline(Date.now() + DESCRIBE_LIMIT_MS, () =>
+    findSchedule(client.schedule, scheduleId),
+  );
+  if (found.kind !== 'ours') return found;
+  const { paused, note, nextRuns, running } = found;
+  return { kind: 'scheduled', paused, note, nextRuns: paused ? [] : nextRuns, running };
 }
 
 /** A run of a Schedule is noted, whatever came of it; one by hand shows in its job alone. */

@@ -43,8 +43,8 @@ export function createPayloadCodec(keys: Pick<KeyFile, 'read'> | null): PayloadC
 }
 
 async function decrypted(payload: Payload, keys: Pick<KeyFile, 'read'> | null): Promise<Payload> {
-  if (textOf(payload.metadata?.['encoding']) !== ENCRYPTED) return payload;
-  const keyId = textOf(payload.metadata?.[KEY_ID_METADATA]);
+  const keyId = keyIdOf(payload);
+  if (keyId === null) return payload;
   const named = `"${keyId.replace(/[^\x20-\x7e]/g, '?').slice(0, 64)}"`;
   if (keys === null) {
     throw new UserError(
@@ -76,6 +76,14 @@ async function decrypted(payload: Payload, keys: Pick<KeyFile, 'read'> | null): 
     );
   }
 }
+
+/**
+ * The key that a payload is encrypted with, which stands in the clear.
+ *
+ * @returns null: it is not encrypted
+ */
+export const keyIdOf = ({ metadata }: Payload): string | null =>
+  textOf(metadata?.['encoding']) === ENCRYPTED ? textOf(metadata?.[KEY_ID_METADATA]) : null;
 
 /** The metadata that stays readable can't be exchanged unnoticed. */
 const boundTo = (keyId: string): Buffer => Buffer.from(JSON.stringify([ENCRYPTED, keyId]));

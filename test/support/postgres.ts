@@ -1,12 +1,12 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawnSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { accessSync, chownSync, constants, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { steadyPort } from '../../src/free-port.js';
+import { letGo, spawnHeld } from './held-process.js';
 
 const USER = 'curfew';
 /** A hang limit: a busy machine may take long to make a cluster. */
@@ -63,12 +63,12 @@ export async function startPostgres(): Promise<TestPostgres> {
         await admin(`create database ${name}`);
         return urlOf(port, password, name);
       },
-      shutDown: () => shutDown(server.process),
+      shutDown: () => letGo(server.process),
       startAgain: async () => {
         server = await startOn(port, binaries, folder, account, password);
       },
       stop: async () => {
-        await shutDown(server.process);
+        await letGo(server.process);
         rmSync(folder, { recursive: true, force: true });
       },
     };
@@ -170,12 +170,6 @@ async function startOnFreePort(
   }
 }
 
-/**
- * A shell holds the server and stops it when its own standard input ends. So it also stops when we are killed, which no
- * exit handler would see.
- */
-const HOLD = 'exec 3<&0; "$@" & server=$!; cat <&3 >/dev/null; kill -INT $server 2>/dev/null; wait $server';
-
 async function startOn(
   port: number,
   binaries: string,
@@ -194,21 +188,21 @@ async function startOn(
     log_min_messages: 'fatal',
   };
   const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const holder = spawn(
-    '/bin/sh',
-    ['-c', HOLD, 'sh', join(binaries, 'postgres'), '-D', join(folder, 'data'), ...options],
-    { cwd: folder, env: { PATH: process.env['PATH'] }, stdio: ['pipe', 'ignore', 'pipe'], ...account },
-  );
+  // INT is its "fast" shutdown.
+  const holder = spawnHeld('INT', join(binaries, 'postgres'), ['-D', join(folder, 'data'), ...options], {
+    cwd: folder,
+    env: { PATH: process.env['PATH'] },
+    ...account,
+  });
   let said = '';
-  holder.stderr.setEncoding('utf8').on('data', (text: string) => {
+  holder.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-4_000);
   });
 
   const giveUpAt = performance.now() + START_LIMIT_MS;
   for (;;) {
-    // The holder waits for our end of the pipe; the server's own end shows in what it says.
-    if (said.includes('could not bind') || said.includes('FATAL:  could not') || performance.now() > giveUpAt) {
-      await shutDown(holder);
+    if (holder.exitCode !== null || performance.now() > giveUpAt) {
+      await letGo(holder);
       throw new Error(`PostgreSQL did not start: ${said}`);
     }
     const client = new pg.Client(urlOf(port, password, 'postgres'));
@@ -221,11 +215,4 @@ async function startOn(
       await sleep(100);
     }
   }
-}
-
-async function shutDown(holder: ChildProcess): Promise<void> {
-  if (holder.exitCode !== null || holder.signalCode !== null) return;
-  const exited = once(holder, 'exit');
-  holder.stdin?.end();
-  await exited;
 }

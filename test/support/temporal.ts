@@ -1,6 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
-import { TestWorkflowEnvironment } from '@temporalio/testing';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import {
   bundleWorkflowCode,
   DefaultLogger,
@@ -10,7 +9,7 @@ import {
   type WorkflowBundle,
 } from '@temporalio/worker';
 import { SEARCH_ATTRIBUTES, TASK_QUEUE } from '../../src/contract.js';
-import { temporalBinary } from './embedded-server.js';
+import { startEnvironment } from './temporal-environment.js';
 
 /** Getting the Temporal CLI can mean to build it, once per machine, ms. */
 export const OBTAIN_LIMIT_MS = 15 * 60_000;
@@ -43,22 +42,16 @@ export async function startTemporal({
 }: TestTemporalOptions): Promise<TestTemporal> {
   const warnings: LogEntry[] = [];
   installQuietRuntime((entry) => warnings.push(entry));
-  const env = await TestWorkflowEnvironment.createLocal({
+  const environment = await startEnvironment({
     client: { identity: TEST_IDENTITY },
-    server: {
-      log: { format: 'pretty', level: 'never' },
-      executable: { type: 'existing-path', path: await temporalBinary() },
-      searchAttributes: Object.keys(SEARCH_ATTRIBUTES).map((name) =>
-        defineSearchAttributeKey(name, SearchAttributeType.KEYWORD),
-      ),
-      extraArgs: [
-        ...['--dynamic-config-value', 'frontend.enableServerVersionCheck=false'],
-        ...(suggestContinueAsNewAt === undefined
-          ? []
-          : ['--dynamic-config-value', `limit.historyCount.suggestContinueAsNew=${suggestContinueAsNewAt}`]),
-      ],
-    },
+    serverArguments: [
+      ...Object.entries(SEARCH_ATTRIBUTES).flatMap(([name, type]) => ['--search-attribute', `${name}=${type}`]),
+      ...(suggestContinueAsNewAt === undefined
+        ? []
+        : ['--dynamic-config-value', `limit.historyCount.suggestContinueAsNew=${suggestContinueAsNewAt}`]),
+    ],
   });
+  const { env } = environment;
   const worker = await Worker.create({
     connection: env.nativeConnection,
     identity: TEST_IDENTITY,
@@ -75,7 +68,7 @@ export async function startTemporal({
     stop: async () => {
       worker.shutdown();
       await running;
-      await env.teardown();
+      await environment.stop();
     },
   };
 }

@@ -3,12 +3,12 @@ import { payloadEncryption } from './codec/encryption.js';
 import type { Config } from './config.js';
 import { TASK_QUEUE } from './contract.js';
 import { ExitCode, UserError } from './errors.js';
-import { homePaths } from './home.js';
 import { LedgerUnavailableError, unavailableAsUserError } from './ledger/errors.js';
-import { openLedger, type Ledger } from './ledger/ledger.js';
+import { openLedgerIfAny, type Ledger } from './ledger/ledger.js';
+import { locateLedger } from './ledger/open.js';
 import { checkRoutes } from './notify/check.js';
 import { createCredentials, createSessionsClient, SessionsError } from './sessions/index.js';
-import { belongsTogether } from './temporal/belonging.js';
+import { checkBelonging } from './temporal/belonging.js';
 import { connectClient, resolveTemporal } from './temporal/connection.js';
 import { USER_AGENT } from './version.js';
 
@@ -101,13 +101,22 @@ async function checkVendor(config: Config, check: Check): Promise<void> {
   });
 }
 
+function placeOf(databaseUrl: string): string {
+  const place = locateLedger(databaseUrl);
+  return place.kind === 'sqlite' ? place.path : `${place.host}:${place.port}/${place.database ?? ''}`;
+}
+
 async function checkLedger(config: Config, check: Check): Promise<Ledger | null> {
   let ledger: Ledger | null = null;
   await check('ledger', async () => {
-    if (config.databaseUrl === homePaths(config.home).ledger && !existsSync(config.databaseUrl)) {
-      return { status: 'warning', says: 'There is no ledger yet.', next: '`curfew up` makes it.' };
+    ledger = await openLedgerIfAny(config.databaseUrl);
+    if (ledger === null) {
+      return {
+        status: 'warning',
+        says: `There is no ledger at ${placeOf(config.databaseUrl)} yet.`,
+        next: 'The first worker makes it: `curfew up` or `curfew worker`. There was one? Then CURFEW_HOME or CURFEW_DATABASE_URL leads elsewhere.',
+      };
     }
-    ledger = await openLedger(config.databaseUrl);
     const open = await ledger.orders.views({ openOnly: true, limit: 1_000 });
     return {
       status: 'ok',
@@ -163,7 +172,7 @@ async function checkTemporal(config: Config, ledger: Ledger | null, check: Check
     const target = resolveTemporal(config);
     const temporal = await connectClient(target, { retryForMs: 3_000 });
     try {
-      if (ledger !== null) await belongsTogether(ledger, target, temporal, false);
+      if (ledger !== null) await checkBelonging(ledger, target, temporal);
       const where = target.kind === 'configured' ? target.describe : target.kind === 'embedded' ? target.address : '';
       const { pollers } = await temporal.connection.workflowService.describeTaskQueue({
         namespace: temporal.namespace,

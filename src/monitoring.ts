@@ -22,6 +22,8 @@ export interface Monitoring {
   /** Where `/metrics`, `/healthz` and `/readyz` are; null: nowhere. */
   readonly url: string | null;
   temporalConnected(temporal: Pick<TemporalClient, 'connection'>): void;
+  /** The ledger is waited for. */
+  ledgerAway(): void;
   ledgerOpened(ledger: Ledger): void;
   workersCreated(workers: readonly Pick<Worker, 'getState'>[]): void;
   /** The process is on its way out. */
@@ -42,6 +44,7 @@ const NOT_MONITORED: Monitoring = {
   meters: NO_METERS,
   url: null,
   temporalConnected: () => {},
+  ledgerAway: () => {},
   ledgerOpened: () => {},
   workersCreated: () => {},
   stopping: () => {},
@@ -49,7 +52,7 @@ const NOT_MONITORED: Monitoring = {
 };
 
 /**
- * Begins to serve, before anything else is there: while Temporal is waited for, the process says so.
+ * Begins to serve, before anything else is there: while Temporal or the ledger is waited for, the process says so.
  *
  * @param sdkMetrics - null: the SDK counts nothing
  * @throws UserError when the address can't be listened on
@@ -96,6 +99,7 @@ export async function startMonitoring(
       temporalAnswers = () => answers(ask);
       health.set('temporal', async () => ((await temporalAnswers()) ? null : 'Temporal: does not answer'));
     },
+    ledgerAway: () => health.set('ledger', 'ledger: not reached yet'),
     ledgerOpened(ledger) {
       const patience = { freshMs: LEDGER_FRESH_MS, patienceMs: LEDGER_PATIENCE_MS };
       readLedger = sparingly(createLedgerReader(ledger), patience);

@@ -29,6 +29,7 @@ import { createNotifier } from './notify/deliver.js';
 import { startNotifications } from './notify/starter.js';
 import { reconcile } from './reconciler.js';
 import { keepRetention } from './retention.js';
+import type { RetryOptions } from './retrying.js';
 import { createCredentials, createSessionsClient, SessionsError } from './sessions/index.js';
 import type { Logger } from './telemetry.js';
 import { createBulkJobs } from './temporal/bulk-jobs.js';
@@ -41,15 +42,15 @@ import { ensureSearchAttributes } from './temporal/search-attributes.js';
 import { createWatches } from './temporal/watches.js';
 import { USER_AGENT } from './version.js';
 import { reconcileWatches } from './watch/reconcile.js';
-import { createFleetWorker, createWorker, runTogether, shutDown } from './worker.js';
+import { createFleetWorker, createWorker, runTogether } from './worker.js';
 
-/** Boot waits this long for a configured Temporal that does not answer yet, ms: containers start in any order. */
+/** Boot waits this long for Temporal, and then for the ledger, while they do not answer yet, ms: containers start in any order. */
 const BOOT_PATIENCE_MS = 120_000;
 
 export interface ServiceOptions {
   /** Take over a ledger that belonged to another Temporal. */
   readonly adoptTemporal: boolean;
-  /** Ends the waiting for Temporal at boot. */
+  /** Ends the waiting for Temporal and the ledger at boot. */
   readonly signal: AbortSignal;
   /** A policy file to put in force before the worker starts. */
   readonly apply?: PolicyApplication;
@@ -72,7 +73,7 @@ export interface RunningService {
   stop(): void;
 }
 
-/** Starts a worker that can be watched from the first moment on, while Temporal is waited for, until the last. */
+/** Starts a worker that can be watched from the first moment on, while Temporal and the ledger are waited for, until the last. */
 export async function startService(
   config: Config,
   target: TemporalTarget,
@@ -103,14 +104,25 @@ async function putTogether(
     onRequest: (operation, result, tookMs) => meters.apiRequest(operation, result, tookMs),
   });
 
-  const connection = await connectWorker(target, {
+  const patience: RetryOptions = {
     retryForMs: BOOT_PATIENCE_MS,
     signal: options.signal,
     onRetry: ({ error, waitMs }) => log.warn(`${error.message} Trying again in ${waitMs} ms.`),
-  });
-  const temporal = await connectClient(target, { retryForMs: BOOT_PATIENCE_MS, signal: options.signal });
+  };
+  const connection = await connectWorker(target, patience);
+  const temporal = await connectClient(target, patience);
   monitoring.temporalConnected(temporal);
-  const ledger = await openLedger(config.databaseUrl, monitoring.witness);
+  const ledger = await openLedger(config.databaseUrl, {
+    migrate: true,
+    witness: monitoring.witness,
+    waiting: {
+      ...patience,
+      onRetry: (retry) => {
+        monitoring.ledgerAway();
+        patience.onRetry?.(retry);
+      },
+    },
+  });
   monitoring.ledgerOpened(ledger);
   await belongsTogether(ledger, target, temporal, options.adoptTemporal);
 
@@ -193,7 +205,8 @@ async function putTogether(
   const retention = keepRetention(ledger, config.retentionMs, log, stopping.signal);
   const notifications = startNotifications(ledger, createNotifications(temporal.client), log, stopping.signal);
   void warnAboutAccount(sessions, log);
-  const stopped = runTogether([worker, fleetWorker]).finally(async () => {
+  const workers = runTogether([worker, fleetWorker]);
+  const stopped = workers.stopped.finally(async () => {
     stopping.abort();
     try {
       await reconciler;
@@ -221,7 +234,7 @@ async function putTogether(
     stop: () => {
       monitoring.stopping();
       stopping.abort();
-      shutDown([worker, fleetWorker]);
+      workers.stop();
     },
   };
 }

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { readFile } from 'node:fs/promises';
 import {
   DefaultLogger,
+  GracefulShutdownPeriodExpiredError,
   Runtime,
   Worker,
   type LogLevel as TemporalLogLevel,
@@ -48,6 +49,8 @@ export function installRuntime(log: Logger, level: LogLevel, metricsAddress?: st
     if (message.startsWith('No workflows registered') && meta?.['taskQueue'] !== TASK_QUEUE) return;
     // An activity that asks to be tried again has said so itself, in words.
     if (message === 'Activity failed' && target === 'warn' && hasSpoken(meta?.['error'])) return;
+    // Told in words when the process ends; see `stoppedByForce`.
+    if (meta?.['error'] instanceof GracefulShutdownPeriodExpiredError) return;
     const workflowId: unknown = meta?.['workflowId'];
     log[target]({ ...meta, ...(typeof workflowId === 'string' ? aboutWorkflow(workflowId) : {}) }, message);
   });
@@ -122,16 +125,61 @@ export async function createFleetWorker(
   });
 }
 
-/** Runs workers that only make sense together. Settles when all have stopped; when one fails, the others are stopped. */
-export async function runTogether(workers: readonly Worker[]): Promise<void> {
-  const ends = await Promise.allSettled(workers.map((worker) => worker.run().finally(() => shutDown(workers))));
-  const failed = ends.find((end) => end.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
+/** Workers that only make sense together. */
+export interface RunningWorkers {
+  /**
+   * Settles when all have stopped. When one fails, the others are stopped.
+   *
+   * @throws {UserError} if they were told to stop, and work was still under way when the time for it was over
+   */
+  readonly stopped: Promise<void>;
+  /** Takes no new work, and lets what is under way finish. */
+  stop(): void;
 }
 
-export function shutDown(workers: readonly Worker[]): void {
-  for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+/** What is needed of a worker to run it. */
+export type Runnable = Pick<Worker, 'run' | 'getState' | 'shutdown' | 'options'>;
+
+export function runTogether(workers: readonly Runnable[]): RunningWorkers {
+  let stoppingSince: number | null = null;
+  const stop = (): void => {
+    stoppingSince ??= performance.now();
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  const runs = workers.map(async (worker): Promise<{ error: unknown; forced: boolean } | null> => {
+    try {
+      await worker.run();
+      return null;
+    } catch (error) {
+      return { error, forced: stoppingSince !== null && isForced(worker, performance.now() - stoppingSince) };
+    } finally {
+      stop();
+    }
+  });
+  const ended = async (): Promise<void> => {
+    const failures = (await Promise.all(runs)).filter((failure) => failure !== null);
+    // What stopped the others says more than that they were slow to stop.
+    const failure = failures.find(({ forced }) => !forced) ?? failures[0];
+    if (failure !== undefined) throw failure.forced ? stoppedByForce() : failure.error;
+  };
+  return { stopped: ended(), stop };
 }
+
+/** Node's timers may fire a little before their time by another clock, ms. */
+const TIMER_SLACK_MS = 100;
+
+/**
+ * The SDK throws an error of its own for this, and then hides it behind one about the native worker, which what was cut off
+ * still uses. So the time says it.
+ */
+const isForced = ({ options: { shutdownForceTimeMs } }: Runnable, stoppingMs: number): boolean =>
+  shutdownForceTimeMs !== undefined && stoppingMs >= shutdownForceTimeMs - TIMER_SLACK_MS;
+
+const stoppedByForce = (): UserError =>
+  new UserError(
+    'The worker stopped by force, because work was still under way when the time to finish it was over, such as a cancel request that the vendor had not answered. Such a request stays in the ledger as one of unknown effect, and no order is lost.',
+    'Start a worker where none runs: it looks at each of these sessions before anything else is sent to it.',
+  );
 
 async function readBundle(): Promise<string> {
   // From dist/src/worker.js it is one folder up, from src/worker.ts (tests) it is in dist.

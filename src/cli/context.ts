@@ -33,8 +33,17 @@ export function contextOf(command: Command, quiet: boolean): CommandContext {
   return { config, out, log: createLogger(level, pretty) };
 }
 
-/** Opens the ledger that `curfew up` or a worker made. Commands never make one: it would be nobody's. */
+/**
+ * Opens the ledger that `curfew up` or a worker made. Commands never make one in the home: it would be nobody's. They refuse
+ * tables of an older version: only workers and `curfew migrate` bring them up to date.
+ */
 export async function openExistingLedger(config: Config): Promise<Ledger> {
+  refuseUnusedHome(config);
+  return openLedger(config.databaseUrl);
+}
+
+/** @throws UserError with exit code 4 where the ledger would be the home's own, and is not there */
+export function refuseUnusedHome(config: Config): void {
   const isDefault = config.databaseUrl === homePaths(config.home).ledger;
   if (isDefault && !existsSync(config.databaseUrl)) {
     throw new UserError(
@@ -43,7 +52,6 @@ export async function openExistingLedger(config: Config): Promise<Ledger> {
       ExitCode.unreachable,
     );
   }
-  return openLedger(config.databaseUrl);
 }
 
 export interface ControlPlane {

@@ -14,6 +14,7 @@ import { registerDoctor } from './commands/doctor.js';
 import { registerExempt } from './commands/exempt.js';
 import { registerExplain } from './commands/explain.js';
 import { registerHistory } from './commands/history.js';
+import { registerMigrate } from './commands/migrate.js';
 import { registerPause } from './commands/pause.js';
 import { registerPolicy } from './commands/policy.js';
 import { registerSimulate } from './commands/simulate.js';
@@ -62,6 +63,7 @@ for (const register of [
   registerHistory,
   registerPolicy,
   registerBackup,
+  registerMigrate,
   registerDoctor,
   registerSimulate,
   registerCodecServer,

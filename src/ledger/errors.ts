@@ -62,6 +62,17 @@ export function isLedgerUnavailable(error: unknown): error is LedgerUnavailableE
   return error instanceof LedgerUnavailableError;
 }
 
+/** Unreachable by TLS, by a password that is missing, or by a file: whoever waits, it stays so until a person changes it. */
+const HOPELESS_CODE =
+  /CERT|^CRL_|^UNABLE_TO_|^HOSTNAME_MISMATCH$|^ERR_(TLS|SSL|OSSL)_|^(EPROTO|EACCES|SQLITE_CANTOPEN)$/;
+const HOPELESS_TEXT = /: (SASL|The server does not support SSL)/;
+
+/** Whether the ledger may be there in a while though nobody changes a setting: its server starts, or has too many clients. */
+export function mayComeUp({ reason, code = '', message }: LedgerUnavailableError): boolean {
+  if (reason !== 'unreachable' && reason !== 'busy') return false;
+  return !HOPELESS_CODE.test(code) && !HOPELESS_TEXT.test(message);
+}
+
 /** For a command that a person waits for: the same message, with what to do next and exit code 4. */
 export function unavailableAsUserError(error: LedgerUnavailableError): UserError {
   return new UserError(error.message, WHAT_TO_DO[error.reason], ExitCode.unreachable);

@@ -34,7 +34,7 @@ import { readGauges, type LedgerGauges } from './gauges.js';
 import { eventHistory, orderHistory, type HistoryEvent, type HistoryFilter } from './history.js';
 import { ledgerNow } from './locks.js';
 import { claimMeta, dropMeta, readMeta, replaceMeta, swapMeta } from './meta.js';
-import { openDatabase } from './open.js';
+import { openDatabase, openDatabaseIfAny, type OpenedDatabase, type OpenOptions } from './open.js';
 import { witnessed, type Witness } from './news.js';
 import * as orders from './orders.js';
 import { readPauseSwitch, setPauseSwitch, type PauseSwitch } from './pause-switch.js';
@@ -251,18 +251,31 @@ export interface Ledger {
 }
 
 /**
- * Opens the ledger and brings its tables up to date.
+ * Opens the ledger; where nothing is yet, it is made. Tables of an older version are refused, unless they may be migrated.
  *
  * @param url - `postgres://…`, or a file path or `file:` URL for SQLite
- * @param witness - hears what is written, for those who count
- * @throws UserError when the address is no use, or the file is of a newer Curfew
+ * @param options.witness - hears what is written, for those who count
+ * @throws UserError when the address is no use, the ledger can't be reached, or its tables are not of this version
  */
-export async function openLedger(url: string, witness?: Witness): Promise<Ledger> {
-  const { db, describe, close } = await openDatabase(url);
+export async function openLedger(
+  url: string,
+  { witness, ...options }: OpenOptions & { readonly witness?: Witness | undefined } = {},
+): Promise<Ledger> {
+  const ledger = ledgerOn(await openDatabase(url, options));
+  return witness === undefined ? ledger : witnessed(ledger, witness);
+}
+
+/** Opens a ledger that is there, and changes nothing by that. @returns null when there is none yet: no file, or no tables */
+export async function openLedgerIfAny(url: string): Promise<Ledger | null> {
+  const database = await openDatabaseIfAny(url);
+  return database === null ? null : ledgerOn(database);
+}
+
+function ledgerOn({ db, describe, close }: OpenedDatabase): Ledger {
   const now = (): Promise<number> => ledgerNow(db);
   const stamp = (events: readonly EventToRecord[], at: number): NewEvent[] => events.map((event) => ({ ...event, at }));
 
-  const ledger: Ledger = {
+  return {
     describe,
     now,
     orders: {
@@ -415,5 +428,4 @@ export async function openLedger(url: string, witness?: Witness): Promise<Ledger
     },
     close,
   };
-  return witness === undefined ? ledger : witnessed(ledger, witness);
 }

@@ -13,29 +13,44 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0003_bulk': { up: addBulk },
 };
 
+/** How the tables of a database compare with those that this version works with; `empty`: there are none. */
+export type SchemaState = 'empty' | 'older' | 'current';
+
 /**
- * Brings the schema up to date; one that is so already is only read. Safe while other processes do the same.
+ * Looks at the tables, and changes nothing.
  *
- * @throws {UserError} if a newer Curfew wrote the ledger, or the database belongs to something else; nothing is changed
+ * @throws {UserError} if a newer Curfew wrote the ledger, or the database belongs to something else
+ * @throws {LedgerUnavailableError} if the database can't be used right now
+ */
+export async function schemaState<Database>(db: Kysely<Database>, describe: string): Promise<SchemaState> {
+  const executed = await executedMigrations(db, describe);
+  refuseNewer(executed, describe);
+  if (executed.length === 0) return 'empty';
+  return executed.length === Object.keys(MIGRATIONS).length ? 'current' : 'older';
+}
+
+/**
+ * Brings the tables up to date, from whatever they are. Safe while other processes do the same: one does it, the others wait.
+ *
+ * @throws {UserError} if a newer Curfew wrote the ledger; nothing is changed
  * @throws {LedgerUnavailableError} if the database can't be used right now
  */
 export async function migrateToLatest<Database>(db: Kysely<Database>, describe: string): Promise<void> {
-  const executed = await executedMigrations(db, describe);
-  refuseNewer(executed, describe);
-  if (executed.length === Object.keys(MIGRATIONS).length) return;
+  const { error } = await createMigrator(db).migrateToLatest();
+  if (error === undefined) return;
+  // A newer Curfew may have come meanwhile.
+  refuseNewer(await executedMigrations(db, describe), describe);
+  throw error as Error;
+}
 
-  const migrator = new Migrator({
+/** Kysely's, on our tables. Makes the migrations' own tables before anything else, so it is not for those who only look. */
+export const createMigrator = <Database>(db: Kysely<Database>): Migrator =>
+  new Migrator({
     db,
     provider: { getMigrations: () => Promise.resolve({ ...MIGRATIONS }) },
     migrationTableName: MIGRATION_TABLE,
     migrationLockTableName: MIGRATION_LOCK_TABLE,
   });
-  const { error } = await migrator.migrateToLatest();
-  if (error === undefined) return;
-  // A newer Curfew may have come between the look above and the migration.
-  refuseNewer(await executedMigrations(db, describe), describe);
-  throw error as Error;
-}
 
 /** Names of the migrations that this database has seen; empty for a fresh one. */
 async function executedMigrations<Database>(db: Kysely<Database>, describe: string): Promise<string[]> {
@@ -77,6 +92,14 @@ function refuseNewer(executed: readonly string[], describe: string): void {
     ExitCode.unreachable,
   );
 }
+
+/** Why a command leaves the tables of an older version alone: workers of that version could not start again. */
+export const olderTables = (describe: string): UserError =>
+  new UserError(
+    `The tables of the ledger at ${describe} are of an older Curfew, and this command leaves them so. Nothing was changed.`,
+    'Start a worker of this version first (it brings them up to date), or run `curfew migrate`. As long as older workers run, use the command of their version: they can not start again once the tables are newer.',
+    ExitCode.refused,
+  );
 
 /** SQLite checks column types only when told to; PostgreSQL always does. */
 const creator =

@@ -3,9 +3,10 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Kysely, type Dialect } from 'kysely';
 import { ExitCode, UserError } from '../errors.js';
+import { retrying, type Explained, type RetryOptions } from '../retrying.js';
 import type { LedgerDialect } from './dialect.js';
-import { codeOf, isLedgerUnavailable, messageOf, unavailableAsUserError } from './errors.js';
-import { migrateToLatest } from './migrations.js';
+import { codeOf, isLedgerUnavailable, mayComeUp, messageOf, unavailableAsUserError } from './errors.js';
+import { migrateToLatest, olderTables, schemaState, type SchemaState } from './migrations.js';
 import { postgresDialect, postgresPlace } from './postgres.js';
 import type { LedgerDatabase } from './schema.js';
 import { LibsqlDialect } from './sqlite.js';
@@ -15,6 +16,8 @@ export interface OpenedDatabase {
   readonly dialect: LedgerDialect;
   /** The file's path, or host, port and database; never a password. */
   readonly describe: string;
+  /** What its tables were before it was opened; they are current now. */
+  readonly found: SchemaState;
   /** Waits for what runs; safe to call twice. */
   readonly close: () => Promise<void>;
 }
@@ -25,23 +28,89 @@ interface Target {
   readonly describe: string;
 }
 
+export interface OpenOptions {
+  /**
+   * Bring tables of an older version up to date. Default no, they are refused then: workers of the older version that run go
+   * on with newer tables, and can't start again. So that is for workers, and for whoever says so.
+   */
+  readonly migrate?: boolean;
+  /** How long to wait for a ledger that can't be reached, or has too many clients; default not at all. */
+  readonly waiting?: RetryOptions;
+}
+
 /**
- * Opens the ledger and brings its schema up to date. A SQLite file that is missing is made, for its owner only; its
- * folder has to be there.
+ * Opens the ledger. Where nothing is yet (no SQLite file, no tables), it is made: a file for its owner only, in a folder
+ * that has to be there.
  *
  * @param url - `postgres://…`, `postgresql://…`, `sqlite:///absolute/path`, `file:///absolute/path`, or a path
- * @throws {UserError} with exit code 2 for a URL that can't be used, and 4 if the ledger can't be reached or used
+ * @throws {UserError} with exit code 2 for a URL that can't be used, 3 for tables of an older version that are to stay so,
+ * and 4 if the ledger can't be reached or used
  */
-export async function openDatabase(url: string): Promise<OpenedDatabase> {
-  const { kind, dialect, describe } = targetOf(url.trim());
+export async function openDatabase(
+  url: string,
+  { migrate = false, waiting = {} }: OpenOptions = {},
+): Promise<OpenedDatabase> {
+  const target = (): Target => targetOf(url.trim());
+  return await retrying(waiting, () => open(target(), (found) => found === 'empty' || migrate), explain);
+}
+
+/**
+ * Opens a ledger that is there, and changes nothing.
+ *
+ * @returns null when there is none yet: no file, or no tables
+ * @throws {UserError} as {@link openDatabase}
+ */
+export async function openDatabaseIfAny(url: string): Promise<OpenedDatabase | null> {
+  const place = locateLedger(url);
+  if (place.kind === 'sqlite' && isMissingOrEmpty(place.path)) return null;
+  try {
+    const opened = await open(targetOf(url.trim()), () => false);
+    if (opened.found !== 'empty') return opened;
+    await opened.close();
+    return null;
+  } catch (error) {
+    throw explain(error).error;
+  }
+}
+
+/** @param mayChange - whether the tables may be made, or brought up to date */
+async function open(
+  { kind, dialect, describe }: Target,
+  mayChange: (found: SchemaState) => boolean,
+): Promise<OpenedDatabase> {
   const db = new Kysely<LedgerDatabase>({ dialect });
   try {
-    await migrateToLatest(db, describe);
+    const found = await schemaState(db, describe);
+    if (found !== 'current' && mayChange(found)) await bringUpToDate(db, describe);
+    else if (found === 'older') throw olderTables(describe);
+    return { db, dialect: kind, describe, found, close: () => db.destroy() };
   } catch (error) {
     await db.destroy();
     throw openingError(error, describe);
   }
-  return { db, dialect: kind, describe, close: () => db.destroy() };
+}
+
+async function bringUpToDate(db: Kysely<LedgerDatabase>, describe: string): Promise<void> {
+  try {
+    await migrateToLatest(db, describe);
+  } catch (error) {
+    if (!isLedgerUnavailable(error) || error.reason !== 'refused') throw error;
+    throw new UserError(
+      error.message,
+      'Its tables have to be made, or brought up to date: run `curfew migrate` once with a CURFEW_DATABASE_URL whose user may do that, then try again.',
+      ExitCode.unreachable,
+    );
+  }
+}
+
+/** Looked at from outside: SQLite would write into a file that it opens. */
+function isMissingOrEmpty(path: string): boolean {
+  try {
+    const file = statSync(path);
+    return file.isFile() && file.size === 0;
+  } catch (error) {
+    return codeOf(error) === 'ENOENT';
+  }
 }
 
 /** Where a ledger is, without its password. */
@@ -154,8 +223,12 @@ function unusable(why: string): UserError {
   );
 }
 
+const explain = (cause: unknown): Explained =>
+  isLedgerUnavailable(cause)
+    ? { retryable: mayComeUp(cause), error: unavailableAsUserError(cause) }
+    : { retryable: false, error: cause };
+
 function openingError(error: unknown, describe: string): unknown {
-  if (isLedgerUnavailable(error)) return unavailableAsUserError(error);
   if (codeOf(error)?.startsWith('SQLITE_NOTADB') === true) {
     return new UserError(
       `The file ${describe} is no SQLite database. Nothing was changed.`,

@@ -29,7 +29,20 @@ export async function belongsTogether(
   const identity = await identityOf(target, client);
   if (adopt) return ledger.meta.replace(TEMPORAL_META, identity);
   if (await ledger.meta.claim(TEMPORAL_META, identity)) return;
+  refuseOther(ledger, await ledger.meta.read(TEMPORAL_META), identity);
+}
+
+/**
+ * Only looks: a ledger that belongs to no Temporal yet stays so.
+ *
+ * @throws UserError with exit code 3 when it belongs to another one
+ */
+export async function checkBelonging(ledger: Ledger, target: TemporalTarget, client: TemporalClient): Promise<void> {
   const known = await ledger.meta.read(TEMPORAL_META);
+  if (known !== null) refuseOther(ledger, known, await identityOf(target, client));
+}
+
+function refuseOther(ledger: Ledger, known: string | null, identity: string): void {
   if (known === identity) return;
   throw new UserError(
     `The ledger at ${ledger.describe} belongs to another Temporal (${known}) than this one (${identity}); nothing was started.`,

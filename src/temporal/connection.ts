@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   Client,
   Connection,
@@ -9,25 +8,13 @@ import {
 import type { NativeConnection } from '@temporalio/worker';
 import { clientConverter, type Encryption } from '../codec/encryption.js';
 import { ExitCode, UserError } from '../errors.js';
+import { retrying, type RetryOptions } from '../retrying.js';
 import { explainConnectionFailure } from './connection-failure.js';
 import type { TemporalTarget } from './connection-target.js';
 import { isNotAllowed } from './grpc-status.js';
 import { LOOPBACK_CHANNEL_ARGS } from './loopback.js';
 
 export { resolveTemporal, type TemporalConnectionOptions, type TemporalTarget } from './connection-target.js';
-
-/** How long to try, and who is told meanwhile. */
-export interface RetryOptions {
-  /**
-   * Keep trying for so long, ms; 0 is one attempt. What waiting can't change (refused credentials, an untrusted
-   * certificate) fails at once all the same.
-   */
-  retryForMs?: number;
-  /** Called before each further attempt. */
-  onRetry?: (retry: { error: UserError; attempt: number; waitMs: number }) => void;
-  /** Ends the waiting. */
-  signal?: AbortSignal;
-}
 
 /** A Temporal client with its connection. */
 export interface TemporalClient {
@@ -43,8 +30,6 @@ export interface TemporalClient {
 const CLIENT_RETRY_MS = 5_000;
 /** One attempt, ms. */
 const ATTEMPT_MS = 10_000;
-const FIRST_WAIT_MS = 250;
-const MAX_WAIT_MS = 5_000;
 
 /**
  * Connects a client, and makes sure that the namespace is there for us.
@@ -53,13 +38,17 @@ const MAX_WAIT_MS = 5_000;
  * @throws {UserError} (not reachable) with its own words for each cause; (usage) when the keys for payloads can't be used
  */
 export async function connectClient(target: TemporalTarget, options: RetryOptions = {}): Promise<TemporalClient> {
-  const { namespace, encryption } = located(target);
+  const { address, namespace, encryption } = located(target);
   await encryption.check();
-  return await retrying(target, { retryForMs: CLIENT_RETRY_MS, ...options }, async () => {
-    const connection = await openConnection(target);
-    const client = new Client({ connection, namespace, dataConverter: clientConverter(encryption) });
-    return { client, connection, namespace, encryption, close: () => connection.close() };
-  });
+  return await retrying(
+    { retryForMs: CLIENT_RETRY_MS, ...options },
+    async () => {
+      const connection = await openConnection(target);
+      const client = new Client({ connection, namespace, dataConverter: clientConverter(encryption) });
+      return { client, connection, namespace, encryption, close: () => connection.close() };
+    },
+    (cause) => explainConnectionFailure(cause, address, namespace),
+  );
 }
 
 /**
@@ -70,15 +59,19 @@ export async function connectClient(target: TemporalTarget, options: RetryOption
  * @throws {UserError} (not reachable) with its own words for each cause
  */
 export async function connectWorker(target: TemporalTarget, options: RetryOptions = {}): Promise<NativeConnection> {
-  located(target);
-  return await retrying(target, { retryForMs: 60_000, ...options }, async () => {
-    // Asked through the client's connection first: it tells the causes of a failure apart, the native one hardly.
-    const connection = await openConnection(target);
-    await connection.close();
-    // Loaded here, because only workers need the native core, and commands should answer quickly.
-    const worker = await import('@temporalio/worker');
-    return await worker.NativeConnection.connect(connectionOptions(target));
-  });
+  const { address, namespace } = located(target);
+  return await retrying(
+    { retryForMs: 60_000, ...options },
+    async () => {
+      // Asked through the client's connection first: it tells the causes of a failure apart, the native one hardly.
+      const connection = await openConnection(target);
+      await connection.close();
+      // Loaded here, because only workers need the native core, and commands should answer quickly.
+      const worker = await import('@temporalio/worker');
+      return await worker.NativeConnection.connect(connectionOptions(target));
+    },
+    (cause) => explainConnectionFailure(cause, address, namespace),
+  );
 }
 
 /**
@@ -125,24 +118,6 @@ async function openConnection(target: TemporalTarget): Promise<Connection> {
   } catch (error) {
     await connection.close();
     throw error;
-  }
-}
-
-async function retrying<T>(target: TemporalTarget, options: RetryOptions, attemptOnce: () => Promise<T>): Promise<T> {
-  const { address, namespace } = located(target);
-  const { retryForMs = 0, onRetry, signal } = options;
-  const began = performance.now();
-  for (let attempt = 1; ; attempt++) {
-    signal?.throwIfAborted();
-    try {
-      return await attemptOnce();
-    } catch (cause) {
-      const { error, retryable } = explainConnectionFailure(cause, address, namespace);
-      const waitMs = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** (attempt - 1));
-      if (!retryable || performance.now() - began + waitMs > retryForMs) throw error;
-      onRetry?.({ error, attempt, waitMs });
-      await sleep(waitMs, undefined, signal && { signal });
-    }
   }
 }
 

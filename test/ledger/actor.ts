@@ -20,6 +20,11 @@ const roles: Record<string, (ledger: OpenedDatabase) => Promise<void>> = {
     say(await db.selectFrom('pause_switch').select('paused').execute());
   },
 
+  /** Opens as a worker does, which brings older tables up to date. */
+  migrate: async ({ db }) => {
+    say(await db.selectFrom('bulk_jobs').select('id').execute());
+  },
+
   /** Adds one to a counter so many times: reads, then writes what it read plus one. */
   increment: async ({ db }) => {
     for (let done = 0; done < Number(number); done += 1) await addOne(db);
@@ -66,7 +71,7 @@ const act = roles[role];
 if (act === undefined) throw new Error(`unknown role: ${role}`);
 say('ready');
 await once(process.stdin, 'data');
-const ledger = await openDatabase(url);
+const ledger = await openDatabase(url, { migrate: role === 'migrate' });
 await act(ledger);
 await ledger.close();
 process.stdin.destroy();

@@ -1,24 +1,16 @@
 const INTERVAL_MS = 20;
 
 /**
- * Watches how long timers are held up while something runs.
- *
- * @returns the longest time between two ticks, ms
+ * Counts how often a timer of 20 ms gets its turn while something runs: about 50 times a second, fewer on a busy machine,
+ * and never while the event loop is held up.
  */
-export async function longestGapDuring(work: () => Promise<unknown>): Promise<number> {
-  let last = performance.now();
-  let longest = 0;
-  const tick = (): void => {
-    const now = performance.now();
-    longest = Math.max(longest, now - last);
-    last = now;
-  };
-  const probe = setInterval(tick, INTERVAL_MS);
+export async function ticksDuring(work: () => Promise<unknown>): Promise<number> {
+  let ticks = 0;
+  const probe = setInterval(() => (ticks += 1), INTERVAL_MS);
   try {
     await work();
   } finally {
     clearInterval(probe);
-    tick();
   }
-  return longest;
+  return ticks;
 }

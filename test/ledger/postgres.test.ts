@@ -9,6 +9,7 @@ import { lockSession } from '../../src/ledger/locks.js';
 import { openDatabase } from '../../src/ledger/open.js';
 import { postgresDialect } from '../../src/ledger/postgres.js';
 import type { LedgerDatabase } from '../../src/ledger/schema.js';
+import { makeOlderLedger } from '../support/older-ledger.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { describeDatabase } from './database.contract.js';
 import { addOne, counter } from './rows.js';
@@ -37,8 +38,13 @@ describe('a ledger on PostgreSQL', () => {
     expect(everything).not.toContain(server.password);
     return failure;
   };
-  const endOtherConnections = (): Promise<unknown> =>
-    server.admin('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [databaseOf(url)]);
+  /** Returns when they are gone, and the clients in this process had a moment to see it. */
+  async function endOtherConnections(): Promise<void> {
+    const ofDatabase = 'from pg_stat_activity where datname = $1';
+    await server.admin(`select pg_terminate_backend(pid) ${ofDatabase}`, [databaseOf(url)]);
+    while ((await server.admin(`select pid ${ofDatabase}`, [databaseOf(url)])).length > 0) await sleep(20);
+    await sleep(200);
+  }
 
   beforeEach(async () => {
     url = await server.createDatabase();
@@ -80,12 +86,10 @@ describe('a ledger on PostgreSQL', () => {
     const { db, close } = await openDatabase(url);
     await addOne(db);
     await endOtherConnections();
-    await sleep(200);
     await addOne(db);
     const idle = db.transaction().execute(async (trx) => {
       await counter(trx);
       await endOtherConnections();
-      await sleep(200);
     });
     expect(await failureOf(idle)).toMatchObject({ reason: 'unreachable' });
     await addOne(db);
@@ -115,6 +119,84 @@ describe('a ledger on PostgreSQL', () => {
     await close();
   });
 
+  it('is waited for while PostgreSQL is down, for as long as it is said, and until it is told to stop', async () => {
+    await server.shutDown();
+    const waits: string[] = [];
+    const retryForMs = 60_000;
+    const told = new AbortController();
+    const onRetry = ({ error }: { error: UserError }): void => {
+      waits.push(error.message);
+      told.abort();
+    };
+    try {
+      const stopped = openDatabase(url, { waiting: { retryForMs, onRetry, signal: told.signal } });
+      expect(await failureOf(stopped)).toMatchObject({ name: 'AbortError' });
+      expect(waits).toEqual([expect.stringContaining('is not reachable')]);
+      const impatient = openDatabase(url, { waiting: { retryForMs: 300, onRetry: () => undefined } });
+      expect(await failureOf(impatient)).toMatchObject({ name: 'UserError', exitCode: ExitCode.unreachable });
+    } finally {
+      await server.startAgain();
+    }
+  });
+
+  it('is there for those who have waited', async () => {
+    await server.shutDown();
+    let startedAgain: Promise<void> | undefined;
+    const onRetry = (): void => void (startedAgain ??= server.startAgain());
+    const ledger = await openDatabase(url, { waiting: { retryForMs: 60_000, onRetry } });
+    await startedAgain;
+    await addOne(ledger.db);
+    expect(await counter(ledger.db)).toBe(1);
+    await ledger.close();
+  });
+
+  it.each([
+    ['a wrong password', () => url.replace(server.password, 'wrong-hunter2')],
+    ['no password', () => url.replace(`:${server.password}`, '')],
+    ['a database that is missing', () => url.replace(/[^/]+$/, 'nowhere')],
+    ['TLS with a server that has none', () => `${url}?sslmode=require`],
+  ])('is not waited for with %s', async (_what, urlOf) => {
+    const waits: string[] = [];
+    const waiting = {
+      retryForMs: 60_000,
+      onRetry: ({ error }: { error: UserError }) => void waits.push(error.message),
+    };
+    expect(await failureOf(openDatabase(urlOf(), { waiting }))).toMatchObject({
+      name: 'UserError',
+      exitCode: ExitCode.unreachable,
+    });
+    expect(waits).toEqual([]);
+  });
+
+  it('is waited for while it has too many clients', async () => {
+    const role = `crowded_${databaseOf(url)}`;
+    await server.admin(`create role ${role} login password 'hunter2' connection limit 0`);
+    const crowded = url.replace(/\/\/[^@]+@/, `//${role}:hunter2@`);
+    const waits: string[] = [];
+    const told = new AbortController();
+    const onRetry = ({ error }: { error: UserError }): void => {
+      waits.push(error.message);
+      told.abort();
+    };
+    const waiting = { retryForMs: 60_000, onRetry, signal: told.signal };
+    expect(await failureOf(openDatabase(crowded, { waiting }))).toMatchObject({ name: 'AbortError' });
+    expect(waits).toEqual([expect.stringContaining('too many connections')]);
+  });
+
+  it('says which command helps when its user may not change tables that are older', async () => {
+    await makeOlderLedger(url);
+    const role = `clerk_${databaseOf(url)}`;
+    await server.admin(`create role ${role} login password 'hunter2'`);
+    const owner = new pg.Client(url);
+    await owner.connect();
+    await owner.query(`grant select, insert, update, delete on all tables in schema public to ${role}`);
+    await owner.end();
+    const clerk = url.replace(/\/\/[^@]+@/, `//${role}:hunter2@`);
+    const error = (await failureOf(openDatabase(clerk, { migrate: true }))) as UserError;
+    expect(error.message).toContain('refuses us: permission denied');
+    expect(error).toMatchObject({ next: expect.stringContaining('curfew migrate'), exitCode: ExitCode.unreachable });
+  });
+
   it('is refused with exit code 4 for a wrong password, which is not repeated', async () => {
     const wrong = url.replace(server.password, 'wrong-hunter2');
     const error = (await failureOf(openDatabase(wrong))) as UserError;
@@ -141,7 +223,7 @@ describe('a ledger on PostgreSQL', () => {
   });
 
   describe('with tight limits', () => {
-    const limits = { connectMs: 2_000, lockMs: 200, answerMs: 500, idleInTransactionMs: 300 };
+    const limits = { connectMs: 20_000, lockMs: 500, answerMs: 4_000, idleInTransactionMs: 2_000 };
     let db: Kysely<LedgerDatabase>;
 
     beforeEach(async () => {
@@ -161,9 +243,9 @@ describe('a ledger on PostgreSQL', () => {
     });
 
     it('gives up on an answer that does not come, and never lends that connection again', async () => {
-      const silent = sql`select pg_sleep(2)`.execute(db);
+      const silent = sql`select pg_sleep(10)`.execute(db);
       expect(await failureOf(silent)).toMatchObject({ reason: 'unreachable' });
-      const inTransaction = db.transaction().execute((trx) => sql`select pg_sleep(2)`.execute(trx));
+      const inTransaction = db.transaction().execute((trx) => sql`select pg_sleep(10)`.execute(trx));
       const failure = await failureOf(inTransaction);
       expect(failure).toBeInstanceOf(LedgerUnavailableError);
       expect((failure as Error).message).toMatch(/Query read timeout/);
@@ -175,7 +257,7 @@ describe('a ledger on PostgreSQL', () => {
     it('does not let a stopped process keep its locks', async () => {
       const stopped = db.transaction().execute(async (trx) => {
         await lockSession(trx, 'counter');
-        await sleep(1_000);
+        await sleep(5_000);
         await counter(trx);
       });
       expect(await failureOf(stopped)).toMatchObject({ reason: 'unreachable' });

@@ -15,7 +15,7 @@ export interface Actor {
 
 /** Starts an actor and waits until it is ready to begin, so that several can begin together. */
 export async function spawnActor(
-  role: 'open' | 'increment' | 'hold' | 'hang' | 'register',
+  role: 'open' | 'migrate' | 'increment' | 'hold' | 'hang' | 'register',
   url: string,
   number = 0,
   options: Pick<SpawnOptions, 'uid' | 'gid'> = {},

@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url';
 import { Kysely, sql } from 'kysely';
 import { ExitCode, UserError } from '../../src/errors.js';
 import { isLedgerUnavailable, TransactionAbortedError } from '../../src/ledger/errors.js';
-import { openDatabase } from '../../src/ledger/open.js';
+import { openDatabase, openDatabaseIfAny } from '../../src/ledger/open.js';
 import type { LedgerDatabase } from '../../src/ledger/schema.js';
 import { LibsqlDialect } from '../../src/ledger/sqlite.js';
 import { unprivilegedAccount } from '../support/postgres.js';
@@ -50,6 +50,14 @@ describe('a ledger in a SQLite file', () => {
     expect(ledger).toMatchObject({ dialect: 'sqlite', describe: named });
     expect(statSync(named).isFile()).toBe(true);
     await ledger.close();
+  });
+
+  it('is not made, nor written to, by those who only look', async () => {
+    expect(await openDatabaseIfAny(path)).toBeNull();
+    expect(existsSync(path)).toBe(false);
+    writeFileSync(path, '');
+    expect(await openDatabaseIfAny(path)).toBeNull();
+    expect(statSync(path).size).toBe(0);
   });
 
   it('is readable for its owner alone, and so is its log', async () => {

@@ -45,9 +45,11 @@ export function describeLedgerMetrics(name: string, freshUrl: () => Promise<stri
       log.error.mockClear();
       metrics = createProcessMetrics({ scanMs: 15_000, log, ofProcess: false });
       const count = countedBy(metrics.meters);
-      ledger = await openLedger(await freshUrl(), (told) => {
-        news.push(...told);
-        count(told);
+      ledger = await openLedger(await freshUrl(), {
+        witness: (told) => {
+          news.push(...told);
+          count(told);
+        },
       });
     });
     afterEach(() => ledger.close());

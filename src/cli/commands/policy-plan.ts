@@ -1,14 +1,11 @@
-import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { logUpdateStderr } from 'log-update';
-import type { Config } from '../../config.js';
 import { ExitCode, UserError } from '../../errors.js';
 import { planPolicies, type PlanProgress } from '../../fleet/plan.js';
 import { createVendorClock } from '../../fleet/vendor-clock.js';
 import { systemClock } from '../../gate/clock.js';
 import { createLimiter } from '../../gate/limiter.js';
-import { homePaths } from '../../home.js';
-import { openLedger, type Ledger } from '../../ledger/ledger.js';
+import { openLedgerIfAny } from '../../ledger/ledger.js';
 import { createCredentials, createSessionsClient, SessionsError } from '../../sessions/index.js';
 import { USER_AGENT } from '../../version.js';
 import { contextOf } from '../context.js';
@@ -45,7 +42,8 @@ Exit codes: 0 planned, 2 the file or a setting is not valid, 4 the API or the le
       const credentials = createCredentials(config.env);
       await credentials.headers();
       const sessions = createSessionsClient({ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT });
-      const ledger = await ledgerIfAny(config);
+      // A plan needs no ledger: without one, everything is seen for the first time.
+      const ledger = await openLedgerIfAny(config.databaseUrl);
       try {
         const exempt = new Set(ledger === null ? [] : (await ledger.exemptions.running()).keys());
         const nowMs = ledger === null ? Date.now() : await ledger.now();
@@ -81,12 +79,6 @@ Exit codes: 0 planned, 2 the file or a setting is not valid, 4 the API or the le
         await ledger?.close();
       }
     });
-}
-
-/** A plan needs no ledger: without one, everything is seen for the first time. */
-async function ledgerIfAny(config: Config): Promise<Ledger | null> {
-  const isDefault = config.databaseUrl === homePaths(config.home).ledger;
-  return isDefault && !existsSync(config.databaseUrl) ? null : openLedger(config.databaseUrl);
 }
 
 const progressOn =

@@ -1,0 +1,34 @@
+import type { Command } from 'commander';
+import { openDatabase } from '../../ledger/open.js';
+import { contextOf, refuseUnusedHome } from '../context.js';
+
+export function registerMigrate(program: Command): void {
+  program
+    .command('migrate')
+    .summary("bring the ledger's tables up to date, without starting a worker")
+    .description(
+      "Makes the ledger's tables, or brings those of an older version up to date. Workers do the same at their start; this is for a restored backup, before any worker runs on it, and for a PostgreSQL user of its own that owns the tables. Changes no order, policy or switch.",
+    )
+    .addHelpText(
+      'after',
+      `
+Example:
+  $ CURFEW_DATABASE_URL_FILE=/run/secrets/ledger-owner-url curfew migrate
+
+Workers of the older version that run go on; they can not start again. Back up before: docs/upgrading.md.
+Exit codes: 0 up to date (also when it was so already), 4 the ledger can't be reached, or is of a newer version.`,
+    )
+    .action(async (_options: object, command: Command) => {
+      const { config, out } = contextOf(command, true);
+      refuseUnusedHome(config);
+      const { describe, found, close } = await openDatabase(config.databaseUrl, { migrate: true });
+      await close();
+      out.result({ ledger: describe, changed: found !== 'current' }, () => WORDS[found](describe));
+    });
+}
+
+const WORDS = {
+  empty: (ledger: string) => `Made the tables of the ledger at ${ledger}.`,
+  older: (ledger: string) => `Brought the tables of the ledger at ${ledger} up to date.`,
+  current: (ledger: string) => `The tables of the ledger at ${ledger} are up to date already. Nothing was changed.`,
+};

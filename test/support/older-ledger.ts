@@ -1,0 +1,37 @@
+import { Kysely, sql } from 'kysely';
+import { createMigrator } from '../../src/ledger/migrations.js';
+import { locateLedger } from '../../src/ledger/open.js';
+import { postgresDialect } from '../../src/ledger/postgres.js';
+import { LibsqlDialect } from '../../src/ledger/sqlite.js';
+
+/** What the version before the newest tables made; that one does not know the migrations after it. */
+const NEWEST_OF_OLDER = '0002_enforcement';
+
+async function on<T>(url: string, work: (db: Kysely<unknown>) => Promise<T>): Promise<T> {
+  const place = locateLedger(url);
+  const dialect = place.kind === 'sqlite' ? new LibsqlDialect(place.path) : postgresDialect(url).dialect;
+  const db = new Kysely<unknown>({ dialect });
+  try {
+    return await work(db);
+  } finally {
+    await db.destroy();
+  }
+}
+
+/** Makes the tables as an older version had them, in a database that is empty. */
+export const makeOlderLedger = (url: string): Promise<void> =>
+  on(url, async (db) => {
+    const { error } = await createMigrator(db).migrateTo(NEWEST_OF_OLDER);
+    if (error !== undefined) throw error as Error;
+  });
+
+/** Names of all tables, and of the migrations that were done; both empty for a database in which nothing was made. */
+export const tablesOf = (url: string): Promise<{ tables: string[]; migrations: string[] }> =>
+  on(url, async (db) => {
+    const tables = (await db.introspection.getTables({ withInternalKyselyTables: true }))
+      .map(({ name }) => name)
+      .sort();
+    if (!tables.includes('ledger_migration')) return { tables, migrations: [] };
+    const { rows } = await sql<{ name: string }>`select name from ledger_migration order by name`.execute(db);
+    return { tables, migrations: rows.map(({ name }) => name) };
+  });

@@ -12,6 +12,6 @@ export default {
     ],
   },
   // A hang limit, not a measure of speed: shared machines are slow machines.
-  testTimeout: 60_000,
+  testTimeout: 180_000,
   maxWorkers: 2,
 };

@@ -388,7 +388,7 @@ beforeAll(async () => {
     credentials,
     userAgent: 'curfew-test',
     // The only limit that a fault here runs into; for the others a slow machine is not a fault.
-    timeouts: { cancelMs: 5_000 },
+    timeouts: { cancelMs: 20_000 },
   });
   temporal = await startTemporal({ activities: realActivities() });
   cases = createCases(temporal.env.client, true);
@@ -527,7 +527,7 @@ describe('orders on one session', () => {
       agent: 'agent_test',
       id: 'sess_under_way',
       turnAge: '10m',
-      faults: [{ fault: 'lagging-answer', on: 'cancel', delay: 1_500, effectAfter: 1_400 }],
+      faults: [{ fault: 'lagging-answer', on: 'cancel', delay: 15_000, effectAfter: 14_900 }],
     });
     const truth = () => simulator.world.truth('sess_under_way');
     const first = await give('sess_under_way');

@@ -187,14 +187,16 @@ describe('an order that joins', () => {
 
   it('sends nothing again while its case confirms', async () => {
     const sessionId = newSession();
+    const { opened, open } = latch();
     scripted.play(sessionId, {
-      cancelSession: (_input, time) => (time === 1 ? lookAfter(1_500, 0) : DONE),
-      confirmCancellation: (_input, time) => (time === 1 ? lookAfter(10, 1) : DONE),
+      cancelSession: (_input, time) => (time === 1 ? lookAfter(10, 0) : DONE),
+      confirmCancellation: (_input, time) => (time === 1 ? opened.then(() => lookAfter(10, 1)) : DONE),
     });
     await order(sessionId);
-    await until(() => scripted.times(sessionId, 'cancelSession') === 1);
+    await until(() => scripted.times(sessionId, 'confirmCancellation') === 1);
 
     await order(sessionId);
+    open();
     await caseOf(sessionId).result();
 
     // Only after the confirming reads does the case ask whether an order is left.
@@ -291,12 +293,14 @@ describe('an order that joins', () => {
 
   it('counts once when it joins twice', async () => {
     const sessionId = newSession();
-    scripted.play(sessionId, { cancelSession: () => lookAfter(1_000, 0) });
+    const { opened, open } = latch();
+    scripted.play(sessionId, { cancelSession: () => opened.then(() => DONE) });
 
     await order(sessionId, 'order_1');
     await order(sessionId, 'order_1');
 
     expect((await caseOf(sessionId).query<CaseStatus>(CASE_QUERY)).orderIds).toEqual(['order_1']);
+    open();
     await caseOf(sessionId).result();
   });
 });
@@ -321,11 +325,16 @@ describe('an operator', () => {
 
   it('sends nothing again by retryNow while the case confirms', async () => {
     const sessionId = newSession();
-    scripted.play(sessionId, { cancelSession: () => lookAfter(1_500, 0) });
+    const { opened, open } = latch();
+    scripted.play(sessionId, {
+      cancelSession: () => lookAfter(10, 0),
+      confirmCancellation: () => opened.then(() => DONE),
+    });
     await order(sessionId);
-    await until(() => scripted.times(sessionId, 'cancelSession') === 1);
+    await until(() => scripted.times(sessionId, 'confirmCancellation') === 1);
 
     expect(await cases.retryNow(sessionId)).toBe(true);
+    open();
     await caseOf(sessionId).result();
 
     expect(scripted.times(sessionId, 'cancelSession')).toBe(1);
@@ -362,12 +371,13 @@ describe('an operator', () => {
 describe('what Temporal shows of a case', () => {
   it('is its phase, its orders and a sentence, by the query `case`', async () => {
     const sessionId = newSession();
+    const { opened, open } = latch();
     scripted.play(sessionId, {
       cancelSession: (_input, time) => {
         if (time === 1) throw tryAgain('CancelFailed', HOUR);
-        return lookAfter(1_000, 0);
+        return lookAfter(10, 0);
       },
-      watchForRestart: () => watchAfter(1_000),
+      confirmCancellation: () => opened.then(() => DONE),
     });
     const status = () => caseOf(sessionId).query<CaseStatus>(CASE_QUERY);
     await order(sessionId, 'order_1');
@@ -383,7 +393,7 @@ describe('what Temporal shows of a case', () => {
     await until(async () => (await status()).phase === 'confirming');
     expect((await status()).note).toContain('look 1');
 
-    scripted.play(sessionId, {});
+    open();
     await caseOf(sessionId).result();
     expect(await status()).toMatchObject({ phase: 'settled', note: 'Closed: cancelled.' });
   });

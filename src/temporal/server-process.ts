@@ -56,6 +56,8 @@ export function spawnServer(options: {
     ...['--ip', HOST, '--port', String(ports.grpc), '--http-port', String(httpPort)],
     ...(ports.ui === null ? ['--headless'] : ['--ui-port', String(ports.ui)]),
     ...Object.entries(searchAttributes).flatMap(([name, type]) => ['--search-attribute', `${name}=${type}`]),
+    // After some crashes of workers in a row a case would stand still for up to 10 min.
+    ...['--dynamic-config-value', 'history.workflowTaskRetryMaxInterval="20s"'],
     // The server would ask Temporal's site for newer versions.
     ...['--dynamic-config-value', 'frontend.enableServerVersionCheck=false'],
     ...['--log-level', 'warn', '--color', 'never'],

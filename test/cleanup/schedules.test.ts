@@ -208,7 +208,8 @@ describe('workers that keep the Schedules', () => {
       stopping.abort();
       await Promise.all(loops);
       expect(log.error).not.toHaveBeenCalled();
-      expect(log.warn.mock.calls.map(([, message]) => message)).toEqual(['a cleanup was skipped']);
+      const skipped = log.warn.mock.calls.filter(([, message]) => message === 'a cleanup was skipped');
+      expect(skipped).toHaveLength(1);
     },
     LIMIT_MS,
   );

@@ -135,7 +135,7 @@ describe('steering a running job', () => {
   it(
     'pauses, changes the rate, resumes, and leaves the rest of an aborted one untouched; Ctrl-C ends the looking alone',
     async () => {
-      const ids = sessionIds(40, 'left');
+      const ids = sessionIds(150, 'left');
       const file = join(dirname(home), 'ids.txt');
       writeFileSync(file, ids.join('\n'));
       const { planId } = json<BulkStatus>(await bulk('plan', '--ids-file', file, '--json'));
@@ -176,7 +176,7 @@ describe('steering a running job', () => {
       expect(report.map(({ sessionId }) => sessionId)).toEqual(ids);
       const untouched = report.filter(({ status }) => status === 'untouched');
       expect(untouched.length).toBe(last?.progress.waiting);
-      expect(untouched.length + asked('left')).toBe(40);
+      expect(untouched.length + asked('left')).toBe(150);
       expect(report.filter(({ outcome }) => outcome === 'cancelled')).toHaveLength(asked('left'));
       const csv = await bulk('report', planId, '--format', 'csv', '--outcome', 'untouched');
       expect(csv.stdout.trim().split('\r\n')).toHaveLength(untouched.length + 1);

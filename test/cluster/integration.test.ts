@@ -6,6 +6,7 @@ import { startSimulator, type Simulator } from '../../simulator/index.js';
 import type { BulkStatus, BulkTargetResult, OrderResult } from '../../src/contract.js';
 import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
 import { startCluster, type TestCluster } from '../support/cluster.js';
+import { tell } from '../support/commands.js';
 import { runCurfew, settingsFor, startReady, stopEverything, type Settings } from '../support/curfew-process.js';
 import { until } from '../support/embedded-server.js';
 import { contradictions, recordReads, type ServedRead } from '../support/oracle.js';
@@ -37,11 +38,7 @@ describe('three workers on a Temporal server and a ledger that both lie on Postg
   let reads: readonly ServedRead[];
   const reported: BulkTargetResult[] = [];
 
-  async function curfew<T>(...args: string[]): Promise<T> {
-    const { code, stdout, stderr } = await runCurfew([...args, '--json'], settings);
-    if (code !== 0) throw new Error(`curfew ${args.join(' ')} ended with ${code}:\n${stderr}`);
-    return JSON.parse(stdout) as T;
-  }
+  const curfew = <T>(...args: string[]): Promise<T> => tell<T>(args, settings);
 
   async function report(planId: string): Promise<BulkTargetResult[]> {
     const { stdout } = await runCurfew(['bulk', 'report', planId, '--format', 'jsonl'], settings);
@@ -101,20 +98,6 @@ describe('three workers on a Temporal server and a ledger that both lie on Postg
   }, 120_000);
 
   it(
-    'end what a person orders',
-    async () => {
-      const ids = ['sess_plain', 'sess_stubborn', 'sess_ended'];
-      const { orders } = await curfew<{ orders: OrderResult[] }>('cancel', ...ids, '--wait');
-      expect(byId(orders)).toEqual({
-        sess_plain: 'cancelled',
-        sess_stubborn: 'cancelled',
-        sess_ended: 'already-ended',
-      });
-    },
-    STORY_LIMIT_MS,
-  );
-
-  it(
     'send nothing while Curfew is paused, and what was held goes on after it',
     async () => {
       await curfew('pause', '--reason', 'a test');
@@ -128,7 +111,22 @@ describe('three workers on a Temporal server and a ledger that both lie on Postg
     STORY_LIMIT_MS,
   );
 
-  it(
+  // Beside each other, as in life: none of them touches the sessions of another.
+  it.concurrent(
+    'end what a person orders',
+    async () => {
+      const ids = ['sess_plain', 'sess_stubborn', 'sess_ended'];
+      const { orders } = await curfew<{ orders: OrderResult[] }>('cancel', ...ids, '--wait');
+      expect(byId(orders)).toEqual({
+        sess_plain: 'cancelled',
+        sess_stubborn: 'cancelled',
+        sess_ended: 'already-ended',
+      });
+    },
+    STORY_LIMIT_MS,
+  );
+
+  it.concurrent(
     'carry out a bulk plan, exactly its targets',
     async () => {
       const { planId } = await curfew<BulkStatus>('bulk', 'plan', '--agent', 'agent_bulk', '--reason', 'a test');
@@ -142,7 +140,7 @@ describe('three workers on a Temporal server and a ledger that both lie on Postg
     STORY_LIMIT_MS,
   );
 
-  it(
+  it.concurrent(
     'enforce a policy, and keep a cleanup as a Schedule',
     async () => {
       const file = join(folder, 'policies.yaml');

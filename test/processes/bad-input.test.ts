@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { OrderResult } from '../../src/contract.js';
 import { ExitCode } from '../../src/errors.js';
 import { homePaths } from '../../src/home.js';
 import { openLedger } from '../../src/ledger/ledger.js';
@@ -208,7 +209,13 @@ describe('where no Curfew has run', () => {
   });
 
   it('Ctrl-C ends `up` while its Temporal server starts, and leaves no server behind', async () => {
-    const up = startCurfew(['up'], settings);
+    // One that takes its time, so that the signal comes before it is up.
+    const slow = join(folder, 'slow-temporal.sh');
+    const cli = settings['TEMPORAL_CLI_PATH'];
+    writeFileSync(slow, `#!/bin/sh\n[ "$1" = server ] && [ $# -gt 3 ] && sleep 20\nexec ${cli} "$@"\n`, {
+      mode: 0o755,
+    });
+    const up = startCurfew(['up'], { ...settings, TEMPORAL_CLI_PATH: slow });
     await up.says('starting the Temporal server');
     up.signal('SIGINT');
     const { code, stderr } = await up.ended;
@@ -296,15 +303,22 @@ describe('where Curfew runs', () => {
     expect(JSON.parse(cases)).toMatchObject({ orders: [{ outcome: 'cancelled' }] });
   }, 120_000);
 
-  it('I10: a wrong key ends nothing and loses nothing: the order waits, the command says why, and a right key lets it go on', async () => {
+  it('I10: a wrong key ends nothing and loses nothing: the order waits, commands say why, and a right key lets it go on', async () => {
     add('sess_wrong_key');
     const keyFile = settings['GUMLOOP_API_KEY_FILE'] ?? '';
     writeFileSync(keyFile, 'not-the-key');
 
-    const { code, stdout, stderr } = await runCurfew(['cancel', 'sess_wrong_key', '--json'], settings);
+    const { code, stdout } = await runCurfew(['cancel', 'sess_wrong_key', '--json'], settings);
     expect(code).toBe(ExitCode.done);
-    expect(JSON.parse(stdout)).toMatchObject({ orders: [{ outcome: null, lastError: { type: 'AccountRefused' } }] });
-    expect(stderr).toContain('HTTP 401');
+    expect(JSON.parse(stdout)).toMatchObject({ orders: [{ outcome: null }] });
+    let standing: OrderResult | undefined;
+    await until(async () => {
+      const cases = await runCurfew(['cases', 'sess_wrong_key', '--json'], settings);
+      [standing] = (JSON.parse(cases.stdout) as { orders: OrderResult[] }).orders;
+      return standing?.lastError != null;
+    });
+    expect(standing).toMatchObject({ outcome: null, lastError: { type: 'AccountRefused' } });
+    expect((await runCurfew(['cases', 'sess_wrong_key'], settings)).stdout).toContain('HTTP 401');
     expect(simulator.world.truth('sess_wrong_key').cancels).toEqual([]);
     const doctor = await runCurfew(['doctor', '--json'], settings);
     expect(doctor.code).toBe(ExitCode.unreachable);

@@ -36,7 +36,7 @@ describe('the bench of enforcement', () => {
   it(
     'runs a small fleet under the real thing, and prints one JSON document in which no innocent turn was touched',
     async () => {
-      const { code, stdout, stderr } = await run('--sessions=60', '--agents=6', '--minutes=0.4', '--warm-up=15');
+      const { code, stdout, stderr } = await run('--sessions=60', '--agents=6', '--minutes=0.8', '--warm-up=15');
       if (code !== 0) throw new Error(stderr);
       const { curfew, naive, goals } = JSON.parse(stdout) as Document;
       expect(curfew.liveSessions).toBe(60);

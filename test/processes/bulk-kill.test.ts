@@ -8,6 +8,7 @@ import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
 import { readServerNote } from '../../src/temporal/server-note.js';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { seededRandom } from '../../simulator/random.js';
+import { insist } from '../support/commands.js';
 import {
   runCurfew,
   settingsFor,
@@ -49,15 +50,7 @@ describe('a bulk job under kill -9 of its worker and of the Temporal server, wit
   let planId: string;
   const ids: string[] = [];
 
-  async function curfew<T>(...args: string[]): Promise<T> {
-    for (;;) {
-      const { code, stdout, stderr } = await runCurfew([...args, '--json'], settings);
-      if (code === 0) return JSON.parse(stdout) as T;
-      // Temporal is away for a moment: a person would type it again.
-      if (code !== 4) throw new Error(`curfew ${args.join(' ')} ended with ${code}:\n${stderr}`);
-      await sleep(500);
-    }
-  }
+  const curfew = <T>(...args: string[]): Promise<T> => insist<T>(args, settings);
 
   beforeAll(async () => {
     home = makeHome();

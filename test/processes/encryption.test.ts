@@ -1,24 +1,16 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { renameSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { caseWorkflowId } from '../../src/contract.js';
-import { startSimulator, type Simulator } from '../../simulator/index.js';
+import { readServerNote } from '../../src/temporal/server-note.js';
 import { newSecret } from '../notify/rules.js';
-import {
-  runCurfew,
-  settingsFor,
-  startCurfew,
-  startReady,
-  stopEverything,
-  type CurfewProcess,
-  type Ready,
-  type Settings,
-} from '../support/curfew-process.js';
-import { makeHome, removeHome, temporalBinary, until } from '../support/embedded-server.js';
-import { startReceiver, type Receiver } from '../support/receiver.js';
+import { runCurfew, startCurfew } from '../support/curfew-process.js';
+import { temporalBinary, until } from '../support/embedded-server.js';
+import { closeHomes, inOwnHome, openHome, type MoreSettings, type OwnHome } from '../support/own-home.js';
+import { startReceiver } from '../support/receiver.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 import { readTraces, type KeptPayload, type TemporalTraces } from '../support/temporal-traces.js';
 import { setTheScene, tellWholeStory, writePolicyFile, type Planted } from '../support/whole-story.js';
@@ -31,95 +23,155 @@ const word = (): string => randomBytes(12).toString('hex');
 const planted: Planted = { message: word(), agentName: word(), creator: `${word()}@example.test`, reason: word() };
 const [k1, k2, k3] = [1, 2, 3].map((n) => `k${n}: ${randomBytes(32).toString('base64')}`);
 
-let home: string;
-let keyFile: string;
-let settings: Settings;
-let simulator: Simulator;
-let receiver: Receiver;
-let worker: CurfewProcess;
-let ready: Ready;
-let traces: TemporalTraces;
+const keyFileIn = (folder: string): string => join(folder, 'codec-keys');
+const withKeys: MoreSettings = (folder) => ({
+  CURFEW_CODEC_KEYS_FILE: keyFileIn(folder),
+  CURFEW_RETRY_CAP: '1s',
+  CURFEW_SCAN_INTERVAL: '1s',
+});
 
 /** As a deployment does it: never half a file. */
-function writeKeys(...lines: (string | undefined)[]): void {
-  writeFileSync(`${keyFile}.new`, `${lines.join('\n')}\n`, { mode: 0o600 });
-  renameSync(`${keyFile}.new`, keyFile);
+function writeKeys({ folder }: OwnHome, ...lines: (string | undefined)[]): void {
+  const path = keyFileIn(folder);
+  writeFileSync(`${path}.new`, `${lines.join('\n')}\n`, { mode: 0o600 });
+  renameSync(`${path}.new`, path);
 }
 
-beforeAll(async () => {
-  home = makeHome();
-  keyFile = join(dirname(home), 'codec-keys');
-  writeKeys(k1);
-  [simulator, receiver] = await Promise.all([startSimulator(), startReceiver()]);
-  setTheScene(simulator, planted);
-  for (const id of ['sess_rotated', 'sess_locked'])
-    simulator.world.addSession({ agent: 'agent_hand', id, turnAge: '1h' });
-  settings = await settingsFor(dirname(home), {
-    GUMLOOP_BASE_URL: simulator.url,
-    GUMLOOP_API_KEY: simulator.apiKey,
-    GUMLOOP_USER_ID: simulator.userId,
-    CURFEW_CODEC_KEYS_FILE: keyFile,
-    CURFEW_RETRY_CAP: '1s',
-    CURFEW_SCAN_INTERVAL: '1s',
-  });
-  const file = writePolicyFile(dirname(home), receiver, newSecret());
-  ({ process: worker, ready } = await startReady(['up', file], settings));
-  await tellWholeStory(simulator, receiver, settings, ready.temporal.address, planted);
-  traces = await readTraces(ready.temporal.address);
-}, OBTAIN_LIMIT_MS);
+/** Of the server that this home has started. */
+function addressIn({ home }: OwnHome): string {
+  const address = readServerNote(home)?.address;
+  if (address === undefined) throw new Error('No Temporal server is noted in the home.');
+  return address;
+}
 
-afterAll(async () => {
-  await stopEverything();
-  await receiver.close();
-  await simulator.close();
-  removeHome(home);
-}, 60_000);
+beforeAll(temporalBinary, OBTAIN_LIMIT_MS);
+afterAll(closeHomes, 60_000);
+
+/** Everything that Curfew does, with the key k1. */
+async function wholeStory(): Promise<{ readonly own: OwnHome; readonly traces: TemporalTraces }> {
+  const own = await openHome(withKeys);
+  writeKeys(own, k1);
+  setTheScene(own.simulator, planted);
+  const receiver = await startReceiver();
+  try {
+    await own.up(writePolicyFile(own.folder, receiver, newSecret()));
+    await tellWholeStory(own.simulator, receiver, own.settings, addressIn(own), planted);
+    return { own, traces: await readTraces(addressIn(own)) };
+  } finally {
+    await receiver.close();
+  }
+}
 
 /** Those of one session's case, as Temporal keeps them now. */
-const payloadsOf = async (sessionId: string): Promise<KeptPayload[]> =>
-  (await readTraces(ready.temporal.address)).payloads.filter(({ where }) =>
-    where.startsWith(caseWorkflowId(sessionId)),
-  );
+const payloadsOf = async (own: OwnHome, sessionId: string): Promise<KeptPayload[]> =>
+  (await readTraces(addressIn(own))).payloads.filter(({ where }) => where.startsWith(caseWorkflowId(sessionId)));
 
-const outcomeOf = async (sessionId: string): Promise<unknown> => {
-  const { stdout } = await runCurfew(['cases', sessionId, '--json'], settings);
-  return JSON.parse(stdout) as unknown;
-};
+/** Orders the end of a session while all is paused, and waits until Temporal keeps something of its case. */
+async function orderWhilePaused(own: OwnHome, sessionId: string): Promise<void> {
+  own.simulator.world.addSession({ agent: 'agent_test', id: sessionId, turnAge: '1h' });
+  await own.curfew('pause', '--reason', 'a test');
+  await own.curfew('cancel', sessionId);
+  await until(async () => (await payloadsOf(own, sessionId)).length > 2);
+}
+
+async function untilCancelled(own: OwnHome, sessionId: string): Promise<void> {
+  await until(() => own.simulator.world.session(sessionId).state === 'failed');
+  await until(async () => JSON.stringify(await own.curfew('cases', sessionId)).includes('"cancelled"'));
+}
 
 describe('with CURFEW_CODEC_KEYS_FILE', () => {
-  it('what cases, watches, bulk jobs, cleanups, policies and notices keep in Temporal is encrypted', () => {
-    // What someone else's code started is as that code sent it.
-    const ours = traces.payloads.filter(
-      ({ searchAttribute, text }) => !searchAttribute && !text.includes('sess_refused'),
-    );
-    expect(ours.length).toBeGreaterThan(100);
-    expect(new Set(ours.map(({ encoding, keyId }) => `${encoding} ${keyId}`))).toEqual(
-      new Set(['binary/encrypted k1']),
-    );
-    expect(ours.filter(({ text }) => /sess_|agent_|json|msg_/.test(text))).toEqual([]);
-    expect(traces.payloads.filter(({ text }) => text.includes(planted.reason))).toEqual([]);
+  let story: ReturnType<typeof wholeStory>;
+  // The tests wait for it, each for itself, and those that have a home of their own do not.
+  beforeAll(() => {
+    story = wholeStory();
+    story.catch(() => {});
   });
 
-  it('the messages of failures are encrypted, those of a refused request of someone’s code among them', () => {
-    const failures = traces.texts.filter(({ where }) => /\.(last)?[fF]ailure(\.cause)*\.message$/.test(where));
-    expect(failures.length).toBeGreaterThan(0);
-    expect(failures.filter(({ text }) => /sess_|HTTP|duration|limits/.test(text))).toEqual([]);
-    expect(
-      failures.some(({ where, text }) => where.startsWith('watch/sess_refused') && text === 'Encoded failure'),
-    ).toBe(true);
-  });
+  // First, so that they begin at once: not all tests run at a time.
+  it.concurrent(
+    'a new first key counts from then on, in the middle of an open case',
+    inOwnHome(withKeys, async (own) => {
+      writeKeys(own, k1);
+      await own.up();
+      await orderWhilePaused(own, 'sess_rotated');
+      writeKeys(own, k2, k1);
+      await own.curfew('resume');
+      await untilCancelled(own, 'sess_rotated');
+      const used = (await payloadsOf(own, 'sess_rotated')).filter(({ searchAttribute }) => !searchAttribute);
+      expect(new Set(used.map(({ keyId }) => keyId))).toEqual(new Set(['k1', 'k2']));
+    }),
+    LIMIT_MS,
+  );
 
-  it(
+  it.concurrent(
+    'a case whose key is missing waits, says which, and goes on when the key is back',
+    inOwnHome(withKeys, async (own) => {
+      writeKeys(own, k2, k1);
+      const first = await own.up();
+      await orderWhilePaused(own, 'sess_locked');
+      // A worker that has known the key keeps it in memory, so another one takes over.
+      first.signal('SIGTERM');
+      await first.ended;
+      writeKeys(own, k3);
+      const worker = await own.up();
+      await own.curfew('resume');
+      // The log is JSON, with its quotation marks escaped.
+      const said =
+        /encrypted with the key \\"k2\\", which the file of CURFEW_CODEC_KEYS_FILE does not hold. What needs it waits/;
+      await until(() => said.test(worker.stderr()));
+      expect(own.simulator.world.session('sess_locked').state).toBe('processing');
+
+      writeKeys(own, k3, k2, k1);
+      await untilCancelled(own, 'sess_locked');
+      for (const line of [k1, k2, k3]) expect(worker.stderr()).not.toContain(line?.slice(4, 20));
+    }),
+    LIMIT_MS,
+  );
+
+  it.concurrent(
+    'what cases, watches, bulk jobs, cleanups, policies and notices keep in Temporal is encrypted',
+    async () => {
+      const { traces } = await story;
+      // What someone else's code started is as that code sent it.
+      const ours = traces.payloads.filter(
+        ({ searchAttribute, text }) => !searchAttribute && !text.includes('sess_refused'),
+      );
+      expect(ours.length).toBeGreaterThan(100);
+      expect(new Set(ours.map(({ encoding, keyId }) => `${encoding} ${keyId}`))).toEqual(
+        new Set(['binary/encrypted k1']),
+      );
+      expect(ours.filter(({ text }) => /sess_|agent_|json|msg_/.test(text))).toEqual([]);
+      expect(traces.payloads.filter(({ text }) => text.includes(planted.reason))).toEqual([]);
+    },
+    LIMIT_MS,
+  );
+
+  it.concurrent(
+    'the messages of failures are encrypted, those of a refused request of someone’s code among them',
+    async () => {
+      const { traces } = await story;
+      const failures = traces.texts.filter(({ where }) => /\.(last)?[fF]ailure(\.cause)*\.message$/.test(where));
+      expect(failures.length).toBeGreaterThan(0);
+      expect(failures.filter(({ text }) => /sess_|HTTP|duration|limits/.test(text))).toEqual([]);
+      expect(
+        failures.some(({ where, text }) => where.startsWith('watch/sess_refused') && text === 'Encoded failure'),
+      ).toBe(true);
+    },
+    LIMIT_MS,
+  );
+
+  it.concurrent(
     'the codec server shows them to the Temporal CLI, which else sees none',
     async () => {
-      const server = startCurfew(['codec-server', '--port', '0', '--json'], settings);
+      const { own } = await story;
+      const address = addressIn(own);
+      const server = startCurfew(['codec-server', '--port', '0', '--json'], own.settings);
       await until(() => server.stdout().includes('\n'));
       const { url, keyId } = JSON.parse(server.stdout()) as { url: string; keyId: string };
       expect(keyId).toBe('k1');
       const show = ['workflow', 'show', '--workflow-id', caseWorkflowId('sess_hand'), '--output', 'json'];
       const temporal = async (...more: string[]): Promise<string> =>
-        (await run(await temporalBinary(), [...show, '--address', ready.temporal.address, ...more], { maxBuffer: 1e8 }))
-          .stdout;
+        (await run(await temporalBinary(), [...show, '--address', address, ...more], { maxBuffer: 1e8 })).stdout;
       const inputOf = (history: string): string => {
         const { events } = JSON.parse(history) as {
           events: { workflowExecutionStartedEventAttributes?: { input: { payloads: { data: string }[] } } }[];
@@ -135,72 +187,32 @@ describe('with CURFEW_CODEC_KEYS_FILE', () => {
     LIMIT_MS,
   );
 
-  it(
-    'a new first key counts from then on, in the middle of an open case',
-    async () => {
-      await runCurfew(['pause', '--reason', 'a test'], settings);
-      expect((await runCurfew(['cancel', 'sess_rotated'], settings)).code).toBe(0);
-      await until(async () => (await payloadsOf('sess_rotated')).length > 2);
-      writeKeys(k2, k1);
-      await runCurfew(['resume'], settings);
-      await until(() => simulator.world.session('sess_rotated').state === 'failed');
-      await until(async () => JSON.stringify(await outcomeOf('sess_rotated')).includes('"cancelled"'));
-      const used = (await payloadsOf('sess_rotated')).filter(({ searchAttribute }) => !searchAttribute);
-      expect(new Set(used.map(({ keyId }) => keyId))).toEqual(new Set(['k1', 'k2']));
-    },
-    LIMIT_MS,
-  );
-
-  it(
-    'a case whose key is missing waits, says which, and goes on when the key is back',
-    async () => {
-      await runCurfew(['pause', '--reason', 'a test'], settings);
-      expect((await runCurfew(['cancel', 'sess_locked'], settings)).code).toBe(0);
-      await until(async () => (await payloadsOf('sess_locked')).length > 2);
-      // A worker that has known the key keeps it in memory, so another one takes over.
-      worker.signal('SIGTERM');
-      await worker.ended;
-      writeKeys(k3);
-      ({ process: worker, ready } = await startReady(['up'], settings));
-      await runCurfew(['resume'], settings);
-      // The log is JSON, with its quotation marks escaped.
-      const said =
-        /encrypted with the key \\"k2\\", which the file of CURFEW_CODEC_KEYS_FILE does not hold. What needs it waits/;
-      await until(() => said.test(worker.stderr()));
-      expect(simulator.world.session('sess_locked').state).toBe('processing');
-
-      writeKeys(k3, k2, k1);
-      await until(() => simulator.world.session('sess_locked').state === 'failed');
-      await until(async () => JSON.stringify(await outcomeOf('sess_locked')).includes('"cancelled"'));
-      for (const line of [k1, k2, k3]) expect(worker.stderr()).not.toContain(line?.slice(4, 20));
-    },
-    LIMIT_MS,
-  );
-
-  it(
+  it.concurrent(
     'the codec server has nothing to do where it is off',
-    async () => {
-      const { CURFEW_CODEC_KEYS_FILE: _off, ...without } = settings;
-      const { code, stderr } = await runCurfew(['codec-server'], without);
+    inOwnHome({}, async (own) => {
+      const { code, stderr } = await own.run('codec-server');
       expect([code, stderr]).toEqual([2, expect.stringContaining('payload encryption is off here')]);
+    }),
+    LIMIT_MS,
+  );
+
+  it.concurrent.each([
+    ['is not there', 'nowhere'],
+    ['holds something else', 'curfew.yaml'],
+  ])(
+    'a file of keys that %s stops commands and workers before they start, with exit code 2',
+    async (_, file) => {
+      const { own } = await story;
+      const broken = { ...own.settings, CURFEW_CODEC_KEYS_FILE: join(own.folder, file) };
+      const commands = [['cancel', 'sess_hand'], ['worker'], ['codec-server']];
+      const ends = await Promise.all(commands.map((args) => runCurfew(args, broken)));
+      for (const { code, stderr } of ends) {
+        expect([code, stderr]).toEqual([
+          2,
+          expect.stringMatching(/^curfew: The keys for Temporal's payloads can't be used: .+\n {2}next: /m),
+        ]);
+      }
     },
     LIMIT_MS,
   );
-});
-
-describe('a file of keys that can’t be used', () => {
-  it.each([
-    ['is not there', () => join(dirname(home), 'nowhere')],
-    ['holds something else', () => join(dirname(home), 'curfew.yaml')],
-  ])('that %s stops commands and workers before they start, with exit code 2', async (_, path) => {
-    const broken = { ...settings, CURFEW_CODEC_KEYS_FILE: path() };
-    for (const args of [['cancel', 'sess_hand'], ['worker'], ['codec-server']]) {
-      const { code, stderr } = await runCurfew(args, broken);
-      expect([args[0], code, stderr]).toEqual([
-        args[0],
-        2,
-        expect.stringMatching(/^curfew: The keys for Temporal's payloads can't be used: .+\n {2}next: /m),
-      ]);
-    }
-  });
 });

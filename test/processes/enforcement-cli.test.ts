@@ -184,6 +184,7 @@ it(
     expect(await json('status')).toMatchObject({
       breakers: [{ policy: 'runaways', cap: 'max_cancels', capValue: 1, taken: 1 }],
     });
+    await until(() => cancelsReceived() > 0);
     expect(cancelsReceived()).toBe(1);
 
     const plain = await curfew('explain', 'sess_exempt');

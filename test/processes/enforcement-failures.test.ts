@@ -23,7 +23,7 @@ import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 const STORY_LIMIT_MS = 300_000;
 const HOUR = 3_600_000;
 /** Longer than what is left to a violator, and far more than a scan takes, ms. */
-const FOR_A_WHILE_MS = 12_000;
+const FOR_A_WHILE_MS = 20_000;
 
 const POLICIES = `version: 1
 policies:
@@ -33,7 +33,7 @@ policies:
     mode: enforce
   - name: quick
     match: { agents: ["agent_quick"] }
-    limits: { max_runtime: 10s }
+    limits: { max_runtime: 18s }
     mode: enforce
 `;
 /** All of them are within the limits for as long as a test takes. */
@@ -96,7 +96,7 @@ async function coverage(): Promise<Coverage | null> {
   });
 }
 
-/** Begins a turn that breaks its limit in ten seconds, and waits until it has been seen. */
+/** Begins a turn that breaks its limit in 18 s, and waits until it has been seen. */
 async function violator(id: string): Promise<void> {
   const live = (await coverage())?.live.processing ?? 0;
   simulator.world.addSession({ agent: 'agent_quick', id });

@@ -1,27 +1,20 @@
 import { randomInt } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { OrderResult } from '../../src/contract.js';
-import { ExitCode } from '../../src/errors.js';
 import { homePaths } from '../../src/home.js';
 import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
 import { openDatabase } from '../../src/ledger/open.js';
 import { readServerNote } from '../../src/temporal/server-note.js';
-import { startSimulator, type FaultInput, type SessionInput, type Simulator } from '../../simulator/index.js';
+import type { FaultInput, SessionInput } from '../../simulator/index.js';
 import { seededRandom } from '../../simulator/random.js';
-import {
-  runCurfew,
-  settingsFor,
-  startReady,
-  stopEverything,
-  type CurfewProcess,
-  type Settings,
-} from '../support/curfew-process.js';
-import { makeHome, removeHome, temporalBinary, until } from '../support/embedded-server.js';
+import { insist } from '../support/commands.js';
+import { startReady, type CurfewProcess } from '../support/curfew-process.js';
+import { temporalBinary, until } from '../support/embedded-server.js';
 import { contradictions, recordReads, type Evidence, type ServedRead } from '../support/oracle.js';
-import { allOrders, orderInLedgerOnly, untilSettled } from '../support/standing.js';
+import { closeHomes, inOwnHome, openHome, type OwnHome } from '../support/own-home.js';
+import { orderInLedgerOnly, senders, untilSettled } from '../support/standing.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
 /** A hang limit: the slowest case takes about a minute of waits alone. */
@@ -31,31 +24,12 @@ const SEED = Number(process.env['KILL_TEST_SEED'] ?? randomInt(2 ** 31));
 
 // Once for all: to obtain the server can take minutes, and no test's time limit shall have to allow for that.
 beforeAll(temporalBinary, OBTAIN_LIMIT_MS);
+afterAll(closeHomes, 60_000);
 
-let home: string;
-let simulator: Simulator;
-let settings: Settings;
+// The waits after failures, not those of confirming: the test is about other things than patience.
+const SETTINGS = { CURFEW_RETRY_CAP: '2s' };
 
-async function begin(): Promise<void> {
-  home = makeHome();
-  simulator = await startSimulator({ slots: 1_000, seed: SEED });
-  simulator.world.addAgent({ id: 'agent_test' });
-  settings = await settingsFor(dirname(home), {
-    GUMLOOP_BASE_URL: simulator.url,
-    GUMLOOP_API_KEY: simulator.apiKey,
-    GUMLOOP_USER_ID: simulator.userId,
-    // The waits after failures, not those of confirming: the test is about other things than patience.
-    CURFEW_RETRY_CAP: '2s',
-  });
-}
-
-async function end(): Promise<void> {
-  await stopEverything();
-  await simulator.close();
-  removeHome(home);
-}
-
-function serverPid(): number {
+function serverPid({ home }: OwnHome): number {
   const pid = readServerNote(home)?.pid;
   if (pid == null) throw new Error('No Temporal server is noted in the home.');
   return pid;
@@ -97,6 +71,7 @@ const IDS = Object.keys(PLANS).map((name) => `sess_${name}`);
 const GO_ON = ['sess_next_by_user', 'sess_next_by_user_too'];
 
 describe('a storm of kill -9', () => {
+  let own: OwnHome;
   let ledger: Ledger;
   let reads: readonly ServedRead[];
   let results: OrderResult[];
@@ -104,8 +79,9 @@ describe('a storm of kill -9', () => {
   const kills = { worker: 0, server: 0 };
 
   beforeAll(async () => {
-    await begin();
-    const { world } = simulator;
+    own = await openHome(SETTINGS, { seed: SEED });
+    const { home, settings } = own;
+    const { world } = own.simulator;
     reads = recordReads(world);
     for (const [name, plan] of Object.entries(PLANS))
       world.addSession({ agent: 'agent_test', id: `sess_${name}`, ...plan });
@@ -119,9 +95,9 @@ describe('a storm of kill -9', () => {
     print({ test: 'kill', seed: SEED });
     const began = performance.now();
 
-    let worker: CurfewProcess = (await startReady(['up'], settings)).process;
+    let worker: CurfewProcess = await own.up();
     ledger = await openLedger(homePaths(home).ledger);
-    const byCommand = order(IDS.slice(0, -BY_LEDGER));
+    const byCommand = insist(['cancel', ...IDS.slice(0, -BY_LEDGER)], settings);
     const byLedger = IDS.slice(-BY_LEDGER);
     const users = new AbortController();
     const goingOn = keepGoing(users.signal);
@@ -130,7 +106,7 @@ describe('a storm of kill -9', () => {
       await sleep(between(800, 5_000));
       const killed = { worker: victims !== 'server', server: victims !== 'worker' };
       if (killed.worker) kill9(worker.pid);
-      if (killed.server) kill9(serverPid());
+      if (killed.server) kill9(serverPid(own));
       kills.worker += killed.worker ? 1 : 0;
       kills.server += killed.server ? 1 : 0;
       const sessionId = byLedger.shift();
@@ -138,7 +114,7 @@ describe('a storm of kill -9', () => {
       if (!killed.worker) continue;
       await worker.ended;
       await sleep(between(0, 1_500));
-      worker = (await startReady(['up'], settings)).process;
+      worker = await own.up();
     }
     await byCommand;
 
@@ -164,27 +140,15 @@ describe('a storm of kill -9', () => {
     });
   }, STORM_LIMIT_MS);
 
-  afterAll(async () => {
-    await ledger?.close();
-    await end();
-  }, 60_000);
-
-  /** As a person orders: when Curfew can't be reached, nothing was ordered, and the command is given again. */
-  async function order(ids: readonly string[]): Promise<void> {
-    for (;;) {
-      const { code, stderr } = await runCurfew(['cancel', ...ids, '--json'], settings);
-      if (code === ExitCode.done) return;
-      if (code !== ExitCode.unreachable) throw new Error(`curfew cancel ended with ${code}:\n${stderr}`);
-    }
-  }
+  afterAll(() => ledger?.close());
 
   /** Plays users who send the next message as soon as a session rests. */
   async function keepGoing(signal: AbortSignal): Promise<void> {
     const waiting = new Set(GO_ON);
     while (!signal.aborted && waiting.size > 0) {
       for (const id of waiting) {
-        if (simulator.world.session(id).state !== 'failed') continue;
-        simulator.world.startTurn(id, { runsFor: null });
+        if (own.simulator.world.session(id).state !== 'failed') continue;
+        own.simulator.world.startTurn(id, { runsFor: null });
         waiting.delete(id);
       }
       await sleep(100);
@@ -206,12 +170,12 @@ describe('a storm of kill -9', () => {
 
   it('I4: ends no turn that nobody had ordered: what users began meanwhile goes on', () => {
     for (const id of [...GO_ON, 'sess_next_in_queue']) {
-      expect({ id, state: simulator.world.session(id).state }).toEqual({ id, state: 'processing' });
+      expect({ id, state: own.simulator.world.session(id).state }).toEqual({ id, state: 'processing' });
     }
   });
 
   it('gives each order exactly one outcome', async () => {
-    const { db, close } = await openDatabase(homePaths(home).ledger);
+    const { db, close } = await openDatabase(homePaths(own.home).ledger);
     try {
       const rows = await db.selectFrom('outcomes').select('order_id').execute();
       expect(rows).toHaveLength(IDS.length);
@@ -229,122 +193,97 @@ describe('a storm of kill -9', () => {
 
 describe('a worker that dies while it waits for the answer to a request', () => {
   const sessionId = 'sess_hangs';
-  beforeEach(begin);
-  afterEach(end, 60_000);
 
-  beforeEach(() => {
-    const faults: FaultInput[] = [{ fault: 'hang', on: 'cancel' }];
-    simulator.world.addSession({ agent: 'agent_test', id: sessionId, turnAge: '30m', faults });
-  });
+  const story = (tell: (own: OwnHome) => Promise<void>) =>
+    inOwnHome(SETTINGS, async (own) => {
+      const faults: FaultInput[] = [{ fault: 'hang', on: 'cancel' }];
+      own.simulator.world.addSession({ agent: 'agent_test', id: sessionId, turnAge: '30m', faults });
+      await tell(own);
+    });
 
-  const requests = (): number => simulator.world.truth(sessionId).cancels.length;
+  const requests = ({ simulator }: OwnHome): number => simulator.world.truth(sessionId).cancels.length;
 
   /** Seconds from now to the next request. */
-  async function untilNextRequest(): Promise<number> {
+  async function untilNextRequest(own: OwnHome): Promise<number> {
     const began = performance.now();
-    const before = requests();
-    await until(() => requests() > before);
+    const before = requests(own);
+    await until(() => requests(own) > before);
     return Math.round((performance.now() - began) / 100) / 10;
   }
 
-  async function outcome(ledger: Ledger): Promise<OrderResult | undefined> {
-    const [result] = await untilSettled(ledger);
-    return result;
+  async function sender({ home }: OwnHome): Promise<number | undefined> {
+    const database = await openDatabase(homePaths(home).ledger);
+    return (await senders(database).finally(() => database.close()))[0];
   }
 
-  it('I2: is followed by another worker, which asks again', async () => {
-    const up = await startReady(['up'], settings);
-    const second = await startReady(['worker'], settings);
-    const ledger = await openLedger(homePaths(home).ledger);
-    try {
-      await runCurfew(['cancel', sessionId], settings);
-      await until(() => requests() === 1);
-      const sender = await senderOf(ledger);
-      const victim = [up, second].find(({ process }) => process.pid === sender);
+  it.concurrent(
+    'I2: is followed by another worker, which asks again',
+    story(async (own) => {
+      const workers = [await own.up(), (await startReady(['worker'], own.settings)).process];
+      await own.run('cancel', sessionId);
+      await until(() => requests(own) === 1);
+      const pid = await sender(own);
+      const victim = workers.find((worker) => worker.pid === pid);
       expect(victim).toBeDefined();
-      victim?.process.signal('SIGKILL');
+      victim?.signal('SIGKILL');
 
-      print({ test: 'kill', takeoverByAnotherWorkerSeconds: await untilNextRequest(), designSeconds: 20 });
+      print({ test: 'kill', takeoverByAnotherWorkerSeconds: await untilNextRequest(own), designSeconds: 20 });
 
-      expect(await outcome(ledger)).toMatchObject({ outcome: 'cancelled', attempts: 2 });
-      expect(simulator.world.truth().maxConcurrentCancels).toBe(1);
-    } finally {
-      await ledger.close();
-    }
-  }, 180_000);
+      const [result] = await own.withLedger(untilSettled);
+      expect(result).toMatchObject({ outcome: 'cancelled', attempts: 2 });
+      expect(own.simulator.world.truth().maxConcurrentCancels).toBe(1);
+    }),
+    180_000,
+  );
 
-  it('I2: is followed by itself, started again', async () => {
-    const up = await startReady(['up'], settings);
-    const ledger = await openLedger(homePaths(home).ledger);
-    try {
-      await runCurfew(['cancel', sessionId], settings);
-      await until(() => requests() === 1);
-      up.process.signal('SIGKILL');
-      const next = untilNextRequest();
-      await up.process.ended;
-      await startReady(['up'], settings);
+  it.concurrent(
+    'I2: is followed by itself, started again',
+    story(async (own) => {
+      const worker = await own.up();
+      await own.run('cancel', sessionId);
+      await until(() => requests(own) === 1);
+      worker.signal('SIGKILL');
+      const next = untilNextRequest(own);
+      await worker.ended;
+      await own.up();
 
       print({ test: 'kill', takeoverAfterRestartSeconds: await next, designSeconds: 20 });
 
-      expect(await outcome(ledger)).toMatchObject({ outcome: 'cancelled', attempts: 2 });
-    } finally {
-      await ledger.close();
-    }
-  }, 180_000);
-
-  /** The process that wrote the request under way: its id is in the worker's name. */
-  async function senderOf(ledger: Ledger): Promise<number> {
-    const { db, close } = await openDatabase(ledger.describe);
-    try {
-      const { worker } = await db
-        .selectFrom('requests')
-        .select('worker')
-        .where('status', '=', 'open')
-        .executeTakeFirstOrThrow();
-      return Number(worker.split(':').at(-2));
-    } finally {
-      await close();
-    }
-  }
+      const [result] = await own.withLedger(untilSettled);
+      expect(result).toMatchObject({ outcome: 'cancelled', attempts: 2 });
+    }),
+    180_000,
+  );
 });
 
 describe('a Temporal database that was deleted', () => {
-  beforeAll(begin);
-  afterAll(end, 60_000);
-
-  it('I2: costs no order: what is open in the ledger is taken up again, and what is settled stays so', async () => {
-    const { world } = simulator;
-    const stuck: FaultInput[] = [{ fault: 'failed-to-abort', times: 'forever' }];
-    world.addSession({ agent: 'agent_test', id: 'sess_done', turnAge: '30m' });
-    for (const id of ['sess_stuck_1', 'sess_stuck_2']) {
-      world.addSession({ agent: 'agent_test', id, turnAge: '30m', faults: stuck });
-    }
-    const up = await startReady(['up'], settings);
-    const ledger = await openLedger(homePaths(home).ledger);
-    try {
-      const done = await runCurfew(['cancel', 'sess_done', '--wait', '--json'], settings);
-      expect(JSON.parse(done.stdout)).toMatchObject({ orders: [{ outcome: 'cancelled' }] });
-      await runCurfew(['cancel', 'sess_stuck_1', 'sess_stuck_2'], settings);
+  it(
+    'I2: costs no order: what is open in the ledger is taken up again, and what is settled stays so',
+    inOwnHome(SETTINGS, async (own) => {
+      const { world } = own.simulator;
+      const stuck: FaultInput[] = [{ fault: 'failed-to-abort', times: 'forever' }];
+      world.addSession({ agent: 'agent_test', id: 'sess_done', turnAge: '30m' });
+      for (const id of ['sess_stuck_1', 'sess_stuck_2']) {
+        world.addSession({ agent: 'agent_test', id, turnAge: '30m', faults: stuck });
+      }
+      const worker = await own.up();
+      expect(await own.curfew('cancel', 'sess_done', '--wait')).toMatchObject({ orders: [{ outcome: 'cancelled' }] });
+      await own.run('cancel', 'sess_stuck_1', 'sess_stuck_2');
       await until(() => world.truth().cancels.length > 4);
-      up.process.signal('SIGTERM');
-      expect((await up.process.ended).code).toBe(0);
+      worker.signal('SIGTERM');
+      expect((await worker.ended).code).toBe(0);
 
-      for (const suffix of ['', '-wal', '-shm']) rmSync(`${homePaths(home).temporalDb}${suffix}`, { force: true });
-      await startReady(['up'], settings);
+      for (const suffix of ['', '-wal', '-shm']) rmSync(`${homePaths(own.home).temporalDb}${suffix}`, { force: true });
+      await own.up();
       for (const id of ['sess_stuck_1', 'sess_stuck_2']) world.clearFaults({ sessionId: id });
 
-      const results = await untilSettled(ledger);
+      const results = await own.withLedger(untilSettled);
       expect(results.map(({ outcome }) => outcome)).toEqual(['cancelled', 'cancelled', 'cancelled']);
       expect(world.truth('sess_done').cancels).toHaveLength(1);
-      expect((await allOrders(ledger)).map(({ result }) => result.sessionId).sort()).toEqual([
-        'sess_done',
-        'sess_stuck_1',
-        'sess_stuck_2',
-      ]);
-    } finally {
-      await ledger.close();
-    }
-  }, 180_000);
+      expect(results.map(({ sessionId }) => sessionId).sort()).toEqual(['sess_done', 'sess_stuck_1', 'sess_stuck_2']);
+    }),
+    180_000,
+  );
 });
 
 function shuffled<T>(items: readonly T[], random: () => number): T[] {

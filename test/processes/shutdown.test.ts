@@ -1,13 +1,9 @@
-import { dirname } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { BulkStatus } from '../../src/contract.js';
 import { homePaths } from '../../src/home.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
 import { openDatabase } from '../../src/ledger/open.js';
-import { startSimulator, type Simulator } from '../../simulator/index.js';
-import { runCurfew, settingsFor, startReady, stopEverything, type Settings } from '../support/curfew-process.js';
-import { makeHome, removeHome, temporalBinary, until } from '../support/embedded-server.js';
+import { temporalBinary, until } from '../support/embedded-server.js';
+import { closeHomes, inOwnHome, type OwnHome } from '../support/own-home.js';
 import { untilSettled } from '../support/standing.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
@@ -16,54 +12,32 @@ const STORY_LIMIT_MS = 4 * 60_000;
 const TARGETS = 80;
 
 beforeAll(temporalBinary, OBTAIN_LIMIT_MS);
+afterAll(closeHomes, 60_000);
 
-let home: string;
-let simulator: Simulator;
-let settings: Settings;
-let ledger: Ledger | undefined;
+const story = <A extends readonly unknown[]>(tell: (own: OwnHome, ...args: A) => Promise<void>) =>
+  inOwnHome({ CURFEW_REQUESTS_PER_SECOND: '1000' }, tell);
 
-beforeEach(async () => {
-  home = makeHome();
-  simulator = await startSimulator({ slots: 1_000 });
-  simulator.world.addAgent({ id: 'agent_test' });
-  settings = await settingsFor(dirname(home), {
-    GUMLOOP_BASE_URL: simulator.url,
-    GUMLOOP_API_KEY: simulator.apiKey,
-    GUMLOOP_USER_ID: simulator.userId,
-    CURFEW_REQUESTS_PER_SECOND: '1000',
-  });
-});
-
-afterEach(async () => {
-  await stopEverything();
-  await ledger?.close();
-  ledger = undefined;
-  await simulator.close();
-  removeHome(home);
-}, 60_000);
-
-const up = async () => {
-  const { process: worker } = await startReady(['up'], settings);
-  ledger ??= await openLedger(homePaths(home).ledger);
-  return worker;
-};
-const opened = (): Ledger => {
-  if (ledger === undefined) throw new Error('There is no ledger before the first worker.');
-  return ledger;
-};
-const cancels = () => simulator.world.truth().cancels;
+const cancels = ({ simulator }: OwnHome) => simulator.world.truth().cancels;
 /** Requests whose answer the vendor has not given yet. */
-const pending = () => cancels().filter(({ answered }) => answered.kind === 'pending').length;
+const pending = (own: OwnHome): number => cancels(own).filter(({ answered }) => answered.kind === 'pending').length;
 
 /** A session whose vendor takes its time to answer a cancel request. */
-function slow(id: string): void {
+function addSlow({ simulator }: OwnHome, id: string): void {
   simulator.world.addSession({
     ...{ agent: 'agent_test', id, turnAge: '30m', runsFor: null },
     faults: [{ fault: 'lagging-answer', on: 'cancel', delay: '5s', effectAfter: '2s', times: 'forever' }],
   });
 }
 
-async function requestsInLedger(): Promise<{ status: string; answer: string | null }[]> {
+/** Orders the end of `sess_slow`, whose request is then under way. */
+async function request(own: OwnHome): Promise<void> {
+  await own.curfew('cancel', 'sess_slow');
+  await until(() => pending(own) === 1);
+}
+
+const settled = (own: OwnHome) => own.withLedger(untilSettled);
+
+async function requestsInLedger({ home }: OwnHome): Promise<{ status: string; answer: string | null }[]> {
   const { db, close } = await openDatabase(homePaths(home).ledger);
   try {
     return await db.selectFrom('requests').select(['status', 'answer']).execute();
@@ -73,103 +47,95 @@ async function requestsInLedger(): Promise<{ status: string; answer: string | nu
 }
 
 describe('a worker that is told to stop', () => {
-  it.each(['SIGTERM', 'SIGINT'] as const)(
+  it.concurrent.each(['SIGTERM', 'SIGINT'] as const)(
     'I2, I4: waits for the answer to the request under way, and stores it (%s)',
-    async (signal) => {
-      slow('sess_slow');
-      const worker = await up();
-      await runCurfew(['cancel', 'sess_slow'], settings);
-      await until(() => pending() === 1);
+    story(async (own, signal: 'SIGTERM' | 'SIGINT') => {
+      addSlow(own, 'sess_slow');
+      const worker = await own.up();
+      await request(own);
       worker.signal(signal);
 
       const { code, stderr } = await worker.ended;
-      expect({ code, pending: pending() }).toEqual({ code: 0, pending: 0 });
+      expect({ code, pending: pending(own) }).toEqual({ code: 0, pending: 0 });
       expect(stderr).not.toMatch(/\n\s+at .*:\d+/);
-      expect(await requestsInLedger()).toEqual([{ status: 'answered', answer: 'accepted' }]);
+      expect(await requestsInLedger(own)).toEqual([{ status: 'answered', answer: 'accepted' }]);
 
-      await up();
-      const [result] = await untilSettled(opened());
+      await own.up();
+      const [result] = await settled(own);
       expect(result).toMatchObject({ outcome: 'cancelled', attribution: 'strong', attempts: 1 });
-      expect(cancels()).toHaveLength(1);
-    },
+      expect(cancels(own)).toHaveLength(1);
+    }),
     STORY_LIMIT_MS,
   );
 
-  it(
+  it.concurrent(
     'I3: hands over to a worker that is there already, which sends nothing again',
-    async () => {
-      slow('sess_slow');
-      const first = await up();
-      await runCurfew(['cancel', 'sess_slow'], settings);
-      await until(() => pending() === 1);
-      await up();
+    story(async (own) => {
+      addSlow(own, 'sess_slow');
+      const first = await own.up();
+      await request(own);
+      await own.up();
       first.signal('SIGTERM');
       expect((await first.ended).code).toBe(0);
-      const [result] = await untilSettled(opened());
+      const [result] = await settled(own);
       expect(result).toMatchObject({ outcome: 'cancelled', attribution: 'strong', attempts: 1 });
-      expect(cancels()).toHaveLength(1);
-    },
+      expect(cancels(own)).toHaveLength(1);
+    }),
     STORY_LIMIT_MS,
   );
 
-  it.each([
+  it.concurrent.each([
     ['and goes on with the next start', false],
     ['and another worker goes on at once', true],
   ])(
     'I2, I3: ends a bulk job in the middle without losing an answer, %s',
-    async (_how, another) => {
+    story(async (own, _how: string, another: boolean) => {
       const ids = Array.from({ length: TARGETS }, (_, index) => `sess_${index}`);
-      for (const id of ids) slow(id);
-      const first = await up();
-      const plan = await runCurfew(['bulk', 'plan', '--all', '--reason', 'a test', '--json'], settings);
-      const { planId } = JSON.parse(plan.stdout) as BulkStatus;
-      await runCurfew(['bulk', 'apply', planId, '--yes', '--rate', '10/s', '--canary', '0'], settings);
-      await until(() => pending() >= 20);
-      if (another) await up();
+      for (const id of ids) addSlow(own, id);
+      const first = await own.up();
+      const { planId } = await own.curfew<BulkStatus>('bulk', 'plan', '--all', '--reason', 'a test');
+      const targets = () => own.withLedger((ledger) => ledger.bulk.targets(planId, { afterSeq: -1, limit: TARGETS }));
+      await own.curfew('bulk', 'apply', planId, '--yes', '--rate', '10/s', '--canary', '0');
+      await until(() => pending(own) >= 20);
+      if (another) await own.up();
       first.signal('SIGTERM');
       expect((await first.ended).code).toBe(0);
       if (!another) {
-        expect(pending()).toBe(0);
-        const { targets } = await targetsOf(planId);
-        expect(targets.filter(({ status }) => status === 'sent')).toEqual([]);
+        expect(pending(own)).toBe(0);
+        const left = await targets();
+        expect(left.filter(({ status }) => status === 'sent')).toEqual([]);
         // In the middle: else it shows nothing.
-        expect(targets.filter(({ status }) => status === 'waiting').length).toBeGreaterThan(0);
-        await up();
+        expect(left.filter(({ status }) => status === 'waiting').length).toBeGreaterThan(0);
+        await own.up();
       }
       // The lease, the server's restart and the rest of the job: half a minute on a quiet machine.
-      await until(async () => (await opened().bulk.get(planId))?.state === 'finished', 180_000);
-      const { targets } = await targetsOf(planId);
-      expect(targets.map(({ status, attribution, attempts }) => ({ status, attribution, attempts }))).toEqual(
+      await own.withLedger(({ bulk }) => until(async () => (await bulk.get(planId))?.state === 'finished', 180_000));
+      expect((await targets()).map(({ status, attribution, attempts }) => ({ status, attribution, attempts }))).toEqual(
         ids.map(() => ({ status: 'cancelled', attribution: 'strong', attempts: 1 })),
       );
-      for (const id of ids) expect(simulator.world.truth(id).cancels).toHaveLength(1);
-    },
+      for (const id of ids) expect(own.simulator.world.truth(id).cancels).toHaveLength(1);
+    }),
     STORY_LIMIT_MS,
   );
 
-  it(
+  it.concurrent(
     'I2: stops at once when told twice; what it had sent is found in the ledger and read about, not sent again',
-    async () => {
-      slow('sess_slow');
-      const worker = await up();
-      await runCurfew(['cancel', 'sess_slow'], settings);
-      await until(() => pending() === 1);
+    story(async (own) => {
+      addSlow(own, 'sess_slow');
+      const worker = await own.up();
+      await request(own);
       worker.signal('SIGINT');
       await worker.says('Stopping');
       worker.signal('SIGINT');
       expect((await worker.ended).code).toBe(130);
-      expect(await requestsInLedger()).toEqual([{ status: 'open', answer: null }]);
+      expect(await requestsInLedger(own)).toEqual([{ status: 'open', answer: null }]);
       // The vendor ends the turn all the same.
-      await sleep(2_500);
-      await up();
-      const [result] = await untilSettled(opened());
+      await until(() => own.simulator.world.session('sess_slow').state === 'failed');
+      await own.up();
+      const [result] = await settled(own);
       expect(result).toMatchObject({ outcome: 'cancelled', attribution: 'probable', attempts: 1 });
-      expect(cancels()).toHaveLength(1);
-    },
+      expect(cancels(own)).toHaveLength(1);
+    }),
     STORY_LIMIT_MS,
   );
-});
-
-const targetsOf = async (planId: string) => ({
-  targets: await opened().bulk.targets(planId, { afterSeq: -1, limit: TARGETS }),
 });

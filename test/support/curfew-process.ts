@@ -6,7 +6,7 @@ import { temporalBinary } from './embedded-server.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
 /** A hang limit for commands that answer and go, ms. */
-const ANSWER_LIMIT_MS = 90_000;
+const ANSWER_LIMIT_MS = 240_000;
 
 export type Settings = Readonly<Record<string, string>>;
 

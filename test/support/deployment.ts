@@ -60,6 +60,11 @@ export async function openDeployment(adjust: (config: Config) => Config = (confi
     env: process.env,
     searchAttributes: SEARCH_ATTRIBUTES,
     ui: false,
+  }).catch(async (error: unknown) => {
+    // Else the test's process would not end.
+    await simulator.close();
+    removeHome(home);
+    throw error;
   });
   const config = adjust(
     loadConfig(

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { OrderResult } from '../../src/contract.js';
 import { LedgerUnavailableError } from '../../src/ledger/errors.js';
 import type { Ledger } from '../../src/ledger/ledger.js';
+import type { OpenedDatabase } from '../../src/ledger/open.js';
 import type { OrderView } from '../../src/ledger/results.js';
 
 /** All orders of a small ledger, while other processes write to it. */
@@ -36,3 +37,9 @@ export const orderInLedgerOnly = (ledger: Ledger, sessionId: string): Promise<st
     evenIfExempt: false,
     turnKey: null,
   });
+
+/** Process ids of the workers that wait for the answer to a cancel request: a worker's name has its own in it. */
+export async function senders({ db }: Pick<OpenedDatabase, 'db'>): Promise<number[]> {
+  const requests = await db.selectFrom('requests').select('worker').where('status', '=', 'open').execute();
+  return requests.map(({ worker }) => Number(worker.split(':').at(-2)));
+}

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { SESSION_WATCH, TASK_QUEUE, watchWorkflowId } from '../../src/contract.js';
+import { caseWorkflowId, SESSION_WATCH, TASK_QUEUE, watchWorkflowId } from '../../src/contract.js';
 import type { Simulator } from '../../simulator/index.js';
 import { runCurfew, type Ended, type Settings } from './curfew-process.js';
 import { until } from './embedded-server.js';
@@ -64,7 +64,11 @@ notify:
   return path;
 }
 
-/** Gives every kind of order while a worker runs with the policy file, and waits until all is over. @returns what was said */
+/**
+ * Gives every kind of order, side by side, to a worker that runs with the policy file, and waits until all is over.
+ *
+ * @returns what was said
+ */
 export async function tellWholeStory(
   simulator: Simulator,
   receiver: Receiver,
@@ -79,29 +83,50 @@ export async function tellWholeStory(
     if (ended.code !== 0) throw new Error(`curfew ${args.join(' ')} ended with ${ended.code}:\n${ended.stderr}`);
     return ended;
   };
-  await curfew('cancel', 'sess_hand', '--wait', '--reason', reason);
-  await curfew('watch', 'sess_watch', '--max-runtime', '2s', '--reason', reason, '--wait');
-  const plan = await curfew('bulk', 'plan', '--agent', 'agent_bulk', '--reason', reason, '--json');
-  const { planId } = JSON.parse(plan.stdout) as { planId: string };
-  await curfew('bulk', 'apply', planId, '--yes', '--wait', '--canary', '0');
-  await curfew('cleanup', 'run', 'stale-queue', '--yes');
-  await refusedWatch(address);
+  const bulk = async (): Promise<void> => {
+    const plan = await curfew('bulk', 'plan', '--agent', 'agent_bulk', '--reason', reason, '--json');
+    const { planId } = JSON.parse(plan.stdout) as { planId: string };
+    await curfew('bulk', 'apply', planId, '--yes', '--wait', '--canary', '0');
+  };
+  // All of it waits most of the time, and none of it knows of the rest.
+  await Promise.all([
+    curfew('cancel', 'sess_hand', '--wait', '--reason', reason),
+    curfew('watch', 'sess_watch', '--max-runtime', '2s', '--reason', reason, '--wait'),
+    bulk(),
+    curfew('cleanup', 'run', 'stale-queue', '--yes'),
+    refusedWatch(address),
+  ]);
   const ended = (id: string): boolean => simulator.world.truth().cancels.some(({ sessionId }) => sessionId === id);
   await until(() => SESSIONS.every(ended));
   await until(() => receiver.received.length > 0);
+  await caseClosed(address, 'sess_hand');
   return said;
 }
 
 /** A request of someone's code that can't be carried out: a failure that passes through the workflow. */
-async function refusedWatch(address: string): Promise<void> {
-  const connection = await Connection.connect({ address });
-  try {
-    const handle = await new Client({ connection }).workflow.start(SESSION_WATCH, {
+const refusedWatch = (address: string): Promise<void> =>
+  withClient(address, async ({ workflow }) => {
+    const handle = await workflow.start(SESSION_WATCH, {
       workflowId: watchWorkflowId('sess_refused'),
       taskQueue: TASK_QUEUE,
       args: [{ sessionId: 'sess_refused', limits: { maxRuntime: 'a while' } }],
     });
     await handle.result().catch(() => {});
+  });
+
+/** It closes some seconds after the end, when it has seen the queued message begin the next turn. Its result may be encrypted. */
+const caseClosed = (address: string, sessionId: string): Promise<void> =>
+  withClient(address, async ({ workflow }) => {
+    await workflow
+      .getHandle(caseWorkflowId(sessionId))
+      .result()
+      .catch(() => {});
+  });
+
+async function withClient(address: string, use: (client: Client) => Promise<void>): Promise<void> {
+  const connection = await Connection.connect({ address });
+  try {
+    await use(new Client({ connection }));
   } finally {
     await connection.close();
   }

@@ -170,7 +170,7 @@ describe('connecting to a Temporal that can not be used', () => {
     const address = await closedPort();
     const retries: { attempt: number; waitMs: number; error: UserError }[] = [];
     const target = configured({ TEMPORAL_ADDRESS: address });
-    const options = { retryForMs: 2_000, onRetry: (retry: (typeof retries)[number]) => void retries.push(retry) };
+    const options = { retryForMs: 6_000, onRetry: (retry: (typeof retries)[number]) => void retries.push(retry) };
     const error = await failure(role === 'client' ? connectClient(target, options) : connectWorker(target, options));
     expect(error).toMatchObject({ exitCode: ExitCode.unreachable });
     expect(error.message).toBe(`Temporal at ${address} can't be reached (connection refused).`);

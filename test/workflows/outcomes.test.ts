@@ -38,7 +38,7 @@ const TIMING: CaseTiming = {
   heldRetryMs: 200,
   alertAfterMs: 10 * 60_000,
   giveUpAfterMs: 20 * 60_000,
-  restartGapsMs: [200, 300],
+  restartGapsMs: [200, 3_000],
   restartGapsWithQueueMs: [200],
 };
 /** For sessions of which the name says so. */
@@ -287,8 +287,7 @@ const COURSES: Readonly<Record<string, Course>> = {
     ifReadTooOld: { outcome: 'superseded', attempts: 0 },
   },
   'a session that is gone': {
-    meanwhile: (world, sessionId) => world.removeSession(sessionId),
-    faults: [{ fault: 'null-state', on: 'retrieve' }],
+    before: (world, sessionId) => world.removeSession(sessionId),
     outcome: 'gone',
     attempts: 0,
     events: ['gone'],

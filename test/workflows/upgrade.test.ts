@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { makePlan } from '../../src/bulk/plan.js';
 import { idsFromList } from '../../src/bulk/ids.js';
 import {
@@ -27,7 +27,7 @@ import { installQuietRuntime, OBTAIN_LIMIT_MS, workflowBundle } from '../support
 const STORY_LIMIT_MS = 5 * 60_000;
 const BULK_TARGETS = 60;
 
-/** What the SDK says of workflows that can't go on with their history. */
+/** What the SDK says of workflows that can't go on with their history, in any of the tests. */
 const complaints: string[] = [];
 let current: string;
 
@@ -37,27 +37,35 @@ beforeAll(async () => {
   await temporalBinary();
 }, OBTAIN_LIMIT_MS);
 
-let deployment: Deployment;
-beforeEach(async () => {
-  complaints.length = 0;
-  deployment = await openDeployment((config) => ({
+const open = new Set<Deployment>();
+/** Those that tests have left open because their time was over. */
+afterAll(() => Promise.all([...open].map((deployment) => deployment.close())), 120_000);
+
+/** A test with a deployment of its own, so that several can wait side by side. */
+const story = (tell: (deployment: Deployment) => Promise<void>) => async (): Promise<void> => {
+  const deployment = await openDeployment((config) => ({
     ...config,
     // One that is confirming stays so while workers change, and is through soon after.
     timing: { ...config.timing, confirmGapsMs: [2_000, 3_000, 5_000], restartGapsMs: [4_000, 4_000, 4_000, 4_000] },
   }));
-}, 120_000);
-afterEach(() => deployment.close(), 120_000);
+  open.add(deployment);
+  try {
+    await tell(deployment);
+  } finally {
+    open.delete(deployment);
+    await deployment.close();
+  }
+};
 
-const workflows = () => deployment.temporal.client.workflow;
-const world = () => deployment.simulator.world;
+const workflows = ({ temporal }: Deployment) => temporal.client.workflow;
 
-async function order(sessionId: string): Promise<void> {
-  const orderId = await orderInLedgerOnly(deployment.ledger, sessionId);
-  await createCases(deployment.temporal.client, true).join(sessionId, orderId, 30_000);
+async function order({ ledger, temporal }: Deployment, sessionId: string): Promise<void> {
+  const orderId = await orderInLedgerOnly(ledger, sessionId);
+  await createCases(temporal.client, true).join(sessionId, orderId, 30_000);
 }
 
 /** Puts a limit in force for the one agent that has rules. */
-async function applyPolicy(maxRuntime: string): Promise<void> {
+async function applyPolicy({ ledger }: Deployment, maxRuntime: string): Promise<void> {
   const sourceText = `version: 1
 policies:
   - name: ruled
@@ -66,18 +74,18 @@ policies:
     mode: enforce
 `;
   const { file } = readPolicyFile(sourceText, 'curfew.yaml');
-  await deployment.ledger.policies.apply({ file, fileName: 'curfew.yaml', sourceText, by: 'a test' });
+  await ledger.policies.apply({ file, fileName: 'curfew.yaml', sourceText, by: 'a test' });
 }
 
-const phaseOf = async (sessionId: string): Promise<string> =>
-  (await workflows().getHandle(caseWorkflowId(sessionId)).query<CaseStatus>(CASE_QUERY)).phase;
+const phaseOf = async (deployment: Deployment, sessionId: string): Promise<string> =>
+  (await workflows(deployment).getHandle(caseWorkflowId(sessionId)).query<CaseStatus>(CASE_QUERY)).phase;
 
-const outcomeOf = async (sessionId: string): Promise<string | null | undefined> =>
-  (await allOrders(deployment.ledger)).find(({ result }) => result.sessionId === sessionId)?.result.outcome;
+const outcomeOf = async ({ ledger }: Deployment, sessionId: string): Promise<string | null | undefined> =>
+  (await allOrders(ledger)).find(({ result }) => result.sessionId === sessionId)?.result.outcome;
 
-async function planOf(ids: readonly string[]): Promise<string> {
+async function planOf({ ledger }: Deployment, ids: readonly string[]): Promise<string> {
   const { job } = await makePlan(
-    { ledger: deployment.ledger, fleet: null },
+    { ledger, fleet: null },
     {
       ...{ by: 'a test', source: 'person', cleanup: null, reason: 'a test', written: {} },
       selection: { kind: 'ids', given: idsFromList(ids) },
@@ -87,11 +95,14 @@ async function planOf(ids: readonly string[]): Promise<string> {
 }
 
 /** One of each kind of work, all of it in the middle. */
-async function begin(): Promise<{ readonly planId: string; readonly finish: () => Promise<void> }> {
-  const { simulator, ledger, temporal } = deployment;
-  for (const id of ['agent_hand', 'agent_bulk', 'agent_ruled']) simulator.world.addAgent({ id, name: id });
+async function begin(
+  deployment: Deployment,
+): Promise<{ readonly planId: string; readonly finish: () => Promise<void> }> {
+  const { ledger, temporal } = deployment;
+  const { world } = deployment.simulator;
+  for (const id of ['agent_hand', 'agent_bulk', 'agent_ruled']) world.addAgent({ id, name: id });
   const session = (id: string, more: object = {}): void =>
-    void world().addSession({ agent: 'agent_hand', id, turnAge: '30m', runsFor: null, ...more });
+    void world.addSession({ agent: 'agent_hand', id, turnAge: '30m', runsFor: null, ...more });
   session('sess_attempting', { faults: [{ fault: 'failed-to-abort', times: 'forever' }] });
   session('sess_confirming', { faults: [{ fault: 'accepted-without-effect', times: 'forever' }] });
   session('sess_ended');
@@ -101,41 +112,41 @@ async function begin(): Promise<{ readonly planId: string; readonly finish: () =
   const many = Array.from({ length: BULK_TARGETS }, (_, index) => `sess_bulk_${index}`);
   for (const id of many) session(id, { agent: 'agent_bulk' });
 
-  await applyPolicy('45m');
-  await until(async () => (await outcomeOf('sess_ruled_before')) === 'cancelled');
+  await applyPolicy(deployment, '45m');
+  await until(async () => (await outcomeOf(deployment, 'sess_ruled_before')) === 'cancelled');
 
   const watch: WatchInput = { sessionId: 'sess_watched', limits: { maxRuntime: '5h' } };
-  await workflows().start(SESSION_WATCH, {
+  await workflows(deployment).start(SESSION_WATCH, {
     ...{ workflowId: watchWorkflowId('sess_watched'), taskQueue: TASK_QUEUE, args: [watch] },
   });
   await until(async () => (await ledger.watches.get('sess_watched'))?.nextLookAtMs != null);
 
-  const planId = await planOf(many);
+  const planId = await planOf(deployment, many);
   await ledger.bulk.apply(planId, { by: 'a test', rate: 2, canary: 0, fast: false, evenIfExempt: false });
   await createBulkJobs(temporal.client).ensure(planId);
 
-  for (const id of ['sess_attempting', 'sess_ended', 'sess_confirming']) await order(id);
-  await until(async () => (await phaseOf('sess_ended')) === 'watching-for-restart');
-  await until(async () => (await phaseOf('sess_confirming')) === 'confirming');
-  await until(() => world().truth('sess_attempting').cancels.length > 1);
-  await until(() => world().truth('sess_bulk_3').cancels.length > 0);
+  for (const id of ['sess_attempting', 'sess_ended', 'sess_confirming']) await order(deployment, id);
+  await until(async () => (await phaseOf(deployment, 'sess_ended')) === 'watching-for-restart');
+  await until(async () => (await phaseOf(deployment, 'sess_confirming')) === 'confirming');
+  await until(() => world.truth('sess_attempting').cancels.length > 1);
+  await until(() => world.truth('sess_bulk_3').cancels.length > 0);
 
   return {
     planId,
     async finish() {
       // As people and programs do: by updates of what runs, and by new rules.
-      await workflows()
+      await workflows(deployment)
         .getHandle(bulkWorkflowId(planId))
         .executeUpdate(BULK_RATE_UPDATE, { args: [{ rate: 200 }] });
       const extension: WatchExtension = { limits: { maxRuntime: '9m' } };
-      await workflows()
+      await workflows(deployment)
         .getHandle(watchWorkflowId('sess_watched'))
         .executeUpdate(EXTEND_UPDATE, { args: [extension] });
-      await applyPolicy('35m');
-      for (const sessionId of ['sess_attempting', 'sess_confirming']) world().clearFaults({ sessionId });
-      await until(async () => (await outcomeOf('sess_watched')) === 'cancelled');
+      await applyPolicy(deployment, '35m');
+      for (const sessionId of ['sess_attempting', 'sess_confirming']) world.clearFaults({ sessionId });
+      await until(async () => (await outcomeOf(deployment, 'sess_watched')) === 'cancelled');
       // After a rollback the workflow over the fleet may have to be started anew, for which workers look once a minute.
-      await until(async () => (await outcomeOf('sess_ruled_after')) === 'cancelled', 150_000);
+      await until(async () => (await outcomeOf(deployment, 'sess_ruled_after')) === 'cancelled', 150_000);
       await until(async () => (await allOrders(ledger)).every(({ result }) => result.outcome !== null), 90_000);
       await until(async () => (await ledger.bulk.get(planId))?.state === 'finished');
       await until(async () => (await ledger.watches.get('sess_watched'))?.state !== 'watching');
@@ -144,8 +155,8 @@ async function begin(): Promise<{ readonly planId: string; readonly finish: () =
 }
 
 /** Everything ended once, by us, and no workflow met a history that it can't go on with. */
-async function expectAllWell(planId: string): Promise<void> {
-  const { ledger } = deployment;
+async function expectAllWell(deployment: Deployment, planId: string): Promise<void> {
+  const { ledger, simulator } = deployment;
   const orders = (await allOrders(ledger)).map(({ result }) => result);
   const outcomes = Object.fromEntries(orders.map(({ sessionId, outcome }) => [sessionId, outcome]));
   expect(outcomes).toEqual({
@@ -157,7 +168,7 @@ async function expectAllWell(planId: string): Promise<void> {
     sess_ruled_after: 'cancelled',
   });
   expect((await ledger.bulk.get(planId))?.counts?.byStatus['cancelled']).toBe(BULK_TARGETS);
-  const { cancels, sessions } = world().truth();
+  const { cancels, sessions } = simulator.world.truth();
   expect(Object.values(sessions).filter(({ maxConcurrentCancels: most }) => most > 1)).toEqual([]);
   for (let index = 0; index < BULK_TARGETS; index += 1) {
     expect(cancels.filter(({ sessionId }) => sessionId === `sess_bulk_${index}`)).toHaveLength(1);
@@ -165,8 +176,8 @@ async function expectAllWell(planId: string): Promise<void> {
 
   const closing = ['sess_attempting', 'sess_confirming', 'sess_ended', 'sess_watched'].map(caseWorkflowId);
   for (const id of [...closing, watchWorkflowId('sess_watched'), bulkWorkflowId(planId)]) {
-    await until(async () => (await workflows().getHandle(id).describe()).status.name !== 'RUNNING');
-    expect({ id, status: (await workflows().getHandle(id).describe()).status.name }).toEqual({
+    await until(async () => (await workflows(deployment).getHandle(id).describe()).status.name !== 'RUNNING');
+    expect({ id, status: (await workflows(deployment).getHandle(id).describe()).status.name }).toEqual({
       id,
       status: 'COMPLETED',
     });
@@ -175,11 +186,11 @@ async function expectAllWell(planId: string): Promise<void> {
   expect(histories.map(({ workflowId }) => workflowId)).toEqual(
     expect.arrayContaining([ENFORCEMENT_WORKFLOW_ID, watchWorkflowId('sess_watched'), bulkWorkflowId(planId)]),
   );
-  await expectNoStuckWorkflow();
+  await expectNoStuckWorkflow(deployment);
 }
 
 /** Whatever else went wrong: this is what the test is about, and most likely why. */
-async function expectNoStuckWorkflow(): Promise<void> {
+async function expectNoStuckWorkflow(deployment: Deployment): Promise<void> {
   const histories = await deployment.histories();
   const failures = histories.flatMap(({ workflowId, history }) =>
     (history.events ?? []).flatMap(({ workflowTaskFailedEventAttributes: failed }) =>
@@ -193,42 +204,42 @@ async function expectNoStuckWorkflow(): Promise<void> {
 describe.each(savedBundles())('the workflows of %s and those of this version', (file) => {
   const old = readBundle(file);
 
-  it(
+  it.concurrent(
     'upgrade: what an old worker began, one of this version ends',
-    async () => {
+    story(async (deployment) => {
       const before = await deployment.startWorker(old);
-      const { planId, finish } = await begin();
+      const { planId, finish } = await begin(deployment);
       await before.stop();
       await deployment.startWorker(current);
-      await finish().finally(expectNoStuckWorkflow);
-      await expectAllWell(planId);
-    },
+      await finish().finally(() => expectNoStuckWorkflow(deployment));
+      await expectAllWell(deployment, planId);
+    }),
     STORY_LIMIT_MS,
   );
 
-  it(
+  it.concurrent(
     'rollback: what this version began, an old worker ends',
-    async () => {
+    story(async (deployment) => {
       const before = await deployment.startWorker(current);
-      const { planId, finish } = await begin();
+      const { planId, finish } = await begin(deployment);
       await before.stop();
       await deployment.startWorker(old);
-      await finish().finally(expectNoStuckWorkflow);
-      await expectAllWell(planId);
-    },
+      await finish().finally(() => expectNoStuckWorkflow(deployment));
+      await expectAllWell(deployment, planId);
+    }),
     STORY_LIMIT_MS,
   );
 
-  it(
+  it.concurrent(
     'rolling: both work side by side, then the new one alone',
-    async () => {
+    story(async (deployment) => {
       const before = await deployment.startWorker(old);
       await deployment.startWorker(current);
-      const { planId, finish } = await begin();
+      const { planId, finish } = await begin(deployment);
       await before.stop();
-      await finish().finally(expectNoStuckWorkflow);
-      await expectAllWell(planId);
-    },
+      await finish().finally(() => expectNoStuckWorkflow(deployment));
+      await expectAllWell(deployment, planId);
+    }),
     STORY_LIMIT_MS,
   );
 });

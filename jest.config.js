@@ -13,5 +13,6 @@ export default {
   },
   // A hang limit, not a measure of speed: shared machines are slow machines.
   testTimeout: 180_000,
-  maxWorkers: 2,
+  // One more than the cores it is meant for: the longest suites mostly wait.
+  maxWorkers: 3,
 };

@@ -51,10 +51,13 @@ describe('two workers and one fleet', () => {
       const temporal = await connectClient(resolveTemporal({ env: settings, home }));
       const queues = (): Promise<string[]> => queuesOf(temporal);
       try {
-        await until(async () => (await queues()).length >= 5);
-        const [first, ...later] = await queues();
-        expect(first).toBe(TASK_QUEUE);
-        expect(new Set(later).size).toBe(1);
+        expect((await queues())[0]).toBe(TASK_QUEUE);
+        // A round that nobody takes within 5 s, while processes start on a busy machine, goes to any worker.
+        let later: string[] = [];
+        await until(async () => {
+          later = (await queues()).slice(-4);
+          return later.length === 4 && new Set(later).size === 1 && later[0] !== TASK_QUEUE;
+        });
         const owner = processes.find(({ pid }) => pid === pidOf(later[0] ?? ''));
         const other = processes.find((process) => process !== owner);
         expect(owner).toBeDefined();

@@ -14,7 +14,8 @@ const createBody = z
   .object({
     ...messageFields,
     session_id: z.string().min(1).max(200).optional(),
-    name: z.string().trim().min(1).max(256).optional(),
+    // Counted as sent: the description bounds what is sent, not what is left of it.
+    name: z.string().max(256).trim().min(1).optional(),
     metadata: z.record(z.string(), z.unknown()).optional(),
   })
   .default({});

@@ -44,6 +44,8 @@ describe('answers and the API description', () => {
     expectToFit('createSession', created, 202);
     expectToFit('createSession', await bench.call(path, { method: 'POST', body: { session_id: 'sess_mine' } }), 409);
     expectToFit('createSession', await bench.call(path, { method: 'POST', body: { name: '  ' } }), 400);
+    const tooLong = ` ${'x'.repeat(256)}`;
+    expectToFit('createSession', await bench.call(path, { method: 'POST', body: { name: tooLong } }), 400);
 
     const send = (input: unknown) => bench.call('/sessions/sess_mine/messages', { method: 'POST', body: { input } });
     expectToFit('sendMessage', await send('More.'), 409);

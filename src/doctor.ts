@@ -101,11 +101,6 @@ async function checkVendor(config: Config, check: Check): Promise<void> {
   });
 }
 
-function placeOf(databaseUrl: string): string {
-  const place = locateLedger(databaseUrl);
-  return place.kind === 'sqlite' ? place.path : `${place.host}:${place.port}/${place.database ?? ''}`;
-}
-
 async function checkLedger(config: Config, check: Check): Promise<Ledger | null> {
   let ledger: Ledger | null = null;
   await check('ledger', async () => {
@@ -113,7 +108,7 @@ async function checkLedger(config: Config, check: Check): Promise<Ledger | null>
     if (ledger === null) {
       return {
         status: 'warning',
-        says: `There is no ledger at ${placeOf(config.databaseUrl)} yet.`,
+        says: `There is no ledger at ${locateLedger(config.databaseUrl).describe} yet.`,
         next: 'The first worker makes it: `curfew up` or `curfew worker`. There was one? Then CURFEW_HOME or CURFEW_DATABASE_URL leads elsewhere.',
       };
     }

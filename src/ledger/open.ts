@@ -115,9 +115,11 @@ function isMissingOrEmpty(path: string): boolean {
 
 /** Where a ledger is, without its password. */
 export type LedgerPlace =
-  | { readonly kind: 'sqlite'; readonly path: string }
+  | { readonly kind: 'sqlite'; readonly path: string; readonly describe: string }
   | {
       readonly kind: 'postgres';
+      /** Host, port and database. */
+      readonly describe: string;
       readonly host: string;
       readonly port: number;
       /** Null: PostgreSQL's own default. */
@@ -133,10 +135,13 @@ export type LedgerPlace =
 export function locateLedger(databaseUrl: string): LedgerPlace {
   const url = databaseUrl.trim();
   const scheme = schemeOf(url);
-  if (scheme !== 'postgres' && scheme !== 'postgresql') return { kind: 'sqlite', path: filePathOf(url) };
+  if (scheme !== 'postgres' && scheme !== 'postgresql') {
+    const path = filePathOf(url);
+    return { kind: 'sqlite', path, describe: path };
+  }
   try {
-    const { host, port, user, database } = postgresPlace(url);
-    return { kind: 'postgres', host, port, user: user ?? null, database: database ?? null };
+    const { user, database, ...place } = postgresPlace(url);
+    return { kind: 'postgres', ...place, user: user ?? null, database: database ?? null };
   } catch {
     throw unusable('it is no valid PostgreSQL URL');
   }

@@ -50,7 +50,7 @@ export function postgresDialect(
 ): { readonly dialect: Dialect; readonly describe: string } {
   // Never connects: only the driver knows how URL, PG… variables and defaults add up.
   const { host, port, database, password } = new pg.Client({ connectionString: url });
-  const describe = `${host}:${port}/${database ?? ''}`;
+  const describe = describePlace({ host, port, database });
   const pool = new pg.Pool({
     connectionString: url,
     max: MAX_CONNECTIONS,
@@ -72,10 +72,15 @@ export function postgresDialect(
 }
 
 /** Where a URL leads to, with the PG… variables and the driver's defaults. @throws {Error} if the driver can't use the URL */
-export function postgresPlace(url: string): Pick<pg.Client, 'host' | 'port' | 'user' | 'database'> {
+export function postgresPlace(
+  url: string,
+): Pick<pg.Client, 'host' | 'port' | 'user' | 'database'> & { describe: string } {
   const { host, port, user, database } = new pg.Client({ connectionString: url });
-  return { host, port, user, database };
+  return { host, port, user, database, describe: describePlace({ host, port, database }) };
 }
+
+const describePlace = ({ host, port, database }: Pick<pg.Client, 'host' | 'port' | 'database'>): string =>
+  `${host}:${port}/${database ?? ''}`;
 
 /**
  * int8 (times, counts) and numeric (sums of int8) as numbers, as on SQLite; for this pool only, since the driver's own

@@ -48,11 +48,14 @@ const noneThere = (path: string, inHome: string): UserError =>
   );
 
 /** The command without the password, which neither screens nor lists of processes are to show. */
-function useItsOwnTools({ host, port, user, database }: LedgerPlace & { kind: 'postgres' }, file: string): UserError {
+function useItsOwnTools(
+  { host, port, user, database, describe }: LedgerPlace & { kind: 'postgres' },
+  file: string,
+): UserError {
   const to = [`--host=${host}`, `--port=${port}`, ...(user === null ? [] : [`--username=${user}`])];
   const words = ['pg_dump', '--format=custom', `--file=${file}`, ...to, ...(database === null ? [] : [database])];
   return new UserError(
-    `The ledger is on PostgreSQL, at ${host}:${port}/${database ?? ''}; its own tools copy it while Curfew runs. Nothing was written.`,
+    `The ledger is on PostgreSQL, at ${describe}; its own tools copy it while Curfew runs. Nothing was written.`,
     `Run: ${words.map(quoted).join(' ')} (it asks for the password, or takes it from PGPASSWORD or ~/.pgpass; for TLS as in the URL, set PGSSLMODE and PGSSLROOTCERT).`,
     ExitCode.usage,
   );

@@ -1,9 +1,9 @@
-import { isGrpcServiceError, type ScheduleClient } from '@temporalio/client';
+import type { ScheduleClient } from '@temporalio/client';
 import { optionalTsToDate, type Payload } from '@temporalio/common';
 import { keyIdOf } from '../codec/payload-codec.js';
 import { BULK_CANCELLATION, TASK_QUEUE } from '../contract.js';
 import { UserError } from '../errors.js';
-import { GrpcStatus } from '../temporal/grpc-status.js';
+import { GrpcStatus, hasStatus } from '../temporal/grpc-status.js';
 import { decodeValue } from './payload-values.js';
 import { FINGERPRINT, MARK } from './schedule.js';
 import type { Counted } from './skips.js';
@@ -100,7 +100,7 @@ async function describeStored(client: ScheduleClient, scheduleId: string): Promi
   try {
     return await client.workflowService.describeSchedule({ namespace: client.options.namespace, scheduleId });
   } catch (error) {
-    if (isGrpcServiceError(error) && Number(error.code) === GrpcStatus.notFound) return null;
+    if (hasStatus(error, GrpcStatus.notFound)) return null;
     throw error;
   }
 }

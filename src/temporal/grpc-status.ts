@@ -1,3 +1,5 @@
+import { isGrpcServiceError } from '@temporalio/client';
+
 /** The gRPC status codes that we tell apart. Numbers: grpc.io, "Status codes and their use in gRPC". */
 export const GrpcStatus = {
   invalidArgument: 3,
@@ -14,4 +16,9 @@ export const GrpcStatus = {
 export function isNotAllowed(status: number): boolean {
   const notAllowed: number[] = [GrpcStatus.permissionDenied, GrpcStatus.unimplemented, GrpcStatus.unauthenticated];
   return notAllowed.includes(status);
+}
+
+/** Whether a call failed with this status, one of {@link GrpcStatus}. */
+export function hasStatus(error: unknown, status: number): boolean {
+  return isGrpcServiceError(error) && Number(error.code) === status;
 }

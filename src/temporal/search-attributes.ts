@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isGrpcServiceError, type ConnectionLike } from '@temporalio/client';
 import { ExitCode, UserError } from '../errors.js';
-import { GrpcStatus, isNotAllowed } from './grpc-status.js';
+import { GrpcStatus, hasStatus, isNotAllowed } from './grpc-status.js';
 
 /** Numbers of `temporal.api.enums.v1.IndexedValueType`. */
 const INDEXED_VALUE_TYPE = { Text: 1, Keyword: 2, Int: 3, Double: 4, Bool: 5, Datetime: 6 } as const;
@@ -92,10 +92,6 @@ async function areUsable(
     if (hasStatus(error, GrpcStatus.invalidArgument)) return false;
     throw error;
   }
-}
-
-function hasStatus(error: unknown, status: number): boolean {
-  return isGrpcServiceError(error) && Number(error.code) === status;
 }
 
 function otherType(name: string, namespace: string, wanted: SearchAttributeTypeName, existing: number): UserError {

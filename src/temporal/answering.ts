@@ -46,7 +46,7 @@ export async function isAnswering({ address, httpPort }: ServerPlace): Promise<b
  * @throws the reason of `signal`
  */
 export async function waitUntilAnswering(
-  server: ServerProcess,
+  server: Pick<ServerProcess, 'exited'>,
   place: ServerPlace,
   { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
 ): Promise<'answering' | 'exited' | 'timeout'> {

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { Client } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
 import { findSchedule, type OurSchedule } from '../../src/cleanup/found-schedule.js';
@@ -15,11 +14,10 @@ import { clientConverter, payloadEncryption } from '../../src/codec/encryption.j
 import { keyIdOf } from '../../src/codec/payload-codec.js';
 import { BULK_CANCELLATION, cleanupScheduleId, TASK_QUEUE } from '../../src/contract.js';
 import { UserError } from '../../src/errors.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
+import type { Ledger } from '../../src/ledger/ledger.js';
 import type { CleanupEntry } from '../../src/policy/policy.js';
 import { until } from '../support/embedded-server.js';
-import { installQuietRuntime, OBTAIN_LIMIT_MS } from '../support/temporal.js';
-import { startEnvironment, type TestEnvironment } from '../support/temporal-environment.js';
+import { entryOf, log, setStage, type Stage } from './stage.js';
 
 /** A hang limit, ms. */
 const LIMIT_MS = 240_000;
@@ -30,40 +28,18 @@ const [k1, k2, otherK1] = ['k1', 'k2', 'k1'].map((id) => `${id}: ${randomBytes(3
   string,
 ];
 
-/** The real server, and no worker: what a Schedule starts stays at work. */
-let environment: TestEnvironment;
-let env: TestEnvironment['env'];
+let env: Stage['env'];
 let folder: string;
 let ledger: Ledger;
 let entry: CleanupEntry;
-let count = 0;
-const log = { debug: jest.fn(), info: jest.fn(), warn: jest.fn(), error: jest.fn() };
 
-beforeAll(async () => {
-  installQuietRuntime();
-  environment = await startEnvironment();
-  ({ env } = environment);
-}, OBTAIN_LIMIT_MS);
-afterAll(() => environment.stop());
-
-beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'curfew-schedule-keys-'));
-  ledger = await openLedger(join(folder, 'ledger.db'));
-  count += 1;
-  entry = {
-    name: `stale-${count}`,
-    select: { match: null, states: ['queued'], queuedForMs: 6 * 60 * 60_000, runningForMs: null },
-    // Never in the life of a test, but by hand.
-    schedule: { cron: '0 3 1 1 *', timezone: 'Europe/Berlin' },
-    caps: { maxCancels: 50, maxPercent: 50, perMs: 3_600_000 },
-  };
-  for (const mock of Object.values(log)) mock.mockClear();
+setStage((stage) => {
+  ({ env, folder, ledger } = stage);
+  entry = entryOf(`stale-${stage.count}`);
 });
+// The next test's looks would see to it.
 afterEach(async () => {
-  // The next test's looks would see to it.
   if (await exists()) await handle().delete();
-  await ledger.close();
-  rmSync(folder, { recursive: true, force: true });
 });
 
 /** A process with these keys, the first of which encrypts; with none, one without encryption. */

@@ -1,54 +1,25 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { ScheduleDescription } from '@temporalio/client';
 import { cleanupOfSchedule, scheduleOf } from '../../src/cleanup/schedule.js';
 import { keepSchedules, syncSchedules } from '../../src/cleanup/schedules.js';
 import { BULK_CANCELLATION, cleanupScheduleId, TASK_QUEUE } from '../../src/contract.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
+import type { Ledger } from '../../src/ledger/ledger.js';
 import type { CleanupEntry } from '../../src/policy/policy.js';
 import { until } from '../support/embedded-server.js';
-import { installQuietRuntime, OBTAIN_LIMIT_MS } from '../support/temporal.js';
-import { startEnvironment, type TestEnvironment } from '../support/temporal-environment.js';
+import { entryOf, log, setStage, type Stage } from './stage.js';
 
 /** A hang limit, ms. */
 const LIMIT_MS = 240_000;
 
-/** The real server, and no worker: what a Schedule starts stays at work. */
-let environment: TestEnvironment;
-let env: TestEnvironment['env'];
-let folder: string;
+let env: Stage['env'];
 let ledger: Ledger;
-let count = 0;
-const log = { debug: jest.fn(), info: jest.fn(), warn: jest.fn(), error: jest.fn() };
+let count: number;
 
-beforeAll(async () => {
-  installQuietRuntime();
-  environment = await startEnvironment();
-  ({ env } = environment);
-}, OBTAIN_LIMIT_MS);
-afterAll(() => environment.stop());
-
-beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'curfew-cleanup-'));
-  ledger = await openLedger(join(folder, 'ledger.db'));
-  count += 1;
-  for (const mock of Object.values(log)) mock.mockClear();
-});
-afterEach(async () => {
-  await ledger.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+setStage((stage) => void ({ env, ledger, count } = stage));
 
 /** Of a name that no other test has. */
-const entry = (name = 'stale', schedule: Partial<CleanupEntry['schedule']> = {}): CleanupEntry => ({
-  name: `${name}-${count}`,
-  select: { match: null, states: ['queued'], queuedForMs: 6 * 60 * 60_000, runningForMs: null },
-  // Never in the life of a test, but by hand.
-  schedule: { cron: '0 3 1 1 *', timezone: 'Europe/Berlin', ...schedule },
-  caps: { maxCancels: 50, maxPercent: 50, perMs: 3_600_000 },
-});
+const entry = (name = 'stale', schedule: Partial<CleanupEntry['schedule']> = {}): CleanupEntry =>
+  entryOf(`${name}-${count}`, schedule);
 const sync = (entries: readonly CleanupEntry[], strangers = new Set<string>()): Promise<void> =>
   syncSchedules(ledger, env.client, log, entries, strangers);
 const handleOf = ({ name }: CleanupEntry) => env.client.schedule.getHandle(cleanupScheduleId(name));

@@ -1,20 +1,13 @@
 import { writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { ExitCode } from '../../src/errors.js';
 import { INTERRUPTED } from '../../src/cli/interrupt.js';
 import { openDatabase } from '../../src/ledger/open.js';
-import {
-  runCurfew,
-  settingsFor,
-  startCurfew,
-  stopEverything,
-  type CurfewProcess,
-  type Settings,
-} from '../support/curfew-process.js';
-import { makeHome, removeHome, temporalBinary, until } from '../support/embedded-server.js';
+import { runCurfew, startCurfew, type CurfewProcess, type Settings } from '../support/curfew-process.js';
+import { temporalBinary, until } from '../support/embedded-server.js';
 import { makeOlderLedger, tablesOf } from '../support/older-ledger.js';
+import { closeHomes, openHome, type OwnHome } from '../support/own-home.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
@@ -38,8 +31,7 @@ policies:
     mode: observe
 `;
 
-let home: string;
-let simulator: Simulator;
+let own: OwnHome;
 let server: TestPostgres;
 let settings: Settings;
 let up: CurfewProcess;
@@ -47,21 +39,14 @@ let up: CurfewProcess;
 beforeAll(temporalBinary, OBTAIN_LIMIT_MS);
 
 beforeAll(async () => {
-  home = makeHome();
-  simulator = await startSimulator();
+  own = await openHome();
   server = await startPostgres();
-  settings = await settingsFor(dirname(home), {
-    GUMLOOP_BASE_URL: simulator.url,
-    GUMLOOP_API_KEY: simulator.apiKey,
-    GUMLOOP_USER_ID: simulator.userId,
-  });
+  ({ settings } = own);
 }, LIMIT_MS);
 
 afterAll(async () => {
-  await stopEverything();
-  await simulator.close();
+  await closeHomes();
   await server.stop();
-  removeHome(home);
 }, 60_000);
 
 /** Status and body of what the worker serves. */
@@ -121,7 +106,7 @@ describe('while PostgreSQL is away', () => {
 
 // The worker of the first test lives on, and with it the Temporal that `cancel` asks first.
 describe.each([
-  ['SQLite', () => Promise.resolve(join(dirname(home), 'older.db')), COMMANDS],
+  ['SQLite', () => Promise.resolve(join(own.folder, 'older.db')), COMMANDS],
   // The rest goes through the same door.
   ['PostgreSQL', () => server.createDatabase(), COMMANDS.slice(0, 2)],
 ])('a command, and tables of an older version on %s', (_name, freshUrl, commands) => {
@@ -134,7 +119,7 @@ describe.each([
     await makeOlderLedger(url);
     before = await tablesOf(url);
     onIt = { ...settings, CURFEW_DATABASE_URL: url };
-    writeFileSync(join(dirname(home), 'policies.yaml'), POLICIES);
+    writeFileSync(join(own.folder, 'policies.yaml'), POLICIES);
   });
 
   it.each(commands)(

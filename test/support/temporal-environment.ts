@@ -39,7 +39,7 @@ export async function startEnvironment({
     server.stderr?.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-4_000)));
     const exited = once(server, 'exit').then(() => 'ended');
     const state = await waitUntilAnswering(
-      { pid: server.pid ?? 0, exited, logTail: () => said },
+      { exited },
       { address, httpPort },
       { timeoutMs: UP_WITHIN_MS, signal: new AbortController().signal },
     );

@@ -10,7 +10,7 @@ export function sessionView(session: Session, agentId: string | null, agent: Age
   return {
     state: session.state,
     createdAtMs: session.createdAtMs,
-    messages: session.messages,
+    transcript: session.transcript,
     usage: session.usage,
     agentId: session.agentId ?? agentId,
     agentName: agent?.name ?? session.agentName,

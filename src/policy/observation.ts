@@ -1,5 +1,5 @@
 import type { MatchSubject } from './match.js';
-import { currentTurn, turnsOf, type MessageHead, type Turn } from './turn.js';
+import { currentTurn, type Transcript, type Turn } from './turn.js';
 
 /**
  * What one read showed of a session.
@@ -49,7 +49,7 @@ export interface TurnSight {
 export interface SessionView extends MatchSubject {
   readonly state: string | null;
   readonly createdAtMs: number | null;
-  readonly messages: readonly MessageHead[];
+  readonly transcript: Transcript;
   readonly usage: UsageView | null;
 }
 
@@ -62,17 +62,17 @@ export interface UsageView {
 export const fromListItem = (session: SessionView, atMs: number): Observation => observed('list', session, atMs, null);
 
 export function fromRetrieve(session: SessionView, atMs: number): Observation {
-  const last = currentTurn(session.messages);
-  const userMessages = turnsOf(session.messages).length;
-  const isFirst = userMessages === 1 && !session.messages.some((message) => mayBeEarlier(message, last));
+  const { transcript } = session;
+  const last = currentTurn(transcript);
+  const { userMessages } = transcript;
+  const isFirst = userMessages === 1 && !mayShowEarlierTurn(transcript, last);
   return observed('retrieve', session, atMs, { ...last, userMessages, isFirst });
 }
 
 /** An answer, or whatever else an agent writes, that may be older than the turn. Turns can start without a user message. */
-function mayBeEarlier({ role, createdAtMs }: MessageHead, turn: Turn): boolean {
-  const kind = role?.toLowerCase();
-  if (kind === 'user' || kind === 'system') return false;
-  return createdAtMs === null || turn.startedAtMs === null || createdAtMs < turn.startedAtMs;
+function mayShowEarlierTurn({ others }: Transcript, { startedAtMs }: Turn): boolean {
+  if (others === null) return false;
+  return others.untimed || startedAtMs === null || (others.firstAtMs !== null && others.firstAtMs < startedAtMs);
 }
 
 export const absentFromLists = (atMs: number): Observation => ({

@@ -1,5 +1,5 @@
 import { flightOf } from './state.js';
-import { currentTurn, turnsOf, type MessageHead, type Turn } from './turn.js';
+import { currentTurn, type Transcript, type Turn } from './turn.js';
 
 /**
  * What one read showed of a session. Small and plain, because it travels through Temporal between the steps of a case.
@@ -12,26 +12,23 @@ export interface Sighting {
   readonly turnKey: string | null;
   /** Vendor's time of the turn's user message, ms since the Unix epoch. */
   readonly turnStartedAtMs: number | null;
-  /** The turns before the last one, oldest first; at most {@link EARLIER_TURNS}. */
+  /** The turns before the last one, oldest first; as many as a {@link Transcript} keeps. */
   readonly earlierTurns: readonly Turn[];
   /** Vendor's time of the read, ms since the Unix epoch. */
   readonly atMs: number;
 }
 
-/** A turn can come and go between two reads; more than these would hardly fit between. */
-const EARLIER_TURNS = 4;
-
 export function sightingOf(
-  session: { readonly state: string | null; readonly messages: readonly MessageHead[] },
+  session: { readonly state: string | null; readonly transcript: Transcript },
   atMs: number,
 ): Sighting {
-  const turn = currentTurn(session.messages);
+  const turn = currentTurn(session.transcript);
   return {
     missing: false,
     state: session.state,
     turnKey: turn.key,
     turnStartedAtMs: turn.startedAtMs,
-    earlierTurns: turnsOf(session.messages).slice(-1 - EARLIER_TURNS, -1),
+    earlierTurns: session.transcript.turns.slice(0, -1),
     atMs,
   };
 }

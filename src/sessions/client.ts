@@ -3,13 +3,22 @@ import { checkBaseUrl } from './base-url.js';
 import type { Credentials } from './credentials.js';
 import { SessionsError, type SessionsErrorKind, type SessionsOperation } from './errors.js';
 import { isSuccess, type Ending } from './exchange.js';
-import { parseJson, translate, type CallContext, type Trouble } from './failures.js';
+import { translate, type CallContext, type Trouble } from './failures.js';
 import { isSessionId } from './ids.js';
 import { parseHttpDate } from './times.js';
 import { templateOf, tracedExchange } from './traced-exchange.js';
 import { createTransport } from './transport.js';
 import type { Answer, CancelOptions, SessionsClient } from './types.js';
-import { readAgentPage, readCancelAnswer, readQueue, readSession, readSessionPage, UnreadableAnswer } from './wire.js';
+import {
+  readAgentPage,
+  readCancelAnswer,
+  readQueue,
+  readSessionPage,
+  sessionReader,
+  UnreadableAnswer,
+  wholeJson,
+  type BodyReader,
+} from './wire.js';
 
 export interface SessionsClientOptions {
   /** Address of the API, ending in its version: `https://api.gumloop.com/api/v1`. */
@@ -25,7 +34,10 @@ export interface SessionsClientOptions {
     /** Limit for a whole cancel request. Default 100,000: the vendor's budget is 90 s, and giving up earlier loses answers. */
     readonly cancelMs?: number;
   };
-  /** Limit for the body of an answer after decompression. Default 64 MiB; transcripts come whole. */
+  /**
+   * Limit for the body of an answer after decompression. Default 64 MiB. A session with its transcript is read in pieces, and
+   * bounded by time alone.
+   */
   readonly maxResponseBytes?: number;
   /** Accept `http:` to hosts other than this machine, where the key can be read on the way. Default false. */
   readonly allowPlainHttp?: boolean;
@@ -51,8 +63,35 @@ interface Call<T> {
   readonly path: readonly string[];
   readonly query?: Readonly<Record<string, string | number | undefined>>;
   readonly options: CancelOptions | undefined;
-  /** @throws {UnreadableAnswer} */
-  readonly read: (json: unknown) => T;
+  /** A new reader of the answer's body. */
+  readonly reader: () => BodyReader<T>;
+}
+
+interface CarefulReader<T> {
+  /** @returns false when no more can be made of it */
+  readonly take: (piece: Uint8Array) => boolean;
+  readonly end: () => { readonly value: T } | { readonly why: string };
+}
+
+/** A reader that never throws: it is called from the events of a stream. */
+function carefully<T>(reader: BodyReader<T>): CarefulReader<T> {
+  let why: string | null = null;
+  const attempt = <R>(work: () => R): R | null => {
+    if (why !== null) return null;
+    try {
+      return work();
+    } catch (error) {
+      why = error instanceof UnreadableAnswer ? error.message : 'it has an unknown form';
+      return null;
+    }
+  };
+  return {
+    take: (piece) => {
+      attempt(() => reader.write(piece));
+      return why === null;
+    },
+    end: () => attempt(() => ({ value: reader.end() })) ?? { why: why ?? '' },
+  };
 }
 
 const BAD_ID = 'nothing was sent, because an id has 1 to 200 characters, no slash, no white space, and is not . or ..';
@@ -100,17 +139,19 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
       const why = error instanceof UserError ? `${error.message} ${error.next}` : '';
       throw failed({ type: 'refused', kind: 'no-credential', why });
     }
+    const body = carefully(call.reader());
     const ending = await tracedExchange(transport, templateOf(call), {
       method: call.method,
       path: pathOf(call),
       authentication,
-      maxBytes: maxResponseBytes,
+      maxBytes: call.operation === 'retrieveSession' ? Infinity : maxResponseBytes,
+      takeBody: body.take,
       sendBefore: call.options?.sendBefore,
       signal: call.options?.signal,
     });
     const tookMs = ending.receivedAt - ending.sentAt;
     try {
-      const answer = answerOf(call, ending, failed);
+      const answer = answerOf(body, ending, failed);
       onRequest(call.operation, 'ok', tookMs);
       return answer;
     } catch (error) {
@@ -120,21 +161,15 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
   }
 
   /** @throws {SessionsError} when there is no answer, or it says no, or nobody can read it */
-  function answerOf<T>(call: Call<T>, ending: Ending, failed: (trouble: Trouble) => SessionsError): Answer<T> {
-    const { head } = ending;
-    if (ending.end !== 'complete' || head === null || !isSuccess(head)) throw failed({ type: 'ending', ending });
-
-    const json = parseJson(ending.body);
-    if (json === undefined) throw failed({ type: 'unreadable', ending, why: 'it is no JSON' });
-    let value: T;
-    try {
-      value = call.read(json);
-    } catch (error) {
-      const why = error instanceof UnreadableAnswer ? error.message : 'it has an unknown form';
-      throw failed({ type: 'unreadable', ending, why });
+  function answerOf<T>(body: CarefulReader<T>, ending: Ending, failed: (trouble: Trouble) => SessionsError): Answer<T> {
+    const { head, end } = ending;
+    if (head === null || !isSuccess(head) || (end !== 'complete' && end !== 'stopped')) {
+      throw failed({ type: 'ending', ending });
     }
+    const read = body.end();
+    if ('why' in read) throw failed({ type: 'unreadable', ending, why: read.why });
     return {
-      value,
+      value: read.value,
       status: head.status,
       serverDateMs: parseHttpDate(head.date),
       sentAt: ending.sentAt,
@@ -151,7 +186,7 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
         path: ['agents'],
         query: { team_id: options?.teamId, page_size: options?.pageSize, cursor: options?.cursor },
         options,
-        read: readAgentPage,
+        reader: () => wholeJson(readAgentPage),
       });
     },
 
@@ -169,7 +204,7 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
           sort_order: options?.sortOrder,
         },
         options,
-        read: readSessionPage,
+        reader: () => wholeJson(readSessionPage),
       });
     },
 
@@ -180,7 +215,7 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
         method: 'GET',
         path: ['sessions', sessionId],
         options,
-        read: (json) => readSession(json, sessionId),
+        reader: () => sessionReader(sessionId),
       });
     },
 
@@ -191,7 +226,7 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
         method: 'POST',
         path: ['sessions', sessionId, 'cancel'],
         options,
-        read: (json) => readCancelAnswer(json, sessionId),
+        reader: () => wholeJson((json) => readCancelAnswer(json, sessionId)),
       });
     },
 
@@ -202,7 +237,7 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
         method: 'GET',
         path: ['sessions', sessionId, 'queue'],
         options,
-        read: readQueue,
+        reader: () => wholeJson(readQueue),
       });
     },
 

@@ -7,6 +7,8 @@ import type { Outgoing, Transport } from './transport.js';
 export interface Exchange extends Outgoing {
   /** Limit for the body of a success, counted after decompression. */
   readonly maxBytes: number;
+  /** Takes the body of a success in pieces, decompressed; none of it is kept here. Must not throw. @returns false to stop reading */
+  readonly takeBody: (piece: Uint8Array) => boolean;
   /** Monotonic ms: when nothing could be sent by then, nothing is sent any more. */
   readonly sendBefore?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -25,6 +27,7 @@ export interface Head {
  *
  * - `complete`: the whole answer is there
  * - `too-large`: its body went over the limit, and reading stopped there
+ * - `stopped`: whoever took the body wanted no more of it
  * - `cut`: the body broke off, or could not be decompressed
  * - `timeout`: no whole answer in time, though the request may have left
  * - `lost`: the connection broke after the request may have left, and before an answer
@@ -32,12 +35,12 @@ export interface Head {
  * - `aborted`: the caller's signal
  */
 export interface Ending {
-  readonly end: 'complete' | 'too-large' | 'cut' | 'timeout' | 'lost' | 'unsent' | 'aborted';
+  readonly end: 'complete' | 'too-large' | 'stopped' | 'cut' | 'timeout' | 'lost' | 'unsent' | 'aborted';
   /** Whether the request may have left. When in doubt, true. */
   readonly sent: boolean;
   /** Null when no headers came. */
   readonly head: Head | null;
-  /** Decompressed; empty unless `end` is `complete`. */
+  /** Of an answer that is no success, decompressed; empty unless `end` is `complete`. */
   readonly body: Uint8Array;
   /** For people: the code of the network error (`ECONNREFUSED`), or why it was given up. */
   readonly note: string | null;
@@ -62,7 +65,7 @@ const TOO_LATE = 'none was ready before the request would have been too late';
  * iterator of a stream costs more than the rest of the reading.
  */
 export function exchange(transport: Transport, outgoing: Exchange): Promise<Ending> {
-  const { maxBytes, sendBefore, signal } = outgoing;
+  const { maxBytes, takeBody, sendBefore, signal } = outgoing;
   const sentAt = performance.now();
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -130,9 +133,11 @@ export function exchange(transport: Transport, outgoing: Exchange): Promise<Endi
     });
 
     stream.on('data', (chunk: Uint8Array) => {
+      if (settled) return;
       size += chunk.length;
-      chunks.push(chunk);
       if (size > (isSuccess(head) ? maxBytes : MAX_ERROR_BYTES)) settle('too-large');
+      else if (!isSuccess(head)) chunks.push(chunk);
+      else if (!takeBody(chunk)) settle('stopped');
     });
 
     stream.once('end', () => settle('complete'));

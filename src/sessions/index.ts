@@ -18,7 +18,6 @@ export type {
   CancelOptions,
   ListAgentsOptions,
   ListSessionsOptions,
-  MessageHead,
   QueuedMessage,
   Session,
   SessionPage,

@@ -1,3 +1,5 @@
+import type { Transcript } from '../policy/turn.js';
+
 /**
  * What the rest of Curfew knows of the vendor's agents and sessions. Every field that any generation of the API may
  * leave out, null or spell in a new way is nullable here: null means "not known", never "zero" or "none".
@@ -18,8 +20,8 @@ export interface Session {
   readonly state: string | null;
   /** Creation of the conversation, never of the turn; ms since the Unix epoch. */
   readonly createdAtMs: number | null;
-  /** In the vendor's order. Always empty in list items. */
-  readonly messages: readonly MessageHead[];
+  /** Empty in list items. */
+  readonly transcript: Transcript;
   /** Totals over the life of the session. Null when the server did not send any (older generations never do). */
   readonly usage: Usage | null;
   readonly creatorId: string | null;
@@ -28,15 +30,6 @@ export interface Session {
   readonly teamId: string | null;
   /** For display only: the vendor does not say where it counts from. */
   readonly queuePosition: number | null;
-}
-
-/** A message without its text. An entry that could not be read is kept with all fields null, so that counts stay right. */
-export interface MessageHead {
-  readonly id: string | null;
-  /** Lower case; an open set. */
-  readonly role: string | null;
-  /** Ms since the Unix epoch. */
-  readonly createdAtMs: number | null;
 }
 
 /** Each is null until the vendor has recorded something; null is not zero. */

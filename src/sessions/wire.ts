@@ -1,16 +1,10 @@
 import { z } from 'zod';
+import { readTranscript, transcriptOf, type MessageHead, type Transcript } from '../policy/turn.js';
 import { isSessionId } from './ids.js';
+import { parseJson } from './failures.js';
+import { extractJson, objectOf, VALUE } from './json-extract.js';
 import { parseTime } from './times.js';
-import type {
-  Agent,
-  AgentPage,
-  CancelAnswer,
-  MessageHead,
-  QueuedMessage,
-  Session,
-  SessionPage,
-  Usage,
-} from './types.js';
+import type { Agent, AgentPage, CancelAnswer, QueuedMessage, Session, SessionPage, Usage } from './types.js';
 
 /**
  * The vendor's JSON, in all generations. A field that is absent, null or of another type becomes null; unknown fields, and
@@ -29,7 +23,6 @@ const word = field((value) => (typeof value === 'string' ? value.trim().toLowerC
 const time = field(parseTime);
 const amount = field(parseAmount);
 const truth = field((value) => (typeof value === 'boolean' ? value : null));
-const entries = field((value): unknown[] | null => (Array.isArray(value) ? (value as unknown[]) : null));
 
 const messageWire = z.object({ id: text, role: word, created_at: time });
 const queuedWire = z.object({ id: text, state: word, position: amount, created_at: time });
@@ -53,7 +46,6 @@ const sessionWire = z.object({
   type: text,
   state: word,
   created_at: time,
-  messages: entries,
   usage: usageWire.nullish().catch(null),
   creator: creatorWire.nullish().catch(null),
 });
@@ -74,10 +66,68 @@ const sessionListAnswer = z.object({ sessions: z.array(z.unknown()), next_cursor
 const agentListAnswer = z.object({ agents: z.array(z.unknown()), next_cursor: cursorWire });
 const queueAnswer = z.object({ queue: z.array(z.unknown()) });
 
-/** @throws {UnreadableAnswer} without a session, or about another one than `askedId` */
-export function readSession(json: unknown, askedId: string): Session {
-  const { session, queue_position } = sessionEnvelope(json, askedId);
-  return toSession(session, (session.messages ?? []).map(readMessage), queue_position);
+/** Takes the body of an answer in pieces. */
+export interface BodyReader<T> {
+  /** @throws {UnreadableAnswer} when it can't become an answer any more */
+  write(piece: Uint8Array): void;
+  /** @throws {UnreadableAnswer} */
+  end(): T;
+}
+
+/** Reads an answer when it is whole: for all but transcripts they are small. */
+export function wholeJson<T>(read: (json: unknown) => T): BodyReader<T> {
+  const pieces: Uint8Array[] = [];
+  return {
+    write: (piece) => void pieces.push(piece),
+    end: () => {
+      const json = parseJson(pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces));
+      if (json === undefined) throw new UnreadableAnswer('it is no JSON');
+      return read(json);
+    },
+  };
+}
+
+/**
+ * Reads a session with its transcript, in memory that does not grow with the transcript: sessions that ran away have long
+ * ones. `end` throws without a session, or about another one than `askedId`.
+ */
+export function sessionReader(askedId: string): BodyReader<Session> {
+  let transcript = readTranscript();
+  const messages = {
+    kind: 'list',
+    items: wantedOf(messageWire),
+    onStart: () => (transcript = readTranscript()),
+    onItem: (item: unknown) => transcript.add(readMessage(item)),
+  } as const;
+  const session = objectOf({
+    ...Object.fromEntries(Object.keys(sessionWire.shape).map((name) => [name, VALUE])),
+    usage: wantedOf(usageWire),
+    creator: wantedOf(creatorWire),
+    messages,
+  });
+  const body = extractJson(objectOf({ session, queue_position: VALUE }));
+  return {
+    write: (piece) => orUnreadable(() => body.write(piece)),
+    end: () => {
+      const { session: wire, queue_position } = sessionEnvelope(
+        orUnreadable(() => body.end()),
+        askedId,
+      );
+      return toSession(wire, transcript.transcript(), queue_position);
+    },
+  };
+}
+
+const wantedOf = ({ shape }: z.ZodObject): ReturnType<typeof objectOf> =>
+  objectOf(Object.fromEntries(Object.keys(shape).map((name) => [name, VALUE])));
+
+/** What the tokenizer says may repeat what was sent, so it is not repeated. */
+function orUnreadable<T>(read: () => T): T {
+  try {
+    return read();
+  } catch {
+    throw new UnreadableAnswer('it is not whole JSON');
+  }
 }
 
 /** @throws {UnreadableAnswer} without a session, or about another one than `askedId` */
@@ -90,7 +140,11 @@ export function readCancelAnswer(json: unknown, askedId: string): CancelAnswer {
 export function readSessionPage(json: unknown): SessionPage {
   const page = parsed(sessionListAnswer, json, 'it holds no list of sessions with a cursor');
   const { items, unreadable } = readable(page.sessions, sessionWire);
-  return { sessions: items.map((item) => toSession(item, [], null)), nextCursor: page.next_cursor, unreadable };
+  return {
+    sessions: items.map((item) => toSession(item, NO_TRANSCRIPT, null)),
+    nextCursor: page.next_cursor,
+    unreadable,
+  };
 }
 
 /** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that is no text */
@@ -138,11 +192,9 @@ function readable<S extends z.ZodType>(
   return { items, unreadable: list.length - items.length };
 }
 
-function toSession(
-  wire: z.output<typeof sessionWire>,
-  messages: readonly MessageHead[],
-  queuePosition: number | null,
-): Session {
+const NO_TRANSCRIPT = transcriptOf([]);
+
+function toSession(wire: z.output<typeof sessionWire>, transcript: Transcript, queuePosition: number | null): Session {
   return {
     id: wire.id,
     agentId: wire.agent_id,
@@ -151,7 +203,7 @@ function toSession(
     type: wire.type,
     state: wire.state,
     createdAtMs: wire.created_at,
-    messages,
+    transcript,
     usage: wire.usage == null ? null : toUsage(wire.usage),
     creatorId: wire.creator?.id ?? null,
     creatorEmail: wire.creator?.email ?? null,

@@ -17,6 +17,7 @@ import type { Policy } from '../../src/policy/policy.js';
 import { remember } from '../../src/policy/remember.js';
 import { assess } from '../../src/policy/assess.js';
 import { HOUR, MINUTE, policy, SCAN, SECOND, session, T0, user } from '../policy/observing.js';
+import { transcriptOf } from '../../src/policy/turn.js';
 
 const listed = (view: SessionView, atMs = T0, before: Facts | null = null): Facts =>
   observe(before, fromListItem(view, atMs), SCAN);
@@ -29,7 +30,7 @@ const of = (facts: Facts): Candidate => ({
   facts,
 });
 /** As a page of a list shows it, without knowing when. */
-const untimed = ({ state, createdAtMs, messages: _messages, usage: _usage, ...subject }: SessionView): Candidate => ({
+const untimed = ({ state, createdAtMs, transcript: _transcript, usage: _usage, ...subject }: SessionView): Candidate => ({
   state,
   createdAtMs,
   subject,
@@ -83,7 +84,7 @@ describe('what a list shows', () => {
 describe('how long the current turn has been in its state', () => {
   const queuedFor = { queuedForMs: 2 * HOUR, states: ['queued'] } as const;
   const waiting = (sinceMs: number): SessionView =>
-    session('queued', { createdAtMs: T0 - 90 * HOUR, messages: [user('m1', sinceMs)] });
+    session('queued', { createdAtMs: T0 - 90 * HOUR, transcript: transcriptOf([user('m1', sinceMs)]) });
 
   it('is not told by the age of the conversation: a retrieve is asked for', () => {
     expect(judge(queuedFor, of(listed(waiting(T0 - 3 * HOUR))))).toEqual(ASK);
@@ -106,14 +107,14 @@ describe('how long the current turn has been in its state', () => {
 
   it('counts what our own facts know: a turn that was seen in the queue has not run', () => {
     const running = { runningForMs: HOUR, states: ['processing'] } as const;
-    const view = (state: string): SessionView => session(state, { messages: [user('m1', T0 - 3 * HOUR)] });
+    const view = (state: string): SessionView => session(state, { transcript: transcriptOf([user('m1', T0 - 3 * HOUR)]) });
     const before = retrieved(view('queued'), T0 - 30 * MINUTE);
     expect(judge(running, of(retrieved(view('processing'), T0, before))).fits).toBe(false);
     expect(judge(running, of(retrieved(view('processing'), T0))).fits).toBe(true);
   });
 
   it('stays unknown without a time on the message', () => {
-    const untimedMessage = session('queued', { createdAtMs: T0 - 90 * HOUR, messages: [user('m1', null)] });
+    const untimedMessage = session('queued', { createdAtMs: T0 - 90 * HOUR, transcript: transcriptOf([user('m1', null)]) });
     expect(judge(queuedFor, of(retrieved(untimedMessage))).fits).not.toBe(true);
   });
 
@@ -129,7 +130,7 @@ describe('how long the current turn has been in its state', () => {
 
 describe('violators', () => {
   const longest = policy({ max_runtime: HOUR });
-  const runs = (sinceMs: number): SessionView => session('processing', { messages: [user('m1', sinceMs)] });
+  const runs = (sinceMs: number): SessionView => session('processing', { transcript: transcriptOf([user('m1', sinceMs)]) });
 
   it('are those that a policy would end now', () => {
     expect(judge({ violators: 'all' }, of(retrieved(runs(T0 - HOUR))), [longest])).toEqual(YES);
@@ -234,7 +235,7 @@ const HIDEABLE = ['state', 'createdAtMs', 'agentId', 'agentName', 'creatorId', '
 
 describe('the unknown', () => {
   const view = ({ messageAtMs, ...shown }: { messageAtMs: number | null } & Record<string, unknown>): SessionView =>
-    session('queued', { ...shown, messages: [user('m1', messageAtMs)] });
+    session('queued', { ...shown, transcript: transcriptOf([user('m1', messageAtMs)]) });
 
   it('selects nothing that could turn out not to fit, and rules out nothing that could fit', () => {
     fc.assert(

@@ -9,6 +9,7 @@ import { absentFromLists, fromListItem, fromRetrieve, type SessionView } from '.
 import { observe } from '../../src/policy/observe.js';
 import type { Limits, Policy } from '../../src/policy/policy.js';
 import { policyOf } from '../../src/watch/limits.js';
+import { transcriptOf } from '../../src/policy/turn.js';
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
 const MINUTE = 60_000;
@@ -38,7 +39,7 @@ const policy = (given: Partial<Omit<Policy, 'limits'>> & { limits: Partial<Limit
 const session = (state: string | null, given: Partial<SessionView> = {}): SessionView => ({
   state,
   createdAtMs: NOW - 40 * MINUTE,
-  messages: [{ id: 'msg_1', role: 'user', createdAtMs: NOW - 40 * MINUTE }],
+  transcript: transcriptOf([{ id: 'msg_1', role: 'user', createdAtMs: NOW - 40 * MINUTE }]),
   usage: null,
   agentId: 'agent_1',
   agentName: 'support-triage',

@@ -9,6 +9,7 @@ import {
   type Session,
   type SessionsErrorKind,
 } from '../../src/sessions/index.js';
+import { transcriptOf } from '../../src/policy/turn.js';
 
 const T0 = Date.UTC(2026, 0, 5, 9, 0, 0);
 /** Each call takes so long. */
@@ -22,7 +23,7 @@ const session = (id: string, state: string | null): Session => ({
   type: 'api',
   state,
   createdAtMs: null,
-  messages: [],
+  transcript: transcriptOf([]),
   usage: null,
   creatorId: 'user_1',
   creatorEmail: null,

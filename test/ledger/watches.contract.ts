@@ -7,6 +7,7 @@ import * as watches from '../../src/ledger/watches.js';
 import type { Facts } from '../../src/policy/facts.js';
 import { fromRetrieve } from '../../src/policy/observation.js';
 import { observe } from '../../src/policy/observe.js';
+import { transcriptOf } from '../../src/policy/turn.js';
 
 const MINUTE = 60_000;
 const SESSION = 'session-1';
@@ -365,7 +366,7 @@ function someFacts(): Facts {
   const session = {
     state: 'processing',
     createdAtMs: atMs - MINUTE,
-    messages: [{ id: 'turn-1', role: 'user', createdAtMs: atMs - 1_000 }],
+    transcript: transcriptOf([{ id: 'turn-1', role: 'user', createdAtMs: atMs - 1_000 }]),
     usage: null,
     ...{ agentId: 'agent-1', agentName: null, creatorId: null, creatorEmail: null, teamId: null },
   };

@@ -5,6 +5,7 @@ import { observe } from '../../src/policy/observe.js';
 import type { Policy } from '../../src/policy/policy.js';
 import { remember } from '../../src/policy/remember.js';
 import { SCAN, session, T0, user } from './observing.js';
+import { transcriptOf } from '../../src/policy/turn.js';
 
 /** A piece of a session's true life. Times are ms after {@link T0}. */
 export interface Piece {
@@ -73,7 +74,7 @@ export const listItem = (life: readonly Piece[], at: number): Observation => {
 export const retrieve = (life: readonly Piece[], at: number): Observation => {
   const { state, credits, messages } = truthAt(life, at);
   const heads = messages.map(({ id, at: sentAt }) => user(id, T0 + sentAt));
-  return fromRetrieve(session(state, { usage: usageOf(credits), messages: heads }), T0 + at);
+  return fromRetrieve(session(state, { usage: usageOf(credits), transcript: transcriptOf(heads) }), T0 + at);
 };
 
 export interface Said {

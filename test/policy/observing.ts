@@ -10,6 +10,7 @@ import {
 import { observe } from '../../src/policy/observe.js';
 import type { Limits, Policy } from '../../src/policy/policy.js';
 import type { MessageHead } from '../../src/policy/turn.js';
+import { transcriptOf } from '../../src/policy/turn.js';
 
 export const SECOND = 1_000;
 export const MINUTE = 60 * SECOND;
@@ -50,7 +51,7 @@ export const session = (state: string | null, other: Partial<SessionView> = {}):
   teamId: 'team_1',
   state,
   createdAtMs: null,
-  messages: [],
+  transcript: transcriptOf([]),
   usage: null,
   ...other,
 });
@@ -81,7 +82,7 @@ export const retrieved = (
 ): Observation =>
   fromRetrieve(
     session(state, {
-      messages: messages.map(([id, sentAt]) => user(id, sentAt === null ? null : T0 + sentAt)),
+      transcript: transcriptOf(messages.map(([id, sentAt]) => user(id, sentAt === null ? null : T0 + sentAt))),
       usage: usage(credits, tokens),
     }),
     T0 + at,

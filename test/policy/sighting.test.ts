@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { sightingOf, viewOf, type OrderedTurn, type Sighting } from '../../src/policy/sighting.js';
 import { flightOf } from '../../src/policy/state.js';
 import { ORDERED, saw, sawNewer, sawNothing, sawOlder, STARTED_AT } from './sightings.js';
+import { transcriptOf } from '../../src/policy/turn.js';
 
 describe('flightOf', () => {
   it.each([
@@ -62,14 +63,14 @@ describe('sightingOf', () => {
 
   it('keeps the last turn and at most four before it', () => {
     const messages = [1, 2, 3, 4, 5, 6, 7].map((n) => message(`m${n}`, STARTED_AT + n));
-    const sighting = sightingOf({ state: 'queued', messages }, STARTED_AT + 100);
+    const sighting = sightingOf({ state: 'queued', transcript: transcriptOf(messages) }, STARTED_AT + 100);
     expect(sighting).toMatchObject({ missing: false, state: 'queued', turnKey: 'm7', turnStartedAtMs: STARTED_AT + 7 });
     expect(sighting.earlierTurns.map(({ key }) => key)).toEqual(['m3', 'm4', 'm5', 'm6']);
     expect(sighting.atMs).toBe(STARTED_AT + 100);
   });
 
   it('has no earlier turns when there is one', () => {
-    expect(sightingOf({ state: null, messages: [message('m1', STARTED_AT)] }, 0).earlierTurns).toEqual([]);
-    expect(sightingOf({ state: null, messages: [] }, 0)).toMatchObject({ turnKey: 'nth:0', earlierTurns: [] });
+    expect(sightingOf({ state: null, transcript: transcriptOf([message('m1', STARTED_AT)]) }, 0).earlierTurns).toEqual([]);
+    expect(sightingOf({ state: null, transcript: transcriptOf([]) }, 0)).toMatchObject({ turnKey: 'nth:0', earlierTurns: [] });
   });
 });

@@ -1,12 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { currentTurn, turnsOf, type MessageHead } from '../../src/policy/turn.js';
+import { currentTurn as lastOf, transcriptOf, type MessageHead, type Turn } from '../../src/policy/turn.js';
 
 const AT = Date.UTC(2026, 0, 5, 9, 0, 0);
 const user = (id: string | null, createdAtMs: number | null): MessageHead => ({ id, role: 'user', createdAtMs });
 const agent = (createdAtMs: number | null): MessageHead => ({ id: 'answer', role: 'assistant', createdAtMs });
 
-describe('turnsOf', () => {
+const turnsOf = (messages: readonly MessageHead[]): readonly Turn[] => transcriptOf(messages).turns;
+const currentTurn = (messages: readonly MessageHead[]): Turn => lastOf(transcriptOf(messages));
+
+describe('turns of a transcript', () => {
   it.each<[string, MessageHead[], string[]]>([
     ['nothing without messages', [], []],
     ['nothing without a user message', [agent(AT), { id: 's', role: 'system', createdAtMs: AT }], []],

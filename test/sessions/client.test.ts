@@ -1,6 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { createCredentials, type Session } from '../../src/sessions/index.js';
 import { failureOf, KEY, Started, USER } from './support.js';
+import { transcriptOf } from '../../src/policy/turn.js';
+
+const NO_TRANSCRIPT = transcriptOf([]);
 
 const started = new Started();
 afterEach(() => started.stop());
@@ -150,10 +153,11 @@ describe('retrieving a session', () => {
       type: null,
       state: 'processing',
       createdAtMs: Date.UTC(2026, 6, 20, 8),
-      messages: [
-        { id: 'm1', role: 'user', createdAtMs: Date.UTC(2026, 6, 23, 10) },
-        { id: 'm2', role: 'assistant', createdAtMs: null },
-      ],
+      transcript: {
+        turns: [{ key: 'm1', startedAtMs: Date.UTC(2026, 6, 23, 10) }],
+        userMessages: 1,
+        others: { firstAtMs: null, untimed: true },
+      },
       usage: null,
       creatorId: 'u1',
       creatorEmail: 'a@example.com',
@@ -202,7 +206,7 @@ describe('retrieving a session', () => {
       type: null,
       state: null,
       createdAtMs: null,
-      messages: [],
+      transcript: NO_TRANSCRIPT,
       usage: null,
       creatorId: null,
       creatorEmail: null,
@@ -231,11 +235,12 @@ describe('retrieving a session', () => {
       creatorId: null,
       queuePosition: null,
     });
-    expect(session.messages).toEqual([
-      { id: null, role: null, createdAtMs: null },
-      { id: null, role: null, createdAtMs: null },
-      { id: null, role: 'user', createdAtMs: null },
-    ]);
+    // Two entries that nobody can read, and a user's message without an id of text.
+    expect(session.transcript).toEqual({
+      turns: [{ key: 'nth:1', startedAtMs: null }],
+      userMessages: 1,
+      others: { firstAtMs: null, untimed: true },
+    });
     expect(Object.values(session.usage ?? {})).toEqual(Array(8).fill(null));
   });
 
@@ -250,7 +255,7 @@ describe('retrieving a session', () => {
 
   it('reads null messages and null usage as none', async () => {
     expect(await retrieve({ session: { id: 'sess_1', messages: null, usage: null } })).toMatchObject({
-      messages: [],
+      transcript: NO_TRANSCRIPT,
       usage: null,
     });
   });
@@ -291,7 +296,7 @@ describe('listing sessions', () => {
     expect(value.sessions).toHaveLength(1);
     expect(value.sessions[0]).toMatchObject({
       id: 'sess_1',
-      messages: [],
+      transcript: NO_TRANSCRIPT,
       queuePosition: null,
       usage: { creditCost: 2 },
     });

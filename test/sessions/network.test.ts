@@ -1,9 +1,12 @@
+import { pipeline } from 'node:stream/promises';
+import { Readable } from 'node:stream';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { getEventListeners } from 'node:events';
 import type { Socket } from 'node:net';
-import { gzipSync } from 'node:zlib';
+import { createGzip, gzipSync } from 'node:zlib';
 import { createCredentials } from '../../src/sessions/index.js';
 import { failureOf, KEY, Started, USER } from './support.js';
+import { longTranscript } from './long-transcript.js';
 
 const started = new Started();
 afterEach(() => started.stop());
@@ -268,8 +271,8 @@ describe('our own signal', () => {
 
 describe('size', () => {
   /** A server that sends 100 MiB as fast as they are taken. `written` resolves, when the client has gone, to how much that was. */
-  async function flood(status: number): Promise<{ origin: string; written: Promise<number> }> {
-    const block = Buffer.alloc(64 * 1024, ' ');
+  async function flood(status: number, letter = ' '): Promise<{ origin: string; written: Promise<number> }> {
+    const block = Buffer.alloc(64 * 1024, letter);
     let report: (bytes: number) => void = () => undefined;
     const written = new Promise<number>((resolve) => (report = resolve));
     const { origin } = await started.http((_request, response) => {
@@ -291,7 +294,7 @@ describe('size', () => {
 
   it('stops reading an endless answer at the limit', async () => {
     const { origin, written } = await flood(200);
-    const error = await failureOf(started.client(origin, { maxResponseBytes: MIB }).retrieveSession('sess_1'));
+    const error = await failureOf(started.client(origin, { maxResponseBytes: MIB }).listSessions('agent_1'));
     expect(error).toMatchObject({ kind: 'unreadable', status: 200 });
     expect(error.message).toContain('too large');
     // What the sockets of both sides hold is a few MiB, never the whole.
@@ -334,9 +337,32 @@ describe('size', () => {
     expect((await started.client(origin).cancelSession('sess_1')).value.state).toBe('failed');
   });
 
+  it('stops reading a transcript at the first piece that is no JSON', async () => {
+    const { origin, written } = await flood(200, 'x');
+    const error = await failureOf(started.client(origin).retrieveSession('sess_1'));
+    expect(error).toMatchObject({ kind: 'unreadable', status: 200 });
+    expect(error.message).toContain('not whole JSON');
+    expect(await written).toBeLessThan(40 * MIB);
+  });
+
   it('reads a long transcript', async () => {
     const messages = Array.from({ length: 5000 }, (_, i) => ({ id: `m${i}`, role: 'user', content: 'x'.repeat(1000) }));
     const { origin } = await started.json(200, { session: { id: 'sess_1', messages } });
-    expect((await started.client(origin).retrieveSession('sess_1')).value.messages).toHaveLength(5000);
+    expect((await started.client(origin).retrieveSession('sess_1')).value.transcript.userMessages).toBe(5000);
+  });
+
+  it.each<[string, Record<string, string>]>([
+    ['as it is', {}],
+    ['compressed', { 'content-encoding': 'gzip' }],
+  ])('S7: reads a transcript of 100 MB, sent %s', async (_title, headers) => {
+    const { pieces, last } = longTranscript(100 * MIB, 20_000);
+    const { origin } = await started.http((_request, response) => {
+      response.writeHead(200, headers);
+      const encoded = 'content-encoding' in headers ? [createGzip({ level: 1 })] : [];
+      pipeline([Readable.from(pieces), ...encoded, response]).catch(() => undefined);
+    });
+    const { value } = await started.client(origin).retrieveSession('sess_1');
+    expect(value).toMatchObject({ state: 'processing', usage: { creditCost: 3 } });
+    expect(value.transcript.turns.at(-1)?.key).toBe(last());
   });
 });

@@ -32,6 +32,7 @@ import {
   type SessionsOperation,
 } from '../../src/sessions/index.js';
 import { hooked, type LedgerHooks } from './gate-harness.js';
+import { transcriptOf } from '../../src/policy/turn.js';
 
 export const SECOND = 1_000;
 export const MINUTE = 60 * SECOND;
@@ -138,7 +139,7 @@ export class ScriptedFleet implements SessionsClient {
         const shown = this.truth(id);
         if (shown === null || shown.state !== state || this.hidden.has(id)) return [];
         if (this.lives.get(id)?.agentId !== agentId) return [];
-        return [this.reshape({ ...this.#session(id, shown), messages: [] }, 'listSessions')];
+        return [this.reshape({ ...this.#session(id, shown), transcript: transcriptOf([]) }, 'listSessions')];
       });
       const from = Number(cursor ?? 0);
       const next = from + this.pageSize;
@@ -201,7 +202,9 @@ export class ScriptedFleet implements SessionsClient {
     const agentId = this.lives.get(id)?.agentId ?? null;
     return {
       ...{ id, agentId, agentName: null, name: null, type: 'api', state, createdAtMs, queuePosition: null },
-      messages: messages.map((message) => ({ id: message.id, role: 'user', createdAtMs: message.atMs })),
+      transcript: transcriptOf(
+        messages.map((message) => ({ id: message.id, role: 'user', createdAtMs: message.atMs })),
+      ),
       usage:
         credits === null
           ? null

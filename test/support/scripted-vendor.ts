@@ -12,6 +12,7 @@ import {
   type SessionsClient,
   type Usage,
 } from '../../src/sessions/index.js';
+import { transcriptOf } from '../../src/policy/turn.js';
 
 /** Both clocks of a process, moved by the test alone. */
 export class FakeClock implements Clock {
@@ -143,10 +144,12 @@ function sessionOf(id: string, { state, turns, credits = null }: Shown): Session
     type: 'api',
     state,
     createdAtMs: null,
-    messages: turns.flatMap(({ key, startedAtMs }) => [
-      { id: key, role: 'user', createdAtMs: startedAtMs },
-      { id: `${key}-answer`, role: 'assistant', createdAtMs: startedAtMs },
-    ]),
+    transcript: transcriptOf(
+      turns.flatMap(({ key, startedAtMs }) => [
+        { id: key, role: 'user', createdAtMs: startedAtMs },
+        { id: `${key}-answer`, role: 'assistant', createdAtMs: startedAtMs },
+      ]),
+    ),
     usage: credits === null ? null : { ...NO_USAGE, creditCost: credits },
     creatorId: null,
     creatorEmail: null,

@@ -3,7 +3,8 @@ import type { BulkRegistration } from '../ledger/bulk-writes.js';
 import type { OrderError } from '../contract.js';
 import { bindOrder } from '../policy/binding.js';
 import { viewOf, type OrderedTurn } from '../policy/sighting.js';
-import type { DispatchResult } from '../gate/gate.js';
+import { notBeforeMs } from '../gate/fresh-read.js';
+import type { Basis, DispatchResult } from '../gate/gate.js';
 import type { SessionsError } from '../sessions/index.js';
 import type { RunContext, Unconfirmed } from './dependencies.js';
 
@@ -32,7 +33,7 @@ const BUSY_RETRY_MS = 2_000;
  * @throws {SessionsError} when the read fails; nothing was sent then
  */
 export async function attemptTarget(run: RunContext, target: BulkTarget): Promise<Attempted> {
-  const read = await run.gate.read(target.sessionId);
+  const read = await run.gate.readToSend(target.sessionId);
   await run.account.works();
   const turn = plannedTurn(target, read);
   const view = viewOf(read.sighting, turn);
@@ -49,7 +50,8 @@ export async function attemptTarget(run: RunContext, target: BulkTarget): Promis
     return { kind: 'confirm', item, works: true };
   }
   const { key, startedAtMs } = turn;
-  const result = await dispatch(run, target, agentId, { key, startedAtMs }, read.sighting.atMs, read.sentAt);
+  const basis = { atMs: read.sighting.atMs, read };
+  const result = await dispatch(run, target, agentId, { key, startedAtMs }, basis, notBeforeMs(read));
   return attempted(run, result, { target, agentId, turn });
 }
 
@@ -58,8 +60,8 @@ export async function attemptUnread(run: RunContext, target: BulkTarget): Promis
   await run.limiter.acquire();
   const { agentId, turnKey, turnStartedAtMs } = target;
   const turn = turnKey === null ? null : { key: turnKey, startedAtMs: turnStartedAtMs };
-  const atMs = run.vendorClock.now() ?? run.clock.wall();
-  const result = await dispatch(run, target, agentId, turn, Math.round(atMs), null);
+  const atMs = Math.round(run.vendorClock.now() ?? run.clock.wall());
+  const result = await dispatch(run, target, agentId, turn, { atMs, read: null }, atMs);
   return attempted(run, result, { target, agentId, turn: turn ?? UNREAD });
 }
 
@@ -82,22 +84,18 @@ function dispatch(
   { seq, sessionId, attempts }: BulkTarget,
   agentId: string | null,
   turn: { readonly key: string; readonly startedAtMs: number | null } | null,
-  atMs: number,
-  readSentAt: number | null,
+  basis: Basis,
+  readAtMs: number,
 ): Promise<DispatchResult<Held>> {
-  return run.gate.dispatch<Held>(
-    sessionId,
-    { atMs, readSentAt },
-    {
-      register: async () => {
-        const registration = await run.book.register({ seq, sessionId, agentId, turn, readAtMs: atMs });
-        return registration.kind === 'registered' ? { ...registration, attempt: attempts + 1 } : registration;
-      },
-      withdraw: () => run.book.withdraw({ seq, sessionId }),
-      answer: (answer) => run.book.answer({ seq, sessionId, answer }),
-      quiet: true,
+  return run.gate.dispatch<Held>(sessionId, basis, {
+    register: async () => {
+      const registration = await run.book.register({ seq, sessionId, agentId, turn, readAtMs });
+      return registration.kind === 'registered' ? { ...registration, attempt: attempts + 1 } : registration;
     },
-  );
+    withdraw: () => run.book.withdraw({ seq, sessionId }),
+    answer: (answer) => run.book.answer({ seq, sessionId, answer }),
+    quiet: true,
+  });
 }
 
 async function attempted(

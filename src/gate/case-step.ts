@@ -122,7 +122,7 @@ async function readSession(
   urgency: Urgency,
 ): Promise<Read | null> {
   try {
-    const read = await deps.gate.read(sessionId, urgency);
+    const read = await (urgency === 'now' ? deps.gate.readToSend(sessionId) : deps.gate.read(sessionId, urgency));
     await deps.account.works();
     return read;
   } catch (error) {
@@ -258,7 +258,10 @@ async function judgeByRules(deps: CaseDependencies, order: OpenOrder, read: Read
 
 /** A request of this turn left so short a time ago that its effect may not be seen yet. */
 const isInDoubt = ({ sent }: Judged, { sighting }: Read): boolean =>
-  sent.some(({ answer, readAtMs }) => answer !== 'refused' && sighting.atMs - readAtMs < IN_DOUBT_MS);
+  sent.some(
+    ({ answer, readAtMs, answeredAtMs }) =>
+      answer !== 'refused' && sighting.atMs - (answeredAtMs ?? readAtMs) < IN_DOUBT_MS,
+  );
 
 /** Held time counts towards nothing, so an order that can't be judged would wait without a word. */
 async function tellWhenHeldLong(deps: CaseDependencies, order: OpenOrder, why: string): Promise<void> {

@@ -3,28 +3,22 @@ import type { PermitRequest } from '../ledger/breakers.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { LEASE_RENEWAL_MS, type Departure, type Registration, type RequestAnswer } from '../ledger/requests.js';
 import type { ReadTimes } from '../policy/binding.js';
-import { missingSighting, sightingOf, type Sighting } from '../policy/sighting.js';
+import { missingSighting, sightingOf } from '../policy/sighting.js';
 import { SessionsError, type Session, type SessionsClient } from '../sessions/index.js';
 import type { Logger } from '../telemetry.js';
 import { spanned } from '../tracing/spans.js';
 import type { Clock } from './clock.js';
+import { FRESH_READ_MS, freshFrom, isSlow, notBeforeMs, showsTurnInFlight, type TimedRead } from './fresh-read.js';
 import type { Limiter, Urgency } from './limiter.js';
 
-/**
- * A read older than this lets no cancel request out, ms (invariant I1). Counted from before the read was sent, because
- * the vendor may have looked at the session at any moment since.
- */
-export const FRESH_READ_MS = 2_000;
-
 /** One read of a session, and when it was. */
-export interface Read {
-  readonly sighting: Sighting;
+export interface Read extends TimedRead {
   /** Null: it was not there. */
   readonly session: Session | null;
   readonly agentId: string | null;
-  /** Monotonic, ms: just before the read was sent. */
-  readonly sentAt: number;
   readonly times: ReadTimes;
+  /** Monotonic, ms: from when its age counts; see {@link freshFrom}. */
+  readonly freshFrom: number;
 }
 
 export interface SendRequest {
@@ -70,12 +64,12 @@ export interface Journal<Held> {
   readonly quiet?: boolean;
 }
 
-/** The moment of the read that a request goes by; for a request without a read, when it was taken up. */
+/** The read that a request goes by. */
 export interface Basis {
-  /** Vendor's time, ms. */
+  /** Vendor's time of the read, ms; for a request without one, of when it was taken up. */
   readonly atMs: number;
-  /** Monotonic, ms: just before the read was sent. Null: there was none, and none is wanted (bulk `--fast`). */
-  readonly readSentAt: number | null;
+  /** Null: there was none, and none is wanted (bulk `--fast`). */
+  readonly read: Pick<Read, 'sentAt' | 'freshFrom'> | null;
 }
 
 export interface GateDependencies {
@@ -96,6 +90,8 @@ export interface GateDependencies {
 export interface Gate {
   /** Reads a session. 404 is a sighting too. @throws SessionsError for every other failure */
   read(sessionId: string, urgency?: Urgency): Promise<Read>;
+  /** The same for a read that a request may follow: one that was slow is taken again, so that it can be believed. */
+  readToSend(sessionId: string): Promise<Read>;
   /**
    * Sends one cancel request for the turn that the read showed in flight, after writing it into the ledger, and writes
    * the answer there too. A process that dies in between leaves the row open: known to have been sent, answer unknown.
@@ -113,8 +109,15 @@ export interface Gate {
 
 export function createGate({ sessions, ledger, limiter, clock, vendorClock, log, worker }: GateDependencies): Gate {
   return {
-    read: (sessionId, urgency) =>
-      spanned('gate.read', { 'curfew.session_id': sessionId }, () => read(sessionId, urgency)),
+    read: (sessionId, urgency) => spannedRead(sessionId, () => read(sessionId, urgency)),
+
+    readToSend: (sessionId) =>
+      spannedRead(sessionId, async () => {
+        const first = await read(sessionId, 'now');
+        if (!isSlow(first) || !showsTurnInFlight(first)) return first;
+        const second = await read(sessionId, 'now');
+        return { ...second, freshFrom: freshFrom(second, first) };
+      }),
 
     async send({ sessionId, read, orderIds, permits = new Map(), owner }) {
       const { sighting } = read;
@@ -127,15 +130,19 @@ export function createGate({ sessions, ledger, limiter, clock, vendorClock, log,
         permits,
         owner,
         worker,
-        readAtMs: sighting.atMs,
+        readAtMs: notBeforeMs(read),
       };
       const journal = journalOf(departure);
-      const result = await dispatch(sessionId, { atMs: sighting.atMs, readSentAt: read.sentAt }, journal);
+      const result = await dispatch(sessionId, { atMs: sighting.atMs, read }, journal);
       return result.kind === 'answered' ? { ...result, orderIds: journal.sentFor() } : result;
     },
 
     dispatch,
   };
+
+  function spannedRead(sessionId: string, work: () => Promise<Read>): Promise<Read> {
+    return spanned('gate.read', { 'curfew.session_id': sessionId }, work);
+  }
 
   async function read(sessionId: string, urgency: Urgency | undefined): Promise<Read> {
     await limiter.acquire(urgency);
@@ -150,12 +157,16 @@ export function createGate({ sessions, ledger, limiter, clock, vendorClock, log,
         session: answer.value,
         agentId: answer.value.agentId,
         sentAt,
+        receivedAt: clock.monotonic(),
+        freshFrom: sentAt,
         times,
       };
     } catch (error) {
       if (error instanceof SessionsError && error.kind === 'not-found') {
         const times = { sentMs, receivedMs: clock.wall(), serverDateMs: null };
-        return { sighting: missingSighting(times.receivedMs), session: null, agentId: null, sentAt, times };
+        const sighting = missingSighting(times.receivedMs);
+        const receivedAt = clock.monotonic();
+        return { sighting, session: null, agentId: null, sentAt, receivedAt, freshFrom: sentAt, times };
       }
       throw error;
     }
@@ -185,19 +196,20 @@ export function createGate({ sessions, ledger, limiter, clock, vendorClock, log,
 
   async function dispatch<Held extends { readonly kind: string }>(
     sessionId: string,
-    { atMs, readSentAt }: Basis,
+    { atMs, read }: Basis,
     journal: Journal<Held>,
   ): Promise<DispatchResult<Held>> {
     // Without a read it is the leave of the ledger that must not grow old: a pause or another sender may have come since.
-    const takenUpAt = readSentAt ?? clock.monotonic();
-    const vendorNow = (): number => Math.round(atMs + clock.monotonic() - takenUpAt);
+    const takenUpAt = clock.monotonic();
+    const { sentAt: timedAt, freshFrom: countsFrom } = read ?? { sentAt: takenUpAt, freshFrom: takenUpAt };
+    const vendorNow = (): number => Math.round(atMs + clock.monotonic() - timedAt);
 
     const registration = await spanned('gate.register', { 'curfew.session_id': sessionId }, () => journal.register());
     if (!isRegistered(registration)) return registration;
 
     const { attempt } = registration;
     // The last look at the clock: nothing that can wait stands between here and the request.
-    const ageMs = clock.monotonic() - takenUpAt;
+    const ageMs = clock.monotonic() - countsFrom;
     if (ageMs > FRESH_READ_MS) {
       await journal.withdraw();
       return { kind: 'read-too-old', ageMs: Math.round(ageMs) };
@@ -208,7 +220,7 @@ export function createGate({ sessions, ledger, limiter, clock, vendorClock, log,
     let answer: RequestAnswer;
     let failure: SessionsError | null = null;
     try {
-      const { value, status } = await sessions.cancelSession(sessionId, { sendBefore: takenUpAt + FRESH_READ_MS });
+      const { value, status } = await sessions.cancelSession(sessionId, { sendBefore: countsFrom + FRESH_READ_MS });
       answer = {
         answer: 'accepted',
         state: value.state,

@@ -2,7 +2,16 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import type { TryAgain } from '../../src/gate/try-again.js';
 import { LEASE_MS, type Departure } from '../../src/ledger/requests.js';
 import { missingSighting } from '../../src/policy/sighting.js';
-import { FIRST, cancelFails, openGateHarness, SESSION, shows, type GateHarness } from '../support/gate-harness.js';
+import type { Turn } from '../../src/policy/turn.js';
+import {
+  BEGINNING,
+  FIRST,
+  cancelFails,
+  openGateHarness,
+  SESSION,
+  shows,
+  type GateHarness,
+} from '../support/gate-harness.js';
 import { READ_MS } from '../support/scripted-vendor.js';
 
 const processing = shows('processing');
@@ -57,9 +66,10 @@ describe('I1: no cancel request leaves on an old read', () => {
   it('I1: the age counts from before the read was sent', async () => {
     harness.vendor.reads = [processing, processing, failed];
     harness.vendor.cancels = ['failed'];
-    harness.vendor.readMs = 2_001;
+    harness.vendor.readMs = 900;
+    const slow = () => harness.clock.advance(1_101);
     const orderId = await harness.order();
-    const waits = await harness.worker().carryOut({ onWait: () => void (harness.vendor.readMs = READ_MS) });
+    const waits = await harness.worker({ hooks: { after: once('requests.register', slow) } }).carryOut();
     expect(waits.map(({ reason }) => reason)).toEqual(['ReadTooOld']);
     expect(await harness.result(orderId)).toMatchObject(cancelled);
   });
@@ -67,10 +77,12 @@ describe('I1: no cancel request leaves on an old read', () => {
   it('lets a request out on a read of exactly 2 s', async () => {
     harness.vendor.reads = [processing, failed];
     harness.vendor.cancels = ['failed'];
-    harness.vendor.readMs = 2_000;
+    harness.vendor.readMs = 1_000;
+    const slow = () => harness.clock.advance(1_000);
     await harness.order();
-    expect(await harness.worker().carryOut()).toEqual([]);
+    expect(await harness.worker({ hooks: { after: once('requests.register', slow) } }).carryOut()).toEqual([]);
     expect(harness.vendor.cancelCalls).toBe(1);
+    expect(harness.vendor.readAt.length).toBeGreaterThan(1);
   });
 
   it('I1: tells the client until when the request may leave', async () => {
@@ -94,6 +106,83 @@ describe('I1: no cancel request leaves on an old read', () => {
     expect(waits.map(({ reason }) => reason)).toEqual(['ReadTooOld']);
   });
 
+  describe('where reads are slow', () => {
+    const second: Turn = { key: 'second', startedAtMs: null };
+    const moved = shows('processing', FIRST, second);
+
+    it.each([
+      ['just slow', 1_001],
+      ['as slow as no request could follow', 2_300],
+      ['of a long transcript', 10_000],
+      ['as slow as a read may be', 30_000],
+    ])('I1, S7: ends a turn that two reads in a row show in flight, %s', async (_title, readMs) => {
+      harness.vendor.reads = [processing, processing, failed];
+      harness.vendor.cancels = ['failed'];
+      harness.vendor.readMs = readMs;
+      const orderId = await harness.order();
+      const sentAt = harness.clock.monotonic();
+      expect(await harness.worker().carryOut()).toEqual([]);
+      expect(harness.vendor.cancelOptions).toEqual([{ sendBefore: sentAt + 2 * readMs + 2_000 }]);
+      expect(await harness.result(orderId)).toMatchObject(cancelled);
+    });
+
+    it('I1: sends nothing later than 2 s after the second read was there', async () => {
+      harness.vendor.reads = [processing];
+      harness.vendor.readMs = 10_000;
+      await harness.order();
+      const slow = () => harness.clock.advance(2_001);
+      const waits = await harness
+        .worker({ hooks: { after: once('requests.register', slow) } })
+        .carryOut({ onWait: () => 'stop' });
+      expect(waits.map(({ reason }) => reason)).toEqual(['ReadTooOld']);
+      expect(harness.vendor.cancelCalls).toBe(0);
+    });
+
+    it.each([
+      ['another turn', moved],
+      ['another state', shows('approval_required')],
+      ['the end', failed],
+    ])('I1: sends nothing when the second read shows %s', async (_title, shown) => {
+      harness.vendor.reads = [processing, shown];
+      harness.vendor.readMs = 10_000;
+      await harness.order();
+      await harness.worker().carryOut({ onWait: () => 'stop' });
+      expect(harness.vendor.cancelCalls).toBe(0);
+    });
+
+    it('goes by the second read alone, when that one is quick', async () => {
+      const reads = [processing, processing, failed];
+      harness.vendor.reads = (call) => {
+        harness.vendor.readMs = call === 0 ? 10_000 : READ_MS;
+        return reads[Math.min(call, 2)] ?? failed;
+      };
+      harness.vendor.cancels = ['failed'];
+      await harness.order();
+      const sentAt = harness.clock.monotonic() + 10_000;
+      expect(await harness.worker().carryOut()).toEqual([]);
+      expect(harness.vendor.cancelOptions).toEqual([{ sendBefore: sentAt + 2_000 }]);
+    });
+
+    it('reads once when there is nothing to end, and while it confirms', async () => {
+      harness.vendor.reads = [failed];
+      harness.vendor.readMs = 10_000;
+      const orderId = await harness.order();
+      await harness.worker().carryOut();
+      expect(await harness.result(orderId)).toMatchObject({ outcome: 'already-ended' });
+      expect(harness.vendor.readAt).toHaveLength(2);
+    });
+
+    it('tells of a turn that began after the read was sent, and may have been hit', async () => {
+      const unseen: Turn = { key: 'second', startedAtMs: BEGINNING + 12_000 };
+      harness.vendor.reads = [processing, processing, shows('failed', FIRST, unseen)];
+      harness.vendor.cancels = ['failed'];
+      harness.vendor.readMs = 10_000;
+      await harness.order();
+      await harness.worker().carryOut();
+      expect(await harness.events()).toContain('may-have-hit-newer-turn');
+    });
+  });
+
   it('reads after its turn in the limiter, so that a queue there ages nothing', async () => {
     harness.vendor.reads = [processing, failed];
     harness.vendor.cancels = ['failed'];
@@ -110,6 +199,8 @@ describe('I1: no cancel request leaves on an old read', () => {
       session: null,
       agentId: null,
       sentAt: harness.clock.monotonic(),
+      receivedAt: harness.clock.monotonic(),
+      freshFrom: harness.clock.monotonic(),
       times: { sentMs: 0, receivedMs: 0, serverDateMs: null },
     };
     await expect(deps.gate.send({ sessionId: SESSION, read, orderIds: [], owner: 'case' })).rejects.toThrow(/a turn/);

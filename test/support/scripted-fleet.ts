@@ -11,7 +11,7 @@ import { createVendorClock } from '../../src/fleet/vendor-clock.js';
 import { createAccount } from '../../src/gate/account.js';
 import { attemptCase, confirmCase, type CaseDependencies, type Step } from '../../src/gate/case-step.js';
 import type { Clock } from '../../src/gate/clock.js';
-import { createGate, FRESH_READ_MS } from '../../src/gate/gate.js';
+import { createGate } from '../../src/gate/gate.js';
 import { watchForRestart } from '../../src/gate/restart-watch.js';
 import { TryAgain } from '../../src/gate/try-again.js';
 import { LedgerUnavailableError } from '../../src/ledger/errors.js';
@@ -33,6 +33,7 @@ import {
 } from '../../src/sessions/index.js';
 import { hooked, type LedgerHooks } from './gate-harness.js';
 import { transcriptOf } from '../../src/policy/turn.js';
+import { SeenReads } from './seen-reads.js';
 
 export const SECOND = 1_000;
 export const MINUTE = 60 * SECOND;
@@ -105,7 +106,7 @@ export class ScriptedFleet implements SessionsClient {
   readonly calls: (Called & { readonly atMs: number })[] = [];
   readonly cancels: { readonly sessionId: string; readonly turnKey: string | null; readonly atMs: number }[] = [];
   readonly brokenPromises: string[] = [];
-  readonly #reads = new Map<string, { readonly sentAt: number; readonly state: string | null }>();
+  readonly #reads = new SeenReads();
 
   constructor(readonly clock: FleetClock) {}
 
@@ -157,18 +158,14 @@ export class ScriptedFleet implements SessionsClient {
       const shown = this.truth(sessionId);
       if (shown === null) throw this.#error('not-found', 'retrieveSession', sessionId);
       const session = this.reshape(this.#session(sessionId, shown), 'retrieveSession');
-      this.#reads.set(sessionId, { sentAt, state: session.state });
+      this.#reads.note(sessionId, sentAt, this.clock.monotonic(), session);
       return session;
     });
   }
 
   async cancelSession(sessionId: string): Promise<Answer<CancelAnswer>> {
-    const read = this.#reads.get(sessionId);
-    const inFlight = read?.state === 'processing' || read?.state === 'queued';
-    if (read === undefined || !inFlight || this.clock.monotonic() - read.sentAt > FRESH_READ_MS)
-      this.brokenPromises.push(
-        `I1: a cancel request for ${sessionId} left without a fresh read that showed it in flight`,
-      );
+    const broken = this.#reads.brokenBy(sessionId, this.clock.monotonic());
+    if (broken !== null) this.brokenPromises.push(broken);
     const shown = this.truth(sessionId);
     const state = this.cancelAnswers(sessionId, this.cancels.length);
     this.cancels.push({ sessionId, turnKey: shown?.messages.at(-1)?.id ?? null, atMs: this.clock.vendor() });

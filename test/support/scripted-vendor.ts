@@ -1,5 +1,4 @@
 import type { Clock } from '../../src/gate/clock.js';
-import { FRESH_READ_MS } from '../../src/gate/gate.js';
 import type { Turn } from '../../src/policy/turn.js';
 import {
   SessionsError,
@@ -13,6 +12,7 @@ import {
   type Usage,
 } from '../../src/sessions/index.js';
 import { transcriptOf } from '../../src/policy/turn.js';
+import { SeenReads } from './seen-reads.js';
 
 /** Both clocks of a process, moved by the test alone. */
 export class FakeClock implements Clock {
@@ -66,7 +66,7 @@ export class ScriptedVendor implements SessionsClient {
   readonly readAt: number[] = [];
   readonly cancelOptions: (CancelOptions | undefined)[] = [];
   readonly brokenPromises: string[] = [];
-  readonly #lastReads = new Map<string, { readonly sentAt: number; readonly inFlight: boolean }>();
+  readonly #reads = new SeenReads();
 
   constructor(readonly clock: FakeClock) {}
 
@@ -79,17 +79,16 @@ export class ScriptedVendor implements SessionsClient {
     const reply = next(this.reads, this.readAt.length, 'repeat');
     this.readAt.push(this.clock.wall());
     this.clock.advance(this.readMs);
-    const inFlight = !(reply instanceof SessionsError) && (reply.state === 'processing' || reply.state === 'queued');
-    this.#lastReads.set(sessionId, { sentAt, inFlight });
+    const shown = reply instanceof SessionsError ? null : sessionOf(sessionId, reply);
+    this.#reads.note(sessionId, sentAt, this.clock.monotonic(), shown);
     return this.#answer(sentAt, reply, (shown) => sessionOf(sessionId, shown));
   }
 
   async cancelSession(sessionId: string, options?: CancelOptions): Promise<Answer<CancelAnswer>> {
     const sentAt = this.clock.monotonic();
-    // Invariant I1, watched in every test.
-    const read = this.#lastReads.get(sessionId);
-    if (read?.inFlight !== true) this.brokenPromises.push('I1: a cancel request left without a turn seen in flight');
-    else if (sentAt - read.sentAt > FRESH_READ_MS) this.brokenPromises.push('I1: a cancel request left on an old read');
+    // Watched in every test.
+    const broken = this.#reads.brokenBy(sessionId, sentAt);
+    if (broken !== null) this.brokenPromises.push(broken);
 
     const reply = next(this.cancels, this.cancelCalls, 'fail');
     this.cancelOptions.push(options);

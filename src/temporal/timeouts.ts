@@ -9,7 +9,7 @@ import type { ActivityOptions } from '@temporalio/common';
 const retry = { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '5 seconds' } as const;
 
 /**
- * Passes the gate: a read of up to 30 s, a cancel request of up to 100 s, and its turn in the limiter's queue.
+ * Passes the gate: two reads of up to 30 s each, a cancel request of up to 100 s, and its turn in the limiter's queue.
  *
  * A pass that is cut short is waited for, so that no second one starts beside it. Said here because the SDK (1.24), other
  * than its documentation has it, does not wait by default.

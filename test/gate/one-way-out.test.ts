@@ -150,6 +150,16 @@ describe('I1: no cancel request leaves on an old read', () => {
       expect(harness.vendor.cancelCalls).toBe(0);
     });
 
+    it('I1: sends nothing for a turn that only the second read shows, though the order means it', async () => {
+      const meant: Turn = { key: 'second', startedAtMs: BEGINNING - 1 };
+      harness.vendor.reads = [processing, shows('processing', FIRST, meant)];
+      harness.vendor.readMs = 10_000;
+      await harness.order();
+      const waits = await harness.worker().carryOut({ onWait: () => 'stop' });
+      expect(waits.map(({ reason }) => reason)).toEqual(['ReadTooOld']);
+      expect(harness.vendor.cancelCalls).toBe(0);
+    });
+
     it('goes by the second read alone, when that one is quick', async () => {
       const reads = [processing, processing, failed];
       harness.vendor.reads = (call) => {

@@ -188,9 +188,9 @@ describe('a canary', () => {
     const status = await harness.carryOut(planId, {
       gate: {
         ...deps.gate,
-        read: (sessionId, urgency) => {
+        readToSend: (sessionId) => {
           if (firstAsked.length < 4) firstAsked.push(sessionId);
-          return deps.gate.read(sessionId, urgency);
+          return deps.gate.readToSend(sessionId);
         },
       },
     });

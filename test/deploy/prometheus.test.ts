@@ -7,7 +7,8 @@ import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { runCurfew, settingsFor, startReady, stopEverything, type Settings } from '../support/curfew-process.js';
 import { makeHome, removeHome } from '../support/embedded-server.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
-import { DEPLOY } from './promtool.js';
+import { DEPLOY } from '../monitoring/deployed.js';
+import { checkMetrics } from './promtool.js';
 import { startPrometheus, type Prometheus } from './start-prometheus.js';
 
 /** Everything comes within seconds; hang limits. */
@@ -25,6 +26,8 @@ let home: string;
 let folder: string;
 let settings: Settings;
 let simulator: Simulator;
+/** Of the worker. */
+let http: string;
 let prometheus: Prometheus | undefined;
 
 const value = async (expr: string): Promise<number | undefined> => (await prometheus?.query(expr))?.[0];
@@ -58,7 +61,7 @@ beforeAll(async () => {
   const policies = join(folder, 'curfew.yaml');
   writeFileSync(policies, POLICIES);
   const { ready } = await startReady(['up', policies], settings);
-  const { http } = ready as unknown as { http: string };
+  ({ http } = ready as unknown as { http: string });
   prometheus = await startPrometheus(folder, new URL(http).host);
 }, OBTAIN_LIMIT_MS);
 
@@ -82,6 +85,15 @@ describe('a real Prometheus with a real worker', () => {
     },
     STORY_LIMIT_MS,
   );
+
+  it('has nothing to say against the metrics that it serves', async () => {
+    const text = await (await fetch(`${http}/metrics`)).text();
+    const ours = text.split('\n').filter((line) => !/\btemporal_/.test(line) || line.startsWith('curfew_'));
+    expect(ours.filter((line) => line.startsWith('curfew_orders_settled_total')).length).toBeGreaterThan(0);
+    expect(checkMetrics(`${ours.join('\n')}\n`).says).not.toMatch(/curfew_|error/);
+    // The whole of it can be parsed; how the SDK names things is its own affair.
+    expect(checkMetrics(text).says).not.toMatch(/error while linting|parsing|invalid/);
+  });
 
   it(
     'evaluates every rule without an error, and sees the series that rules on absence rely on',

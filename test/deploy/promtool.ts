@@ -1,15 +1,19 @@
 import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 
-export const DEPLOY = fileURLToPath(new URL('../../deploy', import.meta.url));
+export interface Verdict {
+  readonly content: boolean;
+  /** All that it wrote. */
+  readonly says: string;
+}
 
-/**
- * Runs `promtool`, which comes with Prometheus (on Debian and Ubuntu: `apt-get install prometheus`).
- *
- * @returns what it wrote, and whether it was content
- */
-export function promtool(...args: readonly string[]): { readonly content: boolean; readonly says: string } {
-  const { status, stdout, stderr, error } = spawnSync('promtool', args, { encoding: 'utf8' });
+/** Runs `promtool`, which comes with Prometheus (on Debian and Ubuntu: `apt-get install prometheus`). */
+export const promtool = (...args: readonly string[]): Verdict => run(args, '');
+
+/** Has `promtool` look at what a worker serves. */
+export const checkMetrics = (text: string): Verdict => run(['check', 'metrics'], text);
+
+function run(args: readonly string[], input: string): Verdict {
+  const { status, stdout, stderr, error } = spawnSync('promtool', args, { input, encoding: 'utf8' });
   if (error !== undefined) {
     throw new Error('promtool is needed for these tests; on Debian and Ubuntu: apt-get install prometheus', {
       cause: error,

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
-import { DEPLOY } from './promtool.js';
+import { DEPLOY } from '../monitoring/deployed.js';
 import { steadyPort } from '../../src/free-port.js';
 
 export interface RuleHealth {

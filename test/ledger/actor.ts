@@ -1,6 +1,6 @@
 /**
- * One process among several that use a ledger, for tests: `actor.ts <role> <url> [number]`. It says `ready`, acts when it
- * reads a line, and says what came of it, one JSON value a line.
+ * One process among several that use a ledger, for tests: `actor.ts <role> <url> [number] [uid gid]`. It says `ready`, acts
+ * when it reads a line, and says what came of it, one JSON value a line.
  */
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,7 +8,7 @@ import { lockSession, readSwitchForShare } from '../../src/ledger/locks.js';
 import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
 import { addOne, newOrder } from './rows.js';
 
-const [role = '', url = '', number = '0'] = process.argv.slice(2);
+const [role = '', url = '', number = '0', uid, gid] = process.argv.slice(2);
 
 const say = (value: unknown): void => {
   process.stdout.write(`${JSON.stringify(value)}\n`);
@@ -69,6 +69,12 @@ const roles: Record<string, (ledger: OpenedDatabase) => Promise<void>> = {
 
 const act = roles[role];
 if (act === undefined) throw new Error(`unknown role: ${role}`);
+// Only now: whom it acts as may not be allowed to read its sources.
+if (uid !== undefined) {
+  process.setgroups?.([]);
+  process.setgid?.(Number(gid));
+  process.setuid?.(Number(uid));
+}
 say('ready');
 await once(process.stdin, 'data');
 const ledger = await openDatabase(url, { migrate: role === 'migrate' });

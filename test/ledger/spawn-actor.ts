@@ -1,6 +1,7 @@
-import { spawn, type SpawnOptions } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import type { Account } from '../support/account.js';
 
 /** Another process on the same ledger; see `actor.ts` for the roles. */
 export interface Actor {
@@ -13,15 +14,19 @@ export interface Actor {
   end(): Promise<void>;
 }
 
-/** Starts an actor and waits until it is ready to begin, so that several can begin together. */
+/**
+ * Starts an actor and waits until it is ready to begin, so that several can begin together.
+ *
+ * @param account - whom it acts as, if not as us
+ */
 export async function spawnActor(
   role: 'open' | 'migrate' | 'increment' | 'hold' | 'hang' | 'register',
   url: string,
   number = 0,
-  options: Pick<SpawnOptions, 'uid' | 'gid'> = {},
+  account?: Account,
 ): Promise<Actor> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'test/ledger/actor.ts', role, url, String(number)], {
-    ...options,
+  const args = [role, url, String(number), ...(account ? [String(account.uid), String(account.gid)] : [])];
+  const child = spawn(process.execPath, ['--import', 'tsx', 'test/ledger/actor.ts', ...args], {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   const exited = once(child, 'close');

@@ -11,7 +11,7 @@ import { isLedgerUnavailable, TransactionAbortedError } from '../../src/ledger/e
 import { openDatabase, openDatabaseIfAny } from '../../src/ledger/open.js';
 import type { LedgerDatabase } from '../../src/ledger/schema.js';
 import { LibsqlDialect } from '../../src/ledger/sqlite.js';
-import { unprivilegedAccount } from '../support/postgres.js';
+import { unprivilegedAccount } from '../support/account.js';
 import { describeDatabase } from './database.contract.js';
 import { addOne, counter, newOrder } from './rows.js';
 import { spawnActor } from './spawn-actor.js';
@@ -117,12 +117,11 @@ describe('a ledger in a SQLite file', () => {
   });
 
   it('is refused in a folder where we may not write', async () => {
-    const account = unprivilegedAccount() ?? {};
     const closed = join(folder, 'closed');
     mkdirSync(closed);
     chmodSync(folder, 0o755);
     chmodSync(closed, 0o555);
-    const visitor = await spawnActor('open', join(closed, 'ledger.db'), 0, account);
+    const visitor = await spawnActor('open', join(closed, 'ledger.db'), 0, unprivilegedAccount());
     visitor.go();
     await expect(visitor.hear()).rejects.toThrow(/EACCES/);
     await expect(visitor.end()).rejects.toThrow(/exitCode: 4/);

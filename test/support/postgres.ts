@@ -1,12 +1,14 @@
 import { spawnSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { accessSync, chownSync, constants, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { steadyPort } from '../../src/free-port.js';
+import { unprivilegedAccount, type Account } from './account.js';
 import { letGo, spawnHeld } from './held-process.js';
+import { postgresFor } from './postgres-programs.js';
 
 const USER = 'curfew';
 /** A hang limit: a busy machine may take long to make a cluster. */
@@ -29,14 +31,17 @@ export interface TestPostgres {
   stop(): Promise<void>;
 }
 
-/** @throws {Error} if PostgreSQL is not installed: tests that need it must fail, not pass unseen */
-export async function startPostgres(): Promise<TestPostgres> {
-  const binaries = findBinaries();
+/**
+ * @param programs - folder of `initdb` and `postgres`; others than those that all tests use
+ * @throws {Error} if there is no PostgreSQL: tests that need it must fail, not pass unseen
+ */
+export async function startPostgres(programs?: string): Promise<TestPostgres> {
   const account = unprivilegedAccount();
-  const folder = mkdtempSync(join(tmpdir(), 'curfew-postgres-'));
+  const folder = mkdtempSync(join(temporaryFolder(account), 'curfew-postgres-'));
   const password = randomBytes(12).toString('hex');
   try {
     if (account !== undefined) chownSync(folder, account.uid, account.gid);
+    const binaries = programs ?? postgresFor(folder, account);
     initialise(binaries, folder, password, account);
     let server = await startOnFreePort(binaries, folder, account, password);
     const { port } = server;
@@ -78,11 +83,6 @@ export async function startPostgres(): Promise<TestPostgres> {
   }
 }
 
-interface Account {
-  readonly uid: number;
-  readonly gid: number;
-}
-
 interface Server {
   readonly port: number;
   readonly process: ChildProcess;
@@ -91,52 +91,11 @@ interface Server {
 const urlOf = (port: number, password: string, database: string): string =>
   `postgres://${USER}:${password}@127.0.0.1:${port}/${database}`;
 
-/** Path of one of PostgreSQL's programs, such as `pg_dump`. */
-export const postgresBinary = (name: string): string => join(findBinaries([name]), name);
-
-/** PATH first, then where Debian and its kin put them, newest first. */
-function findBinaries(programs: readonly string[] = ['initdb', 'postgres']): string {
-  const debian = '/usr/lib/postgresql';
-  const versions = (() => {
-    try {
-      return readdirSync(debian).sort((a, b) => Number(b) - Number(a));
-    } catch {
-      return [];
-    }
-  })();
-  const candidates = [
-    ...(process.env['PATH'] ?? '').split(delimiter),
-    ...versions.map((version) => join(debian, version, 'bin')),
-  ];
-  const found = candidates.find((folder) =>
-    programs.every((binary) => {
-      try {
-        accessSync(join(folder, binary), constants.X_OK);
-        return folder !== '';
-      } catch {
-        return false;
-      }
-    }),
-  );
-  if (found === undefined) {
-    throw new Error(
-      'These tests need the PostgreSQL server (initdb and postgres), and none was found on PATH or in /usr/lib/postgresql. ' +
-        'Install it: apt-get install postgresql (Debian, Ubuntu); it need not run.',
-    );
-  }
-  return found;
-}
-
-/** PostgreSQL refuses to run as root. @returns undefined when we are not root */
-export function unprivilegedAccount(): Account | undefined {
-  if (process.getuid?.() !== 0) return undefined;
-  for (const name of ['postgres', 'nobody']) {
-    const [uid, gid] = ['-u', '-g'].map((flag) => spawnSync('id', [flag, name], { encoding: 'utf8' }));
-    if (uid?.status === 0 && gid?.status === 0) return { uid: Number(uid.stdout), gid: Number(gid.stdout) };
-  }
-  throw new Error(
-    'PostgreSQL refuses to run as root, and there is neither a user "postgres" nor "nobody" to run it as.',
-  );
+/** @returns where the account can get to; TMPDIR may be a folder of ours alone */
+function temporaryFolder(account: Account | undefined): string {
+  const isOpen = (path: string): boolean =>
+    (statSync(path).mode & 0o001) !== 0 && (dirname(path) === path || isOpen(dirname(path)));
+  return account === undefined || isOpen(resolve(tmpdir())) ? tmpdir() : '/tmp';
 }
 
 function initialise(binaries: string, folder: string, password: string, account: Account | undefined): void {
@@ -151,7 +110,14 @@ function initialise(binaries: string, folder: string, password: string, account:
     ],
     { cwd: folder, encoding: 'utf8', env: { PATH: process.env['PATH'] }, ...account },
   );
-  if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr || String(made.error)}`);
+  if (made.status !== 0) {
+    throw new Error(
+      `initdb failed: ${made.stderr || String(made.error)}` +
+        (/effective user ID/.test(made.stderr)
+          ? 'It wants a user with a name: run the tests as one in /etc/passwd.'
+          : ''),
+    );
+  }
 }
 
 /** The port is only free until someone takes it: so more than one try. */

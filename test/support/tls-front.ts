@@ -1,11 +1,11 @@
-import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { OutgoingHttpHeaders } from 'node:http';
 import { connect, createSecureServer, type Http2Session } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { generate } from 'selfsigned';
 
-/** Files of certificates, made with openssl. */
+/** Files of certificates. */
 export interface Certificates {
   /** Of the authority that signed `server` and `client`. */
   readonly ca: string;
@@ -20,35 +20,41 @@ interface Pair {
   readonly key: string;
 }
 
+type Extensions = NonNullable<NonNullable<Parameters<typeof generate>[1]>['extensions']>;
+
 /** @param folder - where the files are to lie */
-export function makeCertificates(folder: string): Certificates {
-  const openssl = (...args: string[]): void => void execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
-  const path = (name: string): string => join(folder, name);
-  const authority = (name: string): string => {
-    openssl(
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'],
-      ...['-subj', `/CN=${name}`, '-keyout', `${name}.key`, '-out', `${name}.crt`],
-    );
-    return path(`${name}.crt`);
+export async function makeCertificates(folder: string): Promise<Certificates> {
+  const made = async (name: string, extensions: Extensions, ca?: { key: string; cert: string }) => {
+    const { cert, private: key } = await generate([{ name: 'commonName', value: name }], {
+      ...{ keyType: 'ec', algorithm: 'sha256', extensions, ...(ca && { ca }) },
+    });
+    const files = { cert: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) };
+    writeFileSync(files.cert, cert);
+    writeFileSync(files.key, key);
+    return { files, pems: { cert, key } };
   };
-  const signed = (name: string, by: string): Pair => {
-    writeFileSync(path(`${name}.ext`), 'subjectAltName=DNS:temporal.test,IP:127.0.0.1\n');
-    openssl(
-      ...['req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', `/CN=${name}`],
-      ...['-keyout', `${name}.key`, '-out', `${name}.csr`],
-    );
-    openssl(
-      ...['x509', '-req', '-days', '2', '-in', `${name}.csr`, '-CA', `${by}.crt`, '-CAkey', `${by}.key`],
-      ...['-CAcreateserial', '-extfile', `${name}.ext`, '-out', `${name}.crt`],
-    );
-    return { cert: path(`${name}.crt`), key: path(`${name}.key`) };
-  };
+  const authority = (name: string) =>
+    made(name, [
+      { name: 'basicConstraints', cA: true, critical: true },
+      { name: 'keyUsage', keyCertSign: true, critical: true },
+    ]);
+  const [ca, otherCa] = [await authority('ca'), await authority('other-ca')];
+  const names: Extensions = [
+    {
+      name: 'subjectAltName',
+      altNames: [
+        { type: 2, value: 'temporal.test' },
+        { type: 7, ip: '127.0.0.1' },
+      ],
+    },
+  ];
+  const signed = async (name: string, by: typeof ca): Promise<Pair> => (await made(name, names, by.pems)).files;
   return {
-    ca: authority('ca'),
-    otherCa: authority('other-ca'),
-    server: signed('server', 'ca'),
-    client: signed('client', 'ca'),
-    stranger: signed('stranger', 'other-ca'),
+    ca: ca.files.cert,
+    otherCa: otherCa.files.cert,
+    server: await signed('server', ca),
+    client: await signed('client', ca),
+    stranger: await signed('stranger', otherCa),
   };
 }
 

@@ -27,7 +27,7 @@ beforeAll(async () => {
   server = await startEmbeddedServer({ home, binary, env: process.env, searchAttributes: {}, ui: false });
   const folder = join(dirname(home), 'certificates');
   mkdirSync(folder);
-  certificates = makeCertificates(folder);
+  certificates = await makeCertificates(folder);
   tls = await startTlsFront(server.address, certificates, false);
   mutual = await startTlsFront(server.address, certificates, true);
 }, OBTAIN_LIMIT_MS);

@@ -1,42 +1,18 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { parse, stringify } from 'yaml';
+import { parse } from 'yaml';
+import { DEPLOY, deployedDashboard, type Position } from './deployed.js';
 import { groupedBy } from './promql.js';
-import { DEPLOY, promtool } from './promtool.js';
 import { servedMetrics, wrongIn } from './served-metrics.js';
-
-interface Position {
-  readonly x: number;
-  readonly y: number;
-  readonly w: number;
-  readonly h: number;
-}
-interface Panel {
-  readonly id: number;
-  readonly type: string;
-  readonly title: string;
-  readonly description?: string;
-  readonly datasource?: { readonly uid: string };
-  readonly gridPos: Position;
-  readonly targets?: readonly { readonly refId: string; readonly expr: string; readonly legendFormat: string }[];
-  readonly fieldConfig?: { readonly defaults: { readonly unit?: string } };
-}
 
 /** Columns of Grafana's grid. */
 const COLUMNS = 24;
 
 const read = (path: string): string => readFileSync(join(DEPLOY, 'grafana', path), 'utf8');
-const dashboard = JSON.parse(read('dashboards/curfew.json')) as {
-  readonly uid: string;
-  readonly schemaVersion: number;
-  readonly templating: { readonly list: readonly { readonly name: string; readonly current: { value: string } }[] };
-  readonly panels: readonly Panel[];
-};
+const dashboard = deployedDashboard();
 const { panels } = dashboard;
 const graphs = panels.filter(({ type }) => type !== 'row');
-const queries = graphs.flatMap(({ title, targets = [] }) => targets.map((target) => ({ title, ...target })));
 const served = servedMetrics();
 
 const overlap = (a: Position, b: Position): boolean =>
@@ -66,23 +42,6 @@ describe('the dashboard', () => {
     expect(panels.filter(({ gridPos: { x, w, h } }) => x < 0 || w <= 0 || h <= 0 || x + w > COLUMNS)).toEqual([]);
     const pairs = panels.flatMap((a, index) => panels.slice(index + 1).map((b) => [a, b] as const));
     expect(pairs.filter(([a, b]) => overlap(a.gridPos, b.gridPos)).map(([a, b]) => [a.title, b.title])).toEqual([]);
-  });
-
-  it('asks in a language that Prometheus understands', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'curfew-dashboard-'));
-    try {
-      const rules = queries.map(({ expr }, index) => ({
-        record: `panel:query${index}`,
-        expr: expr.replaceAll('$__rate_interval', '1m'),
-      }));
-      const path = join(folder, 'queries.yml');
-      writeFileSync(path, stringify({ groups: [{ name: 'dashboard', rules }] }));
-      const { content, says } = promtool('check', 'rules', path);
-      expect({ content, says }).toEqual({ content: true, says });
-      expect(says).toContain(`SUCCESS: ${queries.length} rules found`);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
   });
 
   it('is fed by the datasource that is provisioned beside it', () => {

@@ -1,20 +1,12 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
+import { deployedRules, PROMETHEUS, RULE_TESTS, type Rule } from './deployed.js';
 import { groupedBy } from './promql.js';
-import { DEPLOY, promtool } from './promtool.js';
 import { servedMetrics, wrongIn } from './served-metrics.js';
 
-interface Rule {
-  readonly alert?: string;
-  readonly record?: string;
-  readonly expr: string;
-  readonly for?: string;
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly annotations?: Readonly<Record<string, string>>;
-}
 interface RuleTest {
   readonly name: string;
   readonly input_series?: readonly { readonly series: string }[];
@@ -24,16 +16,12 @@ interface RuleTest {
   }[];
 }
 
-const PROMETHEUS = join(DEPLOY, 'prometheus');
-const RULES = join(PROMETHEUS, 'rules', 'curfew.yml');
-const TESTS = readdirSync(join(PROMETHEUS, 'tests')).map((name) => join(PROMETHEUS, 'tests', name));
 const runbook = readFileSync(fileURLToPath(new URL('../../docs/runbook.md', import.meta.url)), 'utf8');
 
 const read = (path: string): unknown => parse(readFileSync(path, 'utf8'));
-const { groups } = read(RULES) as { groups: readonly { readonly rules: readonly Rule[] }[] };
-const rules = groups.flatMap((group) => group.rules);
+const rules = deployedRules();
 const alerts = rules.filter((rule): rule is Rule & { alert: string } => rule.alert !== undefined);
-const tests = TESTS.flatMap((path) => (read(path) as { tests: readonly RuleTest[] }).tests);
+const tests = RULE_TESTS.flatMap((path) => (read(path) as { tests: readonly RuleTest[] }).tests);
 
 const served = servedMetrics();
 const recorded = new Map(
@@ -58,24 +46,6 @@ function shownOf(alert: string): { readonly silent: RuleTest[]; readonly firing:
 const sectionOf = (alert: string): string => runbook.split(`\n### ${alert}\n`)[1]?.split(/\n##+ /)[0] ?? '';
 
 describe('Prometheus', () => {
-  it('takes the configuration and the rules that it names', () => {
-    const { content, says } = promtool('check', 'config', join(PROMETHEUS, 'prometheus.yml'));
-    expect(says).toContain('1 rule files found');
-    expect({ content, says }).toEqual({ content: true, says });
-  });
-
-  it('takes the rules, and finds none of them twice', () => {
-    const { content, says } = promtool('check', 'rules', RULES);
-    expect(says).toContain(`SUCCESS: ${rules.length} rules found`);
-    expect(says).not.toContain('duplicate');
-    expect(content).toBe(true);
-  });
-
-  it.each(TESTS)('agrees with %s', (path) => {
-    const { content, says } = promtool('test', 'rules', path);
-    expect({ content, says }).toEqual({ content: true, says });
-  });
-
   it('scrapes the workers under the name that all rules select', () => {
     const { scrape_configs: jobs } = read(join(PROMETHEUS, 'prometheus.yml')) as {
       scrape_configs: { job_name: string }[];

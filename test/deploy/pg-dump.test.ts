@@ -8,15 +8,18 @@ import { sql } from 'kysely';
 import { openLedger } from '../../src/ledger/ledger.js';
 import { openDatabase } from '../../src/ledger/open.js';
 import { planIn, sessionIds } from '../support/bulk-plans.js';
-import { postgresBinary, startPostgres, type TestPostgres } from '../support/postgres.js';
+import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { installedPostgres } from '../support/postgres-programs.js';
 import { allOrders, orderInLedgerOnly } from '../support/standing.js';
 
 const run = promisify(execFile);
 
+/** Server and programs of one release: an older `pg_dump` reads no newer server. */
+const programs = installedPostgres(['initdb', 'postgres', 'pg_dump', 'pg_restore']);
 let postgres: TestPostgres;
 let folder: string;
 beforeAll(async () => {
-  postgres = await startPostgres();
+  postgres = await startPostgres(programs);
   folder = mkdtempSync(join(tmpdir(), 'curfew-dump-'));
 }, 120_000);
 afterAll(async () => {
@@ -59,11 +62,11 @@ it('a ledger on PostgreSQL goes through pg_dump and pg_restore with every row, a
       `--username=${username}`,
     ];
     const [sourceName, targetName] = [source.pathname.slice(1), target.pathname.slice(1)];
-    await run(postgresBinary('pg_dump'), ['--format=custom', `--file=${dump}`, ...place(source), sourceName], { env });
+    await run(join(programs, 'pg_dump'), ['--format=custom', `--file=${dump}`, ...place(source), sourceName], { env });
     // What is there is replaced.
     await (await openLedger(to)).close();
     const onto = ['--clean', '--if-exists', '--no-owner', '--single-transaction', `--dbname=${targetName}`];
-    await run(postgresBinary('pg_restore'), [...onto, ...place(target), dump], { env });
+    await run(join(programs, 'pg_restore'), [...onto, ...place(target), dump], { env });
 
     const counts = await rowCounts(from);
     expect(counts).toMatchObject({ orders: 20, bulk_targets: 300, bulk_jobs: 1 });

@@ -1,0 +1,52 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from '@jest/globals';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** What jest would run, as paths from the root. */
+function listed(config: string): string[] {
+  const jest = join(root, 'node_modules/jest/bin/jest.js');
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--experimental-vm-modules', '--no-warnings', jest, '--config', config, '--listTests', '--json'],
+    { cwd: root, encoding: 'utf8' },
+  );
+  if (status !== 0) throw new Error(stderr);
+  return (JSON.parse(stdout) as string[]).map((path) => relative(root, path)).sort();
+}
+
+/** A file and all of ours that it imports, by themselves or through others. */
+function withImports(path: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(path)) return seen;
+  seen.add(path);
+  for (const [, specifier = ''] of readFileSync(join(root, path), 'utf8').matchAll(/from '(\.{1,2}\/[^']+)\.js'/g)) {
+    withImports(`${join(dirname(path), specifier)}.ts`, seen);
+  }
+  return seen;
+}
+
+const everywhere = listed('jest.config.js');
+const deploy = listed('jest.deploy.config.js');
+
+it('every file of tests is run by `npm test` or by `npm run test:deploy`, and none by both', () => {
+  const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => join('test', name));
+  expect(deploy.length).toBeGreaterThan(3);
+  expect([...everywhere, ...deploy].sort()).toEqual(files.sort());
+});
+
+it('`npm test` has no file that uses what `npm run test:deploy` is there for', () => {
+  const needy = [
+    ...readdirSync(join(root, 'test/deploy')).map((name) => join('test/deploy', name)),
+    'test/support/cluster.ts',
+  ];
+  const users = everywhere.filter((path) => {
+    const used = withImports(path);
+    return needy.some((name) => used.has(name)) || /\binstalledPostgres\b/.test(readFileSync(join(root, path), 'utf8'));
+  });
+  expect(users).toEqual([]);
+});

@@ -1,10 +1,17 @@
 import { constants, existsSync } from 'node:fs';
 import { access, mkdir } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { ExitCode, UserError } from './errors.js';
+import { systemUser } from './user.js';
 
 type Environment = NodeJS.ProcessEnv;
+
+/** What is known besides the environment. */
+interface Machine {
+  readonly platform?: NodeJS.Platform;
+  /** The user's own folder by the system's list of users; null: it has none there. */
+  readonly ofUser?: () => string | null;
+}
 
 /**
  * The folder where Curfew keeps what must survive: ledger, Temporal's file, notes.
@@ -13,11 +20,11 @@ type Environment = NodeJS.ProcessEnv;
  * that `curfew cancel` finds what `curfew up` started from another folder.
  *
  * @returns an absolute path; nothing is created
- * @throws {UserError} (usage) when `CURFEW_HOME` is relative
+ * @throws {UserError} (usage) when `CURFEW_HOME` is relative, or missing for a user without a home folder
  */
-export function resolveHome(env: Environment, platform: NodeJS.Platform = process.platform): string {
+export function resolveHome(env: Environment, machine: Machine = {}): string {
   const chosen = env['CURFEW_HOME'];
-  if (!chosen) return userFolders(env, platform).state;
+  if (!chosen) return userFolder('state', env, machine) ?? askForHome();
   if (!isAbsolute(chosen)) {
     throw new UserError(
       `CURFEW_HOME is the relative path "${chosen}": every command would have a home of its own.`,
@@ -28,9 +35,14 @@ export function resolveHome(env: Environment, platform: NodeJS.Platform = proces
   return chosen;
 }
 
-/** The folder for what can be fetched or built again, such as the Temporal binary. Absolute; nothing is created. */
-export function cacheDir(env: Environment, platform: NodeJS.Platform = process.platform): string {
-  return userFolders(env, platform).cache;
+/**
+ * The folder for what can be fetched or built again, such as the Temporal binary: where the platform keeps caches, or in
+ * Curfew's home for a user without a home folder. Absolute; nothing is created.
+ *
+ * @throws {UserError} (usage) as `resolveHome`, for a user without a home folder
+ */
+export function cacheDir(env: Environment, machine: Machine = {}): string {
+  return userFolder('cache', env, machine) ?? join(resolveHome(env, machine), 'cache');
 }
 
 /**
@@ -79,23 +91,39 @@ export function homePaths(home: string) {
 /**
  * Curfew's folders by the conventions of the platform. Written out here because the usual library reads the environment
  * once, at import, and knows no state folder. Linux: XDG Base Directory Specification, which has relative values ignored.
+ *
+ * @returns null when they would be below the user's own folder, and there is none
  */
-function userFolders(env: Environment, platform: NodeJS.Platform): { state: string; cache: string } {
-  const user = (platform === 'win32' ? env['USERPROFILE'] : env['HOME']) || homedir();
-  if (platform === 'darwin') {
-    const library = join(user, 'Library');
-    return { state: join(library, 'Application Support', 'curfew'), cache: join(library, 'Caches', 'curfew') };
-  }
-  if (platform === 'win32') {
-    const local = join(env['LOCALAPPDATA'] || join(user, 'AppData', 'Local'), 'curfew');
-    return { state: local, cache: join(local, 'Cache') };
-  }
-  const folder = (name: string, fallback: string) => {
+function userFolder(
+  kind: 'state' | 'cache',
+  env: Environment,
+  { platform = process.platform, ofUser = homeOfUser }: Machine,
+): string | null {
+  const absolute = (name: string): string | null => {
     const value = env[name];
-    return join(value && isAbsolute(value) ? value : fallback, 'curfew');
+    return value && isAbsolute(value) ? value : null;
   };
-  return {
-    state: folder('XDG_STATE_HOME', join(user, '.local', 'state')),
-    cache: folder('XDG_CACHE_HOME', join(user, '.cache')),
-  };
+  const below = (user: string | null, ...names: string[]): string | null => user && join(user, ...names);
+  const user = (): string | null => absolute(platform === 'win32' ? 'USERPROFILE' : 'HOME') ?? ofUser();
+  const isState = kind === 'state';
+  if (platform === 'darwin') return below(user(), 'Library', isState ? 'Application Support' : 'Caches', 'curfew');
+  if (platform === 'win32') {
+    const local = absolute('LOCALAPPDATA') ?? below(user(), 'AppData', 'Local');
+    return below(local, 'curfew', ...(isState ? [] : ['Cache']));
+  }
+  const base = absolute(isState ? 'XDG_STATE_HOME' : 'XDG_CACHE_HOME');
+  return below(base ?? below(user(), ...(isState ? ['.local', 'state'] : ['.cache'])), 'curfew');
+}
+
+function homeOfUser(): string | null {
+  const home = systemUser()?.home;
+  return home !== undefined && isAbsolute(home) ? home : null;
+}
+
+function askForHome(): never {
+  throw new UserError(
+    'There is no folder for what Curfew keeps: HOME is not set, and this user has no home folder. Nothing was done.',
+    'Set HOME or CURFEW_HOME to the absolute path of a folder that you can write.',
+    ExitCode.usage,
+  );
 }

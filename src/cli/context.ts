@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { hostname, userInfo } from 'node:os';
+import { hostname } from 'node:os';
 import type { Command } from 'commander';
 import { loadConfig, type Config } from '../config.js';
 import { ExitCode, UserError } from '../errors.js';
@@ -12,6 +12,7 @@ import { createBulkJobs, type BulkJobs } from '../temporal/bulk-jobs.js';
 import { createCases, type Cases } from '../temporal/cases.js';
 import { createWatches, type Watches } from '../temporal/watches.js';
 import { connectClient, resolveTemporal, type TemporalTarget } from '../temporal/connection.js';
+import { userName } from '../user.js';
 import { createOutput, type Output } from './output.js';
 
 /** A person waits: a Temporal that does not answer by then is told, ms. */
@@ -94,15 +95,7 @@ export async function openControlPlane(config: Config): Promise<ControlPlane> {
 }
 
 /** Who orders: claimed, not authenticated. */
-export function requester(): string {
-  let user = 'unknown';
-  try {
-    user = userInfo().username;
-  } catch {
-    // A container's user may have no name.
-  }
-  return `${user}@${hostname()}`;
-}
+export const requester = (): string => `${userName()}@${hostname()}`;
 
 /** @throws UserError with exit code 2 that names the ids that can't be any */
 export function checkedSessionIds(ids: readonly string[]): string[] {

@@ -5,6 +5,7 @@ import { ExitCode, UserError } from '../errors.js';
 import { tryFileLock, type FileLock } from '../file-lock.js';
 import { freePort } from '../free-port.js';
 import { homePaths } from '../home.js';
+import { systemUser, userName } from '../user.js';
 import { isAnswering, waitUntilAnswering } from './answering.js';
 import { LOOPBACK_CHANNEL_ARGS } from './loopback.js';
 import { withoutRepeats, type OnProgress } from './progress.js';
@@ -394,11 +395,21 @@ function startError(home: string, failure: StartFailure): UserError {
   const log = failure.logTail === '' ? '' : ` The end of its log:\n${failure.logTail}`;
   return new UserError(
     `The embedded Temporal server ${failure.message}.${log}`,
-    BROKEN_DATABASE.test(failure.logTail)
-      ? `Move ${temporalDb} and the files beside it (-wal, -shm) away, and start again: the open orders are in the ledger and get going again.`
-      : `Read ${temporalLog}, or set TEMPORAL_ADDRESS to another Temporal server.`,
+    nextAfter(failure, temporalDb, temporalLog),
     ExitCode.unreachable,
   );
+}
+
+function nextAfter({ logTail }: StartFailure, database: string, log: string): string {
+  if (BROKEN_DATABASE.test(logTail)) {
+    return `Move ${database} and the files beside it (-wal, -shm) away, and start again: the open orders are in the ledger and get going again.`;
+  }
+  // Its log has the cause in the middle of a line of thousands of characters.
+  const cause =
+    systemUser() === null
+      ? `Some builds of Temporal's server do not start for a user who is not in /etc/passwd, as ${userName()} is not: add it there. Otherwise read`
+      : 'Read';
+  return `${cause} ${log}, or set TEMPORAL_ADDRESS to another Temporal server.`;
 }
 
 function ownerIsStuck(home: string, note: ServerNote | null): UserError {

@@ -8,6 +8,8 @@ import { childEnvironment, runCommand } from './run-command.js';
  */
 export const GO_INSTALL_VERSION = '1.5.1';
 const MODULE = `github.com/temporalio/cli/cmd/temporal@v${GO_INSTALL_VERSION}`;
+/** Go's own look-up of users, not that of C: the server then starts for one who is a mere number, given USER and HOME. */
+const PORTABLE = ['-tags', 'osusergo'];
 const PROGRESS_EVERY_MS = 2_000;
 
 /**
@@ -31,7 +33,7 @@ export async function goInstallTemporalCli(
   const timer = setInterval(report, PROGRESS_EVERY_MS);
   report();
   try {
-    const result = await runCommand('go', ['install', '-v', MODULE], {
+    const result = await runCommand('go', ['install', '-v', ...PORTABLE, MODULE], {
       env: { ...childEnvironment(env), GOBIN: directory },
       signal,
       onLine: (line) => {

@@ -5,6 +5,7 @@ import { isFree, steadyPort } from '../free-port.js';
 import { homePaths } from '../home.js';
 import { childEnvironment } from './run-command.js';
 import type { SearchAttributes } from './search-attributes.js';
+import { systemUser, userName } from '../user.js';
 import { isServerOf } from './server-note.js';
 
 /** A Temporal server process: a child of ours, or one that a curfew before us left behind. */
@@ -65,7 +66,7 @@ export function spawnServer(options: {
   // In a process group of its own: Ctrl-C in the terminal is for us, the server has to outlast the worker.
   const child = spawn(binary, args, {
     cwd: home,
-    env: childEnvironment(env),
+    env: serverEnvironment(env, home),
     detached: true,
     windowsHide: true,
     stdio: ['ignore', log, log],
@@ -82,6 +83,13 @@ export function spawnServer(options: {
   });
   // Without a process id the start failed, and `exited` says why; 0 is nobody's id, and never signalled.
   return { pid: child.pid ?? 0, exited, logTail: () => readTail(paths.temporalLog, logStart) };
+}
+
+/** The server asks who it runs as, and does not start without an answer: for a user who is a mere number we give one. */
+function serverEnvironment(env: NodeJS.ProcessEnv, home: string): NodeJS.ProcessEnv {
+  const forServer = childEnvironment(env);
+  if (systemUser() !== null) return forServer;
+  return { ...forServer, USER: forServer['USER'] || userName(), HOME: forServer['HOME'] || home };
 }
 
 /** Takes a server that runs already as if it were a child of ours. */

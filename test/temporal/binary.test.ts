@@ -187,7 +187,7 @@ touch $GOBIN/temporal
 `);
     expect(await done).toBe(join(folder, 'temporal'));
     expect(readFileSync(join(folder, 'args'), 'utf8')).toMatch(
-      /^install -v github.com\/temporalio\/cli\/cmd\/temporal@v\d/,
+      /^install -v -tags osusergo github.com\/temporalio\/cli\/cmd\/temporal@v\d/,
     );
     expect(progress.at(-1)).toMatch(/\d s, downloading go\.temporal\.io\/server/);
   });

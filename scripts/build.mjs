@@ -6,12 +6,19 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const [fresh, dist, old] = [`${root}dist.new`, `${root}dist`, `${root}dist.old`];
+const compiler = `${root}node_modules/typescript/bin/tsc`;
+if (!existsSync(compiler)) {
+  console.error(
+    "Curfew can't be built without its packages of development, such as TypeScript; nothing was changed.\n" +
+      'In a checkout run `npm ci`, which builds, and then `npm prune --omit=dev --ignore-scripts`. With a dist/ that was built elsewhere: `npm ci --omit=dev --ignore-scripts`.',
+  );
+  process.exit(1);
+}
 rmSync(fresh, { recursive: true, force: true });
-const tsc = spawnSync(
-  process.execPath,
-  [`${root}node_modules/typescript/bin/tsc`, '-p', 'tsconfig.build.json', '--outDir', fresh],
-  { cwd: root, stdio: 'inherit' },
-);
+const tsc = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', fresh], {
+  cwd: root,
+  stdio: 'inherit',
+});
 if (tsc.status !== 0) process.exit(tsc.status ?? 1);
 chmodSync(`${fresh}/src/cli/main.js`, 0o755);
 

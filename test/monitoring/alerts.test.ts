@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
+import ms, { type StringValue } from 'ms';
 import { parse } from 'yaml';
 import { deployedRules, PROMETHEUS, RULE_TESTS, type Rule } from './deployed.js';
 import { groupedBy } from './promql.js';
@@ -46,6 +47,14 @@ function shownOf(alert: string): { readonly silent: RuleTest[]; readonly firing:
 const sectionOf = (alert: string): string => runbook.split(`\n### ${alert}\n`)[1]?.split(/\n##+ /)[0] ?? '';
 
 describe('Prometheus', () => {
+  it('has many samples in every range: whether the first counts, which it does not since Prometheus 3, makes no difference', () => {
+    const { global } = read(join(PROMETHEUS, 'prometheus.yml')) as { global: { scrape_interval: StringValue } };
+    const ranges = rules.flatMap(({ expr }) => [...expr.matchAll(/\[(\w+)(?::\w*)?\]/g)].map(([, range]) => range));
+    expect(ranges.length).toBeGreaterThan(10);
+    const short = ranges.filter((range) => ms(range as StringValue) < 8 * ms(global.scrape_interval));
+    expect(short).toEqual([]);
+  });
+
   it('scrapes the workers under the name that all rules select', () => {
     const { scrape_configs: jobs } = read(join(PROMETHEUS, 'prometheus.yml')) as {
       scrape_configs: { job_name: string }[];

@@ -70,7 +70,17 @@ export class Exchange {
       case 'failed-to-abort':
         return refuse(new ApiError(500, 'failed_to_abort', 'The abort could not be stored.', { shape: fault.shape }));
       case 'server-error':
-        return this.#serverError(reply, fault.status, fault.body);
+        return this.#errorPage(reply, fault.status, fault.body, () =>
+          refuse(new ApiError(fault.status, 'internal_error', 'Something went wrong.')),
+        );
+      case 'client-error': {
+        const { status, body, code, retryAfterSeconds: seconds, shape } = fault;
+        const headers = seconds === null ? {} : { 'retry-after': String(seconds) };
+        reply.headers(headers);
+        return this.#errorPage(reply, status, body, () =>
+          refuse(new ApiError(status, code, 'The request was refused.', { shape, headers })),
+        );
+      }
       case 'rate-limited':
         return refuse(
           new ApiError(429, 'rate_limit_exceeded', 'Too many requests.', {
@@ -117,17 +127,19 @@ export class Exchange {
     return send(reply, perform(this.world.settle()));
   }
 
-  #serverError(reply: FastifyReply, status: number, body: 'html' | 'json' | 'empty'): FastifyReply {
+  #errorPage(
+    reply: FastifyReply,
+    status: number,
+    body: 'html' | 'json' | 'empty',
+    inJson: () => FastifyReply,
+  ): FastifyReply {
     switch (body) {
       case 'html':
         return reply.code(status).type('text/html; charset=utf-8').send(HTML);
       case 'empty':
         return reply.code(status).send('');
       case 'json':
-        return send(
-          reply,
-          errorAnswer(new ApiError(status, 'internal_error', 'Something went wrong.'), this.world.options.errorShape),
-        );
+        return inJson();
     }
   }
 

@@ -32,6 +32,15 @@ const answerFaults = [
     body: z.enum(['html', 'json', 'empty']).default('html'),
   }),
   z.strictObject({
+    fault: z.literal('client-error'),
+    ...anywhere,
+    status: z.int().min(400).max(499).default(403),
+    body: z.enum(['html', 'json', 'empty']).default('html'),
+    code: z.string().default('permission_denied'),
+    retryAfterSeconds: z.int().nonnegative().nullable().default(null),
+    shape,
+  }),
+  z.strictObject({
     fault: z.literal('rate-limited'),
     ...anywhere,
     retryAfterSeconds: z.int().nonnegative().nullable().default(1),

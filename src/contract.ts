@@ -110,6 +110,24 @@ export interface OrderError {
   readonly message: string;
   /** ISO 8601, UTC. */
   readonly at: string;
+  /** What the vendor refused for this session and has not accepted since; left out: nothing. */
+  readonly refused?: readonly OrderRefusal[];
+}
+
+/** The same refusal, met so many times. */
+export interface OrderRefusal {
+  readonly on: 'read' | 'cancel';
+  /** HTTP status. */
+  readonly status: number;
+  /** The vendor's code; `refused-for-now`: the answer was not its own, or named a time to come again; null: it gave none. */
+  readonly code: string | null;
+  readonly times: number;
+  /** ISO 8601, UTC. */
+  readonly since: string;
+  /** ISO 8601, UTC. */
+  readonly last: string;
+  /** It settled the order, and no cancel request for another session was accepted meanwhile: perhaps all were refused. */
+  readonly alone?: true;
 }
 
 export interface OrderEvent {

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PLAN_EXPIRES_MS, type BulkJob, type BulkTarget } from '../ledger/bulk-plans.js';
 import { backoffMs } from '../policy/backoff.js';
+import { refusedIn } from '../gate/refusal.js';
+import { tells } from '../policy/refusals.js';
 import { SessionsError } from '../sessions/index.js';
 import { attemptTarget, attemptUnread, type Attempted } from './attempt.js';
 import { judgeCanary, type Brake, type BrakeReason, type Fate } from './brake.js';
@@ -29,6 +31,8 @@ const LONGEST_SLEEP_MS = 250;
 interface Tried {
   readonly target: BulkTarget;
   readonly tries: number;
+  /** Monotonic, ms: when the vendor first answered 429 for it; left out: it has not. */
+  readonly limitedAt?: number;
 }
 
 /**
@@ -211,7 +215,7 @@ export class Carrying {
       !this.#tasks.failed &&
       this.#now() < endsAt &&
       this.#conditions.holdMs === 0;
-    const most = (): number => (this.#conditions.apiIsAway ? 1 : this.#run.concurrency);
+    const most = (): number => (this.#conditions.oneAtATime ? 1 : this.#run.concurrency);
     while (this.#passing >= most() && goOn()) await this.#tasks.pause(TICK_MS);
     const placeAt = this.#now() + this.#pace.next(this.#now());
     for (let wait = placeAt - this.#now(); wait > 0 && goOn(); wait = placeAt - this.#now()) {
@@ -281,13 +285,13 @@ export class Carrying {
     const { target } = tried;
     const { timing, random } = this.#run;
     if (error.kind === 'rate-limited') {
-      this.#conditions.tooFast(error);
-      this.#retryAt(tried, Math.max(error.retryAfterMs ?? 0, backoffMs(1, timing.retryCapMs, random())));
+      await this.#limited(tried, error);
     } else if (await this.#conditions.concernsAccount(error)) {
       this.#retryAt(tried, 0);
-    } else if (error.kind === 'forbidden') {
+    } else if (isRefused(error)) {
+      // One refusal settles nothing; a case sees whether it stays so.
       this.#conditions.works();
-      this.#endings.settle(target, 'waiting', { outcome: 'forbidden', error });
+      await this.#endings.handOver(target, 'waiting', null, target.agentId, error);
     } else if (error.kind === 'not-found') {
       const turn = { key: target.turnKey, startedAtMs: target.turnStartedAtMs };
       const item = { target, agentId: target.agentId, turn, from: 'waiting', byList: null } as const;
@@ -296,9 +300,21 @@ export class Carrying {
       await this.#conditions.apiFailed(error);
       // What concerns everybody is not held against one target.
       const tries = tried.tries + (this.#conditions.apiIsAway ? 0 : 1);
-      if (tries < MOST_TRIES) this.#retryAt({ target, tries }, backoffMs(tries + 1, timing.retryCapMs, random()));
+      const afterMs = Math.max(error.retryAfterMs ?? 0, backoffMs(tries + 1, timing.retryCapMs, random()));
+      if (tries < MOST_TRIES) this.#retryAt({ target, tries }, afterMs);
       else await this.#endings.handOver(target, 'waiting', null, target.agentId, error);
     }
+  }
+
+  /** Too many requests pass. Where one session alone is turned away, and others are accepted, a case goes on with it. */
+  async #limited(tried: Tried, error: SessionsError): Promise<void> {
+    const { timing, random } = this.#run;
+    this.#conditions.tooFast(error);
+    const limitedAt = tried.limitedAt ?? this.#now();
+    const isAlone = this.#now() - limitedAt >= timing.refusedForMs && this.#conditions.acceptedSince(limitedAt);
+    if (isAlone) return this.#endings.handOver(tried.target, 'waiting', null, tried.target.agentId, error);
+    const backoff = backoffMs(tried.tries + 1, timing.retryCapMs, random());
+    this.#retryAt({ ...tried, tries: tried.tries + 1, limitedAt }, Math.max(error.retryAfterMs ?? 0, backoff));
   }
 
   #retryAt(tried: Tried, afterMs: number): void {
@@ -337,4 +353,10 @@ export class Carrying {
     this.#stopping = false;
     this.#run.log.error({ plan: this.#run.key.planId, ...data }, `bulk job: ${note}`);
   }
+}
+
+/** The vendor refused the session itself, and not for now. One that a cancel request does not find is looked for by reads. */
+function isRefused(error: SessionsError): boolean {
+  const refused = refusedIn(error);
+  return refused !== null && error.kind !== 'not-found' && tells(refused);
 }

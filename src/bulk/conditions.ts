@@ -1,5 +1,6 @@
 import { backoffMs } from '../policy/backoff.js';
 import { SessionsError } from '../sessions/index.js';
+import { accountRetryMs } from '../gate/waits.js';
 import type { RunContext } from './dependencies.js';
 import type { Pace } from './pace.js';
 
@@ -15,6 +16,8 @@ const SWITCH_LOOK_MS = 500;
 export class Conditions {
   readonly #run: RunContext;
   readonly #pace: Pace;
+  /** The key was refused, and nothing has worked since. */
+  #keyRefused = false;
   /** Failures of the API since something worked. */
   #troubles = 0;
   /** Monotonic, ms: when a cancel request was accepted last. */
@@ -40,14 +43,24 @@ export class Conditions {
     return this.#switchedOff || this.holdMs === 0;
   }
 
-  /** While it is, one target at a time finds out when it is back. */
   get apiIsAway(): boolean {
     return this.#troubles >= API_AWAY;
+  }
+
+  /** While it is away, or refuses the key, one target at a time finds out when it is back. */
+  get oneAtATime(): boolean {
+    return this.apiIsAway || this.#keyRefused;
   }
 
   /** Something came through. */
   works(): void {
     this.#troubles = 0;
+    this.#keyRefused = false;
+  }
+
+  /** Whether a cancel request was accepted after this moment, monotonic, ms. */
+  acceptedSince(at: number): boolean {
+    return this.#acceptedAt > at;
   }
 
   /** A cancel request was accepted. */
@@ -85,12 +98,16 @@ export class Conditions {
   /** A refused key concerns all: told once, and tried again now and then. @returns false: it is about this session */
   async concernsAccount(error: SessionsError): Promise<boolean> {
     const acceptedLately = this.#run.clock.monotonic() - this.#acceptedAt < ACCEPTED_LATELY_MS;
-    if (error.kind === 'forbidden' && acceptedLately) return false;
+    const { kind } = error;
+    if ((kind === 'forbidden' || kind === 'account-forbidden') && acceptedLately) return false;
     const concerns = await this.#run.account.concernsAccount(error);
     if (concerns === false) return false;
-    if (concerns === true) await this.#run.account.refused(error);
-    const { accountRetryMs, heldRetryMs } = this.#run.timing;
-    this.hold(concerns === true ? accountRetryMs : heldRetryMs, `The vendor refuses the key: ${error.message}.`);
+    if (concerns === true) {
+      this.#keyRefused = true;
+      await this.#run.account.refused(error);
+    }
+    const waitMs = concerns === true ? accountRetryMs(this.#run) : this.#run.timing.heldRetryMs;
+    this.hold(waitMs, `The vendor refuses the key: ${error.message}.`);
     return true;
   }
 

@@ -121,11 +121,11 @@ export class Confirming {
   }
 
   #beginReads(nowMs: number): void {
-    const isFree = (): boolean => this.#reading < READS_AT_ONCE;
-    if (!isFree() || this.#looks.length === 0) return;
+    const most = this.#conditions.oneAtATime ? 1 : READS_AT_ONCE;
+    if (this.#reading >= most || this.#looks.length === 0) return;
     const due: Looking[] = [];
     this.#looks = this.#looks.filter((look) => {
-      if (look.dueAt > nowMs || this.#reading + due.length >= READS_AT_ONCE) return true;
+      if (look.dueAt > nowMs || this.#reading + due.length >= most) return true;
       due.push(look);
       return false;
     });

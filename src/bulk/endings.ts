@@ -1,6 +1,9 @@
 import type { Outcome } from '../contract.js';
 import type { BulkTarget, TargetStatus } from '../ledger/bulk-plans.js';
 import type { EventToRecord } from '../ledger/ledger.js';
+import { refusedIn } from '../gate/refusal.js';
+import { errorWith } from '../ledger/refusals.js';
+import { noteRefusal } from '../policy/refusals.js';
 import type { OrderedTurn } from '../policy/sighting.js';
 import type { SessionsError } from '../sessions/index.js';
 import { orderErrorOf } from './attempt.js';
@@ -77,11 +80,14 @@ export class Endings {
     error: SessionsError | null,
   ): Promise<void> {
     const { seq, sessionId, seenAtMs } = target;
+    const refused = error === null ? null : refusedIn(error);
+    const atMs = await this.#run.ledger.now();
+    const refusals = refused === null ? [] : noteRefusal([], refused, atMs).refusals;
     const handedOver = await this.#run.ledger.bulkRun.handOver(this.#run.key, [
       {
         ...{ seq, sessionId, from, agentId, seenAtMs },
         turn: turn?.key == null ? null : { key: turn.key, startedAtMs: turn.startedAtMs },
-        error: error === null ? null : orderErrorOf(error, this.#run.clock.wall()),
+        error: error === null ? null : errorWith(orderErrorOf(error, atMs), refusals),
       },
     ]);
     switch (handedOver.kind) {

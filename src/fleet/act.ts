@@ -55,7 +55,10 @@ export async function storeFindings(
   for (const { session, verdict } of findings.cancels) {
     if (verdict.turnKey === null) continue;
     const earlier = await ledger.orders.ofTurn(session.sessionId, verdict.turnKey);
-    if (!mayOrder(verdict.policy, earlier, await ledger.now())) continue;
+    const { retrievedAtMs } = session.facts.timeline;
+    const vendorMs = vendorClock.now();
+    const readAgoMs = retrievedAtMs === null || vendorMs === null ? null : Math.max(0, vendorMs - retrievedAtMs);
+    if (!mayOrder(verdict.policy, earlier, { nowMs: await ledger.now(), readAgoMs })) continue;
     if (verdict.isNew && earlier.length === 0) detected.push({ session, verdict });
     orders.push({
       sessionId: session.sessionId,

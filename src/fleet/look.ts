@@ -13,7 +13,13 @@ const RETRY_CAP_MS = 60_000;
 /** A session that is not found, and an account that is refused, are asked for again after this, ms. */
 const LATER_MS = 60_000;
 /** Failures that a list which comes through does not refute. */
-const CONCERNS_SESSION: ReadonlySet<SessionsErrorKind> = new Set(['not-found', 'forbidden', 'rate-limited']);
+const CONCERNS_SESSION: ReadonlySet<SessionsErrorKind> = new Set([
+  'not-found',
+  'forbidden',
+  'account-forbidden',
+  'unauthorized',
+  'rate-limited',
+]);
 
 export interface LookDependencies extends ScanDependencies {
   readonly sessions: Pick<SessionsClient, 'listAgents' | 'listSessions' | 'retrieveSession'>;
@@ -71,11 +77,14 @@ async function putOff(deps: LookDependencies, session: Tracked, error: SessionsE
     deps.limiter.backOff(error.retryAfterMs ?? 0);
     return Math.max(error.retryAfterMs ?? 0, backoff);
   }
+  // Not all at the same time again, where many were refused together.
+  const laterMs = Math.round(LATER_MS * (0.75 + deps.random() / 2));
   if (error.accountWide) {
-    await deps.account.refused(error);
-    return LATER_MS;
+    const concerns = await deps.account.concernsAccount(error, session.failures > 1 ? 2 * LATER_MS : 0);
+    if (concerns === true) await deps.account.refused(error);
+    if (concerns !== false) return laterMs;
   }
   deps.log.warn({ sessionId: session.sessionId, failures: session.failures }, error.message);
   if (error.kind === 'not-found' && !session.listed && session.failures > 1) return null;
-  return error.kind === 'not-found' || error.kind === 'forbidden' ? LATER_MS : backoff;
+  return CONCERNS_SESSION.has(error.kind) ? laterMs : Math.max(error.retryAfterMs ?? 0, backoff);
 }

@@ -82,8 +82,12 @@ export async function scanAgents(
     const askedAt = deps.monotonic();
     const listing = await listLive(deps, tracked.agent.id);
     if (listing.error !== null && refusesAccount(listing.error)) {
-      refused = true;
-      await deps.account.refused(listing.error);
+      // One agent's list may be refused for its own sake.
+      const forMs = tracked.scan.problem === null ? 0 : settings.quietScanMs;
+      if ((await deps.account.concernsAccount(listing.error, forMs)) === true) {
+        refused = true;
+        await deps.account.refused(listing.error);
+      }
     } else if (listing.complete) await deps.account.works();
     if (signal.aborted) return;
     const findings = await takeIn(fleet, tracked, listing, askedAt, settings, contextOf);

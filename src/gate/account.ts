@@ -9,6 +9,8 @@ const ALIKE_SESSIONS = 3;
 const ALIKE_WITHIN_MS = 10 * 60_000;
 /** Another worker may have been refused since, and died before it saw the key work again: so the mark is looked at now and then, ms. */
 const SURE_FOR_MS = 60_000;
+/** A key that was accepted so short a time ago may be refused for one session only, ms: it is tried before it is called refused. */
+const ACCEPTED_LATELY_MS = 60_000;
 
 /**
  * Whether the vendor accepts this account at all. A refused key concerns every case alike: it is told once, the cases
@@ -21,9 +23,13 @@ export interface Account {
   refused(error: SessionsError): Promise<void>;
   /**
    * Whether a failure concerns the account and not just this session: 401, `tier_required_*`, or a 403 for every session
-   * alike. Null: it can't be told now, because the vendor does not answer.
+   * alike, while nothing is accepted with the same key. Null: it can't be told now, because the vendor does not answer.
+   *
+   * @param forMs - so long this session has been refused already
    */
-  concernsAccount(error: SessionsError): Promise<boolean | null>;
+  concernsAccount(error: SessionsError, forMs?: number): Promise<boolean | null>;
+  /** Whether this process got any answer with the key so short a time ago. */
+  acceptedWithin(ms: number): boolean;
 }
 
 export function createAccount(
@@ -35,8 +41,27 @@ export function createAccount(
   // Null: not known since this process started.
   let known: 'works' | 'refused' | null = null;
   let worksSince = -Infinity;
+  let acceptedAt = -Infinity;
+
+  const acceptedWithin = (ms: number): boolean => monotonic() - acceptedAt <= ms;
+
+  /** Whether the key is refused for what needs no right to any session. */
+  const probe = async (): Promise<boolean | null> => {
+    try {
+      await sessions.listAgents({ pageSize: 1 });
+      acceptedAt = monotonic();
+      return false;
+    } catch (error) {
+      if (!(error instanceof SessionsError)) throw error;
+      if (error.kind === 'rate-limited') return null;
+      return error.accountWide || error.kind === 'forbidden' ? true : null;
+    }
+  };
+
   return {
+    acceptedWithin,
     async works() {
+      acceptedAt = monotonic();
       if (known === 'works' && monotonic() - worksSince < SURE_FOR_MS) return;
       if (await ledger.meta.drop(ACCOUNT_REFUSED_META)) {
         await ledger.recordEvents([{ kind: 'account-accepted' }]);
@@ -54,18 +79,26 @@ export function createAccount(
       }
       known = 'refused';
     },
-    async concernsAccount(error) {
-      if (error.accountWide) return true;
-      if (error.kind !== 'forbidden') return false;
-      if ((await ledger.forbiddenSessionsWithin(ALIKE_WITHIN_MS)) >= ALIKE_SESSIONS) return true;
-      try {
-        await sessions.listAgents({ pageSize: 1 });
-        return false;
-      } catch (probe) {
-        if (!(probe instanceof SessionsError)) throw probe;
-        if (probe.kind === 'rate-limited') return null;
-        return probe.accountWide || probe.kind === 'forbidden' ? true : null;
+    async concernsAccount(error, forMs = 0) {
+      switch (error.kind) {
+        case 'forbidden':
+          // Where only the cancel request was refused, a read had just been accepted.
+          if (error.operation !== 'cancelSession' && (await manyAlike())) return true;
+          return probe();
+        case 'account-forbidden':
+          return acceptedWithin(forMs + ACCEPTED_LATELY_MS) ? probe() : true;
+        case 'unauthorized': {
+          // A key is revoked from one moment to the next, so that it was accepted before says nothing of a read.
+          const before = error.operation === 'cancelSession' ? ACCEPTED_LATELY_MS : 0;
+          return forMs + before > 0 && acceptedWithin(forMs + before) ? probe() : true;
+        }
+        default:
+          return error.accountWide;
       }
     },
   };
+
+  async function manyAlike(): Promise<boolean> {
+    return (await ledger.forbiddenSessionsWithin(ALIKE_WITHIN_MS)) >= ALIKE_SESSIONS;
+  }
 }

@@ -11,8 +11,10 @@ import { SessionsError } from '../sessions/index.js';
 import type { Logger } from '../telemetry.js';
 import type { Account } from './account.js';
 import type { Gate, Read } from './gate.js';
+import { afterAccepted, joinedRefusals } from '../policy/refusals.js';
 import { settleForbidden, settleWhatIsClear, settlementOf, type Judged } from './judge.js';
 import type { Limiter, Urgency } from './limiter.js';
+import { meetRefusal, refusedIn } from './refusal.js';
 import type { PolicyRules, RuleVerdict } from './rules.js';
 import { TryAgain } from './try-again.js';
 import { notePhase, noteWaits, tryAgain } from './waits.js';
@@ -66,7 +68,7 @@ export async function attemptCase(
 
     const toSend = open.filter(({ conclusion }) => conclusion.kind === 'send');
     if (toSend.length === 0) return look(deps, sessionId, read, 0, [read.sighting]);
-    return send(deps, sessionId, owner, read, toSend, failures, beganAt);
+    return send(deps, sessionId, owner, read, orders, toSend, failures, beganAt);
   });
 }
 
@@ -124,19 +126,36 @@ async function readSession(
   try {
     const read = await (urgency === 'now' ? deps.gate.readToSend(sessionId) : deps.gate.read(sessionId, urgency));
     await deps.account.works();
+    await noteAccepted(deps, sessionId, orders, 'read');
     return read;
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
-    if (error.kind === 'forbidden' && (await deps.account.concernsAccount(error)) === false) {
-      const known = orders.map((order) => ({
-        order,
-        turn: { key: order.turnKey, startedAtMs: order.turnStartedAtMs },
-      }));
-      await settleForbidden(deps, known);
-      return null;
-    }
-    throw await tryAgain(deps, error, failures);
+    const refused = refusedIn(error);
+    if (refused === null) throw await tryAgain(deps, error, failures);
+    const met = await meetRefusal(deps, orders, refused, error, failures);
+    const known = orders.map((order) => ({
+      order,
+      turn: { key: order.turnKey, startedAtMs: order.turnStartedAtMs },
+    }));
+    await settleForbidden(deps, sessionId, known, met, error);
+    return null;
   }
+}
+
+/** What was refused before and is accepted now was refused in passing. */
+async function noteAccepted(
+  deps: CaseDependencies,
+  sessionId: string,
+  orders: readonly OpenOrder[],
+  on: 'read' | 'cancel',
+): Promise<void> {
+  const before = joinedRefusals(orders.map(({ refusals }) => refusals));
+  const refusals = afterAccepted(before, on);
+  if (refusals.length === before.length) return;
+  await deps.ledger.orders.notePass(sessionId, {
+    ...{ phase: 'attempting', nextTryAtMs: null, error: null, counts: true },
+    refusals,
+  });
 }
 
 async function send(
@@ -144,6 +163,7 @@ async function send(
   sessionId: string,
   owner: string,
   read: Read,
+  orders: readonly OpenOrder[],
   candidates: readonly Judged[],
   failures: number,
   beganAt: number,
@@ -188,18 +208,19 @@ async function send(
       deps.meters.accepted(orderedBy(order.source), order.ageMs + performance.now() - beganAt);
     }
     await deps.account.works();
+    await noteAccepted(deps, sessionId, orders, 'cancel');
     const afterMs = deps.timing.confirmGapsMs[0] ?? 0;
     await notePhase(deps, sessionId, 'confirming', afterMs, true, read.agentId);
     return { next: 'look', afterMs, look: 0, sightings: [] };
   }
   const { error } = result;
-  if (error.kind === 'forbidden' && (await deps.account.concernsAccount(error)) === false) {
-    await settleForbidden(deps, senders);
-    return { next: 'attempt', afterMs: 0 };
-  }
-  // The next read tells whether the session is really gone.
-  if (error.kind === 'not-found') return { next: 'attempt', afterMs: deps.timing.heldRetryMs };
-  throw await tryAgain(deps, error, failures);
+  const refused = refusedIn(error);
+  if (refused === null) throw await tryAgain(deps, error, failures);
+  // What was refused in reads was accepted a moment ago. Whether a session that was not found is gone, the next read tells.
+  const known = orders.map((order) => ({ refusals: afterAccepted(order.refusals, 'read') }));
+  const met = await meetRefusal(deps, known, refused, error, failures);
+  await settleForbidden(deps, sessionId, senders, met, error);
+  return { next: 'attempt', afterMs: 0 };
 }
 
 /** Policy orders are judged again on the fresh read, before each request. */

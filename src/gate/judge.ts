@@ -7,8 +7,10 @@ import type { RequestRow } from '../ledger/requests.js';
 import { bindOrder } from '../policy/binding.js';
 import { conclude, newerTurnPerhapsHit, type Conclusion } from '../policy/conclusion.js';
 import { viewOf, type OrderedTurn, type Sighting, type View } from '../policy/sighting.js';
+import type { SessionsError } from '../sessions/index.js';
 import type { CaseDependencies } from './case-step.js';
 import type { Read } from './gate.js';
+import { forbiddenEvent, type MetRefusal } from './refusal.js';
 
 /** An order with all that is known about its turn. */
 export interface Judged {
@@ -139,23 +141,41 @@ export const settlementOf = (
   turnKey: turn.key,
 });
 
-/** The vendor forbids this session to us: no retry helps, someone has to give the key the right. */
+/** The vendor refuses this session to us: no retry helps, someone has to give the key the right. */
 export async function settleForbidden(
   deps: CaseDependencies,
+  sessionId: string,
   orders: readonly Pick<Judged, 'order' | 'turn'>[],
+  { refusal, refusals }: MetRefusal,
+  error: SessionsError,
 ): Promise<void> {
+  const at = new Date(refusal.lastMs).toISOString();
+  const alone = !(await deps.ledger.requests.acceptedForOthers(sessionId, refusal.sinceMs));
+  await deps.ledger.orders.notePass(sessionId, {
+    ...{ phase: 'attempting', nextTryAtMs: null, counts: true },
+    error: { type: 'Refused', message: error.message, at },
+    refusals: refusals.map((one) => (one === refusal && alone ? { ...one, alone: true } : one)),
+  });
   const settlements: Settlement[] = [];
+  const events: EventToRecord[] = [];
   for (const { order, turn } of orders) {
     const sent = await sentFor(deps, order, turn);
     settlements.push(settlementOf({ order, turn, sent }, 'forbidden', null, null));
+    if (await wasToldBefore(deps, order)) continue;
+    events.push(forbiddenEvent({ sessionId, orderId: order.id }, refusal));
   }
-  const events = orders.map(({ order }): EventToRecord => ({
-    kind: 'forbidden',
-    sessionId: order.sessionId,
-    orderId: order.id,
-  }));
   await deps.ledger.orders.settle({ settlements, events, alertedOrderIds: [] });
-  for (const { sessionId, orderId } of settlements) {
-    deps.log.error({ sessionId, orderId }, 'the vendor forbids this session: its orders were settled as forbidden');
+  for (const { orderId } of settlements) {
+    deps.log.error({ sessionId, orderId }, `forbidden: the vendor refuses this session: ${error.message}`);
   }
+}
+
+/** A policy that orders the end of the same turn again is refused again, most likely: one alert is enough. */
+async function wasToldBefore(
+  { ledger }: CaseDependencies,
+  { id, sessionId, policy, turnKey }: OpenOrder,
+): Promise<boolean> {
+  if (policy === null || turnKey === null) return false;
+  const earlier = await ledger.orders.ofTurn(sessionId, turnKey);
+  return earlier.some((order) => order.id !== id && order.policy === policy && order.outcome === 'forbidden');
 }

@@ -1,3 +1,5 @@
+import type { Refusal } from '../policy/refusals.js';
+
 /**
  * Why a step could not finish. Each is a fact, not a fault of Curfew; the step is tried again after a wait.
  *
@@ -5,6 +7,7 @@
  */
 const REASONS = {
   CancelFailed: { counts: true },
+  Refused: { counts: true },
   ReadTooOld: { counts: true },
   ApiUnavailable: { counts: false },
   RateLimited: { counts: false },
@@ -27,11 +30,13 @@ export class TryAgain extends Error {
   /**
    * @param message - what happened, for people; free of secrets
    * @param afterMs - wait before the next try
+   * @param refusals - what the vendor refuses for the session now; left out: what was known of it stays so
    */
   constructor(
     readonly reason: TryAgainReason,
     message: string,
     readonly afterMs: number,
+    readonly refusals?: readonly Refusal[],
   ) {
     super(message);
     this.counts = REASONS[reason].counts;

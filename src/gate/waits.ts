@@ -4,21 +4,35 @@ import type { SessionsError } from '../sessions/index.js';
 import type { CaseDependencies, Step } from './case-step.js';
 import { TryAgain } from './try-again.js';
 
-/** The wait that a failed call asks for. */
-export async function tryAgain(deps: CaseDependencies, error: SessionsError, failures: number): Promise<TryAgain> {
+/**
+ * The wait that a failed call asks for.
+ *
+ * @param concernsAccount - by {@link Account.concernsAccount}, where that was asked already
+ */
+export async function tryAgain(
+  deps: CaseDependencies,
+  error: SessionsError,
+  failures: number,
+  concernsAccount?: boolean | null,
+): Promise<TryAgain> {
   const backoff = backoffMs(failures + 1, deps.timing.retryCapMs, deps.random());
   if (error.kind === 'rate-limited') {
     const wait = Math.max(error.retryAfterMs ?? 0, backoff);
     deps.limiter.backOff(error.retryAfterMs ?? 0);
     return new TryAgain('RateLimited', error.message, wait);
   }
-  if (await deps.account.concernsAccount(error)) {
+  if (concernsAccount === undefined ? await deps.account.concernsAccount(error) : concernsAccount === true) {
     await deps.account.refused(error);
-    return new TryAgain('AccountRefused', error.message, deps.timing.accountRetryMs);
+    // What is refused now says nothing of the session, and neither does what was refused before.
+    return new TryAgain('AccountRefused', error.message, accountRetryMs(deps), []);
   }
   const reason = error.operation === 'cancelSession' && error.sent ? 'CancelFailed' : 'ApiUnavailable';
   return new TryAgain(reason, error.message, Math.max(error.retryAfterMs ?? 0, backoff));
 }
+
+/** About as long as is set, so that cases which are held together do not all come back in one beat. */
+export const accountRetryMs = ({ timing, random }: Pick<CaseDependencies, 'timing' | 'random'>): number =>
+  Math.round(timing.accountRetryMs * (0.75 + random() / 2));
 
 /** Leaves word in the ledger where the case stands and when it is next looked at. */
 export async function notePhase(
@@ -45,6 +59,7 @@ export async function noteWaits(deps: CaseDependencies, sessionId: string, step:
       nextTryAtMs: nowMs + error.afterMs,
       error: { type: error.reason, message: error.message, at: new Date(nowMs).toISOString() },
       counts: error.counts,
+      ...(error.refusals === undefined ? {} : { refusals: error.refusals }),
     });
     deps.log.warn({ sessionId, reason: error.reason, afterMs: error.afterMs }, error.message);
     throw error;

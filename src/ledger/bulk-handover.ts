@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Kysely } from 'kysely';
-import type { BulkState, OrderError } from '../contract.js';
+import type { BulkState } from '../contract.js';
 import { countsOf, move } from './bulk-counts.js';
 import type { BulkJob, TargetStatus } from './bulk-plans.js';
 import { RUN_LEASE_MS, type RunKey } from './bulk-run.js';
@@ -18,7 +18,8 @@ export interface Handover extends ForTarget {
   readonly turn: { readonly key: string; readonly startedAtMs: number | null } | null;
   /** Our clock, ms. */
   readonly seenAtMs: number;
-  readonly error: OrderError | null;
+  /** As it is stored with an order. */
+  readonly error: string | null;
 }
 
 export type HandedOver =
@@ -72,7 +73,7 @@ export async function handOver(
           open: 1,
           phase: 'ordered',
           attempts,
-          last_error_json: one.error === null ? null : JSON.stringify(one.error),
+          last_error_json: one.error,
           counted_ms: 0,
           last_pass_counts: 0,
         })

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import type { BulkState } from '../contract.js';
+import { forgetTold } from './bulk-alerts.js';
 import { lockJob } from './bulk-steering.js';
 import type { LedgerDatabase } from './schema.js';
 
@@ -34,6 +35,7 @@ export async function removeSomeOfJob(
     const targets = Number(deleted.numDeletedRows);
     if (targets === most) return { targets, job: false };
     await trx.deleteFrom('bulk_jobs').where('id', '=', planId).execute();
+    await forgetTold(trx, planId);
     return { targets, job: true };
   });
 }

@@ -1,5 +1,6 @@
-import type { BulkTotals, Outcome } from '../contract.js';
+import type { BulkTotals } from '../contract.js';
 import type { PolicyMode } from '../policy/policy.js';
+import { onePerJob } from './bulk-alerts.js';
 import { recordEvents, type NewEvent } from './events.js';
 import { closeBreaker, openBreakers, type Breaker } from './breakers.js';
 import { caseOutcomes, type CaseOutcomes } from './bulk-cases.js';
@@ -84,10 +85,7 @@ export interface Ledger {
     neglected(lookedAtBeforeMs: number, limit: number): Promise<{ sessionId: string; orderId: string }[]>;
     views(filter: OrderFilter): Promise<OrderView[]>;
     /** The policy orders on one turn, open and settled. */
-    ofTurn(
-      sessionId: string,
-      turnKey: string,
-    ): Promise<{ policy: string | null; outcome: Outcome | null; decidedAtMs: number | null }[]>;
+    ofTurn(sessionId: string, turnKey: string): Promise<orders.PolicyOrder[]>;
   };
   readonly requests: {
     register(departure: requests.Departure): Promise<requests.Registration>;
@@ -102,6 +100,8 @@ export interface Ledger {
       turnStartedAtMs: number | null,
     ): Promise<requests.RequestRow[]>;
     underWay(): Promise<{ sessionId: string; turnKey: string; registeredAtMs: number }[]>;
+    /** Whether the vendor has accepted a case's cancel request for another session since then. */
+    acceptedForOthers(sessionId: string, sinceMs: number): Promise<boolean>;
   };
   readonly pauseSwitch: {
     read(): Promise<PauseSwitch>;
@@ -287,7 +287,7 @@ function ledgerOn({ db, describe, close }: OpenedDatabase): Ledger {
         const at = await now();
         await db.transaction().execute(async (trx) => {
           await orders.settleOrders(trx, settlements, at);
-          await recordEvents(trx, stamp(events, at));
+          await recordEvents(trx, await onePerJob(trx, stamp(events, at)));
           await orders.markAlerted(trx, alertedOrderIds, at);
         });
       },
@@ -308,6 +308,7 @@ function ledgerOn({ db, describe, close }: OpenedDatabase): Ledger {
       forTurn: (sessionId, turnKey, after, startedAt) =>
         requests.requestsForTurn(db, sessionId, turnKey, after, startedAt),
       underWay: async () => requests.requestsUnderWay(db, await now()),
+      acceptedForOthers: (sessionId, sinceMs) => requests.acceptedForOthers(db, sessionId, sinceMs),
     },
     pauseSwitch: {
       read: () => readPauseSwitch(db),

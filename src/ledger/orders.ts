@@ -4,6 +4,8 @@ import type { Attribution, CasePhase, OrderError, OrderReason, Outcome } from '.
 import { bulkConcludedBefore } from './bulk-requests.js';
 import { recordEvents } from './events.js';
 import { isWitnessed, orderedBy, tell, type OrderedBy, type SeenAtTheEnd } from './news.js';
+import type { Refusal } from '../policy/refusals.js';
+import { errorWith, refusalsIn } from './refusals.js';
 import type { LedgerDatabase, OrdersTable } from './schema.js';
 
 export type OrderSource = 'person' | 'policy' | 'bulk' | 'service';
@@ -40,6 +42,8 @@ export interface OpenOrder {
   /** Time spent in vain so far, ms; time held by pause, refused key, or ledger or API away is not in it. */
   readonly triedForMs: number;
   readonly alerted: boolean;
+  /** What the vendor refused for the session and has not accepted since. */
+  readonly refusals: readonly Refusal[];
 }
 
 export interface Settlement {
@@ -78,6 +82,7 @@ const orderColumns = [
   'ordered_at',
   'counted_ms',
   'alerted_at',
+  'last_error_json',
 ] as const;
 
 type OrderRow = Pick<Selectable<OrdersTable>, (typeof orderColumns)[number]>;
@@ -158,21 +163,50 @@ export interface PassNote {
   /** Whether the time until the next pass counts towards giving up. */
   readonly counts: boolean;
   readonly agentId?: string | null;
+  /** What the vendor refuses for this session now; left out: as it was. */
+  readonly refusals?: readonly Refusal[];
 }
 
 export async function notePass(db: Kysely<LedgerDatabase>, sessionId: string, note: PassNote): Promise<void> {
+  if (note.error === null && note.refusals === undefined) return notePhase(db, sessionId, note);
+  await db.transaction().execute(async (trx) => {
+    await notePhase(trx, sessionId, note);
+    await noteError(trx, sessionId, note);
+  });
+}
+
+async function notePhase(db: Kysely<LedgerDatabase>, sessionId: string, note: PassNote): Promise<void> {
   await db
     .updateTable('orders')
     .set({
       phase: note.phase,
       next_try_at: note.nextTryAtMs,
       last_pass_counts: note.counts ? 1 : 0,
-      ...(note.error === null ? {} : { last_error_json: JSON.stringify(note.error) }),
       ...(note.agentId == null ? {} : { agent_id: note.agentId }),
     })
     .where('session_id', '=', sessionId)
     .where('open', '=', 1)
     .execute();
+}
+
+/** One error for all orders of the session; what was refused stays with each unless it is given anew. */
+async function noteError(
+  db: Kysely<LedgerDatabase>,
+  sessionId: string,
+  { error, refusals }: Pick<PassNote, 'error' | 'refusals'>,
+): Promise<void> {
+  const open = await db
+    .selectFrom('orders')
+    .select(['id', 'last_error_json'])
+    .where('session_id', '=', sessionId)
+    .where('open', '=', 1)
+    .execute();
+  for (const { id, last_error_json: json } of open) {
+    const said = error ?? (json === null ? null : (JSON.parse(json) as OrderError));
+    if (said === null) continue;
+    const stored = errorWith(said, refusals ?? refusalsIn(json));
+    await db.updateTable('orders').set({ last_error_json: stored }).where('id', '=', id).execute();
+  }
 }
 
 /** Writes the outcomes of orders. An order has one outcome for ever: a second one is ignored. */
@@ -322,6 +356,7 @@ function toOpenOrder(row: OrderRow, nowMs: number): OpenOrder {
     ageMs: Math.max(0, nowMs - row.ordered_at),
     triedForMs: row.counted_ms,
     alerted: row.alerted_at !== null,
+    refusals: refusalsIn(row.last_error_json),
   };
 }
 
@@ -340,24 +375,37 @@ export function reasonOf(
 const parseObject = (json: string | null): Record<string, unknown> | null =>
   json === null ? null : (JSON.parse(json) as Record<string, unknown>);
 
+/** An order that a policy gave. Outcome and time are null while it is open. */
+export interface PolicyOrder {
+  readonly id: string;
+  readonly policy: string | null;
+  readonly outcome: Outcome | null;
+  /** Ledger's clock, ms. */
+  readonly decidedAtMs: number | null;
+  /** What the vendor refused for it, and did not accept any more. */
+  readonly refusals: readonly Refusal[];
+}
+
 /** The policy orders on one turn, open and settled. */
 export async function policyOrdersOfTurn(
   db: Kysely<LedgerDatabase>,
   sessionId: string,
   turnKey: string,
-): Promise<{ policy: string | null; outcome: Outcome | null; decidedAtMs: number | null }[]> {
+): Promise<PolicyOrder[]> {
   const rows = await db
     .selectFrom('orders')
     .leftJoin('outcomes', 'outcomes.order_id', 'orders.id')
-    .select(['orders.policy', 'outcomes.outcome', 'outcomes.decided_at'])
+    .select(['orders.id', 'orders.policy', 'orders.last_error_json', 'outcomes.outcome', 'outcomes.decided_at'])
     .where('orders.session_id', '=', sessionId)
     .where('orders.turn_key', '=', turnKey)
     .where('orders.source', '=', 'policy')
     .execute();
   return rows.map((row) => ({
+    id: row.id,
     policy: row.policy,
     outcome: row.outcome as Outcome | null,
     decidedAtMs: row.decided_at,
+    refusals: refusalsIn(row.last_error_json),
   }));
 }
 

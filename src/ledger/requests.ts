@@ -343,3 +343,19 @@ export async function requestsUnderWay(
   }));
   return [...ofCases, ...(await bulkRequestsUnderWay(db, nowMs))];
 }
+
+/** Whether a cancel request for another session was accepted since then. */
+export async function acceptedForOthers(
+  db: Kysely<LedgerDatabase>,
+  sessionId: string,
+  sinceMs: number,
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('requests')
+    .select('id')
+    .where('registered_at', '>=', sinceMs)
+    .where('answer', '=', 'accepted')
+    .where('session_id', '!=', sessionId)
+    .executeTakeFirst();
+  return row !== undefined;
+}

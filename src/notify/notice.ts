@@ -137,6 +137,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     lines: [
       `${sessionOf(item)} its turn could not be ended${triedFor(item)}. Curfew goes on trying.`,
       ...whyOf(item),
+      ...othersOfJob(item),
       ruleOf(item),
     ],
     remedies: [caseOf(item), ...exempting(item)],
@@ -146,6 +147,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     lines: [
       `${sessionOf(item)} its turn could not be ended${triedFor(item)}, and was given up. As far as is known IT STILL RUNS.`,
       ...whyOf(item),
+      ...othersOfJob(item),
       ruleOf(item),
     ],
     remedies: [
@@ -156,8 +158,9 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
   forbidden: (item) => ({
     title: 'Forbidden',
     lines: [
-      `${sessionOf(item)} the vendor does not let our key end it (403). It goes on as it was.`,
+      `${sessionOf(item)} the vendor does not let our key ${item.data['on'] === 'read' ? 'see' : 'end'} it (${refusalOf(item)}). It goes on as it was.`,
       ...whyOf(item),
+      ...othersOfJob(item),
       ruleOf(item),
     ],
     remedies: [
@@ -169,6 +172,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     title: 'Not found',
     lines: [
       `${sessionOf(item)} the vendor finds it no more (404 on two reads). Whether its turn ended was not seen.`,
+      ...othersOfJob(item),
       ruleOf(item),
     ],
     remedies: [{ purpose: 'Check that the key may still see the agent.', command: null }, ...explaining(item)],
@@ -377,6 +381,20 @@ const numbersOf = (item: Item): string => closed(textOf(item.data, 'text') ?? it
 /** Why a turn was to end, as the order says it. */
 const whyOf = ({ order }: Item): string[] =>
   order?.reason.text == null ? [] : [`It was to end: ${closed(order.reason.text)}`];
+
+/** Such alerts are given once for each job. */
+function othersOfJob({ data }: Item): string[] {
+  const plan = textOf(data, 'plan');
+  if (plan === null) return [];
+  return [
+    `Other sessions of the bulk job ${quoted(plan)} may meet the same; \`curfew bulk report ${plan}\` has them all.`,
+  ];
+}
+
+/** Status and code, as far as the event tells them. */
+function refusalOf({ data }: Item): string {
+  return [numberOf(data, 'status') ?? 403, textOf(data, 'code')].filter((one) => one !== null).join(' ');
+}
 
 function ruleOf({ data, order }: Item): string {
   const policy = textOf(data, 'policy') ?? order?.reason.policy ?? null;

@@ -4,6 +4,8 @@ export interface CaseTiming {
   readonly confirmGapsMs: readonly number[];
   /** Wait between the two reads that must both answer 404 before a session counts as gone. */
   readonly missingGapMs: number;
+  /** Least time between the first and the last of the refusals that settle an order. */
+  readonly refusedForMs: number;
   /** Longest wait between attempts. */
   readonly retryCapMs: number;
   /** Wait before a refused key, or an account without rights, is tried again. */
@@ -27,6 +29,7 @@ const HOUR = 60 * MINUTE;
 export const DEFAULT_TIMING: CaseTiming = {
   confirmGapsMs: [2 * SECOND, 3 * SECOND, 5 * SECOND, 10 * SECOND, 20 * SECOND],
   missingGapMs: MINUTE,
+  refusedForMs: MINUTE,
   retryCapMs: MINUTE,
   accountRetryMs: MINUTE,
   heldRetryMs: 5 * SECOND,

@@ -3,6 +3,7 @@ export type SessionsErrorKind =
   | 'unauthorized'
   | 'forbidden'
   | 'account-forbidden'
+  | 'refused-for-now'
   | 'not-found'
   | 'conflict'
   | 'rate-limited'
@@ -68,6 +69,14 @@ export const FAILURES: Readonly<Record<SessionsErrorKind, Failure>> = {
     mayHaveActed: false,
     accountWide: false,
     says: 'was refused because this credential has no such right here',
+  },
+  // Known by its form, not by its status: see `failures.ts`.
+  'refused-for-now': {
+    answers: [],
+    retryable: true,
+    mayHaveActed: false,
+    accountWide: false,
+    says: "was refused for now: the answer names a time to come again, or is not the vendor's own (a proxy or firewall?)",
   },
   'not-found': {
     answers: [

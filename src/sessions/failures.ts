@@ -33,7 +33,7 @@ export function translate(trouble: Trouble, context: CallContext): SessionsError
   const { ending } = trouble;
   const { head } = ending;
   const vendor = readErrorBody(ending, context);
-  const kind = trouble.type === 'unreadable' ? 'unreadable' : kindOf(ending, vendor.code);
+  const kind = trouble.type === 'unreadable' ? 'unreadable' : kindOf(ending, vendor);
   return new SessionsError(kind, {
     operation,
     subject,
@@ -45,15 +45,26 @@ export function translate(trouble: Trouble, context: CallContext): SessionsError
   });
 }
 
-function kindOf({ end, head }: Ending, code: string | null): SessionsErrorKind {
+function kindOf({ end, head }: Ending, { code, isVendors }: ErrorBody): SessionsErrorKind {
   if (end === 'aborted') return 'aborted';
   if (end === 'unsent') return 'connection-failed';
   // An error's status says what happened even when its body never came; but a 403 has its meaning in the body.
   const bodyMissing = end !== 'complete' && end !== 'too-large';
-  if (head !== null && !isSuccess(head) && !(head.status === 403 && bodyMissing))
-    return kindOfAnswer(head.status, code);
+  if (head !== null && !isSuccess(head) && !(head.status === 403 && bodyMissing)) {
+    const kind = kindOfAnswer(head.status, code);
+    return isForNow(kind, head, isVendors) ? 'refused-for-now' : kind;
+  }
   if (end === 'timeout') return 'timeout';
   return end === 'lost' ? 'connection-lost' : 'unreadable';
+}
+
+/**
+ * A 403 is the vendor's word only in the vendor's form: proxies and firewalls answer with it, too. And who says when to come
+ * again does not mean for ever.
+ */
+function isForNow(kind: SessionsErrorKind, { status, retryAfter }: Head, isVendors: boolean): boolean {
+  if (status === 403 && !isVendors) return true;
+  return retryAfter !== undefined && (status === 403 || kind === 'bad-request');
 }
 
 function kindOfAnswer(status: number, code: string | null): SessionsErrorKind {
@@ -85,15 +96,19 @@ function retryAfterOf(head: Head | null): number | null {
   return parseRetryAfter(head.retryAfter, parseHttpDate(head.date) ?? Date.now());
 }
 
+interface ErrorBody {
+  readonly code: string | null;
+  readonly message: string | null;
+  /** Of one of the shapes that the vendor answers in. */
+  readonly isVendors: boolean;
+}
+
 /**
  * Code and message of an error's body. Two shapes are live: `{error: {code, message}}` and `{error: "code", message}`, with
  * `error_description` from OAuth. Bodies that are no JSON tell nothing.
  */
-function readErrorBody(
-  { head, body, end }: Ending,
-  context: CallContext,
-): { code: string | null; message: string | null } {
-  if (head === null || isSuccess(head) || end !== 'complete') return { code: null, message: null };
+function readErrorBody({ head, body, end }: Ending, context: CallContext): ErrorBody {
+  if (head === null || isSuccess(head) || end !== 'complete') return { code: null, message: null, isVendors: false };
   const json = jsonObject(parseJson(body));
   const nested = jsonObject(json['error']);
   const code = firstText(nested['code'], json['error'], nested['type'], json['code']);
@@ -101,6 +116,7 @@ function readErrorBody(
   return {
     code: code === null ? null : clean(code, MAX_CODE, context),
     message: message === null ? null : clean(message, MAX_VENDOR_MESSAGE, context),
+    isVendors: firstText(nested['code'], json['error'], nested['type']) !== null,
   };
 }
 

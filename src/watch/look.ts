@@ -5,6 +5,7 @@ import type { Read } from '../gate/gate.js';
 import { TryAgain } from '../gate/try-again.js';
 import { tryAgain } from '../gate/waits.js';
 import type { NewOrder } from '../ledger/orders.js';
+import { refusalsOf } from '../ledger/refusals.js';
 import type { OrderView } from '../ledger/results.js';
 import type { Watch, WatchNote } from '../ledger/watches.js';
 import { assess, type Assessment, type Verdict } from '../policy/assess.js';
@@ -123,8 +124,10 @@ async function overLimit(
   const text = given.text ?? '';
   if (last !== null && last.result.turnKey === verdict.turnKey) {
     const { outcome } = last.result;
-    const earlier = { policy: verdict.policy, outcome, decidedAtMs: last.decidedAtMs };
-    if (!mayOrder(verdict.policy, [earlier], await deps.ledger.now())) {
+    const refusals = refusalsOf(last.result.lastError);
+    const earlier = { policy: verdict.policy, outcome, decidedAtMs: last.decidedAtMs, refusals };
+    // This look has just read the session.
+    if (!mayOrder(verdict.policy, [earlier], { nowMs: await deps.ledger.now(), readAgoMs: 0 })) {
       const note = `Over its limit: ${text}. The order on this turn came to “${outcome}”, so none is given now.`;
       return look('watching', note, facts, scanMsOf(watch.limits));
     }

@@ -47,6 +47,7 @@ describe('I10: an account that the vendor refuses', () => {
   it('I10: 401 on the request keeps the order open, too, and counts as not sent', async () => {
     harness.vendor.reads = [processing, readFails('unauthorized'), processing, failed];
     harness.vendor.cancels = [cancelFails('unauthorized'), 'failed'];
+    harness.vendor.agents = () => listFails('unauthorized');
     const orderId = await harness.order();
     const waits = await harness.worker().carryOut();
     expect(waits).toMatchObject([HELD, HELD]);
@@ -122,18 +123,28 @@ describe('I10: an account that the vendor refuses', () => {
 });
 
 describe('403 for a session', () => {
-  it.each(['read', 'request'] as const)('on the %s: its orders are forbidden, with an alert', async (where) => {
-    harness.vendor.reads = where === 'read' ? [readFails('forbidden')] : [processing];
-    harness.vendor.cancels = [cancelFails('forbidden')];
-    const ids = [await harness.order(), await harness.order()];
-    expect(await harness.worker().carryOut()).toEqual([]);
-    for (const id of ids) {
-      const result = await harness.result(id);
-      expect(result).toMatchObject({ outcome: 'forbidden', attribution: null, attempts: where === 'read' ? 0 : 1 });
-      expect(result.events.map(({ kind }) => kind)).toEqual(['forbidden']);
-    }
-    expect(await harness.count('account-refused')).toBe(0);
-  });
+  it.each(['read', 'request'] as const)(
+    'on the %s: its orders are forbidden after a minute, with an alert',
+    async (where) => {
+      harness.vendor.reads = where === 'read' ? [readFails('forbidden')] : [processing];
+      harness.vendor.cancels = () => cancelFails('forbidden');
+      const ids = [await harness.order(), await harness.order()];
+      const begun = harness.clock.wall();
+      const waits = await harness.worker().carryOut();
+      expect(waits.map(({ reason, counts }) => [reason, counts])).toEqual(waits.map(() => ['Refused', true]));
+      expect(harness.clock.wall() - begun).toBeGreaterThanOrEqual(60_000);
+      expect(harness.clock.wall() - begun).toBeLessThan(3 * 60_000);
+      for (const id of ids) {
+        const result = await harness.result(id);
+        expect(result).toMatchObject({ outcome: 'forbidden', attribution: null, attempts: harness.vendor.cancelCalls });
+        expect(result.events).toMatchObject([
+          { kind: 'forbidden', status: 403, on: where === 'read' ? 'read' : 'cancel' },
+        ]);
+        expect(result.lastError).toMatchObject({ type: 'Refused', refused: [{ status: 403 }] });
+      }
+      expect(await harness.count('account-refused')).toBe(0);
+    },
+  );
 
   it.each([
     ['forbidden', listFails('forbidden')],

@@ -36,7 +36,13 @@ describe('errors that the server answers', () => {
     row(401, flat('invalid_token'), 'unauthorized', 'invalid_token', 'retryable account-wide'),
     row(401, {}, 'unauthorized', null, 'retryable account-wide'),
     row(402, {}, 'account-forbidden', null, 'retryable account-wide'),
-    row(403, {}, 'forbidden', null, ''),
+    row(403, {}, 'refused-for-now', null, 'retryable'),
+    row(403, null, 'refused-for-now', null, 'retryable'),
+    row(403, 'Forbidden', 'refused-for-now', null, 'retryable'),
+    row(403, { message: 'Forbidden' }, 'refused-for-now', null, 'retryable'),
+    row(403, { code: 'x', detail: 'Forbidden' }, 'refused-for-now', 'x', 'retryable'),
+    row(403, { error: { code: 403, status: 'PERMISSION_DENIED' } }, 'refused-for-now', null, 'retryable'),
+    row(403, { error: { type: 'permission_error' } }, 'forbidden', 'permission_error', ''),
     row(403, nested('permission_error'), 'forbidden', 'permission_error', ''),
     row(403, flat('tier_required_pro'), 'account-forbidden', 'tier_required_pro', 'retryable account-wide'),
     row(
@@ -112,6 +118,31 @@ describe('errors that the server answers', () => {
     expect(error.message).not.toContain('html');
   });
 
+  it.each(['text/html', 'application/json'])(
+    'takes a 403 in %s that is no JSON for nobody’s last word',
+    async (type) => {
+      const { origin } = await started.http((_request, response) => {
+        response.writeHead(403, { 'content-type': type }).end(`<html>${'Blocked. '.repeat(20_000)}</html>`);
+      });
+      const error = await failureOf(started.client(origin).cancelSession('sess_1'));
+      expect(error).toMatchObject({ kind: 'refused-for-now', status: 403, code: null, outcomeUnknown: false });
+    },
+  );
+
+  it.each<[number, unknown, SessionsErrorKind]>([
+    [403, flat('permission_denied'), 'refused-for-now'],
+    [403, flat('policy_denied'), 'refused-for-now'],
+    [423, nested('locked'), 'refused-for-now'],
+    [404, nested('not_found'), 'not-found'],
+    [401, flat('invalid_token'), 'unauthorized'],
+    [409, nested('conflict'), 'conflict'],
+  ])('%i %j with Retry-After is %s', async (status, body, kind) => {
+    for (const retryAfter of ['5', '0', 'soon']) {
+      const { origin } = await started.json(status, body, { 'retry-after': retryAfter });
+      expect(await failureOf(started.client(origin).cancelSession('sess_1'))).toMatchObject({ kind, status });
+    }
+  });
+
   it('makes one short line of what the vendor says', async () => {
     const { origin } = await started.json(500, nested('co\nde', `line 1\r\nline 2\u001b[31m\u2028${'x'.repeat(1000)}`));
     const error = await failureOf(started.client(origin).cancelSession('sess_1'));
@@ -159,6 +190,7 @@ describe('secrets', () => {
   const scenarios: Record<SessionsErrorKind, () => Promise<SessionsError>> = {
     unauthorized: () => answered(401),
     forbidden: () => answered(403),
+    'refused-for-now': () => cancelAgainst(() => started.json(403, { message: KEY }, { 'retry-after': KEY })),
     'account-forbidden': () => answered(402),
     'not-found': () => cancelAgainst(() => started.json(404, {}), undefined, KEY),
     conflict: () => answered(409),

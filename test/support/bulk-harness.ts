@@ -25,6 +25,7 @@ export const QUICK: CaseTiming = {
   ...DEFAULT_TIMING,
   confirmGapsMs: [150, 150, 200, 250, 300],
   missingGapMs: 300,
+  refusedForMs: 300,
   retryCapMs: 400,
   accountRetryMs: 400,
   heldRetryMs: 200,

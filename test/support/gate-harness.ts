@@ -142,7 +142,7 @@ export async function openGateHarness(): Promise<GateHarness> {
     const deps = {
       ...common,
       gate: createGate({ ...common, clock, vendorClock: createVendorClock(clock), worker: name }),
-      account: createAccount(ledgerHere, vendor, log),
+      account: createAccount(ledgerHere, vendor, log, clock.monotonic),
       rules: noPoliciesInForce,
       meters: NO_METERS,
       random: () => 0.5,

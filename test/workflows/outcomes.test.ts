@@ -35,6 +35,7 @@ import { OBTAIN_LIMIT_MS, startTemporal, type TestTemporal } from '../support/te
 const TIMING: CaseTiming = {
   confirmGapsMs: [50, 100, 150, 300, 600],
   missingGapMs: 300,
+  refusedForMs: 300,
   retryCapMs: 400,
   accountRetryMs: 300,
   heldRetryMs: 200,

@@ -129,13 +129,13 @@ describe('a bulk job', () => {
     expect(requests().cancel).toBe(46);
   });
 
-  it('tells what the key may not end', async () => {
+  it('hands over what the key may not end: one refusal settles nothing', async () => {
     const [first = '', ...rest] = harness.sessions(10);
     harness.simulator.world.addFaults({ sessionId: first }, [{ fault: 'forbidden-session', times: 'forever' }]);
-    const { planId, outcomes } = await carriedOut([first, ...rest]);
-    expect(outcomes).toEqual({ cancelled: 9, forbidden: 1 });
-    const target = (await harness.targets(planId)).find(({ sessionId }) => sessionId === first);
-    expect(target?.error).toMatchObject({ message: expect.stringContaining('403') });
+    const { status } = await carriedOut([first, ...rest]);
+    expect(status.progress).toMatchObject({ openCases: 1, outcomes: { cancelled: 9 } });
+    const [order] = await harness.ledger.orders.views({ sessionId: first });
+    expect(order?.result).toMatchObject({ outcome: null, lastError: { message: expect.stringContaining('403') } });
   });
 
   it('I6: leaves an exempt session alone, unless it was given with "even if exempt"', async () => {

@@ -1,0 +1,172 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FaultInput } from '../../simulator/index.js';
+import { noPoliciesInForce } from '../../src/gate/rules.js';
+import { attemptCase, confirmCase, type CaseDependencies, type Step } from '../../src/gate/case-step.js';
+import { TryAgain } from '../../src/gate/try-again.js';
+import { NO_METERS } from '../../src/metrics/meters.js';
+import { openBulkHarness, type BulkHarness } from '../support/bulk-harness.js';
+
+let harness: BulkHarness;
+beforeEach(async () => {
+  harness = await openBulkHarness();
+});
+afterEach(() => harness.close());
+
+const poisoned = (count: number, fault: FaultInput): string[] => {
+  const ids = harness.sessions(count);
+  for (const sessionId of ids) harness.simulator.world.addFaults({ sessionId }, [fault]);
+  return ids;
+};
+const cancelsOf = (id: string): number => harness.simulator.world.truth(id).cancels.length;
+const eventKinds = async (): Promise<string[]> => {
+  const kinds: string[] = [];
+  for await (const page of harness.ledger.history.events({})) kinds.push(...page.map(({ event }) => event.kind));
+  return kinds;
+};
+
+/** Plays the cases that the job has handed over, each until its orders are settled or the time is up. */
+async function playCases(forMs: number): Promise<void> {
+  const deps = harness.deps();
+  const endsAt = Date.now() + forMs;
+  const caseDeps: CaseDependencies = { ...deps, rules: noPoliciesInForce, meters: NO_METERS };
+  const play = async (sessionId: string): Promise<void> => {
+    let step: Step = { next: 'attempt', afterMs: 0 };
+    for (let failures = 0; step.next !== 'done' && Date.now() < endsAt;) {
+      await sleep(step.afterMs);
+      try {
+        step =
+          step.next === 'attempt'
+            ? await attemptCase(caseDeps, sessionId, `cancel/${sessionId}`, failures)
+            : await confirmCase(caseDeps, sessionId, step.sightings, step.look, failures);
+        failures = 0;
+      } catch (error) {
+        if (!(error instanceof TryAgain)) throw error;
+        failures += 1;
+        await sleep(error.afterMs);
+      }
+    }
+  };
+  await Promise.all(harness.joined.map(({ sessionId }) => play(sessionId)));
+}
+
+describe('a job with sessions that are refused', () => {
+  it('hands over each after one request, and with it what was refused', async () => {
+    const [id = ''] = poisoned(1, { fault: 'forbidden-session', on: 'cancel', times: 'forever' });
+    const planId = await harness.plan([id, ...harness.sessions(5)]);
+    await harness.apply(planId);
+    expect((await harness.carryOut(planId)).progress).toMatchObject({ openCases: 1, outcomes: { cancelled: 5 } });
+    expect(cancelsOf(id)).toBe(1);
+    const [order] = await harness.ledger.orders.beginPass(id);
+    expect(order?.refusals).toMatchObject([{ on: 'cancel', status: 403, code: 'permission_denied', times: 1 }]);
+    await playCases(10_000);
+    expect((await harness.status(planId)).progress).toMatchObject({
+      openCases: 0,
+      outcomes: { cancelled: 5, forbidden: 1 },
+    });
+  });
+
+  it.each<[string, Extract<FaultInput, { fault: 'client-error' }>]>([
+    ['in HTML', { fault: 'client-error', status: 403, body: 'html', times: 2 }],
+    ['with an empty body', { fault: 'client-error', status: 403, body: 'empty', times: 2 }],
+    ['with Retry-After', { fault: 'client-error', status: 403, body: 'json', retryAfterSeconds: 1, times: 2 }],
+  ])('ends those that met a passing 403 %s, on the read and on the request', async (_title, fault) => {
+    const ids = harness.sessions(10);
+    harness.simulator.world.addFaults({ sessionId: ids[0] ?? '' }, [{ ...fault, on: 'retrieve' }]);
+    harness.simulator.world.addFaults({ sessionId: ids[1] ?? '' }, [{ ...fault, on: 'cancel' }]);
+    const planId = await harness.plan(ids);
+    await harness.apply(planId);
+    expect((await harness.carryOut(planId)).progress).toMatchObject({ openCases: 0, outcomes: { cancelled: 10 } });
+  });
+
+  it('I10: never calls the account refused for the code of it that one session answers', async () => {
+    const [id = ''] = poisoned(1, {
+      fault: 'forbidden-account',
+      code: 'policy_denied',
+      on: 'cancel',
+      times: 'forever',
+    });
+    const planId = await harness.plan([id, ...harness.sessions(6)]);
+    await harness.apply(planId);
+    const begun = Date.now();
+    expect((await harness.carryOut(planId)).progress).toMatchObject({ openCases: 1, outcomes: { cancelled: 6 } });
+    expect(Date.now() - begun).toBeLessThan(20_000);
+    await playCases(10_000);
+    expect((await harness.status(planId)).progress.outcomes).toEqual({ cancelled: 6, forbidden: 1 });
+    expect(await eventKinds()).not.toContain('account-refused');
+  });
+
+  it('I10: while the key is refused, tries one at a time, and not in a fixed beat', async () => {
+    const planId = await harness.plan(harness.sessions(100));
+    await harness.apply(planId);
+    harness.simulator.world.revokeKey();
+    const waits: number[] = [];
+    const random = (): number => {
+      waits.push(waits.length);
+      return (waits.length % 7) / 7;
+    };
+    const working = harness.carryOut(planId, { random });
+    while ((await harness.status(planId)).note === null) await sleep(20);
+    // Those that were under way when the first was refused.
+    await sleep(1_000);
+    const before = harness.simulator.world.requestCounts().requests.retrieve;
+    await sleep(4_000);
+    // Ten holds of about 400 ms each; 32 at a time would be 300.
+    expect(harness.simulator.world.requestCounts().requests.retrieve - before).toBeLessThan(20);
+    expect(waits.length).toBeGreaterThan(2);
+    harness.simulator.world.restoreKey();
+    expect((await working).progress.outcomes).toEqual({ cancelled: 100 });
+  });
+
+  it('every status from 400 to 599 on cancel: few requests for each, and everything else is ended', async () => {
+    const faultOf = (status: number): FaultInput =>
+      status < 500
+        ? { fault: 'client-error', status, body: 'json', on: 'cancel', times: 'forever' }
+        : { fault: 'server-error', status, body: 'json', on: 'cancel', times: 'forever' };
+    // Not so many in one job that its brake takes them for an outage.
+    for (let from = 400; from < 600; from += 20) {
+      const statuses = Array.from({ length: 20 }, (_, index) => from + index);
+      const ids = statuses.map((status) => poisoned(1, faultOf(status))[0] ?? '');
+      const planId = await harness.plan([...harness.sessions(40), ...ids]);
+      await harness.apply(planId);
+      const { state, progress } = await harness.carryOut(planId);
+      expect({ from, state, progress }).toMatchObject({
+        from,
+        state: 'finished',
+        progress: { openCases: 20, outcomes: { cancelled: 40 } },
+      });
+      for (const [index, id] of ids.entries()) {
+        const status = statuses[index] ?? 0;
+        // What has a meaning of its own is tried five times; what is refused, or may have had effect, becomes a case at once.
+        const most = status === 429 ? 12 : status === 401 || status === 409 ? 5 : 1;
+        expect({ status, enough: cancelsOf(id) <= most }).toEqual({ status, enough: true });
+      }
+    }
+  }, 120_000);
+
+  it('5,000 with 1% poison of four kinds: all others end, the poison is reported, one alert for each kind', async () => {
+    const kinds: FaultInput[] = [
+      { fault: 'forbidden-session', on: 'cancel', times: 'forever' },
+      { fault: 'not-found', on: 'cancel', times: 'forever' },
+      { fault: 'client-error', status: 410, body: 'json', on: 'cancel', times: 'forever' },
+      { fault: 'rate-limited', on: 'cancel', times: 'forever', retryAfterSeconds: 0 },
+    ];
+    const poison = kinds.map((fault) => poisoned(13, fault));
+    const good = harness.sessions(4_948, {}, 5);
+    const all = good.flatMap((id, index) => (index % 95 === 0 ? [id, poison.flat()[index / 95] ?? ''] : [id]));
+    const planId = await harness.plan(all.filter((id) => id !== ''));
+    await harness.apply(planId);
+    const status = await harness.carryOut(planId);
+    expect(status).toMatchObject({ state: 'finished', progress: { waiting: 0, underWay: 0 } });
+    expect(status.progress).toMatchObject({ openCases: 52, outcomes: { cancelled: 4_948 } });
+
+    await playCases(15_000);
+    const after = await harness.status(planId);
+    expect(after.progress).toMatchObject({ openCases: 13, outcomes: { cancelled: 4_948, forbidden: 39 } });
+    const alerts = (await eventKinds()).filter((kind) => !kind.startsWith('bulk-'));
+    expect(alerts).toEqual(['forbidden']);
+    const events: unknown[] = [];
+    for await (const page of harness.ledger.history.events({})) events.push(...page.map(({ event }) => event));
+    expect(events).toContainEqual(expect.objectContaining({ kind: 'forbidden', plan: planId }));
+  }, 300_000);
+});

@@ -242,7 +242,8 @@ async function scan(
   let problem: string | null = null;
   if (memory.agentsListedAt === null || startedAt - memory.agentsListedAt >= AGENTS_EVERY_MS) {
     const { items, complete, problem: why, error } = await listAgents(deps);
-    if (error !== null && refusesAccount(error)) await deps.account.refused(error);
+    if (complete) await deps.account.works();
+    else if (error !== null && refusesAccount(error)) await deps.account.refused(error);
     takeInAgents(fleet, items, complete, policies);
     if (complete) memory.agents = items;
     memory.agentsListedAt = complete ? startedAt : null;

@@ -29,7 +29,7 @@ const SPACING_MS = 60_000;
 /** An order that was settled on less had one 403 alone against it, ms. */
 const REFUSED_FOR_MS = 60_000;
 /** Where every session may have been refused alike, the first try after that comes so much later, and each further one twice as late, ms. */
-const REFUSED_SPACING_MS = 10 * 60_000;
+const REFUSED_SPACING_MS = 2 * 60_000;
 const LONGEST_SPACING_MS = 24 * 60 * 60_000;
 
 /** Whether a policy gives an order for a turn that breaks its limit, given the orders on that turn so far. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { readCoverage } from '../../src/fleet/coverage.js';
-import { SessionsError } from '../../src/sessions/index.js';
+import { SessionsError, type SessionsOperation } from '../../src/sessions/index.js';
 import { policy } from '../policy/observing.js';
 import { ledgerAway } from '../support/gate-harness.js';
 import {
@@ -95,6 +95,27 @@ describe('the vendor', () => {
     expect(await kinds()).toEqual([
       ...['policy-applied', 'account-refused', 'coverage-lost', 'account-accepted', 'coverage-restored'],
     ]);
+  });
+
+  it('refuses one session, and one agent’s list, with a code of the account: the account is not called refused', async () => {
+    const { fleet } = harness;
+    fleet.agent('agent-2');
+    fleet.session(SESSION, turnSince(at(-5 * MINUTE)));
+    fleet.session('session-2', turnSince(at(-5 * MINUTE)));
+    const denied = ({ operation, subject }: { operation: SessionsOperation; subject: string | null }): boolean =>
+      (operation === 'retrieveSession' && subject === SESSION) ||
+      (operation === 'listSessions' && subject === 'agent-2');
+    fleet.fails = (called) =>
+      denied(called) ? new SessionsError('account-forbidden', { ...called, status: 403, code: 'policy_denied' }) : null;
+    await harness.apply([rule]);
+    await harness.process().run(20 * MINUTE);
+    expect((await harness.orders()).map(({ sessionId }) => sessionId)).toEqual(['session-2']);
+    const told = await kinds();
+    expect(told).not.toContain('account-refused');
+    expect(told).not.toContain('account-accepted');
+    expect(told).toContain('coverage-lost');
+    // Neither in a fixed beat, nor often.
+    expect(fleet.count('retrieveSession', SESSION)).toBeLessThan(30);
   });
 
   it('has had too many requests of us: it is asked later, the account is not called refused, nothing is lost', async () => {

@@ -309,6 +309,7 @@ describe('a turn that still breaks its limit after an order', () => {
     async (outcome) => {
       await ordered();
       const [order] = await harness.orders();
+      if (outcome === 'forbidden') await refusedTwice();
       const settlement = { attribution: null, attempts: 0, endedAtMs: null, turnKey: null, outcome };
       await harness.ledger.orders.settle({
         settlements: [{ ...settlement, orderId: order?.id ?? '', sessionId: SESSION }],
@@ -318,6 +319,46 @@ describe('a turn that still breaks its limit after an order', () => {
       expect(await rounds(30 * MINUTE)).toBe(1);
     },
   );
+
+  /** The vendor refused it twice, and others' cancel requests were accepted meanwhile. */
+  const refusedTwice = async (): Promise<void> => {
+    const nowMs = await harness.ledger.now();
+    await harness.ledger.orders.notePass(SESSION, {
+      ...{ phase: 'attempting', nextTryAtMs: null, counts: true },
+      error: { type: 'Refused', message: 'HTTP 403', at: new Date(nowMs).toISOString() },
+      refusals: [{ on: 'cancel', status: 403, code: null, times: 2, sinceMs: nowMs - 2 * MINUTE, lastMs: nowMs }],
+    });
+  };
+
+  it('is ordered again after `forbidden` when the vendor accepted no cancel request at all in that time, and alerts once', async () => {
+    await ordered();
+    harness.fleet.fails = ({ operation }) => (operation === 'cancelSession' ? 'forbidden' : null);
+    await harness.carryOut(SESSION);
+    expect(await outcomes()).toEqual(['forbidden']);
+    expect(await rounds(MINUTE)).toBe(1);
+    expect(await rounds(2 * MINUTE)).toBe(2);
+    await harness.carryOut(SESSION);
+    expect(await outcomes()).toEqual(['forbidden', 'forbidden']);
+    // Spaced ever more widely.
+    expect(await rounds(3 * MINUTE)).toBe(2);
+    expect(await harness.events('forbidden')).toHaveLength(1);
+    harness.fleet.fails = () => null;
+    expect(await rounds(2 * MINUTE)).toBe(3);
+    await harness.carryOut(SESSION);
+    expect(await outcomes()).toEqual(['forbidden', 'forbidden', 'cancelled']);
+  });
+
+  it('is ordered again after `forbidden` by refused reads, when it can be read again', async () => {
+    await ordered();
+    harness.fleet.fails = ({ operation }) => (operation === 'retrieveSession' ? 'forbidden' : null);
+    await harness.carryOut(SESSION);
+    expect(await outcomes()).toEqual(['forbidden']);
+    expect(await rounds(10 * MINUTE)).toBe(1);
+    harness.fleet.fails = () => null;
+    expect(await rounds(5 * MINUTE)).toBe(2);
+    await harness.carryOut(SESSION);
+    expect(await outcomes()).toEqual(['forbidden', 'cancelled']);
+  });
 
   it('is ordered again after a while, when the order ended without it', async () => {
     await ordered();

@@ -158,6 +158,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
             ageMs: 0,
             triedForMs: 0,
             alerted: false,
+            refusals: [],
           },
         ]);
       });

@@ -84,6 +84,20 @@ describe('faults of the simulator', () => {
     expect(cancels()).toMatchObject([{ effect: true, endedTurn: turnKey, answered: { status: 500 } }]);
   });
 
+  it('client-error answers with HTML, JSON or nothing, with a time to come again where it is told to', async () => {
+    const { id } = await startWith(
+      { fault: 'client-error' },
+      { fault: 'client-error', body: 'empty', retryAfterSeconds: 5 },
+      { fault: 'client-error', status: 418, body: 'json', code: 'teapot', shape: 'flat', retryAfterSeconds: 7 },
+    );
+    const [html, empty, json] = [await bench.cancel(id), await bench.cancel(id), await bench.cancel(id)];
+    expect([html.status, html.headers.get('content-type')]).toEqual([403, 'text/html; charset=utf-8']);
+    expect([empty.status, empty.text]).toEqual([403, '']);
+    expect([json.status, json.body.error]).toEqual([418, 'teapot']);
+    expect([html, empty, json].map(({ headers }) => headers.get('retry-after'))).toEqual([null, '5', '7']);
+    expect(cancels().map(({ effect }) => effect)).toEqual([false, false, false]);
+  });
+
   it('server-error answers with HTML, JSON or nothing', async () => {
     const { id } = await startWith(
       { fault: 'server-error' },

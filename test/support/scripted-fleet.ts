@@ -309,7 +309,7 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
     const here = hooks === undefined ? ledger : hooked(ledger, hooks);
     const enforcement = createEnforcement({
       ...{ sessions: fleet, ledger: here, limiter, log, scanMs, meters },
-      account: createAccount(here, fleet, log),
+      account: createAccount(here, fleet, log, clock.monotonic),
       vendorClock: createVendorClock(clock),
       rules: createRulesReader(here),
       cases: {
@@ -368,7 +368,7 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
     const deps: CaseDependencies & { sessions: SessionsClient } = {
       ...{ sessions: fleet, ledger, limiter, log, timing: DEFAULT_TIMING, meters: NO_METERS, random: () => 0.5 },
       gate: createGate({ sessions: fleet, ledger, limiter, log, clock, vendorClock, worker: randomUUID() }),
-      account: createAccount(ledger, fleet, log),
+      account: createAccount(ledger, fleet, log, clock.monotonic),
       rules: createGateRules({ ledger, rules: createRulesReader(ledger), vendorClock, scanMs: SCAN_MS }),
     };
     const waits: TryAgain[] = [];

@@ -35,7 +35,7 @@ import { OBTAIN_LIMIT_MS, startTemporal, type TestTemporal } from '../support/te
 const TIMING: CaseTiming = {
   confirmGapsMs: [50, 100, 150, 300, 600],
   missingGapMs: 300,
-  refusedForMs: 300,
+  refusedForMs: 3_000,
   retryCapMs: 400,
   accountRetryMs: 300,
   heldRetryMs: 200,
@@ -316,7 +316,35 @@ const COURSES: Readonly<Record<string, Course>> = {
   '403 for ending this session': {
     faults: [{ fault: 'forbidden-session', on: 'cancel', times: 'forever' }],
     outcome: 'forbidden',
-    attempts: 1,
+    events: ['forbidden'],
+  },
+  '404 for ending this session, which reads show': {
+    faults: [{ fault: 'not-found', on: 'cancel', times: 'forever' }],
+    outcome: 'forbidden',
+    events: ['forbidden'],
+  },
+  'one 403 for reading, and one for ending this session': {
+    faults: [
+      { fault: 'forbidden-session', on: 'retrieve' },
+      { fault: 'forbidden-session', on: 'cancel' },
+    ],
+    outcome: 'cancelled',
+    attribution: 'strong',
+    attempts: 2,
+  },
+  '403 from something in between': {
+    faults: [
+      { fault: 'client-error', on: 'retrieve', body: 'html' },
+      { fault: 'client-error', on: 'cancel', body: 'empty' },
+      { fault: 'client-error', on: 'cancel', body: 'json', retryAfterSeconds: 1 },
+    ],
+    outcome: 'cancelled',
+    attribution: 'strong',
+    attempts: 3,
+  },
+  'a code of the account on ending this session': {
+    faults: [{ fault: 'forbidden-account', code: 'policy_denied', on: 'cancel', times: 'forever' }],
+    outcome: 'forbidden',
     events: ['forbidden'],
   },
   '403 of the account, for a while': {

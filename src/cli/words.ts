@@ -14,7 +14,7 @@ export const OUTCOME_WORDS: Readonly<Record<Outcome, string>> = {
   capped: "over the policy's cap; left alone",
   'not-in-flight': 'not seen in flight (idle, waiting for a person, unknown state or turn); left alone',
   gone: 'not found any more (404 twice)',
-  forbidden: 'the key may not end it (403); give the key update access',
+  forbidden: 'STILL RUNNING as far as is known; the vendor refuses to let this key end it: give the key update access',
   'retries-exhausted': 'STILL RUNNING as far as is known; given up after trying for the configured time',
   abandoned: 'given up on an operator’s word',
 };

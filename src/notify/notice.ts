@@ -164,7 +164,9 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
       ruleOf(item),
     ],
     remedies: [
-      { purpose: 'Give the key update access to the agent.', command: null },
+      ...((numberOf(item.data, 'status') ?? 403) === 403
+        ? [{ purpose: 'Give the key update access to the agent.', command: null }]
+        : [caseOf(item)]),
       ...ending('Then order again', item),
     ],
   }),

@@ -174,6 +174,19 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     ],
   ],
   [
+    'a session of a bulk job that can’t be ended',
+    anItem('forbidden', { on: 'cancel', status: 404, code: 'not_found', plan: 'b-1' }, anOrder()),
+    [
+      'Forbidden',
+      `${ORDERED} the vendor does not let our key end it (404 not_found). It goes on as it was.`,
+      'It was to end: has run 47m 12s, limit 45m (+15s).',
+      'Other sessions of the bulk job `b-1` may meet the same; `curfew bulk report b-1` has them all.',
+      RULE,
+      'See the case: curfew cases sess_1',
+      'Then order again: curfew cancel sess_1',
+    ],
+  ],
+  [
     'a session that is gone',
     anItem('gone', {}, anOrder()),
     [

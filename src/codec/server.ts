@@ -1,10 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { isIP } from 'node:net';
 import cors from '@fastify/cors';
 import type { Payload, PayloadCodec } from '@temporalio/common';
 import fastify from 'fastify';
 import { z } from 'zod';
 import { ExitCode, UserError } from '../errors.js';
+import { isLoopbackHost } from '../loopback-host.js';
 import type { SecretFile } from '../sessions/secret-file.js';
 
 /** A running codec server. */
@@ -51,7 +51,7 @@ const body = z.object({
  */
 export async function startCodecServer(options: CodecServerOptions): Promise<CodecServer> {
   const { codec, host, port, origins, token } = options;
-  if (token === null && !isLoopback(host)) {
+  if (token === null && !isLoopbackHost(host)) {
     throw new UserError(
       `Without a token, whoever reaches ${host} could have payloads decrypted. Nothing was started.`,
       'Set CURFEW_CODEC_TOKEN_FILE to a file with a token, or leave --host out.',
@@ -67,7 +67,7 @@ export async function startCodecServer(options: CodecServerOptions): Promise<Cod
   app.addHook('onRequest', async (request, reply) => {
     // Without a token only this machine's own pages and programs may ask: not a page of elsewhere whose host name was
     // made to point here.
-    if (token === null && !isLoopback(request.hostname)) return reply.code(403).send(refusal('unknown host name'));
+    if (token === null && !isLoopbackHost(request.hostname)) return reply.code(403).send(refusal('unknown host name'));
     if (token !== null && !(await isBearer(request.headers.authorization, token))) {
       return reply.code(401).header('www-authenticate', 'Bearer').send(refusal('the token is missing or wrong'));
     }
@@ -110,12 +110,6 @@ const asJson = ({ metadata, data }: Payload) => ({
 });
 
 const toBase64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
-
-/** A name other than `localhost` may be made to point anywhere. */
-const isLoopback = (host: string): boolean => {
-  const bare = host.replace(/^\[|\]$/g, '').toLowerCase();
-  return bare === 'localhost' || bare === '::1' || (isIP(bare) === 4 && bare.startsWith('127.'));
-};
 
 async function isBearer(header: string | undefined, token: SecretFile): Promise<boolean> {
   const wanted = await token.read();

@@ -2,6 +2,7 @@ import { accessSync, constants } from 'node:fs';
 import { loadClientConfigProfile, toClientOptions, type ClientConfigProfile } from '@temporalio/envconfig';
 import { payloadEncryption, type Encryption } from '../codec/encryption.js';
 import { ExitCode, UserError } from '../errors.js';
+import { isLoopbackHost } from '../loopback-host.js';
 import { secretSetting } from '../secret-setting.js';
 import { apiKeyProblem } from './api-key.js';
 import { readEmbeddedNote } from './server-note.js';
@@ -44,6 +45,7 @@ const DEFAULT_NAMESPACE = 'default';
  */
 export function resolveTemporal({ env, home }: { env: NodeJS.ProcessEnv; home: string }): TemporalTarget {
   const settings = withApiKey(presentOnly(env));
+  checkSwitch(settings);
   const encryption = payloadEncryption(settings);
   const profile = loadProfile(settings);
   if (profile.address === undefined && profile.apiKey === undefined && settings['TEMPORAL_PROFILE'] === undefined) {
@@ -55,6 +57,7 @@ export function resolveTemporal({ env, home }: { env: NodeJS.ProcessEnv; home: s
   checkTls(profile);
   const { tls } = toClientOptions(profile).connectionOptions;
   const address = profile.address ?? DEFAULT_ADDRESS;
+  if (!tls) checkPlainConnection(profile, address);
   const namespace = profile.namespace ?? DEFAULT_NAMESPACE;
   const features = [
     `namespace ${namespace}`,
@@ -109,6 +112,29 @@ function loadProfile(settings: Record<string, string>): ClientConfigProfile {
       ExitCode.usage,
     );
   }
+}
+
+/** On and off, as the library understands them: it takes every other word, `TRUE` and `yes` among them, for off. */
+const SWITCH_VALUES = ['true', '1', 'false', '0'];
+
+function checkSwitch({ TEMPORAL_TLS: value }: Record<string, string>): void {
+  if (value === undefined || SWITCH_VALUES.includes(value)) return;
+  throw new UserError(
+    `TEMPORAL_TLS is ${JSON.stringify(value.slice(0, 40))}, which Temporal's client would take for off. Nothing was sent.`,
+    'Set it to true or 1 (TLS on), or to false or 0 (off), in lower case; or unset it.',
+    ExitCode.usage,
+  );
+}
+
+/** A key on a plain connection can be read by everyone on the way. On this machine there is nobody on the way. */
+function checkPlainConnection({ apiKey, grpcMeta = {} }: ClientConfigProfile, address: string): void {
+  const inHeader = Object.keys(grpcMeta).some((name) => name.toLowerCase() === 'authorization');
+  if ((apiKey === undefined && !inHeader) || isLoopbackHost(address.replace(/:\d+$/, ''))) return;
+  throw new UserError(
+    `Temporal's ${apiKey === undefined ? 'authorization header' : 'API key'} would go to ${address} without TLS, readable for everyone on the way. Nothing was sent.`,
+    'Set TEMPORAL_TLS=true, or unset it (an API key switches TLS on); in a config file, take out `disabled = true` below `tls`.',
+    ExitCode.usage,
+  );
 }
 
 /** gRPC puts these into headers and shows the whole value when it does not like a character in it. So we look first. */

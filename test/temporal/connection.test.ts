@@ -31,6 +31,16 @@ function configured(env: Record<string, string>) {
   return target;
 }
 
+function refusal(env: Record<string, string>): UserError {
+  try {
+    resolve(env);
+  } catch (error) {
+    expect(error).toBeInstanceOf(UserError);
+    return error as UserError;
+  }
+  throw new Error('expected a refusal');
+}
+
 async function failure(promise: Promise<unknown>): Promise<UserError> {
   const error: unknown = await promise.then(
     () => null,
@@ -131,6 +141,65 @@ describe('which Temporal is used', () => {
     expect(error).toMatchObject({ exitCode: ExitCode.usage });
     expect((error as UserError).message).toContain(words);
     expect((error as UserError).message + (error as UserError).next).not.toContain(SECRET);
+  });
+
+  // envconfig 1.24.0 takes every word but `true` and `1` for off, and the key would go out in the clear.
+  it.each(['TRUE', 'True', 'yes', 'on', 'enabled', 'FALSE', 'no'])('is not guessed from TEMPORAL_TLS=%s', (value) => {
+    const env = { TEMPORAL_ADDRESS: 'temporal.test:7233', TEMPORAL_API_KEY: SECRET, TEMPORAL_TLS: value };
+    const error = refusal(env);
+    expect(error).toMatchObject({ exitCode: ExitCode.usage });
+    expect(error.message).toContain(`TEMPORAL_TLS is "${value}"`);
+    expect(error.next).toMatch(/true or 1 .* false or 0/);
+    expect(error.message + error.next).not.toContain(SECRET);
+  });
+
+  it.each([
+    ['true', true],
+    ['1', true],
+    ['false', false],
+    ['0', false],
+  ])('takes TEMPORAL_TLS=%s as the `temporal` CLI does', (value, on) => {
+    const { options } = configured({ TEMPORAL_ADDRESS: 'temporal.test:7233', TEMPORAL_TLS: value });
+    expect(Boolean(options.tls)).toBe(on);
+  });
+
+  describe('with a key and without TLS', () => {
+    const plain = { TEMPORAL_TLS: 'false', TEMPORAL_API_KEY: SECRET };
+
+    it.each([
+      'temporal.test:7233',
+      '10.0.0.7:7233',
+      '[fd00::1]:7233',
+      'localhost.evil.test:7233',
+      '127.evil.test:7233',
+    ])('is refused at %s, another machine', (address) => {
+      const error = refusal({ ...plain, TEMPORAL_ADDRESS: address });
+      expect(error).toMatchObject({ exitCode: ExitCode.usage });
+      expect(error.message).toContain(`API key would go to ${address} without TLS`);
+      expect(error.message + error.next).not.toContain(SECRET);
+    });
+
+    it.each(['localhost:7233', '127.0.0.1:7233', '127.8.8.8:1', '[::1]:7233'])(
+      'is taken at %s, this machine',
+      (address) => {
+        expect(configured({ ...plain, TEMPORAL_ADDRESS: address }).options).toMatchObject({
+          apiKey: SECRET,
+          tls: false,
+        });
+      },
+    );
+
+    it('is refused where the config file says so, and where the key is a header', () => {
+      const file = join(folder, 'temporal.toml');
+      writeFileSync(
+        file,
+        `[profile.default]\naddress = "a.test:1"\napi_key = "${SECRET}"\n[profile.default.tls]\ndisabled = true\n`,
+      );
+      expect(refusal({ TEMPORAL_CONFIG_FILE: file }).message).toContain('API key would go to a.test:1');
+      const header = { TEMPORAL_ADDRESS: 'a.test:1', TEMPORAL_GRPC_META_AUTHORIZATION: `Bearer ${SECRET}` };
+      expect(refusal(header).message).toContain('authorization header would go to a.test:1');
+      expect(configured({ ...header, TEMPORAL_TLS: 'true' }).options.metadata).toBeDefined();
+    });
   });
 
   it('shows the place of an error in the config file, and none of its keys', () => {

@@ -47,6 +47,9 @@ import { createFleetWorker, createWorker, runTogether } from './worker.js';
 /** Boot waits this long for Temporal, and then for the ledger, while they do not answer yet, ms: containers start in any order. */
 const BOOT_PATIENCE_MS = 120_000;
 
+/** A host's name is part of a task queue's, which Temporal bounds as it bounds workflow ids. */
+const LONGEST_HOST_NAME = 60;
+
 export interface ServiceOptions {
   /** Take over a ledger that belonged to another Temporal. */
   readonly adoptTemporal: boolean;
@@ -140,7 +143,7 @@ async function putTogether(
 
   const clock = systemClock;
   const limiter = createLimiter(config.requestsPerSecond, clock);
-  const workerName = `${hostname()}:${process.pid}:${randomBytes(3).toString('hex')}`;
+  const workerName = `${hostname().slice(0, LONGEST_HOST_NAME)}:${process.pid}:${randomBytes(3).toString('hex')}`;
   const vendorClock = createVendorClock(clock);
   const rules = createRulesReader(ledger);
   const account = createAccount(ledger, sessions, log);

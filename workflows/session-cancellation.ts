@@ -43,6 +43,8 @@ export const caseQuery = defineQuery<CaseStatus>(CASE_QUERY);
 const PHASE = defineSearchAttributeKey('CurfewPhase', SearchAttributeType.KEYWORD);
 const OUTCOME = defineSearchAttributeKey('CurfewOutcome', SearchAttributeType.KEYWORD);
 const AGENT = defineSearchAttributeKey('CurfewAgentId', SearchAttributeType.KEYWORD);
+/** The vendor's word, of any length; PostgreSQL's visibility takes 255 characters, and never shows a case with more. */
+const LONGEST_AGENT_ID = 200;
 
 const { cancelSession } = proxyActivities<Activities>(GATE_PASS);
 const { confirmCancellation } = proxyActivities<Activities>(SESSION_READ);
@@ -158,7 +160,7 @@ export async function sessionCancellation(input: CaseInput): Promise<CaseResult>
   if (input.searchAttributes && last !== undefined) {
     upsertSearchAttributes([
       { key: OUTCOME, value: last.outcome },
-      ...(last.agentId === null ? [] : [{ key: AGENT, value: last.agentId }]),
+      ...(last.agentId === null ? [] : [{ key: AGENT, value: last.agentId.slice(0, LONGEST_AGENT_ID) }]),
     ]);
   }
   return result;

@@ -5,7 +5,7 @@ import { loadConfig, type Config } from '../config.js';
 import { ExitCode, UserError } from '../errors.js';
 import { homePaths } from '../home.js';
 import { openLedger, type Ledger } from '../ledger/ledger.js';
-import { isSessionId } from '../sessions/index.js';
+import { ID_RULE, isSessionId } from '../sessions/index.js';
 import { createLogger, type Logger } from '../telemetry.js';
 import { belongsTogether, SEARCH_ATTRIBUTES_META } from '../temporal/belonging.js';
 import { createBulkJobs, type BulkJobs } from '../temporal/bulk-jobs.js';
@@ -103,7 +103,7 @@ export function checkedSessionIds(ids: readonly string[]): string[] {
   if (wrong.length > 0) {
     throw new UserError(
       `${wrong.length === 1 ? 'This is no session id' : 'These are no session ids'}: ${wrong.map((id) => JSON.stringify(id.slice(0, 80))).join(', ')}. Nothing was ordered.`,
-      'An id is one word without slashes, for example sess_xYz789AbCd; it is in the address of the session, and in `curfew cases`.',
+      `An id has ${ID_RULE}: sess_xYz789AbCd, for example. It is in the address of the session, and in \`curfew cases\`.`,
       ExitCode.usage,
     );
   }

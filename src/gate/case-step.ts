@@ -287,9 +287,7 @@ const isInDoubt = ({ sent }: Judged, { sighting }: Read): boolean =>
 /** Held time counts towards nothing, so an order that can't be judged would wait without a word. */
 async function tellWhenHeldLong(deps: CaseDependencies, order: OpenOrder, why: string): Promise<void> {
   const { sessionId, id: orderId } = order;
-  if (order.alerted || (await deps.ledger.now()) - order.orderedAtMs < deps.timing.alertAfterMs) return;
-  const events = [{ kind: 'not-ending', sessionId, orderId, data: { why } }] as const;
-  await deps.ledger.orders.settle({ settlements: [], events, alertedOrderIds: [orderId] });
+  if (order.alerted || !(await deps.ledger.orders.tellNotEnding(orderId, deps.timing.alertAfterMs, why))) return;
   deps.log.error({ sessionId, orderId, why }, 'not-ending');
 }
 

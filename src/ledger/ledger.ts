@@ -82,6 +82,13 @@ export interface Ledger {
     abandon(orderIds: readonly string[], word: { readonly by: string; readonly reason: string }): Promise<void>;
     /** When an earlier order on this turn was settled, at or before the given time. */
     concludedBefore(sessionId: string, turnKey: string, beforeMs: number): Promise<number | null>;
+    /**
+     * Tells, once per order, that it does not come to its end, and why. Safe to call again, and from several workers.
+     *
+     * @param afterMs - told only when the order is that old
+     * @returns whether it was told now
+     */
+    tellNotEnding(orderId: string, afterMs: number, why: string): Promise<boolean>;
     neglected(lookedAtBeforeMs: number, limit: number): Promise<{ sessionId: string; orderId: string }[]>;
     views(filter: OrderFilter): Promise<OrderView[]>;
     /** The policy orders on one turn, open and settled. */
@@ -296,6 +303,15 @@ function ledgerOn({ db, describe, close }: OpenedDatabase): Ledger {
         await db.transaction().execute((trx) => orders.abandonOrders(trx, orderIds, word, at));
       },
       concludedBefore: (sessionId, turnKey, beforeMs) => orders.concludedBefore(db, sessionId, turnKey, beforeMs),
+      tellNotEnding: async (orderId, afterMs, why) => {
+        const at = await now();
+        return db.transaction().execute(async (trx) => {
+          const sessionId = await orders.claimAlert(trx, orderId, at - afterMs, at);
+          if (sessionId === null) return false;
+          await recordEvents(trx, stamp([{ kind: 'not-ending', sessionId, orderId, data: { why } }], at));
+          return true;
+        });
+      },
       neglected: (lookedAtBeforeMs, limit) => orders.neglectedSessions(db, lookedAtBeforeMs, limit),
       views: (filter) => orderViews(db, filter),
       ofTurn: (sessionId, turnKey) => orders.policyOrdersOfTurn(db, sessionId, turnKey),

@@ -341,6 +341,29 @@ export async function markAlerted(
   await db.updateTable('orders').set({ alerted_at: nowMs }).where('id', 'in', orderIds).execute();
 }
 
+/**
+ * Takes the one alert of an open order that was ordered at or before the given time, ms.
+ *
+ * @returns its session; null when it is younger, settled, or was alerted already: by whomever, nobody is to be told twice
+ */
+export async function claimAlert(
+  db: Kysely<LedgerDatabase>,
+  orderId: string,
+  orderedByMs: number,
+  nowMs: number,
+): Promise<string | null> {
+  const row = await db
+    .updateTable('orders')
+    .set({ alerted_at: nowMs })
+    .where('id', '=', orderId)
+    .where('open', '=', 1)
+    .where('alerted_at', 'is', null)
+    .where('ordered_at', '<=', orderedByMs)
+    .returning('session_id')
+    .executeTakeFirst();
+  return row?.session_id ?? null;
+}
+
 function toOpenOrder(row: OrderRow, nowMs: number): OpenOrder {
   return {
     id: row.id,

@@ -136,6 +136,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     title: 'Does not end',
     lines: [
       `${sessionOf(item)} its turn could not be ended${triedFor(item)}. Curfew goes on trying.`,
+      ...hindranceOf(item),
       ...whyOf(item),
       ...othersOfJob(item),
       ruleOf(item),
@@ -379,6 +380,12 @@ function sessionOf({ sessionId, data, order }: Item): string {
 
 /** The numbers: "has run 47m 12s, limit 45m (+15s)." */
 const numbersOf = (item: Item): string => closed(textOf(item.data, 'text') ?? item.order?.reason.text ?? 'no numbers');
+
+/** What is in the way of an order, where that is known. */
+function hindranceOf({ data }: Item): string[] {
+  const why = textOf(data, 'why');
+  return why === null ? [] : [`In the way: ${closed(why)}`];
+}
 
 /** Why a turn was to end, as the order says it. */
 const whyOf = ({ order }: Item): string[] =>

@@ -4,7 +4,7 @@ import type { Credentials } from './credentials.js';
 import { SessionsError, type SessionsErrorKind, type SessionsOperation } from './errors.js';
 import { isSuccess, type Ending } from './exchange.js';
 import { translate, type CallContext, type Trouble } from './failures.js';
-import { isSessionId } from './ids.js';
+import { ID_RULE, isSessionId } from './ids.js';
 import { parseHttpDate } from './times.js';
 import { templateOf, tracedExchange } from './traced-exchange.js';
 import { createTransport } from './transport.js';
@@ -94,7 +94,7 @@ function carefully<T>(reader: BodyReader<T>): CarefulReader<T> {
   };
 }
 
-const BAD_ID = 'nothing was sent, because an id has 1 to 200 characters, no slash, no white space, and is not . or ..';
+const BAD_ID = `nothing was sent, because an id has ${ID_RULE}`;
 
 /**
  * The client of the vendor's API. Every call is one HTTP request, bounded in time and size, that either answers or fails with a

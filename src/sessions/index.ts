@@ -8,7 +8,7 @@ export {
   type SessionsErrorKind,
   type SessionsOperation,
 } from './errors.js';
-export { isSessionId } from './ids.js';
+export { ID_RULE, isSessionId } from './ids.js';
 export type {
   Agent,
   AgentPage,

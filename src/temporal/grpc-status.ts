@@ -2,12 +2,17 @@ import { isGrpcServiceError } from '@temporalio/client';
 
 /** The gRPC status codes that we tell apart. Numbers: grpc.io, "Status codes and their use in gRPC". */
 export const GrpcStatus = {
+  cancelled: 1,
+  unknown: 2,
   invalidArgument: 3,
   deadlineExceeded: 4,
   notFound: 5,
   alreadyExists: 6,
   permissionDenied: 7,
+  resourceExhausted: 8,
+  aborted: 10,
   unimplemented: 12,
+  internal: 13,
   unavailable: 14,
   unauthenticated: 16,
 } as const;

@@ -142,6 +142,19 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     ],
   ],
   [
+    'a turn whose case Temporal does not start',
+    anItem('not-ending', { why: 'Temporal does not start its case: WorkflowId length exceeds limit' }, anOrder()),
+    [
+      'Does not end',
+      `${ORDERED} its turn could not be ended. Curfew goes on trying.`,
+      'In the way: Temporal does not start its case: WorkflowId length exceeds limit.',
+      'It was to end: has run 47m 12s, limit 45m (+15s).',
+      RULE,
+      'See the case: curfew cases sess_1',
+      EXEMPT,
+    ],
+  ],
+  [
     'a turn that was given up',
     anItem('retries-exhausted', { triedForMs: 86_400_000 }, anOrder()),
     [

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { DateTime } from 'luxon';
 import { checkBaseUrl } from '../../src/sessions/base-url.js';
+import { caseWorkflowId, watchWorkflowId } from '../../src/contract.js';
 import { isSessionId } from '../../src/sessions/index.js';
 import { parseHttpDate, parseRetryAfter, parseTime } from '../../src/sessions/times.js';
 
@@ -124,16 +125,31 @@ describe('parseRetryAfter', () => {
 });
 
 describe('isSessionId', () => {
-  it.each(['a', 'sess_xYz789AbCd', '...', 'é', 'a.b', '%2e%2e', 'x'.repeat(200)])('accepts %j', (text) => {
-    expect(isSessionId(text)).toBe(true);
-  });
+  it.each(['a', 'sess_xYz789AbCd', '...', 'é', 'a.b', '%2e%2e', 'x'.repeat(200), 'é'.repeat(124)])(
+    'accepts %j',
+    (text) => {
+      expect(isSessionId(text)).toBe(true);
+    },
+  );
 
-  it.each(['', '.', '..', 'a/b', ' a', 'a\tb', 'a\u007f', 'a\u2028b', '\ud800', 'x'.repeat(201)])(
+  it.each(['', '.', '..', 'a/b', ' a', 'a\tb', 'a\u007f', 'a\u2028b', '\ud800', 'x'.repeat(201), 'é'.repeat(125)])(
     'refuses %j',
     (text) => {
       expect(isSessionId(text)).toBe(false);
     },
   );
+});
+
+describe('isSessionId and Temporal', () => {
+  // 255 bytes on PostgreSQL; and 4 bytes are the most that one letter has.
+  it.each(['x', 'é', '漢', '😀'])('let no id of %j make a workflow id that is too long', (letter) => {
+    const ids = Array.from({ length: 300 }, (_, index) => letter.repeat(index + 1)).filter(isSessionId);
+    const longest = Math.max(
+      ...ids.flatMap((id) => [caseWorkflowId(id), watchWorkflowId(id)]).map((id) => Buffer.byteLength(id)),
+    );
+    expect(longest).toBeGreaterThan(200);
+    expect(longest).toBeLessThanOrEqual(255);
+  });
 });
 
 describe('checkBaseUrl', () => {

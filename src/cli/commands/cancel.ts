@@ -3,6 +3,8 @@ import { caseWorkflowId, ENDED_OUTCOMES, REFUSED_OUTCOMES, type OrderResult } fr
 import { idsFromList } from '../../bulk/ids.js';
 import { ExitCode } from '../../errors.js';
 import type { OrderView } from '../../ledger/results.js';
+import { shellWord } from '../../notify/words.js';
+import { startRefusal } from '../../temporal/start-refusal.js';
 import {
   checkedSessionIds,
   contextOf,
@@ -115,6 +117,7 @@ async function order(
 ): Promise<string[]> {
   const orderIds: string[] = [];
   let waiting = false;
+  const refused: { readonly sessionId: string; readonly refusal: string }[] = [];
   for (let first = 0; first < sessionIds.length; first += AT_ONCE) {
     const batch = sessionIds.slice(first, first + AT_ONCE).map(async (sessionId) => {
       const orderId = await plane.ledger.orders.create({
@@ -127,12 +130,19 @@ async function order(
       });
       try {
         if ((await plane.cases.join(sessionId, orderId, JOIN_PATIENCE_MS)) === 'no-worker-yet') waiting = true;
-      } catch {
-        waiting = true;
+      } catch (error) {
+        const refusal = startRefusal(error);
+        if (refusal === null) waiting = true;
+        else refused.push({ sessionId, refusal });
       }
       return orderId;
     });
     orderIds.push(...(await Promise.all(batch)));
+  }
+  for (const { sessionId, refusal } of refused) {
+    out.say(
+      `Temporal does not start the case of ${sessionId}: ${refusal}. The order is kept and NOTHING IS SENT for it; a worker tries again each minute. To give it up: curfew cases abandon ${shellWord(sessionId)} --reason "…"`,
+    );
   }
   if (waiting) {
     out.say(

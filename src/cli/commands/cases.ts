@@ -4,7 +4,9 @@ import { bulkWorkflowId, caseWorkflowId } from '../../contract.js';
 import { ExitCode, UserError } from '../../errors.js';
 import { jobOfView, viewsOfSession } from '../../ledger/bulk-results.js';
 import type { OrderView } from '../../ledger/results.js';
+import { shellWord } from '../../notify/words.js';
 import { resolveTemporal } from '../../temporal/connection.js';
+import { startRefusal } from '../../temporal/start-refusal.js';
 import { checkedSessionIds, contextOf, openControlPlane, openExistingLedger, requester } from '../context.js';
 import { span, table } from '../output.js';
 import { outcomeName, shorten, standing } from '../words.js';
@@ -67,8 +69,19 @@ Examples:
       try {
         const [open] = await plane.ledger.orders.views({ sessionId, openOnly: true, limit: 1 });
         if (open === undefined) throw nothingOpen(sessionId);
-        const going = await plane.cases.retryNow(sessionId);
-        if (!going) await plane.cases.join(sessionId, open.orderId, 8_000);
+        try {
+          const going = await plane.cases.retryNow(sessionId);
+          if (!going) await plane.cases.join(sessionId, open.orderId, 8_000);
+        } catch (error) {
+          const refusal = startRefusal(error);
+          throw new UserError(
+            refusal === null
+              ? `Temporal did not answer in time. The order on ${sessionId} stays open.`
+              : `Temporal does not start the case of ${sessionId}: ${refusal}. Its order stays open, and nothing is sent for it.`,
+            `A worker tries again each minute; \`curfew doctor\` shows what is wrong. To give it up: curfew cases abandon ${shellWord(sessionId)} --reason "…"`,
+            ExitCode.unreachable,
+          );
+        }
         out.result(
           { sessionId, retried: true },
           () => `Trying now: ${sessionId}. Follow it: curfew cases ${sessionId}`,

@@ -5,6 +5,8 @@ import { ExitCode, UserError } from '../../errors.js';
 import { LedgerUnavailableError } from '../../ledger/errors.js';
 import type { Ledger } from '../../ledger/ledger.js';
 import type { LimitChanges } from '../../ledger/watches.js';
+import { shellWord } from '../../notify/words.js';
+import { startRefusal } from '../../temporal/start-refusal.js';
 import { orderMetText } from '../../watch/change.js';
 import { limitChanges, limitsText, optionName, WATCH_LIMIT_NAMES, type WatchLimitName } from '../../watch/limits.js';
 import { readLimit } from '../../watch/request.js';
@@ -125,7 +127,15 @@ async function register(
   if (change.kind === 'not-open') throw new Error('A registration needs no open watch.');
   try {
     await plane.watches.wake(sessionId);
-  } catch {
+  } catch (error) {
+    const refusal = startRefusal(error);
+    if (refusal !== null) {
+      throw new UserError(
+        `The watch of ${sessionId} is in the ledger, but Temporal does not start it: ${refusal}. Nothing watches the session yet.`,
+        `A worker tries again each minute; \`curfew doctor\` shows what is wrong. To take it back: curfew watch ${shellWord(sessionId)} --release`,
+        ExitCode.unreachable,
+      );
+    }
     out.say('The watch is in the ledger, but Temporal did not answer. A worker takes it up within a minute or two.');
   }
 

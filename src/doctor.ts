@@ -8,8 +8,9 @@ import { openLedgerIfAny, type Ledger } from './ledger/ledger.js';
 import { locateLedger } from './ledger/open.js';
 import { checkRoutes } from './notify/check.js';
 import { createCredentials, createSessionsClient, SessionsError } from './sessions/index.js';
-import { checkBelonging } from './temporal/belonging.js';
-import { connectClient, resolveTemporal } from './temporal/connection.js';
+import { checkBelonging, SEARCH_ATTRIBUTES_META } from './temporal/belonging.js';
+import { connectClient, resolveTemporal, type TemporalClient } from './temporal/connection.js';
+import { readAttributesStanding } from './temporal/search-attributes-standing.js';
 import { USER_AGENT } from './version.js';
 
 export interface CheckResult {
@@ -163,29 +164,37 @@ async function checkPayloadKeys(config: Config, check: Check): Promise<void> {
 }
 
 async function checkTemporal(config: Config, ledger: Ledger | null, check: Check): Promise<void> {
+  let temporal: TemporalClient | null = null;
   await check('temporal', async () => {
     const target = resolveTemporal(config);
-    const temporal = await connectClient(target, { retryForMs: 3_000 });
-    try {
-      if (ledger !== null) await checkBelonging(ledger, target, temporal);
-      const where = target.kind === 'configured' ? target.describe : target.kind === 'embedded' ? target.address : '';
-      const { pollers } = await temporal.connection.workflowService.describeTaskQueue({
-        namespace: temporal.namespace,
-        taskQueue: { name: TASK_QUEUE },
-        taskQueueType: 1,
-      });
-      if ((pollers ?? []).length > 0)
-        return { status: 'ok', says: `${where} answers; ${pollers.length} pollers on the queue "${TASK_QUEUE}".` };
-      return {
-        status: 'failed',
-        says: `${where} answers, but no worker polls the queue "${TASK_QUEUE}": nothing is carried out.`,
-        next: 'Start one: `curfew up` or `curfew worker`.',
-        exitCode: ExitCode.unreachable,
-      };
-    } finally {
-      await temporal.close();
-    }
+    temporal = await connectClient(target, { retryForMs: 3_000 });
+    if (ledger !== null) await checkBelonging(ledger, target, temporal);
+    const where = target.kind === 'configured' ? target.describe : target.kind === 'embedded' ? target.address : '';
+    const { pollers } = await temporal.connection.workflowService.describeTaskQueue({
+      namespace: temporal.namespace,
+      taskQueue: { name: TASK_QUEUE },
+      taskQueueType: 1,
+    });
+    if ((pollers ?? []).length > 0)
+      return { status: 'ok', says: `${where} answers; ${pollers.length} pollers on the queue "${TASK_QUEUE}".` };
+    return {
+      status: 'failed',
+      says: `${where} answers, but no worker polls the queue "${TASK_QUEUE}": nothing is carried out.`,
+      next: 'Start one: `curfew up` or `curfew worker`.',
+      exitCode: ExitCode.unreachable,
+    };
   });
+  const connected = temporal as TemporalClient | null;
+  if (connected === null) return;
+  try {
+    await check('search attributes', async () => {
+      const left = (await ledger?.meta.read(SEARCH_ATTRIBUTES_META)) ?? null;
+      const { next, ...standing } = await readAttributesStanding(connected.connection, connected.namespace, left);
+      return { ...standing, ...(next !== '' && { next }) };
+    });
+  } finally {
+    await connected.close();
+  }
 }
 
 function asFinding(error: unknown): Finding {

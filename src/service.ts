@@ -38,6 +38,7 @@ import { keepApiKey } from './temporal/api-key.js';
 import { belongsTogether, SEARCH_ATTRIBUTES_META } from './temporal/belonging.js';
 import { connectClient, connectWorker, type TemporalTarget } from './temporal/connection.js';
 import { createNotifications } from './temporal/notifications.js';
+import { absentAttributes } from './temporal/search-attributes-standing.js';
 import { ensureSearchAttributes } from './temporal/search-attributes.js';
 import { createWatches } from './temporal/watches.js';
 import { USER_AGENT } from './version.js';
@@ -130,13 +131,11 @@ async function putTogether(
   await belongsTogether(ledger, target, temporal, options.adoptTemporal);
 
   const found = await ensureSearchAttributes(temporal.connection, temporal.namespace, SEARCH_ATTRIBUTES);
-  const searchAttributes = found !== 'not-allowed';
+  const searchAttributes = found === 'present' || found === 'registered';
   await ledger.meta.replace(SEARCH_ATTRIBUTES_META, searchAttributes ? 'present' : 'absent');
   if (!searchAttributes) {
-    log.warn(
-      { attributes: SEARCH_ATTRIBUTES },
-      'Temporal does not know our search attributes and does not let us add them: cases run without; add them to filter cases in its UI',
-    );
+    const { says, next } = absentAttributes(found, temporal.namespace);
+    log.warn({ attributes: SEARCH_ATTRIBUTES }, `${says} ${next}`);
   }
 
   const policies = await putInForce(ledger, options.apply);

@@ -3,8 +3,11 @@ import { isGrpcServiceError, type ConnectionLike } from '@temporalio/client';
 import { ExitCode, UserError } from '../errors.js';
 import { GrpcStatus, hasStatus, isNotAllowed } from './grpc-status.js';
 
+/** How many custom attributes of type Keyword a namespace has on SQL visibility. */
+export const SQL_KEYWORDS = 10;
+
 /** Numbers of `temporal.api.enums.v1.IndexedValueType`. */
-const INDEXED_VALUE_TYPE = { Text: 1, Keyword: 2, Int: 3, Double: 4, Bool: 5, Datetime: 6 } as const;
+export const INDEXED_VALUE_TYPE = { Text: 1, Keyword: 2, Int: 3, Double: 4, Bool: 5, Datetime: 6 } as const;
 
 export type SearchAttributeTypeName = keyof typeof INDEXED_VALUE_TYPE;
 export type SearchAttributes = Readonly<Record<string, SearchAttributeTypeName>>;
@@ -13,12 +16,15 @@ export type SearchAttributes = Readonly<Record<string, SearchAttributeTypeName>>
 const USABLE_WITHIN_MS = 90_000;
 const POLL_MS = 250;
 
+/** `not-allowed`, `no-room`: some are missing and can't be added, so workflows are started without search attributes. */
+export type Ensured = 'registered' | 'present' | 'not-allowed' | 'no-room';
+
 /**
  * Makes sure that workflows can be started with these search attributes: adds the missing ones where that is allowed, and
  * waits until the server takes them.
  *
- * @returns `registered` (some were added), `present` (all were there), or `not-allowed` (some are missing and we may not
- *   add them: start workflows without search attributes)
+ * @returns `registered` (some were added), `present` (all were there), `not-allowed` (some are missing and we may not add them)
+ *   or `no-room` (the server refuses to add them: on SQL visibility a namespace has ten of type Keyword)
  * @throws {UserError} when one exists with another type, or is not usable 90 s after it was added
  * @throws gRPC errors of other kinds, such as a server that went away
  */
@@ -26,8 +32,9 @@ export async function ensureSearchAttributes(
   connection: ConnectionLike,
   namespace: string,
   attributes: SearchAttributes,
-): Promise<'registered' | 'present' | 'not-allowed'> {
+): Promise<Ensured> {
   const missing = await addMissing(connection, namespace, attributes);
+  if (missing === 'no-room') return missing;
   if (missing === 'not-allowed')
     return (await areUsable(connection, namespace, attributes)) ? 'present' : 'not-allowed';
   const began = performance.now();
@@ -49,7 +56,8 @@ async function addMissing(
   { operatorService }: ConnectionLike,
   namespace: string,
   attributes: SearchAttributes,
-): Promise<string[] | 'not-allowed'> {
+): Promise<string[] | 'not-allowed' | 'no-room'> {
+  let adding = false;
   try {
     const { customAttributes } = await operatorService.listSearchAttributes({ namespace });
     const missing: string[] = [];
@@ -64,29 +72,36 @@ async function addMissing(
         .filter(([name]) => missing.includes(name))
         .map(([name, type]) => [name, INDEXED_VALUE_TYPE[type]]),
     );
+    adding = true;
     await operatorService.addSearchAttributes({ namespace, searchAttributes });
     return missing;
   } catch (error) {
     // Another worker that starts at the same time was first.
     if (hasStatus(error, GrpcStatus.alreadyExists)) return Object.keys(attributes);
     if (isGrpcServiceError(error) && isNotAllowed(error.code)) return 'not-allowed';
+    if (adding && hasStatus(error, GrpcStatus.invalidArgument)) return 'no-room';
     throw error;
   }
 }
+
+/** A list filter that names all of them, and finds nothing. */
+export const usabilityQuery = (attributes: SearchAttributes): string =>
+  [
+    `WorkflowId = 'curfew-search-attribute-check'`,
+    ...Object.keys(attributes).map((name) => `\`${name}\` IS NULL`),
+  ].join(' AND ');
 
 /**
  * Whether the frontend knows the names. Asked by a query, which passes the same check as a start and works on every kind
  * of server; the id in it keeps it cheap.
  */
-async function areUsable(
+export async function areUsable(
   { workflowService }: ConnectionLike,
   namespace: string,
   attributes: SearchAttributes,
 ): Promise<boolean> {
-  const conditions = Object.keys(attributes).map((name) => `\`${name}\` IS NULL`);
-  const query = [`WorkflowId = 'curfew-search-attribute-check'`, ...conditions].join(' AND ');
   try {
-    await workflowService.countWorkflowExecutions({ namespace, query });
+    await workflowService.countWorkflowExecutions({ namespace, query: usabilityQuery(attributes) });
     return true;
   } catch (error) {
     if (hasStatus(error, GrpcStatus.invalidArgument)) return false;

@@ -1,11 +1,14 @@
 import type { ConnectionLike } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { SEARCH_ATTRIBUTES } from '../../src/contract.js';
 import { ExitCode } from '../../src/errors.js';
 import { connectClient, resolveTemporal, type TemporalClient } from '../../src/temporal/connection.js';
 import { startEmbeddedServer, type EmbeddedServer } from '../../src/temporal/embedded.js';
 import { GrpcStatus } from '../../src/temporal/grpc-status.js';
-import { ensureSearchAttributes } from '../../src/temporal/search-attributes.js';
+import { readAttributesStanding } from '../../src/temporal/search-attributes-standing.js';
+import { ensureSearchAttributes, INDEXED_VALUE_TYPE } from '../../src/temporal/search-attributes.js';
 import { makeHome, removeHome, temporalBinary } from '../support/embedded-server.js';
+import { ensureNamespace } from '../support/temporal-environment.js';
 
 let home: string;
 let server: EmbeddedServer;
@@ -83,6 +86,54 @@ describe('search attributes', () => {
       expect(await ensure({ CurfewAbsent: 'Keyword' }, withoutOperatorService(status))).toBe('not-allowed');
     },
   );
+
+  describe('in a namespace that others have filled', () => {
+    const fill = async (namespace: string, keywords: number): Promise<void> => {
+      await ensureNamespace(temporal.connection, namespace);
+      const names = Array.from({ length: keywords }, (_, index) => `Theirs${index}`);
+      const searchAttributes = Object.fromEntries(names.map((name) => [name, INDEXED_VALUE_TYPE.Keyword]));
+      await temporal.connection.operatorService.addSearchAttributes({ namespace, searchAttributes });
+    };
+    const standing = (namespace: string, left: string | null = null) =>
+      readAttributesStanding(temporal.connection, namespace, left);
+
+    it('have no room beside seven of type Keyword: none is added, and it is said what to do', async () => {
+      await fill('crowded', 7);
+      expect(await ensureSearchAttributes(temporal.connection, 'crowded', SEARCH_ATTRIBUTES)).toBe('no-room');
+      const { customAttributes } = await temporal.connection.operatorService.listSearchAttributes({
+        namespace: 'crowded',
+      });
+      expect(Object.keys(customAttributes ?? {}).filter((name) => name in SEARCH_ATTRIBUTES)).toEqual([]);
+      for (const left of [null, 'absent', 'present']) {
+        const { status, says, next } = await standing('crowded', left);
+        expect(status).toBe('warning');
+        expect(says).toMatch(/"crowded" has no room for Curfew's 4 search attributes.* 10 of type Keyword/);
+        expect(next).toMatch(/namespace of its own \(TEMPORAL_NAMESPACE\), or remove/);
+      }
+    });
+
+    it('fit beside six', async () => {
+      await fill('nearly-crowded', 6);
+      expect(await standing('nearly-crowded')).toMatchObject({
+        status: 'ok',
+        says: expect.stringContaining('first worker adds') as unknown,
+      });
+      expect(await ensureSearchAttributes(temporal.connection, 'nearly-crowded', SEARCH_ATTRIBUTES)).toBe('registered');
+      expect(await standing('nearly-crowded', 'present')).toMatchObject({ status: 'ok' });
+      expect(await standing('nearly-crowded', 'absent')).toMatchObject({
+        status: 'warning',
+        next: 'Restart the workers.',
+      });
+    });
+
+    it('are told from those that may not be added, and those that somebody has removed', async () => {
+      await ensureNamespace(temporal.connection, 'bare');
+      const { says, next } = await standing('bare', 'absent');
+      expect(says).toContain('may not add them');
+      expect(next).toContain('--namespace bare --name CurfewSessionId --type Keyword');
+      expect((await standing('bare', 'present')).says).toContain('gone from namespace "bare"');
+    });
+  });
 
   it('are no reason to go on when the server went away', async () => {
     await expect(ensure({ CurfewX: 'Keyword' }, withoutOperatorService(GrpcStatus.unavailable))).rejects.toThrow('no');

@@ -14,13 +14,21 @@
 #
 # Needs Linux, PostgreSQL's binaries (Debian: postgresql) and Node.js. Temporal's binaries are taken from
 # TEMPORAL_SERVER_PATH, TEMPORAL_SQL_TOOL_PATH and TEMPORAL_CLI_PATH, from PATH, or from Curfew's cache folder; what is
-# missing is built with Go, once, in some minutes.
+# missing is built with Go, once, in some minutes. To try another release of the server, set
+# TEMPORAL_VERSION to it.
 set -euo pipefail
 
 # The same release as in docker-compose.yml. The CLI is the newest that `go install` accepts.
-readonly TEMPORAL_VERSION=1.31.2
+readonly PRODUCTION_TEMPORAL_VERSION=1.31.5
+readonly TEMPORAL_VERSION="${TEMPORAL_VERSION:-$PRODUCTION_TEMPORAL_VERSION}"
 readonly CLI_VERSION=1.5.1
 readonly START_LIMIT_SECONDS=120
+# Temporal 1.31.5 and 1.32.2 ask for the first; a machine may keep Go from getting a newer toolchain by itself.
+readonly OLDEST_GO=1.26.10 NEWER_GO=go1.27.3
+# Release 1.31.5 names this version of a module for workers that Temporal itself starts and stops. Curfew has none, and not every
+# Go proxy serves it; then the one of release 1.31.2 is built in, and all else is 1.31.5 as it is.
+readonly OPTIONAL=go.temporal.io/auto-scaled-workers OPTIONAL_VERSION=v0.0.1-1.31.2
+readonly OPTIONAL_INSTEAD=v0.0.0-20260407181057-edd947d743d2
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 readonly here
@@ -71,24 +79,48 @@ works() { [ -x "$1" ] && "$1" --version 2>/dev/null | grep -q "$2"; }
 
 # The binary appears all at once: another run never finds half of it.
 go_install() {
-  local package="$1" folder="$2" partial packages=0 line began=$SECONDS
+  local package="$1" folder="$2" partial
   type -P go >/dev/null || die "Temporal's $package is neither on PATH nor in Curfew's cache, and there is no Go to build it.
 Install Go, or put the binaries of a Temporal release on PATH. Nothing was started."
   # Of a build that was cut off.
   rm -rf "$folder"/partial-*
   partial="$(mktemp -d "$folder/partial-XXXXXX")"
   say "building $package with Go: once, some minutes"
-  if ! GOBIN="$partial" go install -v "$package" 2>&1 | while read -r line; do
-    printf '%s\n' "$line" >>"$partial/log"
-    packages=$((packages + 1))
-    [ $((packages % 100)) -ne 0 ] || say "  $((SECONDS - began)) s, $packages packages"
-  done; then
+  if ! compile "$partial" "$package"; then
     tail -3 "$partial/log" >&2
     rm -rf "$partial"
     die "$package could not be built. Does this machine reach its Go module proxy (go env GOPROXY)? Nothing was started."
   fi
   mv -f "$partial/$(basename "${package%@*}")" "$folder/"
   rm -rf "$partial"
+}
+
+# compile FOLDER PACKAGE@VERSION leaves the binary in FOLDER, and what Go has said in FOLDER/log.
+compile() (
+  local folder="$1" package="${2%@*}" version="${2##*@}" installed
+  installed="$(go env GOVERSION)"
+  if [ "$(printf '%s\n' "$OLDEST_GO" "${installed#go}" | sort -V | head -1)" != "$OLDEST_GO" ]; then
+    say "  ${installed} is older than $OLDEST_GO, which Temporal asks for: building with $NEWER_GO"
+    export GOTOOLCHAIN="$NEWER_GO"
+  fi
+  GOBIN="$folder" narrated "$folder/log" go install -v "$package@$version" && return
+  grep -q "$OPTIONAL@$OPTIONAL_VERSION" "$folder/log" || return
+  say "  the Go proxy does not serve $OPTIONAL $OPTIONAL_VERSION: building with $OPTIONAL_INSTEAD"
+  cd "$folder" || return
+  printf 'module temporal-build\n\ngo %s\n\nrequire go.temporal.io/server %s\n\nreplace %s %s => %s %s\n' \
+    "$OLDEST_GO" "$version" "$OPTIONAL" "$OPTIONAL_VERSION" "$OPTIONAL" "$OPTIONAL_INSTEAD" >go.mod
+  narrated "$folder/log" go build -mod=mod -v -o "$folder/" "$package"
+)
+
+# narrated LOG COMMAND... adds what a build says to LOG, and tells now and then how far it is.
+narrated() {
+  local log="$1" packages=0 line began=$SECONDS
+  shift
+  "$@" 2>&1 | while read -r line; do
+    printf '%s\n' "$line" >>"$log"
+    packages=$((packages + 1))
+    [ $((packages % 100)) -ne 0 ] || say "  $((SECONDS - began)) s, $packages packages"
+  done
 }
 
 find_temporal() {

@@ -1,7 +1,7 @@
 import type { EventToRecord, Ledger } from '../ledger/ledger.js';
-import type { Policy } from '../policy/policy.js';
+import type { Match } from '../policy/policy.js';
 import type { Logger } from '../telemetry.js';
-import { isLiteral } from '../policy/glob.js';
+import { comparable, globMatches, isLiteral } from '../policy/glob.js';
 import { readCoverage, writeCoverage, type Coverage } from './coverage.js';
 import type { Fleet } from './fleet.js';
 
@@ -29,7 +29,7 @@ export async function noteCoverage(
   ledger: Ledger,
   log: Logger,
   fleet: Fleet,
-  policies: readonly Policy[],
+  rules: readonly { readonly match: Match }[],
   before: Coverage | null,
   summary: ScanSummary,
 ): Promise<Coverage> {
@@ -57,7 +57,7 @@ export async function noteCoverage(
         problem: scan.problem ?? '',
       })),
     },
-    notFound: summary.agents === null ? (before?.notFound ?? []) : namedButNotFound(policies, summary.agents),
+    notFound: summary.agents === null ? (before?.notFound ?? []) : namedButNotFound(rules, summary.agents),
     live,
     problem: summary.problem,
   };
@@ -109,19 +109,32 @@ async function record(ledger: Ledger, log: Logger, event: EventToRecord): Promis
   log[event.kind === 'coverage-lost' ? 'error' : 'info'](event.data ?? {}, event.kind);
 }
 
-/** Names in policies that stand for one agent, and that no agent has: probably misspelt, or another team's. */
+/**
+ * Names in rules that no agent has: probably misspelt, or another team's. Of names with globs only those that are excluded: a
+ * rule for agents that are still to come is common, an exclusion that fits nobody protects nobody.
+ */
 export function namedButNotFound(
-  policies: readonly Policy[],
+  rules: readonly { readonly match: Match }[],
   agents: readonly { readonly id: string; readonly name: string | null }[],
 ): string[] {
-  const known = new Set(agents.flatMap(({ id, name }) => (name === null ? [id] : [id, name])));
-  const named = new Set(policies.flatMap(({ match }) => agentPatterns(match)));
-  return [...named].filter((pattern) => isLiteral(pattern) && !known.has(pattern)).sort();
+  const known = agents.flatMap(({ id, name }) => (name === null ? [id] : [id, name]));
+  const literals = new Set(known.map(comparable));
+  const isFound = (pattern: string): boolean =>
+    isLiteral(pattern) ? literals.has(comparable(pattern)) : known.some((text) => globMatches(pattern, text));
+  const named = rules.flatMap(({ match }) => agentPatterns(match, false));
+  const wanted = named.filter(({ pattern, excluded }) => excluded || isLiteral(pattern));
+  return [...new Set(wanted.map(({ pattern }) => pattern))].filter((pattern) => !isFound(pattern)).sort();
 }
 
-function agentPatterns(match: Policy['match']): readonly string[] {
-  if ('all' in match) return match.all.flatMap(agentPatterns);
-  if ('any' in match) return match.any.flatMap(agentPatterns);
-  if ('not' in match) return agentPatterns(match.not);
-  return 'agents' in match ? match.agents : [];
+interface NamedAgents {
+  readonly pattern: string;
+  /** It stands behind `not`. */
+  readonly excluded: boolean;
+}
+
+function agentPatterns(match: Match, excluded: boolean): readonly NamedAgents[] {
+  if ('all' in match) return match.all.flatMap((part) => agentPatterns(part, excluded));
+  if ('any' in match) return match.any.flatMap((part) => agentPatterns(part, excluded));
+  if ('not' in match) return agentPatterns(match.not, !excluded);
+  return 'agents' in match ? match.agents.map((pattern) => ({ pattern, excluded })) : [];
 }

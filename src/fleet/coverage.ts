@@ -18,7 +18,7 @@ export interface Coverage {
     readonly count: number;
     readonly first: readonly { readonly agentId: string; readonly name: string | null; readonly problem: string }[];
   };
-  /** Agents that a policy names, without wildcards, and that the key does not show. */
+  /** Names of agents in policies and cleanups that no agent has which the key shows; with wildcards only those of exclusions. */
   readonly notFound: readonly string[];
   readonly live: { readonly processing: number; readonly queued: number };
   /** Why there was no scan at all, for people: no agents could be listed, for example. */

@@ -232,7 +232,7 @@ function untilLook({ sessions }: Fleet, nowMs: number | null): number {
 async function scan(
   deps: EnforcementDependencies,
   memory: Memory,
-  { policies, version }: RulesInForce,
+  { policies, version, file }: RulesInForce,
   contextOf: (scanMs: number) => JudgeContext,
   stop: AbortSignal,
 ): Promise<void> {
@@ -256,7 +256,8 @@ async function scan(
   });
   if (stop.aborted) return;
   forgetOld(fleet, deps.vendorClock.now() ?? 0);
-  memory.coverage = await noteCoverage(deps.ledger, deps.log, fleet, policies, memory.coverage, {
+  const selecting = file.cleanup.flatMap(({ select: { match } }) => (match === null ? [] : [{ match }]));
+  memory.coverage = await noteCoverage(deps.ledger, deps.log, fleet, [...policies, ...selecting], memory.coverage, {
     policyVersion: version,
     scanMs: deps.scanMs,
     durationMs: deps.monotonic() - startedAt,

@@ -1,4 +1,4 @@
-import { fitsAnything, globCovers, isLiteral } from '../policy/glob.js';
+import { comparable, comparableInAnyCase, fitsAnything, globCovers, isLiteral, sameText } from '../policy/glob.js';
 import type { Match } from '../policy/policy.js';
 import { error, warning, type Finding, type Path } from './finding.js';
 
@@ -67,7 +67,7 @@ const listed = (atom: Atom): string => `${kindOf(atom)} ${valuesOf(atom).slice(0
 
 /** Whether all that fits `wanted` fits `refused`. */
 function leavesNothing(wanted: Atom, refused: Atom): boolean {
-  const covers = kindOf(wanted) === 'teams' ? (outer: string, inner: string) => outer === inner : globCovers;
+  const covers = kindOf(wanted) === 'teams' ? sameText : globCovers;
   return valuesOf(wanted).every((inner) => valuesOf(refused).some((outer) => covers(outer, inner)));
 }
 
@@ -76,9 +76,9 @@ function disjoint(one: Atom, other: Atom, path: Path): Finding | null {
   const kind = kindOf(one);
   if (kind !== kindOf(other)) return null;
   const exact = kind === 'teams' || [...valuesOf(one), ...valuesOf(other)].every(isLiteral);
-  const comparable = (value: string): string => (value.includes('@') ? value.toLowerCase() : value);
-  const others = valuesOf(other).map(comparable);
-  if (!exact || valuesOf(one).some((value) => others.includes(comparable(value)))) return null;
+  const inOneForm = (value: string): string => (value.includes('@') ? comparableInAnyCase : comparable)(value);
+  const others = valuesOf(other).map(inOneForm);
+  if (!exact || valuesOf(one).some((value) => others.includes(inOneForm(value)))) return null;
   const asked = `${listed(one)} and of ${listed(other)} at once`;
   const all = [...valuesOf(one), ...valuesOf(other)];
   // An agent has an id and a name, a creator an id and an address: two values can be both only if they are of two kinds.

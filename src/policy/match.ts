@@ -1,4 +1,4 @@
-import { globMatches } from './glob.js';
+import { comparableInAnyCase, globMatches, sameText } from './glob.js';
 import type { Match } from './policy.js';
 
 /** What a rule may ask about a session. Null: not known, which is neither "none" nor "another one". */
@@ -33,12 +33,12 @@ export function matchVerdict(match: Match, subject: MatchSubject): boolean | nul
     const byEmail = someField(match.creators, [subject.creatorEmail], emailMatches);
     return negated(everyOne([negated(byId), negated(byEmail)]));
   }
-  return someField(match.teams, [subject.teamId], (wanted, given) => wanted === given);
+  return someField(match.teams, [subject.teamId], sameText);
 }
 
 /** Mail systems take no notice of case, and the vendor stores an address as it was typed once. */
 const emailMatches = (pattern: string, email: string): boolean =>
-  globMatches(pattern.toLowerCase(), email.toLowerCase());
+  globMatches(comparableInAnyCase(pattern), comparableInAnyCase(email));
 
 /** True when a known field fits; an unknown field could fit too, so without it nothing is certain. */
 function someField(

@@ -63,6 +63,12 @@ describe('a rule that can never match is refused', () => {
       'leaves the same out',
     ],
     [
+      'a and not a in another normal form',
+      '{ all: [{ agents: ["caf\u00E9"] }, { not: { agents: ["cafe\u0301"] } }] }',
+      'match.all',
+      'leaves the same out',
+    ],
+    [
       'a team and neither it nor another',
       '{ all: [{ teams: [a] }, { not: { any: [{ teams: [b] }, { teams: [a] }] } }] }',
       'match.all',
@@ -89,6 +95,7 @@ describe('a rule that can never match is refused', () => {
     ['{ all: [{ creators: [u_1] }, { teams: [u_2] }] }'],
     ['{ all: [{ creators: [A@x.org] }, { creators: [a@X.org] }] }'],
     ['{ all: [{ agents: ["support-*"] }, { not: { agents: ["support-eu-*"] } }] }'],
+    ['{ all: [{ agents: ["caf\u00E9"] }, { agents: ["cafe\u0301"] }] }'],
     ['{ not: { agents: ["?*"] } }'],
     ['{ not: { teams: ["*"] } }'],
     ['{ any: [{ teams: [a] }, { teams: [b] }] }'],

@@ -62,6 +62,33 @@ describe('a rule', () => {
   });
 });
 
+describe('texts that look the same', () => {
+  // é and É as one code point, and as a letter with an accent behind it.
+  const [composed, decomposed] = ['caf\u00E9', 'cafe\u0301'];
+  const [ada, adaDecomposed] = ['ad\u00C9@example.com', 'adE\u0301@example.com'];
+
+  it.each([
+    [composed, decomposed],
+    [decomposed, composed],
+  ])('are excluded in whichever form they are written (%j, %j)', (written, named) => {
+    const subject = { ...known, agentName: `${named}-bot`, creatorEmail: named === composed ? ada : adaDecomposed };
+    const email = (written === composed ? ada : adaDecomposed).toLowerCase();
+    expect(matchVerdict({ not: { agents: [`${written}-*`] } }, subject)).toBe(false);
+    expect(matchVerdict({ not: { agents: [`${written}-bot`] } }, subject)).toBe(false);
+    expect(matchVerdict({ not: { creators: [email] } }, subject)).toBe(false);
+    expect(matchVerdict({ not: { teams: [written] } }, { ...subject, teamId: named })).toBe(false);
+    expect(matches({ agents: [`${written}-b?t`] }, subject)).toBe(true);
+    expect(globMatches('caf?', named)).toBe(true);
+    expect(globCovers(`${written}-*`, `${named}-bot`)).toBe(true);
+    expect(globCovers(written, named)).toBe(true);
+  });
+
+  it('do not match letters without their accent', () => {
+    expect(globMatches('cafe', composed)).toBe(false);
+    expect(globMatches('cafe', decomposed)).toBe(false);
+  });
+});
+
 describe('what is not known about a session', () => {
   it('never matches a positive rule, not even the one for everything', () => {
     expect(matches({ agents: ['*'] }, nothing)).toBe(false);

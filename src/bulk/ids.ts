@@ -18,6 +18,8 @@ export interface LeftLines {
   readonly malformed: number;
   /** The first of them, with their lines, for people. */
   readonly examples: readonly string[];
+  /** Ids from rows of CSV that begin with `#`, and the lines of the first: they were taken, and may have been meant as comments. */
+  readonly hashRows: { readonly count: number; readonly examples: readonly string[] };
 }
 
 /** Session ids that somebody gave. They may be read once. */
@@ -75,7 +77,7 @@ export function idsFromList(sessionIds: readonly string[]): GivenIds {
           .map((sessionId, index) => ({ sessionId, line: first + index + 1 }));
       }
     },
-    left: () => ({ blank: 0, malformed: 0, examples: [] }),
+    left: () => ({ blank: 0, malformed: 0, examples: [], hashRows: { count: 0, examples: [] } }),
     close: () => undefined,
   };
 }
@@ -86,6 +88,7 @@ export function idsFromList(sessionIds: readonly string[]): GivenIds {
  */
 export function idsFromStream(input: Readable, name: string): GivenIds {
   const left = { blank: 0, malformed: 0, examples: [] as string[] };
+  const hashRows = { count: 0, examples: [] as string[] };
   const malformed = (line: number, text: string): void => {
     left.malformed += 1;
     const shown = text.length > 60 ? `${text.slice(0, 60)}…` : text;
@@ -101,7 +104,7 @@ export function idsFromStream(input: Readable, name: string): GivenIds {
   async function* found(): AsyncGenerator<GivenId | null> {
     const lines = numbered(linesOf(input, name));
     for await (const { line, text } of lines) {
-      if (isBlank(text)) {
+      if (isBlank(text) && !isHashHeader(text)) {
         left.blank += 1;
         continue;
       }
@@ -131,15 +134,13 @@ export function idsFromStream(input: Readable, name: string): GivenIds {
     rest: AsyncGenerator<NumberedLine>,
     delimiter: string,
   ): AsyncGenerator<GivenId | null> {
-    const parser = Readable.from(withHeader(header, rest)).pipe(
+    const parser = Readable.from(withoutComments(header, rest, delimiter)).pipe(
       parse({
         delimiter,
         record_delimiter: '\n',
         trim: true,
         relax_column_count: true,
         skip_empty_lines: true,
-        comment: '#',
-        comment_no_infix: true,
         info: true,
         max_record_size: LONGEST_LINE,
       }),
@@ -151,15 +152,28 @@ export function idsFromStream(input: Readable, name: string): GivenIds {
         continue;
       }
       const cell = row.record[column] ?? '';
-      if (cell === '') left.blank += 1;
-      else yield take(headerLine - 1 + row.info.lines, cell, cell);
+      if (cell === '') {
+        left.blank += 1;
+        continue;
+      }
+      const line = headerLine - 1 + row.info.lines;
+      const id = take(line, cell, cell);
+      if (id !== null && row.record[0]?.startsWith('#') === true) {
+        hashRows.count += 1;
+        if (hashRows.examples.length < EXAMPLES) hashRows.examples.push(`line ${line}`);
+      }
+      yield id;
     }
-    left.blank += parser.info.empty_lines + parser.info.comment_lines;
+    left.blank += parser.info.empty_lines;
   }
 
   return {
     name,
-    left: () => ({ ...left, examples: [...left.examples] }),
+    left: () => ({
+      ...left,
+      examples: [...left.examples],
+      hashRows: { ...hashRows, examples: [...hashRows.examples] },
+    }),
     close: () => void input.destroy(),
     async *batches() {
       let batch: GivenId[] = [];
@@ -191,6 +205,14 @@ interface NumberedLine {
   readonly line: number;
   readonly text: string;
 }
+
+/** A header whose first column begins with `#`, such as "#,session_id"; a comment has a space behind the sign. */
+const isHashHeader = (text: string): boolean =>
+  /^#[\S\t]/.test(text) &&
+  DELIMITERS.some((delimiter) => {
+    const cells = text.split(delimiter);
+    return cells.length > 1 && cells.some((cell) => isIdField(cell.trim().replace(/^"(.*)"$/, '$1')));
+  });
 
 const isBlank = (text: string): boolean => /^\s*(#|$)/.test(text);
 
@@ -261,11 +283,26 @@ function parsedJson(text: string): unknown {
   }
 }
 
-async function* withHeader(header: string, rest: AsyncGenerator<NumberedLine>): AsyncGenerator<string> {
+/**
+ * The lines of CSV from its header on. Comments become blank lines. CSV knows none, so only a line that can be no row is one: it
+ * begins with `#` and has one cell. What could be a row is one: an agent may be called "#general".
+ */
+async function* withoutComments(
+  header: string,
+  rest: AsyncGenerator<NumberedLine>,
+  delimiter: string,
+): AsyncGenerator<string> {
   yield header;
+  let inQuotes = hasOddQuotes(header);
   // Before each line instead of after it: the parser would count an empty one at the end.
-  for await (const { text } of rest) yield `\n${text}`;
+  for await (const { text } of rest) {
+    const isComment = !inQuotes && text.trimStart().startsWith('#') && !text.includes(delimiter);
+    yield isComment ? '\n' : `\n${text}`;
+    if (!isComment && hasOddQuotes(text)) inQuotes = !inQuotes;
+  }
 }
+
+const hasOddQuotes = (text: string): boolean => text.split('"').length % 2 === 0;
 
 async function* numbered(lines: AsyncIterable<readonly string[]>): AsyncGenerator<NumberedLine> {
   let line = 0;
@@ -307,7 +344,7 @@ const noText = (name: string): UserError =>
     ExitCode.usage,
   );
 
-function noIds(name: string, { blank, malformed, examples }: LeftLines): UserError {
+function noIds(name: string, { blank, malformed, examples }: Omit<LeftLines, 'hashRows'>): UserError {
   const what =
     malformed > 0
       ? `${malformed} lines hold none (${examples.join('; ')})`

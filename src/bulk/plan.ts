@@ -6,7 +6,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import { refuseToReplaceNewer } from '../ledger/policy-versions.js';
 import { didYouMean } from '../policy-file/suggest.js';
 import type { Policy } from '../policy/policy.js';
-import { EXAMPLES, type GivenId, type GivenIds } from './ids.js';
+import { EXAMPLES, type GivenId, type GivenIds, type LeftLines } from './ids.js';
 import type { FleetAccess } from './judge-page.js';
 import { findLive, type FindProgress } from './live-targets.js';
 import { unlessAborted } from './patience.js';
@@ -192,14 +192,17 @@ async function collectIds(
   } finally {
     given.close();
   }
-  const { blank, malformed, examples: malformedExamples } = given.left();
+  const { blank, malformed, examples: malformedExamples, hashRows } = given.left();
   return {
     agentNames: new Map(),
     live: null,
     complete: malformed === 0,
     leftOut: { duplicate: duplicates, blank, malformed },
     gaps: malformed === 0 ? [] : [`${lines(malformed)} no session id (${few(malformedExamples, malformed)}).`],
-    notices: duplicates === 0 ? [] : [`Given more than once, and planned once: ${few(examples, duplicates)}.`],
+    notices: [
+      ...(duplicates === 0 ? [] : [`Given more than once, and planned once: ${few(examples, duplicates)}.`]),
+      ...(hashRows.count === 0 ? [] : [hashRowsNotice(hashRows)]),
+    ],
   };
 }
 
@@ -218,6 +221,10 @@ const lineOf = (given: GivenId | undefined): string[] =>
 const lines = (count: number): string => (count === 1 ? '1 line holds' : `${count} lines hold`);
 const few = (examples: readonly string[], of: number): string =>
   [...examples, ...(of > examples.length ? [`and ${of - examples.length} more`] : [])].join('; ');
+
+/** Whoever meant to take a row out of the file must learn that it is in the plan. */
+const hashRowsNotice = ({ count, examples }: LeftLines['hashRows']): string =>
+  `Rows that begin with # are rows in CSV, not comments, and are in the plan: ${few(examples, count)}. To leave a session out, delete its row.`;
 
 const exemptGap = (count: number): string =>
   `${count} of the targets ${count === 1 ? 'is' : 'are'} exempt, and left alone unless the plan is applied with --even-if-exempt.`;

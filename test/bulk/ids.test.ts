@@ -83,7 +83,7 @@ describe('ids from a text', () => {
       { sessionId: 'sess_1', line: 3 },
       { sessionId: 'sess_2', line: 5 },
     ]);
-    expect(left).toEqual({ blank: 4, malformed: 0, examples: [] });
+    expect(left).toMatchObject({ blank: 4, malformed: 0, examples: [] });
   });
 
   it('keeps the lines of CSV, cells over two lines and comments included', async () => {
@@ -94,6 +94,34 @@ describe('ids from a text', () => {
       { sessionId: 'sess_3', line: 9 },
     ]);
     expect(left).toMatchObject({ blank: 4, malformed: 0 });
+  });
+
+  it('CSV has no comments where a row can be: a row that begins with # is one, and is told', async () => {
+    const { ids, left } = await read('agent,session_id\n#general-bot,sess_1\nb,sess_2\n# c;d,sess_3\n');
+    expect(ids).toEqual([
+      { sessionId: 'sess_1', line: 2 },
+      { sessionId: 'sess_2', line: 3 },
+      { sessionId: 'sess_3', line: 4 },
+    ]);
+    expect(left).toMatchObject({ blank: 0, malformed: 0, hashRows: { count: 2, examples: ['line 2', 'line 4'] } });
+  });
+
+  it.each([
+    ['whose first column is a number sign', '#,session_id\n1,sess_1\n'],
+    ['whose first name begins with one', '#agent;session_id\n#a;sess_1\n'],
+  ])('CSV may have a header %s', async (_what, text) => {
+    expect(await idsOf(text)).toEqual(['sess_1']);
+  });
+
+  it('takes a line that begins with # for a comment in CSV where it can be no row', async () => {
+    const text = '# a, b\nid,note\nsess_1,"x\n# not one\n"\n# don\'t "quote\n#sess_9\nsess_2,y\n';
+    const { ids, left } = await read(text);
+    expect(ids).toEqual([
+      { sessionId: 'sess_1', line: 5 },
+      { sessionId: 'sess_2', line: 8 },
+    ]);
+    expect(left).toMatchObject({ blank: 3, malformed: 0, hashRows: { count: 0 } });
+    expect(await idsOf('session_id\nsess_1\n#sess_9\n')).toEqual(['sess_1']);
   });
 
   it('counts what is no id, names the first five with their lines, and goes on', async () => {

@@ -1,5 +1,6 @@
 import eslint from '@eslint/js';
 import tseslint from 'typescript-eslint';
+import { wordsFromView } from './scripts/eslint/words-from-view.js';
 
 const nodeBuiltins = {
   group: ['node:*', 'fs', 'path', 'os', 'net', 'http', 'https', 'crypto', 'child_process', 'timers/*'],
@@ -48,6 +49,27 @@ export default tseslint.config(
       'no-restricted-imports': [
         'error',
         { paths: [{ name: 'got', message: 'HTTP to the vendor lives in src/sessions alone.' }], patterns: [] },
+      ],
+    },
+  },
+  {
+    // What is printed passes src/cli/output.ts, which makes text from outside printable.
+    files: ['src/**'],
+    ignores: ['src/cli/output.ts', 'src/cli/paged-output.ts', 'src/cli/main.ts', 'src/tracing/sdk.ts'],
+    plugins: { curfew: { rules: { 'words-from-view': wordsFromView } } },
+    rules: {
+      'curfew/words-from-view': 'error',
+      'no-console': 'error',
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'CallExpression[callee.property.name="write"][callee.object.property.name=/^std(out|err)$/]',
+          message: 'Print with Output (src/cli/output.ts): it makes text from outside printable.',
+        },
+        {
+          selector: 'ImportDeclaration[source.value="log-update"]',
+          message: 'Redraw with Output (src/cli/output.ts): it makes text from outside printable.',
+        },
       ],
     },
   },

@@ -1,3 +1,5 @@
+import { printableLine } from './text/printable.js';
+
 /** Exit codes of the `curfew` command, fixed by contract. */
 export const ExitCode = {
   done: 0,
@@ -10,19 +12,24 @@ export const ExitCode = {
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 
 /**
- * A failure that a person can act on: printed as two lines (what happened, what to do next), never as a stack trace.
+ * A failure that a person can act on: printed as two lines (what happened, what to do next), never as a stack trace. What is
+ * put into either may come from anywhere: it is made printable here.
  *
- * @param message - what happened and what is safe, in one sentence, without secrets
+ * @param message - what happened and what is safe, in one sentence, without secrets; or several lines, where there are
+ *   several problems
  * @param next - what to do next; a command to type where there is one
  */
 export class UserError extends Error {
   override readonly name = 'UserError';
+  readonly next: string;
 
   constructor(
-    message: string,
-    readonly next: string,
+    message: string | readonly string[],
+    next: string,
     readonly exitCode: ExitCode = ExitCode.failed,
   ) {
-    super(message);
+    const lines = typeof message === 'string' ? [message] : message;
+    super(lines.map(printableLine).join('\n'));
+    this.next = printableLine(next);
   }
 }

@@ -1,6 +1,7 @@
 import { pino, type Logger as PinoLogger } from 'pino';
 import { build as prettyStream } from 'pino-pretty';
 import { fieldsOfNow } from './log-context.js';
+import { escapedJson, printable, printableData, printableLine } from './text/printable.js';
 
 export type Logger = Pick<PinoLogger, 'debug' | 'info' | 'warn' | 'error'>;
 
@@ -17,16 +18,39 @@ export type LogFormat = (typeof LOG_FORMATS)[number];
  */
 export function createLogger(level: LogLevel, pretty: boolean): PinoLogger {
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, mixin: fieldsOfNow };
-  return pretty
-    ? pino(
-        options,
-        prettyStream({
-          destination: 2,
-          sync: true,
-          colorize: process.stderr.hasColors?.() ?? false,
-          translateTime: 'SYS:HH:MM:ss',
-          singleLine: true,
-        }),
-      )
-    : pino(options, pino.destination({ dest: 2, sync: true }));
+  if (!pretty) {
+    const lines = pino.destination({ dest: 2, sync: true });
+    return pino(options, { write: (line: string) => void lines.write(escapedJson(line)) });
+  }
+  const lines = prettyStream({
+    destination: 2,
+    sync: true,
+    colorize: process.stderr.hasColors?.() ?? false,
+    translateTime: 'SYS:HH:MM:ss',
+    singleLine: true,
+  });
+  return pino(options, { write: (line: string) => void lines.write(`${printableLogLine(line)}\n`) });
+}
+
+/** A line of JSON for people: what it says comes from anywhere. Of the texts in it only a stack is more than one line. */
+export function printableLogLine(line: string): string {
+  return JSON.stringify(printableLog(JSON.parse(line) as Readonly<Record<string, unknown>>));
+}
+
+const printableLog = (fields: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => {
+      if (name === 'err' && typeof value === 'object' && value !== null) {
+        return [name, printableLog(value as Readonly<Record<string, unknown>>)];
+      }
+      return [name, name === 'stack' && typeof value === 'string' ? printableStack(value) : printableData(value)];
+    }),
+  );
+
+/** The message at its head may hold line ends; the places below are ours. */
+function printableStack(stack: string): string {
+  const places = stack.search(/\n {4}at /);
+  if (places < 0) return printable(stack);
+  const lines = stack.slice(places + 1).split('\n');
+  return [printable(stack.slice(0, places)), ...lines.map(printableLine)].join('\n');
 }

@@ -1,3 +1,4 @@
+import { shell } from '../text/shell.js';
 import type { FleetAccess } from '../bulk/live-targets.js';
 import { makePlan, type BulkPlanProgress } from '../bulk/plan.js';
 import { ALL_LIVE } from '../bulk/selection.js';
@@ -60,7 +61,7 @@ export async function planCleanup(
       {
         ...{ planId, by, maxTargets, source: 'cleanup', cleanup: entry.name, reason: null },
         selection: { ...ALL_LIVE, ...select },
-        written: { cleanup: entry.name, ...select, command: `curfew cleanup run ${entry.name}` },
+        written: { cleanup: entry.name, ...select, command: shell`curfew cleanup run ${entry.name}` },
         ...(onProgress === undefined ? {} : { onProgress }),
         ...(signal === undefined ? {} : { signal }),
       },

@@ -1,3 +1,4 @@
+import { shellWord } from '../text/shell.js';
 import { ALL_LIVE, LIVE_STATES, type LiveSelection, type LiveState } from '../bulk/selection.js';
 import { ExitCode, UserError } from '../errors.js';
 import { formatDuration, readDuration } from '../policy-file/units.js';
@@ -191,12 +192,11 @@ function commandOf(options: CriteriaOptions): string {
     if (value === undefined) return [];
     if (value === true) return [option];
     const values: readonly string[] = typeof value === 'string' ? [value] : value;
-    return values.flatMap((text) => [option, quoted(text)]);
+    return values.flatMap((text) => [option, shellWord(text)]);
   });
   return ['curfew bulk plan', ...words].join(' ');
 }
 
-const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
 const shown = (text: string): string => JSON.stringify(text.slice(0, 40));
 const iso = (ms: number): string => new Date(ms).toISOString();
 const listed = (names: readonly string[]): string =>

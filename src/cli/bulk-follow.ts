@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { logUpdateStderr } from 'log-update';
 import { readBulkStatus } from '../bulk/status.js';
 import { ENDED_OUTCOMES, type BulkStatus } from '../contract.js';
 import { ExitCode, UserError } from '../errors.js';
@@ -139,21 +138,29 @@ function createTeller(out: Output): { tell(status: BulkStatus, perSecond: number
   let toldAtMs = -Infinity;
   return {
     tell(status, perSecond) {
-      const lines = progressLines(status, { perSecond });
       if (out.live) {
-        logUpdateStderr([`${status.planId}  ${stateWords(status)}`, ...lines].join('\n'));
+        out.redraw({ status, perSecond }, inPlace);
         return;
       }
       const now = JSON.stringify(status.progress);
       const stands = `${stateWords(status)} ${status.note} ${status.rate}`;
       const isDue = now !== numbers && performance.now() - toldAtMs >= NUMBERS_EVERY_MS;
       if (stands === standing && !isDue) return;
-      out.say(`${status.planId}  ${stateWords(status)}  ${lines.join('  ')}`);
+      out.show({ status, perSecond }, inOneLine);
       [standing, numbers, toldAtMs] = [stands, now, performance.now()];
     },
     // The result says all that these lines said.
-    done: () => {
-      if (out.live) logUpdateStderr.clear();
-    },
+    done: () => out.clear(),
   };
 }
+
+interface Progress {
+  readonly status: BulkStatus;
+  readonly perSecond: number | null;
+}
+
+const inPlace = ({ status, perSecond }: Progress): string =>
+  [`${status.planId}  ${stateWords(status)}`, ...progressLines(status, { perSecond })].join('\n');
+
+const inOneLine = ({ status, perSecond }: Progress): string =>
+  [status.planId, stateWords(status), ...progressLines(status, { perSecond })].join('  ');

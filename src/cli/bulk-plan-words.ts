@@ -1,3 +1,4 @@
+import { shell } from '../text/shell.js';
 import pc from 'picocolors';
 import type { BulkStatus } from '../contract.js';
 import { count, toEnd } from './bulk-words.js';
@@ -38,7 +39,7 @@ export function plannedWords(status: BulkStatus, nowMs: number, applyOptions: re
     expiresAt === null
       ? ''
       : `, until ${expiresAt.replace(/\.\d+Z$/, 'Z')} (in ${span(Date.parse(expiresAt) - nowMs)})`;
-  const command = ['curfew bulk apply', planId, ...applyOptions].join(' ');
+  const command = [shell`curfew bulk apply ${planId}`, ...applyOptions].join(' ');
   return [
     planWords(status),
     `Nothing was sent. The plan is frozen: sessions that come later are not in it.\nTo end their current turns${until}:\n  ${pc.bold(command)}`,

@@ -1,7 +1,7 @@
 import type { AgentTally, ReportSummary } from '../bulk/report-summary.js';
 import { kindOf, type ReportKind } from '../bulk/report.js';
 import type { BulkStatus, BulkTargetResult, Outcome } from '../contract.js';
-import { shellWord } from '../notify/words.js';
+import { shell } from '../text/shell.js';
 import { count, jobHead } from './bulk-words.js';
 import { csv } from './history-rows.js';
 import { table } from './output.js';
@@ -53,17 +53,17 @@ const OPEN_WORDS: Readonly<Record<Exclude<ReportKind, Outcome>, string>> = {
 
 /** What a person does next about one that did not end. */
 const REMEDIES: Partial<Record<ReportKind, (sessionId: string, planId: string) => string>> = {
-  'retries-exhausted': (id) => `end it in the vendor's UI, or: curfew cancel ${id} --wait`,
-  forbidden: (id) => `give the key update access to the agent, then: curfew cancel ${id} --wait`,
-  abandoned: (id) => `if it is to end after all: curfew cancel ${id} --wait`,
+  'retries-exhausted': (id) => `end it in the vendor's UI, or: ${shell`curfew cancel ${id} --wait`}`,
+  forbidden: (id) => `give the key update access to the agent, then: ${shell`curfew cancel ${id} --wait`}`,
+  abandoned: (id) => `if it is to end after all: ${shell`curfew cancel ${id} --wait`}`,
   gone: () => 'check that the key may still see the agent',
-  case: (id) => `curfew cases ${id}`,
-  'under-way': (_id, planId) => `curfew bulk status ${planId} --watch`,
-  'not-in-flight': (id) => `look at it; when it runs: curfew cancel ${id} --wait`,
-  exempted: (id) => `curfew unexempt ${id}, or wait until its exemption is over`,
-  capped: (id) => `if it is to end all the same: curfew cancel ${id} --wait`,
-  waiting: (_id, planId) => `curfew bulk status ${planId}`,
-  untouched: (id) => `if it is to end: curfew cancel ${id} --wait, or a new bulk plan`,
+  case: (id) => shell`curfew cases ${id}`,
+  'under-way': (_id, planId) => shell`curfew bulk status ${planId} --watch`,
+  'not-in-flight': (id) => `look at it; when it runs: ${shell`curfew cancel ${id} --wait`}`,
+  exempted: (id) => `${shell`curfew unexempt ${id}`}, or wait until its exemption is over`,
+  capped: (id) => `if it is to end all the same: ${shell`curfew cancel ${id} --wait`}`,
+  waiting: (_id, planId) => shell`curfew bulk status ${planId}`,
+  untouched: (id) => `if it is to end: ${shell`curfew cancel ${id} --wait`}, or a new bulk plan`,
 };
 
 const isOutcome = (kind: ReportKind): kind is Outcome => kind in OUTCOME_WORDS;
@@ -118,12 +118,12 @@ function examplesWords(examples: readonly BulkTargetResult[], notEnded: number, 
   const rows = examples.map((result) => {
     const kind = kindOf(result);
     const error = result.lastError === null ? '' : `; last error: ${shorten(result.lastError.message, 80)}`;
-    const next = REMEDIES[kind]?.(shellWord(result.sessionId), planId) ?? '';
+    const next = REMEDIES[kind]?.(result.sessionId, planId) ?? '';
     return [result.sessionId, kind, String(result.attempts), `${meaningOf(kind)}${error}`, next];
   });
   const head =
     notEnded > examples.length ? `The first ${examples.length} that did not end:` : 'Those that did not end:';
-  const all = `curfew bulk report ${planId} --format csv > report.csv`;
+  const all = shell`curfew bulk report ${planId} --format csv > report.csv`;
   const rest = notEnded > examples.length ? `\nAll of them, and all others: ${all}` : '';
   return `${head}\n${table(['SESSION', 'OUTCOME', 'REQUESTS', 'WHY', 'DO'], rows)}${rest}`;
 }

@@ -5,6 +5,8 @@ import { ExitCode, UserError } from '../errors.js';
 import type { BulkJob } from '../ledger/bulk-plans.js';
 import type { BulkSteer } from '../ledger/bulk-steering.js';
 import type { Ledger } from '../ledger/ledger.js';
+import type { PauseSwitch } from '../ledger/pause-switch.js';
+import { shell } from '../text/shell.js';
 import { findJob } from './bulk-argument.js';
 import { nudge } from './bulk-nudge.js';
 import { contextOf, openExistingLedger, requester } from './context.js';
@@ -12,12 +14,13 @@ import type { Output } from './output.js';
 
 /** What a steering command knows when it has steered. */
 export interface Steering {
-  readonly ledger: Ledger;
   /** Whether this command changed anything; it may have stood so already. */
   readonly changed: boolean;
   readonly before: BulkJob;
   readonly job: BulkJob;
   readonly status: BulkStatus;
+  /** Of all of Curfew. */
+  readonly pauseSwitch: PauseSwitch;
 }
 
 /** The steer without who gave it. */
@@ -35,7 +38,7 @@ export async function steer(
   command: Command,
   plan: string,
   to: SteerTo,
-  words: (steering: Steering) => Promise<string> | string,
+  words: (steering: Steering) => string,
   check: (job: BulkJob, ledger: Ledger, out: Output) => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   const { config, out } = contextOf(command, true);
@@ -57,8 +60,8 @@ export async function steer(
     const { job } = steered;
     const status = await readBulkStatus(ledger, job);
     const changed = steered.kind === 'done';
-    const text = await words({ ledger, changed, before, job, status });
-    out.result({ changed, ...status }, () => text);
+    const pauseSwitch = await ledger.pauseSwitch.read();
+    out.result({ changed, ...status }, { changed, before, job, status, pauseSwitch }, words);
   } finally {
     await ledger.close();
   }
@@ -78,7 +81,7 @@ function refuse({ planId, state }: BulkJob, action: BulkSteer['action']): void {
     throw new UserError(
       `${planId} was not applied, so there is nothing to ${verb(action)}: nothing is sent for it.`,
       state === 'planned'
-        ? `To begin: curfew bulk apply ${planId}`
+        ? `To begin: ${shell`curfew bulk apply ${planId}`}`
         : 'Wait until its plan is complete: curfew bulk status',
       ExitCode.refused,
     );
@@ -87,7 +90,7 @@ function refuse({ planId, state }: BulkJob, action: BulkSteer['action']): void {
   if ((state === 'finished' || state === 'aborted') && !isAgain) {
     throw new UserError(
       `${planId} is over already (${state}), so there is nothing to ${verb(action)}.`,
-      `What became of each target: curfew bulk report ${planId}`,
+      `What became of each target: ${shell`curfew bulk report ${planId}`}`,
       ExitCode.refused,
     );
   }

@@ -21,14 +21,14 @@ export async function followAndTell(
   const asLines = lines && out.json;
   try {
     const followed = await followJob(ledger, planId, out, interrupt.signal, (status: BulkStatus) => {
-      if (asLines) out.result(status, () => '');
+      if (asLines) out.result(status, null, () => '');
     });
     const { status } = followed;
     if (asLines) tellAside(out, followed);
     else if (out.json) {
       tellAside(out, followed);
-      out.result(status, () => '');
-    } else out.result(status, () => endingWords(followed));
+      out.result(status, null, () => '');
+    } else out.result(status, followed, endingWords);
     return followedExitCode(followed);
   } finally {
     interrupt.dispose();
@@ -37,7 +37,7 @@ export async function followAndTell(
 
 /** Where stdout holds JSON alone. */
 function tellAside(out: Output, followed: Followed): void {
-  if (followed.ending !== 'over') out.say(endingWords(followed));
+  if (followed.ending !== 'over') out.show(followed, endingWords);
 }
 
 function endingWords({ status, ending }: Followed): string {

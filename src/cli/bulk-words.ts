@@ -1,3 +1,4 @@
+import { shell } from '../text/shell.js';
 import pc from 'picocolors';
 import { rateWords } from '../bulk/rate.js';
 import { ENDED_OUTCOMES, OUTCOMES, type BulkStatus, type Outcome } from '../contract.js';
@@ -128,22 +129,22 @@ export function nextWords({ planId, state, expiresAt }: BulkStatus, nowMs: numbe
     case 'planned':
       return expiresAt !== null && Date.parse(expiresAt) < nowMs
         ? 'Its time is over, so it can’t be applied any more. Plan anew: curfew bulk plan --help'
-        : lines([[`curfew bulk apply ${planId}`, 'ends them']]);
+        : lines([[shell`curfew bulk apply ${planId}`, 'ends them']]);
     case 'running':
       return lines([
-        [`curfew bulk status ${planId} --watch`, 'look on'],
-        [`curfew bulk pause ${planId}`, 'nothing more is sent until resume'],
-        [`curfew bulk abort ${planId}`, 'leaves the rest untouched, for good'],
+        [shell`curfew bulk status ${planId} --watch`, 'look on'],
+        [shell`curfew bulk pause ${planId}`, 'nothing more is sent until resume'],
+        [shell`curfew bulk abort ${planId}`, 'leaves the rest untouched, for good'],
       ]);
     case 'paused':
       return lines([
-        [`curfew bulk report ${planId}`, 'what was ended, what not, and why'],
-        [`curfew bulk resume ${planId}`, 'goes on'],
-        [`curfew bulk abort ${planId}`, 'leaves the rest untouched, for good'],
+        [shell`curfew bulk report ${planId}`, 'what was ended, what not, and why'],
+        [shell`curfew bulk resume ${planId}`, 'goes on'],
+        [shell`curfew bulk abort ${planId}`, 'leaves the rest untouched, for good'],
       ]);
     case 'finished':
     case 'aborted':
-      return lines([[`curfew bulk report ${planId}`, 'what became of each target']]);
+      return lines([[shell`curfew bulk report ${planId}`, 'what became of each target']]);
   }
 }
 
@@ -157,7 +158,7 @@ export function endWords(status: BulkStatus): string {
   return [
     head,
     ...(outcomes === '' ? [] : [`Outcomes: ${outcomes}.`]),
-    `What became of each: curfew bulk report ${planId}`,
+    `What became of each: ${shell`curfew bulk report ${planId}`}`,
   ].join('\n');
 }
 

@@ -1,3 +1,4 @@
+import { shell } from '../text/shell.js';
 import { DateTime } from 'luxon';
 import pc from 'picocolors';
 import type { CleanupStanding, ScheduleStanding } from '../cleanup/standing.js';
@@ -121,5 +122,5 @@ function jobWords({ planId, state, progress }: BulkStatus): string {
     ...Object.entries(progress.outcomes).map(([outcome, count]) => `${count} ${outcome}`),
     ...(open > 0 ? [state === 'aborted' ? `${open} left alone` : `${open} open`] : []),
   ];
-  return `${parts.length === 0 ? 'No outcome yet' : parts.join(', ')} (${state}; curfew bulk status ${planId})`;
+  return `${parts.length === 0 ? 'No outcome yet' : parts.join(', ')} (${state}; ${shell`curfew bulk status ${planId}`})`;
 }

@@ -1,3 +1,4 @@
+import { terminalText } from '../text/printable.js';
 import { createInterface } from 'node:readline/promises';
 
 /** Whether a person can be asked: one who reads stderr and types. */
@@ -8,7 +9,7 @@ export async function ask(question: string): Promise<string> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const gone = new Promise<string>((resolve) => terminal.once('close', () => resolve('')));
-    return (await Promise.race([terminal.question(question), gone])).trim();
+    return (await Promise.race([terminal.question(terminalText(question)), gone])).trim();
   } finally {
     terminal.close();
   }

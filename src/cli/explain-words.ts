@@ -1,3 +1,4 @@
+import { shell } from '../text/shell.js';
 import pc from 'picocolors';
 import type { PolicyStanding } from '../fleet/standing.js';
 import type { Breaker } from '../ledger/breakers.js';
@@ -121,19 +122,19 @@ export function explainWords(explanation: Explanation): string {
 /** What will happen to the session, in a sentence or two. */
 export function headline(explanation: Explanation): string {
   const { sessionId, facts, standings, orders, exemptUntilMs, pauseSwitch, ledgerNowMs, version, draft } = explanation;
-  const keep = `To keep it: curfew exempt ${sessionId} --for 2h --reason "…"`;
+  const keep = `To keep it: ${shell`curfew exempt ${sessionId} --for 2h --reason "…"`}`;
   const { state } = facts.timeline;
 
   const open = orders.find(({ result }) => result.outcome === null);
   if (open !== undefined) {
     const paused = pauseSwitch.paused ? ' Curfew is paused, so nothing leaves until `curfew resume`.' : '';
-    return `Its turn is being ended: ordered by ${open.result.requestedBy}${reasonOf(open)}. It stands: ${standing(open, ledgerNowMs)}.${paused} To stop that: curfew cases abandon ${sessionId} --reason "…"`;
+    return `Its turn is being ended: ordered by ${open.result.requestedBy}${reasonOf(open)}. It stands: ${standing(open, ledgerNowMs)}.${paused} To stop that: ${shell`curfew cases abandon ${sessionId} --reason "…"`}`;
   }
   if (flightOf(state) === 'at-rest') return `Nothing will end this session: no turn runs in it (${state}).`;
   const [claim] = explanation.bulkJobs;
   if (claim !== undefined && (exemptUntilMs === null || claim.sent || claim.evenIfExempt)) {
     if (claim.sent) return claimWords(claim);
-    return `${claimWords(claim)} ${claim.evenIfExempt ? `To stop that: curfew bulk abort ${claim.planId}` : keep}`;
+    return `${claimWords(claim)} ${claim.evenIfExempt ? `To stop that: ${shell`curfew bulk abort ${claim.planId}`}` : keep}`;
   }
   if (exemptUntilMs !== null) {
     const until = `${new Date(exemptUntilMs).toISOString()}, in ${span(exemptUntilMs - ledgerNowMs)}`;
@@ -211,7 +212,7 @@ function observingWords(about: readonly PolicyStanding[], explanation: Explanati
   const breaker =
     open.length === 0
       ? ''
-      : ` The breaker of ${open.map(({ policy }) => policy).join(', ')} is open; to close it: curfew policy resume ${open[0]?.policy ?? 'NAME'}`;
+      : ` The breaker of ${open.map(({ policy }) => policy).join(', ')} is open; to close it: ${shell`curfew policy resume ${open[0]?.policy ?? 'NAME'}`}`;
   return `${only}; ${would}${breaker}`;
 }
 

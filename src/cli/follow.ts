@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { logUpdateStderr } from 'log-update';
 import { LedgerUnavailableError } from '../ledger/errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { OrderView } from '../ledger/results.js';
@@ -33,12 +32,12 @@ export async function followOrders(
       ledgerAway = true;
     }
     if (out.live) {
-      logUpdateStderr(views.map((view) => line(view)).join('\n'));
+      out.redraw(views, (shown) => shown.map(line).join('\n'));
     } else {
       for (const view of views) {
         // Without the countdown: that would be a line per poll.
         const key = `${view.phase} ${view.result.attempts} ${view.result.outcome} ${view.result.lastError?.at}`;
-        if (said.get(view.orderId) !== key) out.say(line(view));
+        if (said.get(view.orderId) !== key) out.show(view, line);
         said.set(view.orderId, key);
       }
     }
@@ -46,7 +45,7 @@ export async function followOrders(
     await sleep(POLL_MS, undefined, { signal }).catch(() => {});
   }
   // The result says all that these lines said.
-  if (out.live) logUpdateStderr.clear();
+  out.clear();
   return views;
 }
 

@@ -1,3 +1,4 @@
+import { printableJson, visible } from '../text/printable.js';
 import { stringify } from 'csv-stringify/sync';
 import type { OrderResult } from '../contract.js';
 import type { HistoryEvent } from '../ledger/history.js';
@@ -73,7 +74,7 @@ export const eventDocument = ({ sessionId, orderId, event }: HistoryEvent): Reco
 
 function eventRecord({ sessionId, orderId, event }: HistoryEvent): Record<(typeof EVENT_COLUMNS)[number], unknown> {
   const { at, kind, ...data } = event;
-  return { at, kind, sessionId, orderId, data: JSON.stringify(data) };
+  return { at, kind, sessionId, orderId, data: printableJson(data) };
 }
 
 export const ordersHeader = (): string => csv([[...ORDER_COLUMNS]]);
@@ -90,10 +91,14 @@ export const eventsCsv = (events: readonly HistoryEvent[]): string => {
 
 /**
  * Spreadsheets run what begins with =, +, -, @, tab or return as a formula, and part of this text comes from whoever ordered,
- * named an agent or answered an error. Such cells get an apostrophe in front.
+ * named an agent or answered an error. Such cells get an apostrophe in front. A cell is one line without control characters, as
+ * long as it is; JSON has the text itself.
  */
 export const csv = (rows: readonly (readonly unknown[])[]): string =>
-  stringify([...rows], { escape_formulas: true, record_delimiter: 'windows', quoted_match: /[\r\n]/ });
+  stringify(
+    rows.map((row) => row.map((cell) => (typeof cell === 'string' ? visible(cell) : cell))),
+    { escape_formulas: true, record_delimiter: 'windows', quoted_match: /[\r\n]/ },
+  );
 
 /** For people: the time, what was ended and what became of it, and by whose word. */
 export function ordersTable(views: readonly OrderView[]): string {

@@ -21,6 +21,8 @@ import { registerSimulate } from './commands/simulate.js';
 import { registerStatus } from './commands/status.js';
 import { registerUp } from './commands/up.js';
 import { registerWatch } from './commands/watch.js';
+import { createOutput, writeNews } from './output.js';
+import { printableLine, terminalText } from '../text/printable.js';
 
 // `curfew cases | head` closes the pipe early. That is no failure, and no reason for a worker to stop.
 for (const stream of [process.stdout, process.stderr]) {
@@ -35,6 +37,11 @@ const program = new Command('curfew')
   .option('--json', 'print one JSON document on stdout, and nothing else there')
   .showHelpAfterError('(curfew --help shows the commands)')
   .exitOverride()
+  // What was typed wrong is quoted.
+  .configureOutput({
+    writeErr: (text) => void process.stderr.write(terminalText(text)),
+    writeOut: (text) => void process.stdout.write(terminalText(text)),
+  })
   .addHelpText(
     'after',
     `
@@ -91,17 +98,17 @@ function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
   const known = isLedgerUnavailable(error) ? unavailableAsUserError(error) : error;
   if (known instanceof UserError) {
-    process.stderr.write(`curfew: ${known.message}\n  next: ${known.next}\n`);
+    writeNews(`curfew: ${known.message}\n  next: ${known.next}`);
     if (process.argv.includes('--json')) {
       const { message, next, exitCode } = known;
-      process.stdout.write(`${JSON.stringify({ error: { message, next, exitCode } })}\n`);
+      createOutput(true).result({ error: { message, next, exitCode } }, null, () => '');
     }
     return known.exitCode;
   }
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(
-    `curfew: ${message}\n  next: this is not expected; CURFEW_LOG=debug shows more, and \`curfew doctor\` checks the parts.\n`,
+  writeNews(
+    `curfew: ${printableLine(message)}\n  next: this is not expected; CURFEW_LOG=debug shows more, and \`curfew doctor\` checks the parts.`,
   );
-  if (process.env['CURFEW_LOG'] === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  if (process.env['CURFEW_LOG'] === 'debug' && error instanceof Error) writeNews(error.stack ?? '');
   return ExitCode.failed;
 }

@@ -1,31 +1,86 @@
 import Table from 'cli-table3';
+import logUpdate, { logUpdateStderr } from 'log-update';
 import pc from 'picocolors';
+import {
+  printableData,
+  printableJson,
+  printableLine,
+  shortened,
+  terminalLine,
+  terminalText,
+} from '../text/printable.js';
 
-/** Where a command writes. Results go to stdout, all else to stderr; with `--json` stdout holds one JSON document. */
+/**
+ * Where a command writes. Results go to stdout, all else to stderr; with `--json` stdout holds one JSON document.
+ *
+ * Words for people are made of a view: data that is handed over here, and that the words get with every text in it printable.
+ * So nobody has to think of it where words are made, as long as they use nothing but what they are given (a lint rule sees
+ * to that).
+ */
 export interface Output {
   readonly json: boolean;
   /** The result: as JSON, or in words for people. */
-  result(document: unknown, forPeople: () => string): void;
-  /** News while the command works. */
-  say(text: string): void;
+  result<T>(document: unknown, view: T, words: (view: T) => string): void;
+  /** News while the command works: one line. */
+  say(line: string): void;
+  /** The same with more than a line, or with colours. */
+  show<T>(view: T, words: (view: T) => string): void;
   /** Where lines can be rewritten: a person watches. */
   readonly live: boolean;
+  /** Takes the place of what it showed before; only where `live`. */
+  redraw<T>(view: T, words: (view: T) => string): void;
+  /** Takes away what `redraw` showed. */
+  clear(): void;
+  /** The same for results on stdout. They stay when `finish` is called. */
+  readonly page: { readonly live: boolean; redraw<T>(view: T, words: (view: T) => string): void; finish(): void };
 }
 
 export function createOutput(json: boolean): Output {
+  const live = process.stderr.isTTY === true;
+  const pageLive = process.stdout.isTTY === true && !json;
   return {
     json,
-    live: process.stderr.isTTY === true,
-    result(document, forPeople) {
-      process.stdout.write(json ? `${JSON.stringify(document)}\n` : `${forPeople()}\n`);
+    live,
+    result(document, view, words) {
+      writeResult(json ? printableJson(document) : inWords(view, words));
     },
-    say(text) {
-      process.stderr.write(`${text}\n`);
+    say: (line) => writeNews(printableLine(line)),
+    show: (view, words) => writeNews(inWords(view, words)),
+    redraw(view, words) {
+      if (live) logUpdateStderr(inWords(view, words));
+    },
+    clear() {
+      if (live) logUpdateStderr.clear();
+    },
+    page: {
+      live: pageLive,
+      redraw: (view, words) => logUpdate(inWords(view, words)),
+      finish() {
+        if (pageLive) logUpdate.done();
+      },
     },
   };
 }
 
-/** A plain table without borders: easy to read, to grep and to paste. */
+/** Words of printable data. */
+export const inWords = <T>(view: T, words: (view: T) => string): string => terminalText(words(printableData(view)));
+
+/** To stdout, with an end of line. */
+function writeResult(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** To stderr, with an end of line. Lines of others must be printable already: this looks after the terminal alone. */
+export function writeNews(text: string): void {
+  process.stderr.write(`${terminalText(text)}\n`);
+}
+
+/** What may still stand in one cell; colours are not counted where there are any. */
+const WIDEST_CELL = 300;
+
+/**
+ * A plain table without borders: easy to read, to grep and to paste. A cell is one line, whatever it holds.
+ */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const none = { top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '' };
   const rest = { 'bottom-left': '', 'bottom-right': '', left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '' };
@@ -34,13 +89,18 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
     chars: { ...none, ...rest, 'right-mid': '', middle: '  ' },
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
   });
-  shape.push(...rows.map((row) => [...row]));
+  shape.push(...rows.map((row) => row.map(cell)));
   return shape
     .toString()
     .split('\n')
     .map((line) => line.trimEnd())
     .join('\n');
 }
+
+const cell = (text: string): string => {
+  const line = terminalLine(text);
+  return line.includes('\x1b') ? line : shortened(line, WIDEST_CELL);
+};
 
 /** "3 s", "12 min", "5 h", "2 d": whole units, as short as it can be said. */
 export function span(ms: number): string {

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
+import { printableJson } from '../text/printable.js';
 
 /** One JSON document a line. */
 export const jsonLines = (documents: readonly unknown[]): string =>
-  documents.map((document) => `${JSON.stringify(document)}\n`).join('');
+  documents.map((document) => `${printableJson(document)}\n`).join('');
 
 /** Writes pages to stdout as they come, no faster than they are read. */
 export async function writePages<T>(

@@ -1,3 +1,4 @@
+import { shell } from '../text/shell.js';
 import pc from 'picocolors';
 import type { Plan, PlannedPolicy, PlannedSession } from '../fleet/plan.js';
 import { trippedCap } from './breaker-words.js';
@@ -27,7 +28,16 @@ export const planDocument = ({ nowMs, policies, sessions, coverage }: Plan, limi
   coverage: { ...coverage, sessionsConcerned: sessions.length },
 });
 
-export function planWords(plan: Plan, file: string, limit: number, withLedger: boolean): string {
+export interface PlanView {
+  readonly plan: Plan;
+  readonly file: string;
+  /** Sessions to show, the most urgent first. */
+  readonly limit: number;
+  /** Whether a ledger could be asked. */
+  readonly withLedger: boolean;
+}
+
+export function planWords({ plan, file, limit, withLedger }: PlanView): string {
   const { nowMs, policies, sessions } = plan;
   return [
     `What ${file} would do now. Nothing was sent, nothing was changed.`,
@@ -50,7 +60,7 @@ function policyRow({ policy, nextDueAtMs, ...counts }: PlannedPolicy, nowMs: num
 function cappedWords({ policy, capped, breakerOpen }: PlannedPolicy): string | null {
   if (breakerOpen) {
     return pc.yellow(
-      `The breaker of ${policy.name} is open: it only observes until \`curfew policy resume ${policy.name}\`.`,
+      `The breaker of ${policy.name} is open: it only observes until \`${shell`curfew policy resume ${policy.name}`}\`.`,
     );
   }
   if (capped === null) return null;

@@ -1,3 +1,4 @@
+import { shell } from '../text/shell.js';
 import pc from 'picocolors';
 import type { Coverage } from '../fleet/coverage.js';
 import type { LiveSession, LiveSessions } from '../fleet/live-sessions.js';
@@ -92,7 +93,7 @@ function headWords({ nowMs, inForce, pauseSwitch, breakers, openOrders, openWatc
     ...breakers.map(({ policy, openedAtMs, reason }): [string, string] => [
       'breaker',
       pc.yellow(
-        `${policy} only observes since ${span(nowMs - openedAtMs)}, because ${trippedWords(reason)}. Let it enforce again: curfew policy resume ${policy}`,
+        `${policy} only observes since ${span(nowMs - openedAtMs)}, because ${trippedWords(reason)}. Let it enforce again: ${shell`curfew policy resume ${policy}`}`,
       ),
     ]),
     ['cases', casesWords(openOrders)],

@@ -1,3 +1,4 @@
+import { shortened } from '../text/printable.js';
 import pc from 'picocolors';
 import type { OrderResult, Outcome } from '../contract.js';
 import type { OrderView } from '../ledger/results.js';
@@ -54,5 +55,4 @@ export function standing(view: OrderView, nowMs: number): string {
   }
 }
 
-export const shorten = (text: string, most: number): string =>
-  text.length > most ? `${text.slice(0, most - 1)}…` : text;
+export const shorten = shortened;

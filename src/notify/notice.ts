@@ -2,7 +2,8 @@ import { rateWords } from '../bulk/rate.js';
 import type { Item, ToldKind } from '../ledger/deliveries.js';
 import { ALERTS, type EventKind } from '../ledger/events.js';
 import { durationText } from '../policy/reason.js';
-import { moment, plain, quoted, shellWord } from './words.js';
+import { shellWord } from '../text/shell.js';
+import { moment, plain, quoted } from './words.js';
 
 /** Something that a person can do about it, and the command for it. */
 export interface Remedy {

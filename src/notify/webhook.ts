@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
+import { printableJson } from '../text/printable.js';
 import type { Notice } from './notice.js';
 
 /** Items of different types in one message. */
@@ -18,7 +19,7 @@ export function webhookMessage(route: string, notices: readonly Notice[]): Webho
   const [only] = types;
   return {
     id: `msg_${fingerprint([route, ...notices.map(({ id, atMs }) => `${id}@${atMs}`)])}`,
-    body: JSON.stringify({
+    body: printableJson({
       type: types.size === 1 ? only : MIXED,
       // Of the last item, not of the sending: a repeat is the same message to the last byte.
       timestamp: iso(Math.max(...notices.map(({ atMs }) => atMs))),

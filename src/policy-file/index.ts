@@ -1,4 +1,4 @@
-export { PolicyFileError, problemText, type Problem } from './problem.js';
+export { PolicyFileError, problemLines, type Problem } from './problem.js';
 export { readPolicyFile, type ReadPolicyFile } from './read.js';
 export { policyJsonSchema } from './schema.js';
 export { formatDuration } from './units.js';

@@ -1,4 +1,5 @@
 import { ExitCode, UserError } from '../errors.js';
+import { shell } from '../text/shell.js';
 
 /** Something about a policy file that its writer should know. Holds no value that may be a secret. */
 export interface Problem {
@@ -15,8 +16,10 @@ export interface Problem {
 }
 
 /** `curfew.yaml:12:7: max_runtime: …`, as editors and build tools link it; the suggestion in a line below. */
-export const problemText = ({ file, line, column, message, suggestion }: Problem): string =>
-  `${file}:${line}:${column}: ${message}${suggestion === null ? '' : `\n    ${suggestion}`}`;
+export const problemLines = ({ file, line, column, message, suggestion }: Problem): string[] => [
+  `${file}:${line}:${column}: ${message}`,
+  ...(suggestion === null ? [] : [`    ${suggestion}`]),
+];
 
 /** The file can't be put in force. Carries all problems at once, sorted by line. */
 export class PolicyFileError extends UserError {
@@ -27,8 +30,8 @@ export class PolicyFileError extends UserError {
   ) {
     const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
     super(
-      [`${file} has ${count}. No policy was changed.`, ...problems.map(problemText)].join('\n'),
-      `Correct these lines, then see what the file means: curfew policy check ${file}`,
+      [`${file} has ${count}. No policy was changed.`, ...problems.flatMap(problemLines)],
+      `Correct these lines, then see what the file means: ${shell`curfew policy check ${file}`}`,
       ExitCode.usage,
     );
   }

@@ -1,3 +1,5 @@
+import { printableJson, shortened } from '../text/printable.js';
+
 /**
  * A value of the file read for what it means, or what is wrong with it. `problem` goes on after the name of the field:
  * "has no unit". `suggestion` is a sentence of its own.
@@ -12,7 +14,7 @@ const MOST_SHOWN = 40;
 /** A value as it can be told, in one line. Only for fields that hold no secret by their nature. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') {
-    return JSON.stringify(value.length > MOST_SHOWN ? `${value.slice(0, MOST_SHOWN)}…` : value);
+    return printableJson(shortened(value, MOST_SHOWN));
   }
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   return kindOf(value);

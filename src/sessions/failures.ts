@@ -1,5 +1,6 @@
 import { isSuccess, type Ending, type Head } from './exchange.js';
 import { FAILURES, SessionsError, type SessionsErrorKind, type SessionsOperation } from './errors.js';
+import { shortened, visible } from '../text/printable.js';
 import { parseHttpDate, parseRetryAfter } from './times.js';
 
 /** What a failed call was about, and how to keep secrets out of what is said about it. */
@@ -140,6 +141,5 @@ const firstText = (...values: unknown[]): string | null =>
  * and after invisible characters have gone, so that none of them hides one.
  */
 function clean(text: string, maxLength: number, { redact }: CallContext): string {
-  const line = redact(text.replace(/\s+/g, ' ').replace(/\p{C}/gu, '').trim());
-  return line.length <= maxLength ? line : `${line.slice(0, maxLength - 1).replace(/\p{Cs}$/u, '')}…`;
+  return shortened(redact(visible(text)), maxLength);
 }

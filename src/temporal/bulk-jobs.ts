@@ -1,3 +1,5 @@
+import { LONGEST_SUMMARY } from './summary.js';
+import { printable } from '../text/printable.js';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { BULK_CANCELLATION, bulkWorkflowId, LOOK_SIGNAL, TASK_QUEUE } from '../contract.js';
 
@@ -20,7 +22,7 @@ export function createBulkJobs(client: Client): BulkJobs {
         // The ledger says what is left to do: a workflow that somebody ended in Temporal is started again.
         workflowIdReusePolicy: 'ALLOW_DUPLICATE',
         memo: { planId },
-        staticSummary: `Carries out the bulk plan ${planId}`.slice(0, 200),
+        staticSummary: printable(`Carries out the bulk plan ${planId}`, LONGEST_SUMMARY),
       });
     },
 

@@ -1,3 +1,5 @@
+import { LONGEST_SUMMARY } from './summary.js';
+import { printable } from '../text/printable.js';
 import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
 import {
   isGrpcDeadlineError,
@@ -32,7 +34,7 @@ export function createCases(client: Client, searchAttributes: boolean): Cases {
         args: [input],
         workflowIdConflictPolicy: 'USE_EXISTING',
         memo: { sessionId },
-        staticSummary: `Ends the ordered turn of ${sessionId}`.slice(0, 200),
+        staticSummary: printable(`Ends the ordered turn of ${sessionId}`, LONGEST_SUMMARY),
         ...(searchAttributes
           ? { typedSearchAttributes: new TypedSearchAttributes([{ key: SESSION, value: sessionId }]) }
           : {}),

@@ -1,3 +1,4 @@
+import { shell } from '../text/shell.js';
 import { isGrpcServiceError } from '@temporalio/client';
 import { ExitCode, UserError } from '../errors.js';
 import { GrpcStatus } from './grpc-status.js';
@@ -25,7 +26,7 @@ export function explainConnectionFailure(cause: unknown, address: string, namesp
     case GrpcStatus.notFound:
       return failure(
         `${at} answers, but has no namespace "${namespace}".`,
-        `Create it (\`temporal operator namespace create -n ${namespace}\`), or set TEMPORAL_NAMESPACE.`,
+        `Create it (\`${shell`temporal operator namespace create -n ${namespace}`}\`), or set TEMPORAL_NAMESPACE.`,
         // It may be made a moment from now, by the same compose file that starts us.
         true,
       );

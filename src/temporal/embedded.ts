@@ -392,9 +392,10 @@ class StartFailure extends Error {
 
 function startError(home: string, failure: StartFailure): UserError {
   const { temporalDb, temporalLog } = homePaths(home);
-  const log = failure.logTail === '' ? '' : ` The end of its log:\n${failure.logTail}`;
+  const log = failure.logTail === '' ? [] : failure.logTail.split('\n');
+  const head = `The embedded Temporal server ${failure.message}.`;
   return new UserError(
-    `The embedded Temporal server ${failure.message}.${log}`,
+    [log.length === 0 ? head : `${head} The end of its log:`, ...log],
     nextAfter(failure, temporalDb, temporalLog),
     ExitCode.unreachable,
   );

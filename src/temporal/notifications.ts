@@ -1,3 +1,5 @@
+import { LONGEST_SUMMARY } from './summary.js';
+import { printable } from '../text/printable.js';
 import type { Client } from '@temporalio/client';
 import { NOTIFICATION, notificationWorkflowId, TASK_QUEUE } from '../contract.js';
 import type { NotificationInput } from '../../workflows/notification.js';
@@ -21,7 +23,7 @@ export function createNotifications(client: Client): Notifications {
           taskQueue: TASK_QUEUE,
           args: [input],
           workflowIdConflictPolicy: 'USE_EXISTING',
-          staticSummary: `Tells what happened by the route ${route}`,
+          staticSummary: printable(`Tells what happened by the route ${route}`, LONGEST_SUMMARY),
         }),
       );
       return handle.firstExecutionRunId;

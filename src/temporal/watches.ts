@@ -1,3 +1,5 @@
+import { LONGEST_SUMMARY } from './summary.js';
+import { printable } from '../text/printable.js';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
 import { LOOK_SIGNAL, SESSION_WATCH, TASK_QUEUE, watchWorkflowId } from '../contract.js';
@@ -24,7 +26,7 @@ export function createWatches(client: Client, searchAttributes: boolean): Watche
       args: [input] as [ResumedWatch],
       workflowIdConflictPolicy: 'USE_EXISTING',
       memo: { sessionId },
-      staticSummary: `Watches ${sessionId}`.slice(0, 200),
+      staticSummary: printable(`Watches ${sessionId}`, LONGEST_SUMMARY),
       ...(searchAttributes
         ? { typedSearchAttributes: new TypedSearchAttributes([{ key: SESSION, value: sessionId }]) }
         : {}),

@@ -1,3 +1,4 @@
+import { printableJson } from '../text/printable.js';
 import { SpanStatusCode } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { detectResourcesSync, envDetectorSync, Resource } from '@opentelemetry/resources';
@@ -51,7 +52,7 @@ export function startSdk(destination: 'otlp' | 'console', env: Environment): Tra
 function linesOnStderr(): SpanExporter {
   return {
     export(spans, done) {
-      for (const span of spans) process.stderr.write(`${JSON.stringify(lineOf(span))}\n`);
+      for (const span of spans) process.stderr.write(`${printableJson(lineOf(span))}\n`);
       done({ code: 0 });
     },
     shutdown: () => Promise.resolve(),

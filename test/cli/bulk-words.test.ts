@@ -10,6 +10,7 @@ import { findJob } from '../../src/cli/bulk-argument.js';
 import { followedExitCode, followJob, isOver, stoppedItself, type Followed } from '../../src/cli/bulk-follow.js';
 import { readRate } from '../../src/cli/bulk-rate.js';
 import { endWords, jobsTable, progressLines } from '../../src/cli/bulk-words.js';
+import type { Output } from '../../src/cli/output.js';
 import { isConfirmed } from '../../src/cli/commands/bulk-apply.js';
 import type { BulkStatus, Outcome } from '../../src/contract.js';
 import { ExitCode, UserError } from '../../src/errors.js';
@@ -176,7 +177,16 @@ describe('the exit code of --wait', () => {
 describe('a job in the ledger', () => {
   let folder: string;
   let ledger: Ledger;
-  const out = { json: true, live: false, result: () => {}, say: (text: string) => void said.push(text) };
+  const out: Output = {
+    json: true,
+    live: false,
+    result: () => {},
+    say: (line) => void said.push(line),
+    show: (view, words) => void said.push(words(view)),
+    redraw: () => {},
+    clear: () => {},
+    page: { live: false, redraw: () => {}, finish: () => {} },
+  };
   let said: string[];
 
   beforeEach(async () => {

@@ -50,14 +50,15 @@ describe('history as CSV', () => {
     'keeps a spreadsheet from running %j',
     (text) => {
       const row = ordersCsv([view({ requestedBy: text })]);
-      const cell = text.includes('"') || text.includes('\r') ? `"'${text.replaceAll('"', '""')}"` : `'${text}`;
-      expect(row).toContain(`,${cell},1,`);
+      // A cell is one line: a tab or return at its beginning is gone before a spreadsheet sees it.
+      const line = text.trim();
+      expect(row).toContain(`,${line.includes('"') ? `"'${line.replaceAll('"', '""')}"` : `'${line}`},1,`);
     },
   );
 
-  it('keeps quotes, commas and line breaks inside their cell', () => {
+  it('keeps quotes and commas inside their cell, which is one line', () => {
     const lastError = { at: 'then', type: 'Timeout', message: 'a "b", c\nd' };
-    expect(ordersCsv([view({ lastError })])).toContain(',then,Timeout,"a ""b"", c\nd",');
+    expect(ordersCsv([view({ lastError })])).toContain(',then,Timeout,"a ""b"", c d",');
   });
 
   it('leaves the cells of an open order without a reason empty', () => {

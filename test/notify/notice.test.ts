@@ -412,7 +412,7 @@ describe('a notice', () => {
   });
 
   it('keeps a name from ending its quotation, its line, or the direction of reading', () => {
-    const [, line] = wordsOf(anItem('warned', { ...VERDICT, agentName: 'a`b\nSession `x`\u202e' + 'z'.repeat(500) }));
+    const [, line] = wordsOf(anItem('warned', { ...VERDICT, agentName: 'a`b\nSession `x`\u202e ' + 'z'.repeat(500) }));
     expect(line).toMatch(/^Session `sess_1` of agent `a'b Session 'x' z+…`: has run 36m/);
     expect(line?.length).toBeLessThan(250);
   });

@@ -33,7 +33,8 @@ Exit codes: 0 done, 1 the copy could not be written, 2 the file exists, or the l
       const bytes = backupSqliteLedger(place.path, target);
       out.result(
         { ledger: place.path, file: target, bytes },
-        () => `Copied the ledger ${place.path}\n  to ${target} (${bytes} bytes).`,
+        { ledger: place.path, file: target, bytes },
+        (copy) => `Copied the ledger ${copy.ledger}\n  to ${copy.file} (${copy.bytes} bytes).`,
       );
     });
 }

@@ -1,3 +1,4 @@
+import { shell } from '../../text/shell.js';
 import type { Command } from 'commander';
 import { ExitCode, UserError } from '../../errors.js';
 import type { BulkJob } from '../../ledger/bulk-plans.js';
@@ -28,7 +29,7 @@ async function confirm({ planId, counts, totals }: BulkJob): Promise<void> {
   if (!someoneIsThere()) {
     throw new UserError(
       'Nobody is there to confirm, so nothing was changed.',
-      `curfew bulk abort ${planId} --yes, or to hold it for now: curfew bulk pause ${planId}`,
+      `${shell`curfew bulk abort ${planId} --yes`}, or to hold it for now: ${shell`curfew bulk pause ${planId}`}`,
       ExitCode.refused,
     );
   }
@@ -39,7 +40,7 @@ async function confirm({ planId, counts, totals }: BulkJob): Promise<void> {
   if (isYes(answer)) return;
   throw new UserError(
     'Not confirmed: nothing was changed, and the job stands as it did.',
-    `To hold it for now: curfew bulk pause ${planId}`,
+    `To hold it for now: ${shell`curfew bulk pause ${planId}`}`,
     ExitCode.refused,
   );
 }
@@ -55,6 +56,6 @@ function words({ changed, job, status }: Steering): string {
     `${count(waiting)} ${waiting === 1 ? 'target stays' : 'targets stay'} untouched.`,
     ...(underWay === 0 ? [] : [`For ${count(underWay)} a request was sent; they are looked after to their end.`]),
     ...(abandoned === 0 ? [] : [`${count(abandoned)} were given up: they were asked to end, and perhaps still run.`]),
-    `What became of each: curfew bulk report ${planId}`,
+    `What became of each: ${shell`curfew bulk report ${planId}`}`,
   ].join('\n');
 }

@@ -1,5 +1,7 @@
+import { shell } from '../../text/shell.js';
 import type { Command } from 'commander';
 import { readBulkStatus } from '../../bulk/status.js';
+import type { BulkStatus } from '../../contract.js';
 import { ExitCode, UserError } from '../../errors.js';
 import { DEFAULT_CANARY, DEFAULT_RATE, type BulkJob } from '../../ledger/bulk-plans.js';
 import type { Applied, BulkApplication } from '../../ledger/bulk-steering.js';
@@ -72,14 +74,22 @@ export async function applyBulkPlan(
     const job = await findJob(ledger, plan);
     const before = await readBulkStatus(ledger, job);
     if (job.state === 'planned' && toEnd(before) === 0) {
-      out.result(before, () => `${job.planId} has no targets, so there is nothing to end. Nothing was started.`);
+      out.result(
+        before,
+        before,
+        ({ planId }) => `${planId} has no targets, so there is nothing to end. Nothing was started.`,
+      );
       return ExitCode.done;
     }
     refuseUnlessReady(job, await ledger.now());
     if (job.state === 'planned') {
       const pauseSwitch = await ledger.pauseSwitch.read();
-      const intent = intentWords({ ...before, ...application }, pauseSwitch);
-      if (options.yes !== true || !out.json) out.say(`${intent}\n`);
+      if (options.yes !== true || !out.json) {
+        out.show(
+          { status: { ...before, ...application }, pauseSwitch },
+          (view) => `${intentWords(view.status, view.pauseSwitch)}\n`,
+        );
+      }
       if (options.yes !== true) await confirm(job.planId, toEnd(before), config.bulkTypeAbove, options);
     }
 
@@ -96,16 +106,23 @@ export async function applyBulkPlan(
       return await followAndTell(ledger, job.planId, out, { lines: false });
     }
     const [status, nowMs] = [await readBulkStatus(ledger, applied.job), await ledger.now()];
-    out.result(status, () =>
-      again
-        ? `It was applied before, so this is the same job; nothing was changed.\n\n${jobWords(status, nowMs)}`
-        : `Started: ${job.planId}, ${count(toEnd(status))} targets, ${paceWords(status)}.\n${nextWords(status, nowMs)}`,
-    );
+    out.result(status, { status, nowMs, again }, appliedWords);
     return ExitCode.done;
   } finally {
     await plane.close();
   }
 }
+
+const appliedWords = (view: {
+  readonly status: BulkStatus;
+  readonly nowMs: number;
+  readonly again: boolean;
+}): string => {
+  const { status, nowMs, again } = view;
+  return again
+    ? `It was applied before, so this is the same job; nothing was changed.\n\n${jobWords(status, nowMs)}`
+    : `Started: ${status.planId}, ${count(toEnd(status))} targets, ${paceWords(status)}.\n${nextWords(status, nowMs)}`;
+};
 
 /** The ledger has the job; this only saves the time until a worker finds it there. */
 async function ensured({ bulkJobs }: ControlPlane, planId: string): Promise<boolean> {
@@ -166,7 +183,7 @@ const expired = (job: BulkJob): UserError =>
 
 /** @throws UserError with exit code 3 unless a person says yes, or types the number where there are many */
 async function confirm(planId: string, targets: number, typeAbove: number, options: ApplyOptions): Promise<void> {
-  const confirmed = `curfew bulk apply ${planId}${optionWords(options)} --yes`;
+  const confirmed = `${shell`curfew bulk apply ${planId}`}${optionWords(options)} --yes`;
   if (!someoneIsThere()) {
     throw new UserError(
       'Nobody is there to confirm, so nothing was started.',
@@ -185,7 +202,7 @@ async function confirm(planId: string, targets: number, typeAbove: number, optio
     many && answer !== ''
       ? 'That is not the number of targets: nothing was started.'
       : 'Not confirmed: nothing was started.',
-    `The plan stays until it expires. To look at it: curfew bulk status ${planId}`,
+    `The plan stays until it expires. To look at it: ${shell`curfew bulk status ${planId}`}`,
     ExitCode.refused,
   );
 }
@@ -197,7 +214,7 @@ export const isConfirmed = (answer: string, targets: number, typeAbove: number):
 /** The options as they were typed, for the command to type next. */
 function optionWords({ rate, canary, fast, evenIfExempt, wait }: ApplyOptions): string {
   return [
-    ...(rate === undefined ? [] : [` --rate ${rate}`]),
+    ...(rate === undefined ? [] : [shell` --rate ${rate}`]),
     ...(canary === DEFAULT_CANARY ? [] : [` --canary ${canary}`]),
     ...(fast === true ? [' --fast'] : []),
     ...(evenIfExempt === true ? [' --even-if-exempt'] : []),

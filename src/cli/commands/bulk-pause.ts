@@ -1,3 +1,4 @@
+import { shell } from '../../text/shell.js';
 import type { Command } from 'commander';
 import { steer, type Steering } from '../bulk-steering.js';
 import { count } from '../bulk-words.js';
@@ -36,6 +37,6 @@ function words({ changed, job, status }: Steering): string {
       : [
           `The cases of ${count(status.progress.openCases)} of its targets, which their first request did not end, hold as well.`,
         ]),
-    `${count(status.progress.waiting)} targets wait. To go on: curfew bulk resume ${planId}`,
+    `${count(status.progress.waiting)} targets wait. To go on: ${shell`curfew bulk resume ${planId}`}`,
   ].join('\n');
 }

@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { logUpdateStderr } from 'log-update';
 import { idsFromFile, type GivenIds } from '../../bulk/ids.js';
 import type { FleetAccess } from '../../bulk/judge-page.js';
 import { makePlan, type BulkPlanInput, type BulkPlanMade, type BulkPlanProgress } from '../../bulk/plan.js';
@@ -111,7 +110,9 @@ async function planAndTell(
     const { job, notices } = await makeOne(ledger, fleet, wanted, out, interrupt.signal);
     const status = bulkStatus(job, NO_CASES);
     for (const notice of notices) out.say(notice);
-    out.result(status, () => plannedWords(status, Date.now(), applyOptions));
+    out.result(status, { status, nowMs: Date.now(), applyOptions }, (view) =>
+      plannedWords(view.status, view.nowMs, view.applyOptions),
+    );
     return ExitCode.done;
   } catch (error) {
     if (!interrupt.signal.aborted) throw error;
@@ -156,7 +157,7 @@ export async function lookingAtFleet<T>(
     if (!(error instanceof SessionsError) || signal.aborted) throw error;
     throw new UserError(`The fleet can't be looked at: ${error.message}. ${undone}`, ways, ExitCode.unreachable);
   } finally {
-    if (out.live) logUpdateStderr.clear();
+    out.clear();
   }
 }
 
@@ -175,10 +176,10 @@ export function openFleet(
 
 export const progressOn =
   (out: Output) =>
-  ({ agents, agentsListed, targets, retrieves }: BulkPlanProgress): void => {
-    if (!out.live) return;
-    const looked = retrieves === 0 ? '' : `, ${count(retrieves)} looked at one by one`;
-    logUpdateStderr(
-      `${count(agentsListed)} of ${count(agents)} agents listed, ${count(targets)} sessions planned${looked} …`,
-    );
-  };
+  (progress: BulkPlanProgress): void =>
+    out.redraw(progress, progressWords);
+
+function progressWords({ agents, agentsListed, targets, retrieves }: BulkPlanProgress): string {
+  const looked = retrieves === 0 ? '' : `, ${count(retrieves)} looked at one by one`;
+  return `${count(agentsListed)} of ${count(agents)} agents listed, ${count(targets)} sessions planned${looked} …`;
+}

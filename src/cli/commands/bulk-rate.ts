@@ -1,3 +1,4 @@
+import { shell } from '../../text/shell.js';
 import type { Command } from 'commander';
 import { rateWords } from '../../bulk/rate.js';
 import { readRate } from '../bulk-rate.js';
@@ -28,6 +29,6 @@ function words({ changed, before, job, status }: Steering): string {
   const head = changed
     ? `${planId} takes up at most ${rateWords(rate)} from now on (${rateWords(before.rate)} before).`
     : `The rate of ${planId} was ${rateWords(rate)} already.`;
-  const paused = job.state === 'paused' ? ` It is paused; to go on: curfew bulk resume ${planId}` : '';
+  const paused = job.state === 'paused' ? ` It is paused; to go on: ${shell`curfew bulk resume ${planId}`}` : '';
   return `${head}${left}${paused}`;
 }

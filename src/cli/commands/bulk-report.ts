@@ -1,3 +1,4 @@
+import { shell } from '../../text/shell.js';
 import { Option, type Command } from 'commander';
 import { bulkReport, REPORT_KINDS, type ReportKind } from '../../bulk/report.js';
 import { summarize } from '../../bulk/report-summary.js';
@@ -6,7 +7,8 @@ import { ExitCode, UserError } from '../../errors.js';
 import { findJob } from '../bulk-argument.js';
 import { reportCsv, reportHeader, reportWords } from '../bulk-report-words.js';
 import { contextOf, openExistingLedger } from '../context.js';
-import { jsonLines, write, writePages } from '../paged-output.js';
+import { createOutput } from '../output.js';
+import { jsonLines, writePages } from '../paged-output.js';
 
 interface ReportOptions {
   readonly format?: 'text' | 'jsonl' | 'csv';
@@ -52,7 +54,7 @@ Besides outcomes: untouched (left by an abort), waiting, under-way, case (a case
         if (job.appliedAtMs === null) {
           throw new UserError(
             `${job.planId} was not applied, so there is nothing to report: nothing was sent for it.`,
-            `What it holds: curfew bulk status ${job.planId}`,
+            `What it holds: ${shell`curfew bulk status ${job.planId}`}`,
             ExitCode.refused,
           );
         }
@@ -62,7 +64,10 @@ Besides outcomes: untouched (left by an abort), waiting, under-way, case (a case
         else {
           const summary = await summarize(pages);
           const status = await readBulkStatus(ledger, job);
-          await write(`${reportWords(status, summary, options.outcome !== undefined)}\n`);
+          // Words, also with --json: that is what was asked for.
+          createOutput(false).result(null, { status, summary, isPart: options.outcome !== undefined }, (view) =>
+            reportWords(view.status, view.summary, view.isPart),
+          );
         }
       } finally {
         await ledger.close();

@@ -1,3 +1,4 @@
+import { shell } from '../../text/shell.js';
 import type { Command } from 'commander';
 import { steer, type Steering } from '../bulk-steering.js';
 import { count } from '../bulk-words.js';
@@ -12,14 +13,13 @@ export function registerBulkResume(bulk: Command): void {
     .action((plan: string, _options: unknown, command: Command) => steer(command, plan, { action: 'resume' }, words));
 }
 
-async function words({ ledger, changed, job, status }: Steering): Promise<string> {
+function words({ changed, job, status, pauseSwitch }: Steering): string {
   const { planId } = job;
-  const pauseSwitch = await ledger.pauseSwitch.read();
   return [
     changed
       ? `Resumed: ${planId} goes on with ${count(status.progress.waiting)} waiting targets.`
       : `${planId} was not paused.`,
     ...(pauseSwitch.paused ? ['But all of Curfew is paused: nothing leaves until `curfew resume`.'] : []),
-    `To look on: curfew bulk status ${planId} --watch`,
+    `To look on: ${shell`curfew bulk status ${planId} --watch`}`,
   ].join('\n');
 }

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import logUpdate from 'log-update';
 import { readBulkStatus } from '../../bulk/status.js';
 import type { BulkStatus } from '../../contract.js';
 import { ExitCode } from '../../errors.js';
@@ -62,8 +61,10 @@ async function one(ledger: Ledger, job: BulkJob, watch: boolean, out: Output): P
   const isApplied = job.state !== 'building' && job.state !== 'planned';
   if (watch && isApplied) return followAndTell(ledger, job.planId, out, { lines: true });
   const [status, nowMs] = [await readBulkStatus(ledger, job), await ledger.now()];
-  out.result(status, () =>
-    isApplied ? jobWords(status, nowMs) : `${planWords(status)}\n\n${nextWords(status, nowMs)}`,
+  out.result(status, { status, nowMs, isApplied }, (view) =>
+    view.isApplied
+      ? jobWords(view.status, view.nowMs)
+      : `${planWords(view.status)}\n\n${nextWords(view.status, view.nowMs)}`,
   );
   if (watch) out.say('It was not applied, so there is nothing to look on at.');
   return ExitCode.done;
@@ -72,18 +73,17 @@ async function one(ledger: Ledger, job: BulkJob, watch: boolean, out: Output): P
 async function overview(ledger: Ledger, { limit, watch }: StatusOptions, out: Output): Promise<number> {
   if (watch !== true) {
     const [jobs, nowMs] = await readJobs(ledger, limit);
-    out.result({ jobs }, () => jobsTable(jobs, nowMs));
+    out.result({ jobs }, { jobs, nowMs }, tableWords);
     return ExitCode.done;
   }
   const interrupt = onInterrupt();
-  const inPlace = process.stdout.isTTY === true && !out.json;
   let told = '';
   while (!interrupt.signal.aborted) {
     try {
       const [jobs, nowMs] = await readJobs(ledger, limit);
       const news = JSON.stringify(jobs);
-      if (inPlace) logUpdate(`${jobsTable(jobs, nowMs)}\n\nRefreshed every 2 s. Ctrl-C ends it.`);
-      else if (news !== told) out.result({ jobs }, () => `${jobsTable(jobs, nowMs)}\n`);
+      if (out.page.live) out.page.redraw({ jobs, nowMs }, (view) => `${tableWords(view)}\n\n${REFRESHED}`);
+      else if (news !== told) out.result({ jobs }, { jobs, nowMs }, (view) => `${tableWords(view)}\n`);
       told = news;
     } catch (error) {
       if (!(error instanceof LedgerUnavailableError)) throw error;
@@ -91,10 +91,15 @@ async function overview(ledger: Ledger, { limit, watch }: StatusOptions, out: Ou
     }
     await sleep(REFRESH_MS, undefined, { signal: interrupt.signal }).catch(() => {});
   }
-  if (inPlace) logUpdate.done();
+  out.page.finish();
   interrupt.dispose();
   return ExitCode.done;
 }
+
+const REFRESHED = 'Refreshed every 2 s. Ctrl-C ends it.';
+
+const tableWords = ({ jobs, nowMs }: { readonly jobs: readonly BulkStatus[]; readonly nowMs: number }): string =>
+  jobsTable(jobs, nowMs);
 
 async function readJobs(ledger: Ledger, limit: number): Promise<[BulkStatus[], number]> {
   const jobs = await ledger.bulk.list({ limit });

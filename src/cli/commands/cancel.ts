@@ -1,3 +1,5 @@
+import type { TemporalTarget } from '../../temporal/connection.js';
+import { shell } from '../../text/shell.js';
 import type { Command } from 'commander';
 import { caseWorkflowId, ENDED_OUTCOMES, REFUSED_OUTCOMES, type OrderResult } from '../../contract.js';
 import { idsFromList } from '../../bulk/ids.js';
@@ -82,11 +84,12 @@ async function cancel(ids: readonly string[], options: CancelOptions, command: C
     const results = views.map(({ result }) => result);
 
     if (interrupt.signal.aborted) {
+      out.say('');
       out.say(
-        `\nStopped waiting; the ${sessionIds.length === 1 ? 'case goes' : 'cases go'} on. Look again: curfew cases ${sessionIds[0]}`,
+        `Stopped waiting; the ${sessionIds.length === 1 ? 'case goes' : 'cases go'} on. Look again: ${casesCommand(sessionIds[0] ?? '')}`,
       );
     }
-    out.result({ orders: results }, () => describe(views, plane, options.wait === true));
+    out.result({ orders: results }, { views, target: plane.target, waited: options.wait === true }, describe);
     if (interrupt.signal.aborted) return INTERRUPTED;
     return options.wait === true ? exitCodeOf(results) : ExitCode.done;
   } finally {
@@ -178,7 +181,15 @@ function newerTurnNote({ sessionId, events }: OrderResult): string | null {
   return happened('restarted') ? `${sessionId} has started a new turn since; it was left alone.` : null;
 }
 
-function describe(views: readonly OrderView[], plane: ControlPlane, waited: boolean): string {
+const casesCommand = (sessionId: string): string => shell`curfew cases ${sessionId}`;
+
+interface Ordered {
+  readonly views: readonly OrderView[];
+  readonly target: TemporalTarget;
+  readonly waited: boolean;
+}
+
+function describe({ views, target, waited }: Ordered): string {
   const rows = views.map((view) => [
     view.result.sessionId,
     view.result.outcome === null ? 'open' : outcomeName(view.result.outcome),
@@ -189,11 +200,11 @@ function describe(views: readonly OrderView[], plane: ControlPlane, waited: bool
   const notes = views.flatMap(({ result }) => newerTurnNote(result) ?? []);
   const open = views.find(({ result }) => result.outcome === null);
   if (open !== undefined && !waited) {
-    notes.push(`Ordered, not ended yet. Look again: curfew cases ${open.result.sessionId}`);
+    notes.push(`Ordered, not ended yet. Look again: ${casesCommand(open.result.sessionId)}`);
   }
-  if (open !== undefined && plane.target.kind === 'embedded' && plane.target.uiUrl !== null) {
-    const path = `namespaces/${plane.target.namespace}/workflows/${encodeURIComponent(caseWorkflowId(open.result.sessionId))}`;
-    notes.push(`In Temporal: ${plane.target.uiUrl}/${path}`);
+  if (open !== undefined && target.kind === 'embedded' && target.uiUrl !== null) {
+    const path = `namespaces/${target.namespace}/workflows/${encodeURIComponent(caseWorkflowId(open.result.sessionId))}`;
+    notes.push(`In Temporal: ${target.uiUrl}/${path}`);
   }
   return [text, ...notes].join('\n');
 }

@@ -1,3 +1,4 @@
+import { shell } from '../../text/shell.js';
 import type { Command } from 'commander';
 import type { Config } from '../../config.js';
 import { bulkWorkflowId, caseWorkflowId } from '../../contract.js';
@@ -45,13 +46,13 @@ Examples:
         if (sessionId !== undefined && views.length === 0) {
           throw new UserError(
             `No order was ever given for ${sessionId}.`,
-            `To end its current turn: curfew cancel ${sessionId} --wait`,
+            `To end its current turn: ${shell`curfew cancel ${sessionId} --wait`}`,
             ExitCode.failed,
           );
         }
-        out.result({ orders: views.map(({ result }) => result) }, () =>
-          sessionId === undefined ? overview(views, nowMs) : details(views, nowMs, addressFlag(config)),
-        );
+        const document = { orders: views.map(({ result }) => result) };
+        if (sessionId === undefined) out.result(document, { views, nowMs }, overview);
+        else out.result(document, { views, nowMs, address: addressOf(config) }, details);
       } finally {
         await ledger.close();
       }
@@ -84,7 +85,8 @@ Examples:
         }
         out.result(
           { sessionId, retried: true },
-          () => `Trying now: ${sessionId}. Follow it: curfew cases ${sessionId}`,
+          { sessionId },
+          (view) => `Trying now: ${view.sessionId}. Follow it: ${shell`curfew cases ${view.sessionId}`}`,
         );
       } finally {
         await plane.close();
@@ -111,7 +113,7 @@ Examples:
           { by: requester(), reason: options.reason },
         );
         const views = await ledger.orders.views({ orderIds: open.map(({ orderId }) => orderId) });
-        out.result({ orders: views.map(({ result }) => result) }, () => overview(views, Date.now()));
+        out.result({ orders: views.map(({ result }) => result) }, { views, nowMs: Date.now() }, overview);
       } finally {
         await ledger.close();
       }
@@ -125,7 +127,12 @@ const nothingOpen = (sessionId: string): UserError =>
     ExitCode.failed,
   );
 
-function overview(views: readonly OrderView[], nowMs: number): string {
+interface Orders {
+  readonly views: readonly OrderView[];
+  readonly nowMs: number;
+}
+
+function overview({ views, nowMs }: Orders): string {
   if (views.length === 0) return 'No cases. To end the current turn of a session: curfew cancel ID --wait';
   const rows = views.map((view) => [
     view.result.sessionId,
@@ -139,16 +146,16 @@ function overview(views: readonly OrderView[], nowMs: number): string {
 }
 
 /** The embedded server may listen elsewhere than the `temporal` CLI expects. Broken settings are another command's affair. */
-function addressFlag(config: Config): string {
+function addressOf(config: Config): string | null {
   try {
     const target = resolveTemporal(config);
-    return target.kind === 'embedded' ? ` --address ${target.address}` : '';
+    return target.kind === 'embedded' ? target.address : null;
   } catch {
-    return '';
+    return null;
   }
 }
 
-function details(views: readonly OrderView[], nowMs: number, address: string): string {
+function details({ views, nowMs, address }: Orders & { readonly address: string | null }): string {
   const blocks = views.map((view) => {
     const { result } = view;
     const rows: [string, string | null][] = [
@@ -174,5 +181,7 @@ function details(views: readonly OrderView[], nowMs: number, address: string): s
   const [newest] = views;
   const planId = newest === undefined ? null : jobOfView(newest);
   const id = planId === null ? caseWorkflowId(newest?.result.sessionId ?? '') : bulkWorkflowId(planId);
-  return `${blocks.join('\n\n')}\n\nin Temporal  temporal workflow describe${address} --workflow-id ${id}`;
+  const there = address === null ? '' : shell` --address ${address}`;
+  const describe = `temporal workflow describe${there}${shell` --workflow-id ${id}`}`;
+  return `${blocks.join('\n\n')}\n\nin Temporal  ${describe}`;
 }

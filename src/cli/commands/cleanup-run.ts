@@ -4,6 +4,7 @@ import { bulkStatus, NO_CASES } from '../../bulk/status.js';
 import { cleanupNamed, cleanupsInForce } from '../../cleanup/entries.js';
 import { planCleanup, targetsOf, type CleanupPlan } from '../../cleanup/plan-cleanup.js';
 import { capsText, plannedNote } from '../../cleanup/words.js';
+import type { BulkStatus } from '../../contract.js';
 import { ExitCode } from '../../errors.js';
 import { DEFAULT_CANARY } from '../../ledger/bulk-plans.js';
 import type { Ledger } from '../../ledger/ledger.js';
@@ -60,15 +61,9 @@ async function runCleanup(name: string, options: RunOptions, context: CommandCon
     const isNothing = targetsOf(job) - capped === 0;
     if (options.dryRun === true || isNothing) {
       await ledger.bulk.discard(planId);
-      const why =
-        options.dryRun === true ? 'A dry run: nothing was sent, and the plan is not kept.' : 'Nothing was started.';
-      out.result({ cleanup: name, dryRun: options.dryRun === true, started: false, caps, plan: status }, () =>
-        [
-          ...(targetsOf(job) === 0 ? [] : [planWords(status)]),
-          [plannedNote(job), ...(capped > 0 ? [capsText(plan)] : [])].join('\n'),
-          why,
-        ].join('\n\n'),
-      );
+      const dryRun = options.dryRun === true;
+      const document = { cleanup: name, dryRun, started: false, caps, plan: status };
+      out.result(document, { plan, status, dryRun }, notStartedWords);
       return ExitCode.done;
     }
     if (capped > 0) out.say(`${plannedNote(job)} ${capsText(plan)}`);
@@ -82,6 +77,21 @@ async function runCleanup(name: string, options: RunOptions, context: CommandCon
     interrupt.dispose();
     await ledger.close();
   }
+}
+
+interface NotStarted {
+  readonly plan: CleanupPlan;
+  readonly status: BulkStatus;
+  readonly dryRun: boolean;
+}
+
+function notStartedWords({ plan, status, dryRun }: NotStarted): string {
+  const { job, capped } = plan;
+  return [
+    ...(targetsOf(job) === 0 ? [] : [planWords(status)]),
+    [plannedNote(job), ...(capped > 0 ? [capsText(plan)] : [])].join('\n'),
+    dryRun ? 'A dry run: nothing was sent, and the plan is not kept.' : 'Nothing was started.',
+  ].join('\n\n');
 }
 
 async function planNow(

@@ -47,10 +47,10 @@ Exit codes: 0 shown, 1 no policy file is in force, 4 the ledger can't be reached
           if (connected !== null) await belongsTogether(ledger, target, connected, false);
           const problem = typeof temporal === 'string' ? temporal : null;
           const cleanups = await readCleanups(ledger, connected?.client ?? null, entries);
-          out.result(cleanupsDocument(version, cleanups, problem), () =>
-            cleanups.length === 0
-              ? `The policy file in force (version ${version}) has no cleanups.`
-              : cleanupsWords(cleanups, problem),
+          out.result(cleanupsDocument(version, cleanups, problem), { version, cleanups, problem }, (view) =>
+            view.cleanups.length === 0
+              ? `The policy file in force (version ${view.version}) has no cleanups.`
+              : cleanupsWords(view.cleanups, view.problem),
           );
         } finally {
           await connected?.close();

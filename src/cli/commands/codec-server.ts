@@ -1,3 +1,4 @@
+import { shell } from '../../text/shell.js';
 import type { Command } from 'commander';
 import { payloadEncryption } from '../../codec/encryption.js';
 import { ExitCode, UserError } from '../../errors.js';
@@ -47,10 +48,11 @@ In the UI: the glasses at the top right, “Codec Server endpoint”. With a tok
       const interrupt = onInterrupt();
       const server = await startCodecServer({ codec: encryption.codec, host: options.host, port, origins, token });
       const { url } = server;
-      out.result({ url, origins, token: token !== null, keyId: keys.keyId }, () =>
+      const document = { url, origins, token: token !== null, keyId: keys.keyId };
+      out.result(document, document, (served) =>
         [
-          `Codec server at ${url}, ${token === null ? 'without a token' : 'with a token'}; pages of ${origins.join(', ')} may ask. Ctrl-C ends it.`,
-          `  temporal workflow show --workflow-id cancel/SESSION --codec-endpoint ${url}`,
+          `Codec server at ${served.url}, ${served.token ? 'with a token' : 'without a token'}; pages of ${served.origins.join(', ')} may ask. Ctrl-C ends it.`,
+          shell`  temporal workflow show --workflow-id cancel/SESSION --codec-endpoint ${served.url}`,
         ].join('\n'),
       );
       await new Promise<void>((resolve) => {

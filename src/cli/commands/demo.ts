@@ -30,7 +30,7 @@ export function registerDemo(program: Command): void {
           const seconds = Math.round((Date.now() - startedAt) / 1000);
           const totals = { fleetTotals: totalsOf(fleet), bulkTotals: totalsOf(bulk) };
           const document = { agree, seconds, sessions: byHand, fleet, bulk, ...totals };
-          out.result(document, () => demoWords(acts, seconds));
+          out.result(document, { acts, seconds }, (view) => demoWords(view.acts, view.seconds));
           process.exitCode = agree ? ExitCode.done : ExitCode.failed;
         } finally {
           await stage.close();

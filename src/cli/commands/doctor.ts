@@ -17,7 +17,7 @@ export function registerDoctor(program: Command): void {
     .action(async (options: { notify?: true }, command: Command) => {
       const { config, out } = contextOf(command, true);
       const checks = await runChecks(config, { notify: options.notify === true });
-      out.result({ checks }, () => checks.map(describe).join('\n'));
+      out.result({ checks }, checks, (made) => made.map(describe).join('\n'));
       const worst = checks.filter(({ status }) => status === 'failed').map(({ exitCode }) => exitCode);
       process.exitCode = worst.includes(ExitCode.unreachable) ? ExitCode.unreachable : (worst[0] ?? ExitCode.done);
     });

@@ -25,7 +25,8 @@ export function registerExempt(program: Command): void {
       try {
         const { untilMs } = await ledger.exemptions.add({ sessionId, forMs, reason: options.reason, by: requester() });
         const until = new Date(untilMs).toISOString();
-        out.result({ sessionId, exemptUntil: until }, () => `${sessionId} is exempt until ${until}.`);
+        const exempted = { sessionId, exemptUntil: until };
+        out.result(exempted, exempted, (view) => `${view.sessionId} is exempt until ${view.exemptUntil}.`);
       } finally {
         await ledger.close();
       }
@@ -43,8 +44,9 @@ export function registerExempt(program: Command): void {
       const ledger = await openExistingLedger(config);
       try {
         const ended = await ledger.exemptions.end(sessionId, requester());
-        out.result({ sessionId, ended }, () =>
-          ended === 0 ? `${sessionId} was not exempt.` : `${sessionId} is no longer exempt.`,
+        const document = { sessionId, ended };
+        out.result(document, document, (view) =>
+          view.ended === 0 ? `${view.sessionId} was not exempt.` : `${view.sessionId} is no longer exempt.`,
         );
       } finally {
         await ledger.close();

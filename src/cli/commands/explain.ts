@@ -46,7 +46,7 @@ export function registerExplain(program: Command): void {
       try {
         const draft = source === null ? null : { name: options.policies ?? '', file: source.file };
         const explanation = await explain(config, ledger, sessionId, draft);
-        out.result(explainDocument(explanation), () => explainWords(explanation));
+        out.result(explainDocument(explanation), explanation, explainWords);
       } finally {
         await ledger.close();
       }

@@ -14,7 +14,8 @@ import {
   ordersTable,
 } from '../history-rows.js';
 import { readMoment } from '../moment.js';
-import { jsonLines, write, writePages } from '../paged-output.js';
+import type { Output } from '../output.js';
+import { jsonLines, writePages } from '../paged-output.js';
 import { positiveNumber } from '../whole-number.js';
 
 /** People read the last ones. */
@@ -61,7 +62,9 @@ Examples:
       const ledger = await openExistingLedger(config);
       try {
         const filter = filterOf(options, sessionId, format === 'table' ? SHOWN : undefined, await ledger.now());
-        await (options.events === true ? writeEvents(ledger, filter, format) : writeOrders(ledger, filter, format));
+        await (options.events === true
+          ? writeEvents(out, ledger, filter, format)
+          : writeOrders(out, ledger, filter, format));
       } finally {
         await ledger.close();
       }
@@ -91,26 +94,28 @@ function filterOf(
 
 type Format = 'json' | 'csv' | 'table';
 
-function writeOrders(ledger: Ledger, filter: HistoryFilter, format: Format): Promise<void> {
+function writeOrders(out: Output, ledger: Ledger, filter: HistoryFilter, format: Format): Promise<void> {
   const pages = ledger.history.orders(filter);
   const lines = (views: readonly OrderView[]): string => jsonLines(views.map(({ result }) => result));
-  if (format === 'table') return writeTable(pages, ordersTable, 'No orders.');
+  if (format === 'table') return writeTable(out, pages, ordersTable, 'No orders.');
   return format === 'json' ? writePages(pages, '', lines) : writePages(pages, ordersHeader(), ordersCsv);
 }
 
-function writeEvents(ledger: Ledger, filter: HistoryFilter, format: Format): Promise<void> {
+function writeEvents(out: Output, ledger: Ledger, filter: HistoryFilter, format: Format): Promise<void> {
   const pages = ledger.history.events(filter);
   const lines = (events: readonly HistoryEvent[]): string => jsonLines(events.map(eventDocument));
-  if (format === 'table') return writeTable(pages, eventsTable, 'No events.');
+  if (format === 'table') return writeTable(out, pages, eventsTable, 'No events.');
   return format === 'json' ? writePages(pages, '', lines) : writePages(pages, eventsHeader(), eventsCsv);
 }
 
 async function writeTable<T>(
+  out: Output,
   pages: AsyncGenerator<T[]>,
   textOf: (rows: readonly T[]) => string,
   none: string,
 ): Promise<void> {
   const rows: T[] = [];
   for await (const page of pages) rows.push(...page);
-  await write(`${rows.length === 0 ? none : textOf(rows)}\n`);
+  if (rows.length === 0) out.result([], none, (text) => text);
+  else out.result(rows, rows, textOf);
 }

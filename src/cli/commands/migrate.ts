@@ -23,7 +23,9 @@ Exit codes: 0 up to date (also when it was so already), 4 the ledger can't be re
       refuseUnusedHome(config);
       const { describe, found, close } = await openDatabase(config.databaseUrl, { migrate: true });
       await close();
-      out.result({ ledger: describe, changed: found !== 'current' }, () => WORDS[found](describe));
+      out.result({ ledger: describe, changed: found !== 'current' }, { describe, found }, (view) =>
+        WORDS[view.found](view.describe),
+      );
     });
 }
 

@@ -43,21 +43,38 @@ async function turn(command: Command, paused: boolean, reason: string | null): P
         sentAt: new Date(registeredAtMs).toISOString(),
       })),
     };
-    out.result(document, () => {
-      const lines = [headline(paused, changed, state.changedBy, state.reason)];
-      if (paused && underWay.length > 0) {
-        lines.push('Already sent and not answered yet; these may still end their turn:');
-        const rows = underWay.map((one) => [one.sessionId, one.turnKey, `${span(nowMs - one.registeredAtMs)} ago`]);
-        lines.push(table(['SESSION', 'TURN', 'SENT'], rows));
-      } else if (paused) {
-        lines.push('No cancel request is under way.');
-      }
-      lines.push(`Open orders: ${held}${paused && held > 0 ? ', kept until `curfew resume`' : ''}.`);
-      return lines.join('\n');
-    });
+    out.result(document, { wanted: paused, ...document, underWay, nowMs }, switchWords);
   } finally {
     await ledger.close();
   }
+}
+
+interface Switched {
+  /** What the command was to do. */
+  readonly wanted: boolean;
+  readonly changed: boolean;
+  readonly reason: string | null;
+  readonly changedBy: string | null;
+  readonly openOrders: number;
+  readonly underWay: readonly {
+    readonly sessionId: string;
+    readonly turnKey: string;
+    readonly registeredAtMs: number;
+  }[];
+  readonly nowMs: number;
+}
+
+function switchWords({ wanted: paused, changed, reason, changedBy, openOrders, underWay, nowMs }: Switched): string {
+  const lines = [headline(paused, changed, changedBy, reason)];
+  if (paused && underWay.length > 0) {
+    lines.push('Already sent and not answered yet; these may still end their turn:');
+    const rows = underWay.map((one) => [one.sessionId, one.turnKey, `${span(nowMs - one.registeredAtMs)} ago`]);
+    lines.push(table(['SESSION', 'TURN', 'SENT'], rows));
+  } else if (paused) {
+    lines.push('No cancel request is under way.');
+  }
+  lines.push(`Open orders: ${openOrders}${paused && openOrders > 0 ? ', kept until `curfew resume`' : ''}.`);
+  return lines.join('\n');
 }
 
 function headline(paused: boolean, changed: boolean, by: string | null, reason: string | null): string {

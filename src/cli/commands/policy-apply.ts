@@ -1,3 +1,4 @@
+import { shell } from '../../text/shell.js';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { ExitCode, UserError } from '../../errors.js';
@@ -39,7 +40,11 @@ Exit codes: 0 in force (also when it was so already), 2 the file is not valid, 3
         const difference = differenceOf(current?.file ?? null, source.file);
         if (current !== null && JSON.stringify(current.file) === JSON.stringify(source.file)) {
           const document = { version: current.version, changed: false, difference };
-          out.result(document, () => `This is in force already, as version ${current.version}. Nothing was changed.`);
+          out.result(
+            document,
+            document,
+            ({ version }) => `This is in force already, as version ${version}. Nothing was changed.`,
+          );
           return;
         }
         for (const warning of source.warnings) out.say(`warning: line ${warning.line}: ${warning.message}`);
@@ -47,12 +52,15 @@ Exit codes: 0 in force (also when it was so already), 2 the file is not valid, 3
         const untried = newlyEnforcing(difference).filter((name) => modes.get(name)?.has('observe') !== true);
 
         if (options.yes !== true) {
-          out.say(`${headline(file, before)}\n\n${differenceWords(difference)}\n`);
-          if (untried.length > 0) out.say(`${untriedWords(untried, file)}\n`);
+          out.show(
+            { file, before, difference },
+            (view) => `${headline(view.file, view.before)}\n\n${differenceWords(view.difference)}\n`,
+          );
+          if (untried.length > 0) out.show({ untried, file }, (view) => `${untriedWords(view)}\n`);
           await confirm(file);
           refuseIfChangedMeanwhile(before, await ledger.policies.inForce());
         } else if (untried.length > 0) {
-          out.say(untriedWords(untried, file));
+          out.show({ untried, file }, untriedWords);
         }
         const applied = await ledger.policies.apply({
           file: source.file,
@@ -60,9 +68,8 @@ Exit codes: 0 in force (also when it was so already), 2 the file is not valid, 3
           sourceText: source.text,
           by: requester(),
         });
-        out.result({ ...applied, difference }, () =>
-          appliedWords(applied.version, difference, source.file, options.yes === true),
-        );
+        const view = { version: applied.version, difference, file: source.file, showDifference: options.yes === true };
+        out.result({ ...applied, difference }, view, appliedWords);
       } finally {
         await ledger.close();
       }
@@ -74,10 +81,16 @@ const headline = (file: string, before: PoliciesInForce): string =>
     ? `${file} takes the place of version ${before.inForce.version} (${before.inForce.fileName}, applied ${new Date(before.inForce.appliedAtMs).toISOString()} by ${before.inForce.appliedBy}):`
     : `Nothing is in force yet. ${file} would be the first:`;
 
-const untriedWords = (names: readonly string[], file: string): string =>
+const untriedWords = ({
+  untried: names,
+  file,
+}: {
+  readonly untried: readonly string[];
+  readonly file: string;
+}): string =>
   pc.yellow(
     `${names.join(', ')} ${names.length === 1 ? 'begins' : 'begin'} to end turns and never ${names.length === 1 ? 'was' : 'were'} in mode observe. ` +
-      `Safer: mode: observe for a day, then enforce; or see what it would end now: curfew policy plan ${file}`,
+      `Safer: mode: observe for a day, then enforce; or see what it would end now: ${shell`curfew policy plan ${file}`}`,
   );
 
 /** @throws UserError with exit code 3 unless a person says yes */
@@ -85,14 +98,14 @@ async function confirm(file: string): Promise<void> {
   if (!someoneIsThere()) {
     throw new UserError(
       'Nobody is there to confirm, so nothing was changed.',
-      `Look at the difference above, then: curfew policy apply ${file} --yes`,
+      `Look at the difference above, then: ${shell`curfew policy apply ${file} --yes`}`,
       ExitCode.refused,
     );
   }
   if (isYes(await ask('Put this in force? [y/N] '))) return;
   throw new UserError(
     'Not confirmed: nothing was changed.',
-    `To see what it would do: curfew policy plan ${file}`,
+    `To see what it would do: ${shell`curfew policy plan ${file}`}`,
     ExitCode.refused,
   );
 }
@@ -107,12 +120,14 @@ function refuseIfChangedMeanwhile(before: PoliciesInForce, now: PoliciesInForce)
   );
 }
 
-function appliedWords(
-  version: number,
-  difference: PolicyDifference,
-  { policies, cleanup }: PolicyFile,
-  showDifference: boolean,
-): string {
+interface AppliedView {
+  readonly version: number;
+  readonly difference: PolicyDifference;
+  readonly file: PolicyFile;
+  readonly showDifference: boolean;
+}
+
+function appliedWords({ version, difference, file: { policies, cleanup }, showDifference }: AppliedView): string {
   return [
     ...(showDifference ? [differenceWords(difference), ''] : []),
     `Version ${version} is in force: ${modeWords(modeCounts(policies))}. Workers go by it from their next scan on; what they do: curfew status`,

@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { logUpdateStderr } from 'log-update';
 import { ExitCode, UserError } from '../../errors.js';
 import { planPolicies, type PlanProgress } from '../../fleet/plan.js';
 import { createVendorClock } from '../../fleet/vendor-clock.js';
@@ -64,10 +63,11 @@ Exit codes: 0 planned, 2 the file or a setting is not valid, 4 the API or the le
             onProgress: progressOn(out),
           },
         );
-        if (out.live) logUpdateStderr.clear();
-        out.result(planDocument(plan, options.limit), () => planWords(plan, file, options.limit, ledger !== null));
+        out.clear();
+        const view = { plan, file, limit: options.limit, withLedger: ledger !== null };
+        out.result(planDocument(plan, options.limit), view, planWords);
       } catch (error) {
-        if (out.live) logUpdateStderr.clear();
+        out.clear();
         if (!(error instanceof SessionsError)) throw error;
         throw new UserError(
           `The fleet can't be looked at: ${error.message}. Nothing was changed.`,
@@ -83,8 +83,10 @@ Exit codes: 0 planned, 2 the file or a setting is not valid, 4 the API or the le
 
 const progressOn =
   (out: Output) =>
-  ({ agents, agentsListed, live, retrieves, retrievesDone }: PlanProgress): void => {
-    if (!out.live) return;
-    const looked = retrieves === 0 ? '' : `, ${retrievesDone} of ${retrieves} looked at`;
-    logUpdateStderr(`${agentsListed} of ${agents} agents listed, ${live} live sessions${looked} …`);
-  };
+  (progress: PlanProgress): void =>
+    out.redraw(progress, progressWords);
+
+function progressWords({ agents, agentsListed, live, retrieves, retrievesDone }: PlanProgress): string {
+  const looked = retrieves === 0 ? '' : `, ${retrievesDone} of ${retrieves} looked at`;
+  return `${agentsListed} of ${agents} agents listed, ${live} live sessions${looked} …`;
+}

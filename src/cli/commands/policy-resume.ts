@@ -37,7 +37,8 @@ export function registerPolicyResume(policy: Command): void {
             closed,
             tripped: breaker === null ? null : { at: new Date(breaker.openedAtMs).toISOString(), ...breaker.reason },
           },
-          () => `${headline(name, breaker, closed, nowMs)}\n${next}`,
+          { name, breaker, closed, nowMs, next },
+          (view) => `${headline(view.name, view.breaker, view.closed, view.nowMs)}\n${view.next}`,
         );
       } finally {
         await ledger.close();

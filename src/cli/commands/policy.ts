@@ -3,7 +3,7 @@ import pc from 'picocolors';
 import {
   PolicyFileError,
   policyJsonSchema,
-  problemText,
+  problemLines,
   type Problem,
   type ReadPolicyFile,
 } from '../../policy-file/index.js';
@@ -35,11 +35,12 @@ export function registerPolicy(program: Command): void {
       const out = outputOf(command);
       try {
         const read = await readPolicySource(file);
-        out.result(validDocument(file, read), () => validInWords(file, read));
+        out.result(validDocument(file, read), { file, read }, validInWords);
       } catch (error) {
         if (!(error instanceof PolicyFileError)) throw error;
         const { problems, warnings } = error;
-        out.result({ file, valid: false, problems, warnings, policies: [], cleanup: [] }, () => brokenInWords(error));
+        const document = { file, valid: false, problems, warnings, policies: [], cleanup: [] };
+        out.result(document, { file, problems, warnings }, brokenInWords);
         process.exitCode = error.exitCode;
       }
     });
@@ -60,8 +61,7 @@ Examples:
   # yaml-language-server: $schema=policy.schema.json`,
     )
     .action((_options: unknown, command: Command) => {
-      const schema = policyJsonSchema();
-      outputOf(command).result(schema, () => JSON.stringify(schema, null, 2));
+      outputOf(command).result(policyJsonSchema(), null, () => JSON.stringify(policyJsonSchema(), null, 2));
     });
 }
 
@@ -80,7 +80,13 @@ function validDocument(file: string, { file: { policies, cleanup }, warnings }: 
   };
 }
 
-function validInWords(file: string, { file: { policies, cleanup, exempt }, warnings }: ReadPolicyFile): string {
+interface Valid {
+  readonly file: string;
+  readonly read: ReadPolicyFile;
+}
+
+function validInWords({ file, read: { file: content, warnings } }: Valid): string {
+  const { policies, cleanup, exempt } = content;
   const counts = [
     counted(policies.length, 'policy', 'policies'),
     ...(cleanup.length > 0 ? [counted(cleanup.length, 'cleanup', 'cleanups')] : []),
@@ -104,9 +110,9 @@ function validInWords(file: string, { file: { policies, cleanup, exempt }, warni
   ].join('\n\n');
 }
 
-const brokenInWords = ({ file, problems, warnings }: PolicyFileError): string =>
+const brokenInWords = ({ file, problems, warnings }: Pick<PolicyFileError, 'file' | 'problems' | 'warnings'>): string =>
   [
-    problems.map((problem) => problemText(problem)).join('\n'),
+    problems.flatMap(problemLines).join('\n'),
     ...warningLines(warnings),
     `${file}: ${counted(problems.length, 'problem', 'problems')}.`,
   ].join('\n\n');
@@ -119,7 +125,7 @@ const warningLines = (warnings: readonly Problem[]): string[] =>
     ? []
     : [
         warnings
-          .map((problem) => problemText({ ...problem, message: `${pc.yellow('warning:')} ${problem.message}` }))
+          .flatMap((problem) => problemLines({ ...problem, message: `${pc.yellow('warning:')} ${problem.message}` }))
           .join('\n'),
       ];
 

@@ -1,3 +1,4 @@
+import { shell } from '../../text/shell.js';
 import type { Command } from 'commander';
 import { ExitCode, UserError } from '../../errors.js';
 import { contextOf } from '../context.js';
@@ -35,11 +36,12 @@ Faults and control API: docs/simulator.md`,
       const interrupt = onInterrupt();
       const simulator = await startSimulator({ port: Number(options.port), scenario });
       const { url, controlUrl, apiKey, userId } = simulator;
-      out.result({ url, controlUrl, apiKey, userId }, () =>
+      const document = { url, controlUrl, apiKey, userId };
+      out.result(document, document, (running) =>
         [
-          `Simulator at ${url}; control at ${controlUrl}. Ctrl-C ends it.`,
+          `Simulator at ${running.url}; control at ${running.controlUrl}. Ctrl-C ends it.`,
           'In the next terminals:',
-          `  export GUMLOOP_BASE_URL=${url} GUMLOOP_API_KEY=${apiKey} GUMLOOP_USER_ID=${userId}`,
+          shell`  export GUMLOOP_BASE_URL=${running.url} GUMLOOP_API_KEY=${running.apiKey} GUMLOOP_USER_ID=${running.userId}`,
         ].join('\n'),
       );
       await new Promise<void>((resolve) => interrupt.signal.addEventListener('abort', () => resolve(), { once: true }));

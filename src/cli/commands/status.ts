@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import logUpdate from 'log-update';
 import { readLiveSessions } from '../../fleet/live-sessions.js';
 import { createRulesReader, type RulesReader } from '../../fleet/rules-in-force.js';
 import { LedgerUnavailableError } from '../../ledger/errors.js';
@@ -33,7 +32,7 @@ export function registerStatus(program: Command): void {
         if (options.watch === true) await follow(ledger, rules, options.limit, out);
         else {
           const status = await readStatus(ledger, rules, options.limit);
-          out.result(statusDocument(status), () => statusWords(status));
+          out.result(statusDocument(status), status, statusWords);
         }
       } finally {
         await ledger.close();
@@ -58,19 +57,19 @@ async function readStatus(ledger: Ledger, reader: RulesReader, limit: number): P
 
 async function follow(ledger: Ledger, rules: RulesReader, limit: number, out: Output): Promise<void> {
   const interrupt = onInterrupt();
-  const inPlace = process.stdout.isTTY && !out.json;
   while (!interrupt.signal.aborted) {
     try {
       const status = await readStatus(ledger, rules, limit);
-      if (inPlace) logUpdate(`${statusWords(status)}\n\nRefreshed every 2 s. Ctrl-C ends it.`);
-      else out.result(statusDocument(status), () => `${statusWords(status)}\n`);
+      if (out.page.live)
+        out.page.redraw(status, (seen) => `${statusWords(seen)}\n\nRefreshed every 2 s. Ctrl-C ends it.`);
+      else out.result(statusDocument(status), status, (seen) => `${statusWords(seen)}\n`);
     } catch (error) {
       if (!(error instanceof LedgerUnavailableError)) throw error;
-      if (inPlace) logUpdate(`${error.message} Waiting for it.`);
+      if (out.page.live) out.page.redraw(error.message, (message) => `${message} Waiting for it.`);
       else out.say(`${error.message} Waiting for it.`);
     }
     await sleep(REFRESH_MS, undefined, { signal: interrupt.signal }).catch(() => {});
   }
   interrupt.dispose();
-  if (inPlace) logUpdate.done();
+  out.page.finish();
 }

@@ -188,14 +188,15 @@ function announce(
     home: config.home,
     pid: process.pid,
   };
-  out.result(document, () =>
+  const { policies } = service;
+  out.result(document, { ...document, where, policies }, ({ temporal, api, ledger, http, ...view }) =>
     [
       'curfew ready',
-      `  Temporal  ${where} (${started})${uiUrl === null ? '' : `  UI ${uiUrl}`}`,
-      `  API       ${config.apiBaseUrl}`,
-      `  ledger    ${service.ledgerPlace}`,
-      `  policies  ${policiesWords(service.policies)}`,
-      ...(service.http === null ? [] : [`  metrics   ${service.http}/metrics`]),
+      `  Temporal  ${view.where} (${temporal.started})${temporal.uiUrl === null ? '' : `  UI ${temporal.uiUrl}`}`,
+      `  API       ${api}`,
+      `  ledger    ${ledger}`,
+      `  policies  ${policiesWords(view.policies)}`,
+      ...(http === null ? [] : [`  metrics   ${http}/metrics`]),
     ].join('\n'),
   );
 }

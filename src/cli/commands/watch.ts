@@ -1,3 +1,4 @@
+import { shell } from '../../text/shell.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { ENDED_OUTCOMES, REFUSED_OUTCOMES, type OrderMet, type WatchStatus } from '../../contract.js';
@@ -96,14 +97,16 @@ async function release(plane: ControlPlane, sessionId: string, options: WatchOpt
       closed === null
         ? `${sessionId} is not watched.`
         : `The watch of ${sessionId} is over already (${closed.ending}).`,
-      `Nothing needs to be released; \`curfew cases ${sessionId}\` shows orders on it.`,
+      `Nothing needs to be released; \`${shell`curfew cases ${sessionId}`}\` shows orders on it.`,
     );
   }
   // The ledger has it: a workflow that can't be told reads it there at its next look.
   await plane.watches.closed(sessionId).catch(() => {});
   const { watch: row, order } = released;
   const status = await readStatus(ledger, row);
-  out.result({ order, watch: status }, () => lines(`${sessionId} is no longer watched.`, orderMetText(order)));
+  out.result({ order, watch: status }, { sessionId, order }, (view) =>
+    lines(`${view.sessionId} is no longer watched.`, orderMetText(view.order)),
+  );
   return ExitCode.done;
 }
 
@@ -120,7 +123,7 @@ async function register(
   if (change.kind === 'no-limit-left') {
     throw new UserError(
       'A watch needs a limit, and this would leave it none. Nothing was changed.',
-      `To end the watch: curfew watch ${sessionId} --release`,
+      `To end the watch: ${releaseCommand(sessionId)}`,
       ExitCode.usage,
     );
   }
@@ -142,16 +145,18 @@ async function register(
   const interrupt = onInterrupt();
   const first = await follow(ledger, sessionId, out, firstLook(change.watch.revision), interrupt.signal);
   const isWaiting = options.wait === true && !interrupt.signal.aborted;
-  if (isWaiting) out.say(registeredText(first, change.kind, change.order));
+  if (isWaiting) out.show({ status: first, kind: change.kind, order: change.order }, registeredText);
   const status = isWaiting ? await follow(ledger, sessionId, out, isOver, interrupt.signal) : first;
   interrupt.dispose();
 
   const stopped = interrupt.signal.aborted && options.wait === true && status.state === 'watching';
-  if (stopped) out.say(`\nStopped waiting; the watch goes on. To end it: curfew watch ${sessionId} --release`);
+  if (stopped) {
+    out.say('');
+    out.say(`Stopped waiting; the watch goes on. To end it: ${releaseCommand(sessionId)}`);
+  }
   const document = { kind: change.kind, orderMet: change.order, ...status };
-  out.result(document, () =>
-    options.wait === true ? endText(status) : registeredText(status, change.kind, change.order),
-  );
+  if (options.wait === true) out.result(document, status, endText);
+  else out.result(document, { status, kind: change.kind, order: change.order }, registeredText);
   if (stopped) return INTERRUPTED;
   return options.wait === true ? watchExitCode(status) : ExitCode.done;
 }
@@ -229,7 +234,15 @@ async function follow(
   }
 }
 
-function registeredText(status: WatchStatus, kind: 'registered' | 'extended' | 'unchanged', order: OrderMet): string {
+const releaseCommand = (sessionId: string): string => shell`curfew watch ${sessionId} --release`;
+
+interface Registered {
+  readonly status: WatchStatus;
+  readonly kind: 'registered' | 'extended' | 'unchanged';
+  readonly order: OrderMet;
+}
+
+function registeredText({ status, kind, order }: Registered): string {
   const { sessionId, limits, deadline, phase, lastNote, state } = status;
   const what = { registered: 'is watched', extended: 'has new limits', unchanged: 'is watched already' }[kind];
   const head = `${sessionId} ${what}: ${limitsText(limits)}.`;
@@ -241,7 +254,7 @@ function registeredText(status: WatchStatus, kind: 'registered' | 'extended' | '
       : deadline === null || left === null
         ? lastNote
         : `Deadline ${deadline}, in ${span(left)}. ${lastNote}`;
-  return lines(head, orderMetText(order), when, `To end the watch: curfew watch ${sessionId} --release`);
+  return lines(head, orderMetText(order), when, `To end the watch: ${releaseCommand(sessionId)}`);
 }
 
 function endText({ sessionId, ending, order, lastNote }: WatchStatus): string {

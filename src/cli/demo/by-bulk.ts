@@ -41,7 +41,7 @@ export async function actByBulk({ stage, out, scene, curfew, until, pause }: Dir
   await until(() => requests() >= 110, 'more requests');
   const { pid } = stage.worker();
   stage.worker().kill('SIGKILL');
-  out.say(pc.red(`  kill -9 ${pid}: the worker is dead, in the middle of the job.`));
+  out.show(pid, (killed) => pc.red(`  kill -9 ${killed}: the worker is dead, in the middle of the job.`));
   const second = await stage.startWorker();
   out.say(`  A new worker is up, pid ${second.pid}. It looks first at what was under way.`);
   await until(async () => (await newestPlan(ledger)).state === 'finished', 'the end of the job');

@@ -48,7 +48,7 @@ export async function actByHand({ stage, out, scene, curfew, until, patience }: 
 
 async function replaceKilled(worker: ChildProcess, stage: Director['stage'], out: Output): Promise<void> {
   worker.kill('SIGKILL');
-  out.say(pc.red(`  kill -9 ${worker.pid}: the request is at the vendor, and its sender is dead.`));
+  out.show(worker.pid, (pid) => pc.red(`  kill -9 ${pid}: the request is at the vendor, and its sender is dead.`));
   const second = await stage.startWorker();
   out.say(`  A new worker is up, pid ${second.pid}. It finds the orders, and the request, in the ledger.`);
 }

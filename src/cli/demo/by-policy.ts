@@ -30,9 +30,10 @@ export async function actByPolicy({ stage, out, scene, curfew, until, pause }: D
   scene('2. Thirty sessions of four agents, under one policy file');
   populate(world, scenario(FLEET_SCENARIO));
   for (const [count, story] of FLEET_STORY) out.say(`  ${String(count).padStart(2)}  ${story}`);
-  const text = fleetPolicies(new Date(Date.now() + EXEMPT_FOR_MS).toISOString());
+  const exemptUntil = new Date(Date.now() + EXEMPT_FOR_MS).toISOString();
+  const text = fleetPolicies(exemptUntil);
   await stage.write(FILE, text);
-  out.say(`\n${pc.dim(text.trimEnd())}\n`);
+  out.show(exemptUntil, (until) => `\n${pc.dim(fleetPolicies(until).trimEnd())}\n`);
   const { policies, exempt } = readPolicyFile(text, FILE).file;
   const startedAt = Date.now();
   const exemptIds = new Set([EXEMPT_BY_COMMAND, ...exempt.map(({ sessionId }) => sessionId)]);

@@ -1,3 +1,4 @@
+import { shellWord } from '../../text/shell.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pc from 'picocolors';
 import { UserError } from '../../errors.js';
@@ -26,10 +27,10 @@ export function createDirector(stage: Stage, out: Output, signal: AbortSignal): 
   return {
     stage,
     out,
-    scene: (text) => out.say(`\n${pc.bold(text)}`),
+    scene: (text) => out.show(text, (title) => `\n${pc.bold(title)}`),
     async curfew(...args) {
       signal.throwIfAborted();
-      out.say(pc.cyan(`$ curfew ${args.map((arg) => (/[ "]/.test(arg) ? `"${arg}"` : arg)).join(' ')}`));
+      out.show(args, (words) => pc.cyan(`$ curfew ${words.map(shellWord).join(' ')}`));
       return stage.run(args);
     },
     async until(condition, what) {

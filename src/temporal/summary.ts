@@ -1,0 +1,2 @@
+/** Of a workflow's summary, in characters: lists show no more. */
+export const LONGEST_SUMMARY = 200;

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { TextDecoder } from 'node:util';
 import { CsvError, parse } from 'csv-parse';
 import { ExitCode, UserError } from '../errors.js';
+import { looksLikeUtf16 } from '../text/encoding.js';
 import { isSessionId } from '../sessions/index.js';
 
 /** One id, and the line of the file on which it stands. */
@@ -321,7 +322,12 @@ async function* linesOf(input: Readable, name: string): AsyncGenerator<readonly 
     if (rest.length > LONGEST_LINE || lines.some((line) => line.length > LONGEST_LINE)) throw noText(name);
     return lines.map((line) => (line.endsWith('\r') ? line.slice(0, -1) : line));
   };
-  for await (const chunk of input) yield cut(decoded(decoder, chunk as Buffer, name));
+  let isFirst = true;
+  for await (const chunk of input) {
+    if (isFirst && looksLikeUtf16(chunk as Buffer)) throw inUtf16(name);
+    isFirst = false;
+    yield cut(decoded(decoder, chunk as Buffer, name));
+  }
   const last = cut(decoded(decoder, null, name));
   yield rest === '' ? last : [...last, rest.endsWith('\r') ? rest.slice(0, -1) : rest];
 }
@@ -340,6 +346,13 @@ const FORMS =
 const noText = (name: string): UserError =>
   new UserError(
     `${name} is no UTF-8 text with lines (binary data, or another encoding). No plan was made.`,
+    `Save it as UTF-8. ${FORMS}`,
+    ExitCode.usage,
+  );
+
+const inUtf16 = (name: string): UserError =>
+  new UserError(
+    `${name} is in UTF-16, but must be in UTF-8. No plan was made.`,
     `Save it as UTF-8. ${FORMS}`,
     ExitCode.usage,
   );

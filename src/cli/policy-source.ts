@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { ExitCode, UserError } from '../errors.js';
+import { utf8Text } from '../text/encoding.js';
+import { shell } from '../text/shell.js';
 import { readPolicyFile, type ReadPolicyFile } from '../policy-file/index.js';
 
 /** A policy file that has no problems, and its text. */
@@ -15,8 +17,9 @@ export async function readPolicySource(file: string): Promise<PolicySource> {
 
 /** @throws UserError with exit code 2 */
 export async function policyText(file: string): Promise<string> {
+  let bytes: Buffer;
   try {
-    return await readFile(file, 'utf8');
+    bytes = await readFile(file);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
     throw new UserError(
@@ -25,4 +28,17 @@ export async function policyText(file: string): Promise<string> {
       ExitCode.usage,
     );
   }
+  const read = utf8Text(bytes);
+  if ('text' in read) return read.text;
+  throw read.encoding === 'utf-16'
+    ? new UserError(
+        `The policy file ${file} is in UTF-16, but must be in UTF-8. Nothing was changed.`,
+        `Save it as UTF-8, for example: ${shell`iconv -f UTF-16 -t UTF-8 ${file}`} > utf-8.yaml`,
+        ExitCode.usage,
+      )
+    : new UserError(
+        `The policy file ${file} is not in UTF-8: line ${read.line} holds bytes of another encoding. Nothing was changed.`,
+        'Save it as UTF-8: in another encoding, names with accents would fit no agent.',
+        ExitCode.usage,
+      );
 }

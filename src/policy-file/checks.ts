@@ -7,6 +7,8 @@ import { didYouMean } from './suggest.js';
 import { readName } from './values.js';
 import { matchOf } from './to-policy.js';
 import { narrowsBothDays } from './cron.js';
+import { oddSigns } from './odd-signs.js';
+import { withoutEffect } from './without-effect.js';
 
 type Mapping = Readonly<Record<string, unknown>>;
 
@@ -26,6 +28,7 @@ export function crossChecks(data: Mapping, nowMs: number): Finding[] {
     ...pointlessLimits(data),
     ...cleanups(data),
     ...expired(data, nowMs),
+    ...withoutEffect(data),
   ];
 }
 
@@ -110,7 +113,7 @@ function matchFindings(rule: unknown, path: Path): Finding[] {
   const parsed = matchSchema.safeParse(rule);
   if (parsed.success) {
     const match = matchOf(parsed.data);
-    return [...contradictions(match, path), ...unusualGlobs(match, path)];
+    return [...contradictions(match, path), ...unusualGlobs(match, path), ...oddSigns(match, path)];
   }
   const { all, any, not } = asMapping(rule) ?? {};
   return [

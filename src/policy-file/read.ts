@@ -2,6 +2,7 @@ import type { PolicyFile } from '../policy/policy.js';
 import { crossChecks } from './checks.js';
 import { error, pathText, type Finding } from './finding.js';
 import { findingsOf } from './issues.js';
+import { oddSpaces } from './odd-spaces.js';
 import { PolicyFileError, type Problem } from './problem.js';
 import { kindOf } from './reading.js';
 import { fileSchema } from './schema.js';
@@ -25,7 +26,7 @@ export interface ReadPolicyFile {
 export function readPolicyFile(text: string, fileName: string, nowMs = Date.now()): ReadPolicyFile {
   const source = readYaml(text);
   const slips = source.slips.map((slip): Problem => ({ file: fileName, path: '', ...slip }));
-  if (source.data === undefined) throw new PolicyFileError(fileName, inOrder(slips));
+  if (source.data === undefined) throw refusal(fileName, text, inOrder(slips));
 
   const parsed = fileSchema.safeParse(source.data);
   const findings = isMapping(source.data)
@@ -35,8 +36,20 @@ export function readPolicyFile(text: string, fileName: string, nowMs = Date.now(
     findings.filter((finding) => finding.severity === severity).map((finding) => problemOf(finding, source, fileName));
   const problems = inOrder([...slips, ...problemsOf('error')]);
   const warnings = inOrder(problemsOf('warning'));
-  if (problems.length > 0 || !parsed.success) throw new PolicyFileError(fileName, problems, warnings);
+  if (problems.length > 0 || !parsed.success) throw refusal(fileName, text, problems, warnings);
   return { file: policyFileOf(parsed.data), warnings };
+}
+
+/** With odd spaces in its structure a file is misread, and all else that is found in it is beside the point. */
+function refusal(
+  file: string,
+  text: string,
+  problems: readonly Problem[],
+  warnings: readonly Problem[] = [],
+): PolicyFileError {
+  const spaces = oddSpaces(text);
+  if (spaces === null) return new PolicyFileError(file, problems, warnings);
+  return new PolicyFileError(file, [{ file, path: '', ...spaces }]);
 }
 
 const isMapping = (data: unknown): data is Record<string, unknown> => kindOf(data) === 'a mapping';

@@ -152,6 +152,12 @@ describe('ids from a text', () => {
   });
 });
 
+it('a file in UTF-16 is named as that, with or without its mark', async () => {
+  for (const text of ['\uFEFFsess_1\n', 'sess_1\n']) {
+    expect((await refusal(Buffer.from(text, 'utf16le'))).message).toContain('is in UTF-16, but must be in UTF-8');
+  }
+});
+
 describe('a text that is no use', () => {
   it.each([
     ['nothing', '', 'it is empty'],

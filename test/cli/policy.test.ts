@@ -168,3 +168,30 @@ describe('curfew policy schema', () => {
     expect(stdout.split('\n').length).toBeGreaterThan(100);
   });
 });
+
+describe('a policy file in another encoding', () => {
+  it.each([
+    [
+      'UTF-16',
+      Buffer.from(`\uFEFF${GOOD}`, 'utf16le'),
+      /is in UTF-16, but must be in UTF-8/,
+      /iconv -f UTF-16 -t UTF-8 /,
+    ],
+    [
+      'Latin-1',
+      Buffer.from(GOOD.replace('support-*', 'café-*'), 'latin1'),
+      /is not in UTF-8: line 6 /,
+      /Save it as UTF-8/,
+    ],
+  ])('is refused by its name: %s', async (_name, bytes, message, next) => {
+    const path = join(folder, 'other encoding.yaml');
+    writeFileSync(path, bytes);
+    const error = await curfew('policy', 'check', path).catch((failed: unknown) => failed);
+    expect(error).toBeInstanceOf(UserError);
+    expect(error).toMatchObject({
+      exitCode: 2,
+      message: expect.stringMatching(message),
+      next: expect.stringMatching(next),
+    });
+  });
+});

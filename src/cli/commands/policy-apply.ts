@@ -1,3 +1,4 @@
+import { sayWarnings } from '../policy-warnings.js';
 import { shell } from '../../text/shell.js';
 import type { Command } from 'commander';
 import pc from 'picocolors';
@@ -47,7 +48,7 @@ Exit codes: 0 in force (also when it was so already), 2 the file is not valid, 3
           );
           return;
         }
-        for (const warning of source.warnings) out.say(`warning: line ${warning.line}: ${warning.message}`);
+        sayWarnings(out, source.warnings);
         const modes = await ledger.policies.modesSoFar();
         const untried = newlyEnforcing(difference).filter((name) => modes.get(name)?.has('observe') !== true);
 

@@ -1,3 +1,4 @@
+import { sayWarnings } from '../policy-warnings.js';
 import type { Command } from 'commander';
 import { ExitCode, UserError } from '../../errors.js';
 import { planPolicies, type PlanProgress } from '../../fleet/plan.js';
@@ -38,6 +39,7 @@ Exit codes: 0 planned, 2 the file or a setting is not valid, 4 the API or the le
     .action(async (file: string, options: { limit: number; maxRetrieves: number }, command: Command) => {
       const source = await readPolicySource(file);
       const { config, out } = contextOf(command, true);
+      sayWarnings(out, source.warnings);
       const credentials = createCredentials(config.env);
       await credentials.headers();
       const sessions = createSessionsClient({ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT });

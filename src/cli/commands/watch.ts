@@ -222,7 +222,8 @@ async function follow(
       if (enough(status, row.revision) || signal.aborted) return status;
       // Without the time left, which is another one at each look.
       const news = `${status.phase} ${status.turnKey} ${status.order?.outcome} ${status.order?.attempts}`;
-      if (said !== null && said !== news) out.say(`${sessionId}  ${status.phase}: ${status.lastNote}`);
+      if (said !== null && said !== news)
+        out.show(status, (seen) => `${seen.sessionId}  ${seen.phase}: ${seen.lastNote}`);
       said = news;
     } catch (error) {
       if (!(error instanceof LedgerUnavailableError)) throw error;

@@ -17,7 +17,8 @@ export async function actByBulk({ stage, out, scene, curfew, until, pause }: Dir
   const { ledger } = stage;
   scene(`3. An incident: ${BULK_IDS.length} sessions of one agent, ended by one plan`);
   populate(world, scenario(BULK_SCENARIO));
-  for (const [count, story] of BULK_STORY) out.say(`  ${String(count).padStart(3)}  ${story}`);
+  for (const [count, story] of BULK_STORY)
+    out.show({ count, story }, (shown) => `  ${String(shown.count).padStart(3)}  ${shown.story}`);
   const requests = (): number => BULK_IDS.reduce((sum, id) => sum + world.truth(id).cancels.length, 0);
 
   await curfew('bulk', 'plan', '--agent', BULK_AGENT, '--reason', 'wrong batch started');

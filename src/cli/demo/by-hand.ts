@@ -12,7 +12,12 @@ import { compare, type Verdict } from './verdict.js';
 export async function actByHand({ stage, out, scene, curfew, until, patience }: Director): Promise<Verdict[]> {
   const { world } = stage.simulator;
   scene('1. Five sessions of one agent, ended by hand');
-  for (const { id, story } of BY_HAND) out.say(`  ${id.padEnd(14)} ${world.session(id).state.padEnd(11)} ${story}`);
+  for (const { id, story } of BY_HAND) {
+    out.show(
+      { id, state: world.session(id).state, story },
+      (shown) => `  ${shown.id.padEnd(14)} ${shown.state.padEnd(11)} ${shown.story}`,
+    );
+  }
   const first = await stage.startWorker();
   out.say(`  A worker is up, pid ${first.pid}.`);
 

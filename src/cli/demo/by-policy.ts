@@ -29,7 +29,8 @@ export async function actByPolicy({ stage, out, scene, curfew, until, pause }: D
   const { world } = stage.simulator;
   scene('2. Thirty sessions of four agents, under one policy file');
   populate(world, scenario(FLEET_SCENARIO));
-  for (const [count, story] of FLEET_STORY) out.say(`  ${String(count).padStart(2)}  ${story}`);
+  for (const [count, story] of FLEET_STORY)
+    out.show({ count, story }, (shown) => `  ${String(shown.count).padStart(2)}  ${shown.story}`);
   const exemptUntil = new Date(Date.now() + EXEMPT_FOR_MS).toISOString();
   const text = fleetPolicies(exemptUntil);
   await stage.write(FILE, text);

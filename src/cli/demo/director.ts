@@ -30,7 +30,9 @@ export function createDirector(stage: Stage, out: Output, signal: AbortSignal): 
     scene: (text) => out.show(text, (title) => `\n${pc.bold(title)}`),
     async curfew(...args) {
       signal.throwIfAborted();
-      out.show(args, (words) => pc.cyan(`$ curfew ${words.map(shellWord).join(' ')}`));
+      out.show(args, (words) =>
+        pc.cyan(`$ curfew ${words.map((word) => (word.startsWith('--') ? word : shellWord(word))).join(' ')}`),
+      );
       return stage.run(args);
     },
     async until(condition, what) {

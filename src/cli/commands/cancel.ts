@@ -5,7 +5,7 @@ import { caseWorkflowId, ENDED_OUTCOMES, REFUSED_OUTCOMES, type OrderResult } fr
 import { idsFromList } from '../../bulk/ids.js';
 import { ExitCode } from '../../errors.js';
 import type { OrderView } from '../../ledger/results.js';
-import { shellWord } from '../../notify/words.js';
+import { shellWord } from '../../text/shell.js';
 import { startRefusal } from '../../temporal/start-refusal.js';
 import {
   checkedSessionIds,

@@ -5,7 +5,7 @@ import { bulkWorkflowId, caseWorkflowId } from '../../contract.js';
 import { ExitCode, UserError } from '../../errors.js';
 import { jobOfView, viewsOfSession } from '../../ledger/bulk-results.js';
 import type { OrderView } from '../../ledger/results.js';
-import { shellWord } from '../../notify/words.js';
+import { shellWord } from '../../text/shell.js';
 import { resolveTemporal } from '../../temporal/connection.js';
 import { startRefusal } from '../../temporal/start-refusal.js';
 import { checkedSessionIds, contextOf, openControlPlane, openExistingLedger, requester } from '../context.js';

@@ -6,7 +6,7 @@ import { ExitCode, UserError } from '../../errors.js';
 import { LedgerUnavailableError } from '../../ledger/errors.js';
 import type { Ledger } from '../../ledger/ledger.js';
 import type { LimitChanges } from '../../ledger/watches.js';
-import { shellWord } from '../../notify/words.js';
+import { shellWord } from '../../text/shell.js';
 import { startRefusal } from '../../temporal/start-refusal.js';
 import { orderMetText } from '../../watch/change.js';
 import { limitChanges, limitsText, optionName, WATCH_LIMIT_NAMES, type WatchLimitName } from '../../watch/limits.js';

@@ -3,6 +3,8 @@ import { payloadEncryption } from './codec/encryption.js';
 import type { Config } from './config.js';
 import { TASK_QUEUE } from './contract.js';
 import { ExitCode, UserError } from './errors.js';
+import { readHold } from './gate/hold-mark.js';
+import { holdWords } from './gate/hold.js';
 import { LedgerUnavailableError, unavailableAsUserError } from './ledger/errors.js';
 import { openLedgerIfAny, type Ledger } from './ledger/ledger.js';
 import { locateLedger } from './ledger/open.js';
@@ -61,6 +63,7 @@ export async function runChecks(config: Config, { notify }: CheckOptions): Promi
   await checkVendor(config, check);
   const ledger = await checkLedger(config, check);
   try {
+    if (ledger !== null) await checkHold(ledger, check);
     await checkPayloadKeys(config, check);
     await checkTemporal(config, ledger, check);
     await checkNotification(ledger, notify, check);
@@ -132,6 +135,18 @@ async function checkLedger(config: Config, check: Check): Promise<Ledger | null>
     });
   }
   return opened;
+}
+
+async function checkHold(ledger: Ledger, check: Check): Promise<void> {
+  await check('requests', async () => {
+    const hold = await readHold(ledger);
+    if (hold === null) return { status: 'ok', says: 'The vendor holds none back.' };
+    return {
+      status: 'warning',
+      says: `Now ${holdWords(hold)}. Then one goes first, and the rest when it is answered.`,
+      next: 'Nothing is lost. Does something else use this key, or is CURFEW_REQUESTS_PER_SECOND too much for it? `curfew cases retry ID` asks the vendor at once.',
+    };
+  });
 }
 
 async function checkNotification(ledger: Ledger | null, send: boolean, check: Check): Promise<void> {
@@ -218,6 +233,8 @@ const VENDOR_ADVICE: Partial<Record<SessionsError['kind'], string>> = {
   'no-credential': 'Set GUMLOOP_API_KEY (or GUMLOOP_API_KEY_FILE) and GUMLOOP_USER_ID.',
   'account-forbidden': 'API keys need a paid plan, and an administrator may have switched the API off.',
   'connection-failed': 'Check the network, a proxy in between, and GUMLOOP_BASE_URL.',
+  'rate-limited':
+    'The vendor has had too many requests with this key. Orders are kept; see whether something else uses it, or lower CURFEW_REQUESTS_PER_SECOND.',
   redirected: 'Check GUMLOOP_BASE_URL: it has to end in /api/v1 and lead straight to the API.',
 };
 const VENDOR_ADVICE_ELSE = 'Try again in a minute; orders are kept meanwhile.';

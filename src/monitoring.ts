@@ -1,5 +1,7 @@
 import type { Worker } from '@temporalio/worker';
 import type { Config } from './config.js';
+import { holdWords } from './gate/hold.js';
+import type { ListeningLimiter } from './gate/limiter.js';
 import { createHealth } from './http/health.js';
 import { startHttpServer } from './http/server.js';
 import type { Ledger } from './ledger/ledger.js';
@@ -25,6 +27,7 @@ export interface Monitoring {
   /** The ledger is waited for. */
   ledgerAway(): void;
   ledgerOpened(ledger: Ledger): void;
+  limiterCreated(limiter: Pick<ListeningLimiter, 'hold'>): void;
   workersCreated(workers: readonly Pick<Worker, 'getState'>[]): void;
   /** The process is on its way out. */
   stopping(): void;
@@ -46,6 +49,7 @@ const NOT_MONITORED: Monitoring = {
   temporalConnected: () => {},
   ledgerAway: () => {},
   ledgerOpened: () => {},
+  limiterCreated: () => {},
   workersCreated: () => {},
   stopping: () => {},
   close: () => Promise.resolve(),
@@ -106,6 +110,12 @@ export async function startMonitoring(
       // A question of its own: whether it answers at all is no matter of how much is in it.
       const ask = sparingly(() => ledger.pauseSwitch.read(), patience);
       health.set('ledger', async () => ((await answers(ask)) ? null : 'ledger: does not answer'));
+    },
+    limiterCreated(limiter) {
+      health.tell(() => {
+        const hold = limiter.hold();
+        return hold === null || hold.untilMs < Date.now() ? null : holdWords(hold);
+      });
     },
     workersCreated(workers) {
       health.set('worker', () => {

@@ -20,7 +20,9 @@ import { createVendorClock } from './fleet/vendor-clock.js';
 import { createAccount } from './gate/account.js';
 import { systemClock } from './gate/clock.js';
 import { createGate } from './gate/gate.js';
+import { createHoldTeller } from './gate/hold-mark.js';
 import { createLimiter } from './gate/limiter.js';
+import { workerStopping } from './gate/try-again.js';
 import { openLedger, type Ledger } from './ledger/ledger.js';
 import { refuseToReplaceNewer, type PoliciesInForce, type PolicyApplication } from './ledger/policy-versions.js';
 import type { SdkMetrics } from './metrics/sdk-metrics.js';
@@ -50,6 +52,8 @@ const BOOT_PATIENCE_MS = 120_000;
 
 /** A host's name is part of a task queue's, which Temporal bounds as it bounds workflow ids. */
 const LONGEST_HOST_NAME = 60;
+/** A hold by the vendor's 429 that lasts longer is not sat out: whoever meets it says so, and comes back, ms. */
+const HOLD_PATIENCE_MS = 5_000;
 
 export interface ServiceOptions {
   /** Take over a ledger that belonged to another Temporal. */
@@ -103,9 +107,16 @@ async function putTogether(
 ): Promise<RunningService> {
   const { meters } = monitoring;
   const credentials = createCredentials(config.env);
+  const clock = systemClock;
+  const leaving = new AbortController();
+  const limiter = createLimiter(config.requestsPerSecond, clock, { holdMs: HOLD_PATIENCE_MS, signal: leaving.signal });
+  monitoring.limiterCreated(limiter);
   const sessions = createSessionsClient({
     ...{ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT },
-    onRequest: (operation, result, tookMs) => meters.apiRequest(operation, result, tookMs),
+    onRequest: (request) => {
+      meters.apiRequest(request.operation, request.error?.kind ?? 'ok', request.tookMs);
+      limiter.heard(request);
+    },
   });
 
   const patience: RetryOptions = {
@@ -140,8 +151,6 @@ async function putTogether(
 
   const policies = await putInForce(ledger, options.apply);
 
-  const clock = systemClock;
-  const limiter = createLimiter(config.requestsPerSecond, clock);
   const workerName = `${hostname().slice(0, LONGEST_HOST_NAME)}:${process.pid}:${randomBytes(3).toString('hex')}`;
   const vendorClock = createVendorClock(clock);
   const rules = createRulesReader(ledger);
@@ -160,7 +169,10 @@ async function putTogether(
     meters,
     random: Math.random,
   };
+  limiter.onHold(createHoldTeller(ledger, log, workerName));
   const stopping = new AbortController();
+  // A request that has not left is for another worker to send.
+  stopping.signal.addEventListener('abort', () => leaving.abort(workerStopping()));
   // Everything that runs beside the worker listens to it; Node takes more than ten for a leak.
   setMaxListeners(0, stopping.signal);
   const enforcement = createEnforcement({

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { honouredMs } from '../gate/hold.js';
 import { PLAN_EXPIRES_MS, type BulkJob, type BulkTarget } from '../ledger/bulk-plans.js';
 import { backoffMs } from '../policy/backoff.js';
 import { refusedIn } from '../gate/refusal.js';
@@ -314,7 +315,7 @@ export class Carrying {
     const isAlone = this.#now() - limitedAt >= timing.refusedForMs && this.#conditions.acceptedSince(limitedAt);
     if (isAlone) return this.#endings.handOver(tried.target, 'waiting', null, tried.target.agentId, error);
     const backoff = backoffMs(tried.tries + 1, timing.retryCapMs, random());
-    this.#retryAt({ ...tried, tries: tried.tries + 1, limitedAt }, Math.max(error.retryAfterMs ?? 0, backoff));
+    this.#retryAt({ ...tried, tries: tried.tries + 1, limitedAt }, Math.max(honouredMs(error), backoff));
   }
 
   #retryAt(tried: Tried, afterMs: number): void {

@@ -1,3 +1,4 @@
+import { HeldError } from '../gate/hold.js';
 import { backoffMs } from '../policy/backoff.js';
 import { SessionsError } from '../sessions/index.js';
 import { accountRetryMs } from '../gate/waits.js';
@@ -74,10 +75,10 @@ export class Conditions {
     this.#note = note;
   }
 
-  /** The vendor refused a request for its rate. */
+  /** The vendor refused a request for its rate, or holds all of them back for that. */
   tooFast(error: SessionsError): void {
-    this.#pace.slowDown(this.#run.clock.monotonic());
-    if (error.retryAfterMs !== null) this.#run.limiter.backOff(error.retryAfterMs);
+    if (error instanceof HeldError) this.hold(error.retryAfterMs, `Nothing is sent now: ${error.message}.`);
+    else this.#pace.slowDown(this.#run.clock.monotonic());
   }
 
   /** Is it the API, or is it these targets? Some that always fail must not hold up the job. */

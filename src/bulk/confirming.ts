@@ -1,3 +1,4 @@
+import { honouredMs } from '../gate/hold.js';
 import { backoffMs } from '../policy/backoff.js';
 import { SessionsError } from '../sessions/index.js';
 import type { Conditions } from './conditions.js';
@@ -166,7 +167,7 @@ export class Confirming {
     const { timing, random } = this.#run;
     if (error.kind === 'rate-limited') {
       this.#conditions.tooFast(error);
-      this.#lookLater(item, Math.max(error.retryAfterMs ?? 0, timing.heldRetryMs), failures);
+      this.#lookLater(item, Math.max(honouredMs(error), timing.heldRetryMs), failures);
     } else if (await this.#conditions.concernsAccount(error)) {
       this.#lookLater(item, timing.heldRetryMs, failures);
     } else if (failures + 1 < MOST_READS_FAILED) {

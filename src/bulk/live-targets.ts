@@ -4,7 +4,7 @@ import type { TargetToFreeze } from '../ledger/bulk-plans.js';
 import { isLiteral, globMatches } from '../policy/glob.js';
 import { isSessionId, type Agent, type SessionsError } from '../sessions/index.js';
 import { createJudge, type FleetAccess, type JudgeDependencies, type JudgeTally, type Page } from './judge-page.js';
-import { impatient, patiently } from './patience.js';
+import { patiently, untilAborted } from './patience.js';
 import { concernsNone, LIVE_STATES, teamsToList, type Criteria } from './selection.js';
 
 export type { FleetAccess };
@@ -55,7 +55,7 @@ interface Tally extends JudgeTally {
 export async function findLive(deps: JudgeDependencies, criteria: Criteria, options: FindOptions): Promise<Found> {
   const failing = new AbortController();
   const signal = AbortSignal.any([options.signal, failing.signal]);
-  const fleet: JudgeDependencies = { ...deps, limiter: impatient(deps.limiter, signal) };
+  const fleet: JudgeDependencies = { ...deps, limiter: untilAborted(deps.limiter, signal) };
   const listed = await agentsToList(fleet, criteria, signal);
   const tally: Tally = {
     live: 0,

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Limiter } from '../gate/limiter.js';
 import { refusesAccount } from '../fleet/listing.js';
 import { backoffMs } from '../policy/backoff.js';
-import { SessionsError } from '../sessions/index.js';
+import { SessionsError, type SessionsClient } from '../sessions/index.js';
 
 /** A scan comes again by itself, a plan does not: what fails once is asked again, so many times in all. */
 const MOST_TRIES = 4;
@@ -23,21 +23,35 @@ export async function patiently<T>(limiter: Limiter, signal: AbortSignal, ask: (
       if (!(error instanceof SessionsError) || !error.retryable || refusesAccount(error) || tries >= MOST_TRIES) {
         throw error;
       }
-      const waitMs = backoffMs(tries, LONGEST_WAIT_MS, Math.random());
-      if (error.kind === 'rate-limited') limiter.backOff(error.retryAfterMs ?? waitMs);
-      else await sleep(waitMs, undefined, { signal });
+      // After a 429 the limiter knows for how long.
+      if (error.kind !== 'rate-limited') {
+        await sleep(backoffMs(tries, LONGEST_WAIT_MS, Math.random()), undefined, { signal });
+      }
       await limiter.acquire('now');
     }
   }
 }
 
-/** A limiter that nobody waits for any more once the signal is aborted. */
-export const impatient = (limiter: Limiter, signal: AbortSignal): Limiter => ({
+/** Reads of a plan, each asked until there is an answer. Their first turns at the limiter are taken already. */
+export function askedPatiently(
+  sessions: Pick<SessionsClient, 'listAgents' | 'listSessions' | 'retrieveSession'>,
+  limiter: Limiter,
+): typeof sessions {
+  const { signal } = new AbortController();
+  return {
+    listAgents: (options) => patiently(limiter, signal, () => sessions.listAgents(options)),
+    listSessions: (agentId, options) => patiently(limiter, signal, () => sessions.listSessions(agentId, options)),
+    retrieveSession: (id, options) => patiently(limiter, signal, () => sessions.retrieveSession(id, options)),
+  };
+}
+
+/** A limiter whose holds are waited for, however long they are, until the signal is aborted. A plan is made once, and whole. */
+export const untilAborted = (limiter: Limiter, signal: AbortSignal): Limiter => ({
   acquire: async (urgency) => {
     signal.throwIfAborted();
-    await unlessAborted(limiter.acquire(urgency), signal);
+    await limiter.acquire(urgency, { holdMs: Infinity, signal });
   },
-  backOff: (ms) => limiter.backOff(ms),
+  held: () => null,
 });
 
 /** @throws the signal's reason as soon as it is aborted, whatever becomes of the promise */

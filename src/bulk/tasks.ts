@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isWorkerStopping } from '../gate/try-again.js';
 
 /** Work of one run that goes on side by side. The first failure is kept, for the run to end by. */
 export class Tasks {
@@ -16,7 +17,10 @@ export class Tasks {
 
   begin(work: () => Promise<void>): void {
     const task: Promise<void> = work()
-      .catch((error: unknown) => this.fail(error))
+      .catch((error: unknown) => {
+        // It still waited for its turn: its row says so, and another worker takes it up.
+        if (!isWorkerStopping(error)) this.fail(error);
+      })
       .finally(() => {
         this.#running.delete(task);
         this.#wake();

@@ -127,6 +127,13 @@ async function runRound(deps: EnforcementDependencies, memory: Memory, signal: A
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
   const work = inBackground(failed, deps.pause);
+  // What is cut off because the round ends has not failed, and the next round takes it up.
+  const begin = (what: () => Promise<void>): void =>
+    work.begin(() =>
+      what().catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+      }),
+    );
   const endAt = deps.monotonic() + ROUND_MS;
   let standing = await readStanding(deps);
   const contextOf = (scanMs: number): JudgeContext => {
@@ -154,14 +161,14 @@ async function runRound(deps: EnforcementDependencies, memory: Memory, signal: A
     if (!scanning && untilScan(deps, memory) <= 0 && deps.monotonic() < endAt) {
       scanning = true;
       memory.scannedAt = deps.monotonic();
-      work.begin(async () => {
+      begin(async () => {
         await scan(deps, memory, rules, contextOf, stop);
         scanning = false;
       });
     }
     for (const session of dueSessions(memory.fleet, deps.vendorClock.now(), LOOKS_AT_ONCE)) {
       session.looking = true;
-      work.begin(async () => {
+      begin(async () => {
         let orders;
         try {
           orders = await lookAtSession(deps, memory.fleet, session, contextOf);
@@ -232,14 +239,46 @@ function untilLook({ sessions }: Fleet, nowMs: number | null): number {
 async function scan(
   deps: EnforcementDependencies,
   memory: Memory,
-  { policies, version, file }: RulesInForce,
+  rules: RulesInForce,
   contextOf: (scanMs: number) => JudgeContext,
   stop: AbortSignal,
 ): Promise<void> {
   const { fleet } = memory;
   const startedAt = deps.monotonic();
+  const problem = await listFleet(deps, memory, rules.policies, contextOf, stop).catch((error: unknown) => {
+    deps.meters.scan('incomplete', deps.monotonic() - startedAt);
+    throw error;
+  });
+  if (stop.aborted) return;
+  forgetOld(fleet, deps.vendorClock.now() ?? 0);
+  const selecting = rules.file.cleanup.flatMap(({ select: { match } }) => (match === null ? [] : [{ match }]));
+  const named = [...rules.policies, ...selecting];
+  memory.coverage = await noteCoverage(deps.ledger, deps.log, fleet, named, memory.coverage, {
+    policyVersion: rules.version,
+    scanMs: deps.scanMs,
+    durationMs: deps.monotonic() - startedAt,
+    agents: memory.agents,
+    problem: problem ?? deps.vendorClock.problem(),
+  });
+  const { atMs, completeAtMs, durationMs } = memory.coverage;
+  deps.meters.scan(completeAtMs === atMs ? 'complete' : 'incomplete', durationMs);
+}
+
+/** @returns what concerns the scan as a whole, for people; null: nothing */
+async function listFleet(
+  deps: EnforcementDependencies,
+  memory: Memory,
+  policies: RulesInForce['policies'],
+  contextOf: (scanMs: number) => JudgeContext,
+  stop: AbortSignal,
+): Promise<string | null> {
+  const { fleet } = memory;
   const settings = scanSettings(deps.scanMs, policies);
+  const startedAt = deps.monotonic();
   let problem: string | null = null;
+  // Each agent by itself would say the same.
+  const held = deps.limiter.held();
+  if (held !== null) return held.message;
   if (memory.agentsListedAt === null || startedAt - memory.agentsListedAt >= AGENTS_EVERY_MS) {
     const { items, complete, problem: why, error } = await listAgents(deps);
     if (complete) await deps.account.works();
@@ -250,20 +289,6 @@ async function scan(
     problem = complete ? null : `The agents can't be listed: ${why}`;
   }
   const due = dueAgents(fleet, settings, deps.monotonic());
-  await scanAgents(deps, fleet, due, settings, contextOf, stop).catch((error: unknown) => {
-    deps.meters.scan('incomplete', deps.monotonic() - startedAt);
-    throw error;
-  });
-  if (stop.aborted) return;
-  forgetOld(fleet, deps.vendorClock.now() ?? 0);
-  const selecting = file.cleanup.flatMap(({ select: { match } }) => (match === null ? [] : [{ match }]));
-  memory.coverage = await noteCoverage(deps.ledger, deps.log, fleet, [...policies, ...selecting], memory.coverage, {
-    policyVersion: version,
-    scanMs: deps.scanMs,
-    durationMs: deps.monotonic() - startedAt,
-    agents: memory.agents,
-    problem: problem ?? deps.vendorClock.problem(),
-  });
-  const { atMs, completeAtMs, durationMs } = memory.coverage;
-  deps.meters.scan(completeAtMs === atMs ? 'complete' : 'incomplete', durationMs);
+  await scanAgents(deps, fleet, due, settings, contextOf, stop);
+  return problem ?? deps.limiter.held()?.message ?? null;
 }

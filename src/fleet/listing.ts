@@ -123,7 +123,6 @@ export async function pages(
     }
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
-    if (error.kind === 'rate-limited') deps.limiter.backOff(error.retryAfterMs ?? 1_000);
     return { complete: false, problem: error.message, error };
   }
   if (unreadable > 0)

@@ -1,3 +1,4 @@
+import { HeldError, honouredMs } from '../gate/hold.js';
 import { backoffMs } from '../policy/backoff.js';
 import { fromRetrieve } from '../policy/observation.js';
 import { SessionsError, type SessionsErrorKind } from '../sessions/index.js';
@@ -42,9 +43,9 @@ export async function lookAtSession(
 ): Promise<WrittenOrder[]> {
   const agent = session.agentId === null ? undefined : fleet.agents.get(session.agentId);
   const scanMs = agent?.scan.scanMs ?? 0;
-  await deps.limiter.acquire();
   let answer;
   try {
+    await deps.limiter.acquire();
     answer = await deps.sessions.retrieveSession(session.sessionId);
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
@@ -71,12 +72,11 @@ export async function lookAtSession(
 
 /** @returns for how long, ms; null: until a list shows it again */
 async function putOff(deps: LookDependencies, session: Tracked, error: SessionsError): Promise<number | null> {
+  // It was not asked, and nothing has failed.
+  if (error instanceof HeldError) return error.retryAfterMs;
   session.failures += 1;
   const backoff = backoffMs(session.failures, RETRY_CAP_MS, deps.random());
-  if (error.kind === 'rate-limited') {
-    deps.limiter.backOff(error.retryAfterMs ?? 0);
-    return Math.max(error.retryAfterMs ?? 0, backoff);
-  }
+  if (error.kind === 'rate-limited') return Math.max(honouredMs(error), backoff);
   // Not all at the same time again, where many were refused together.
   const laterMs = Math.round(LATER_MS * (0.75 + deps.random() / 2));
   if (error.accountWide) {

@@ -205,8 +205,8 @@ const nowFor = ({ vendorClock }: PlanDependencies, { facts }: Seen): number =>
 
 /** @returns false when it could not be read: then the verdict stays as it is */
 async function retrieve(deps: PlanDependencies, session: Seen): Promise<boolean> {
-  await deps.limiter.acquire();
   try {
+    await deps.limiter.acquire();
     const answer = await deps.sessions.retrieveSession(session.sessionId);
     deps.vendorClock.note(answer);
     const atMs = deps.vendorClock.at(answer.sentAt);
@@ -216,7 +216,6 @@ async function retrieve(deps: PlanDependencies, session: Seen): Promise<boolean>
     return true;
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
-    if (error.kind === 'rate-limited') deps.limiter.backOff(error.retryAfterMs ?? 1_000);
     return false;
   }
 }

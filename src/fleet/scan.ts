@@ -1,6 +1,7 @@
 import pMap from 'p-map';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Account } from '../gate/account.js';
+import { HeldError } from '../gate/hold.js';
 import { LedgerUnavailableError } from '../ledger/errors.js';
 import type { AgentScan } from '../ledger/facts.js';
 import { assess } from '../policy/assess.js';
@@ -76,7 +77,7 @@ export async function scanAgents(
   contextOf: (scanMs: number) => JudgeContext,
   signal: AbortSignal,
 ): Promise<void> {
-  let refused = false;
+  let over = false;
   let failure: { readonly error: unknown } | null = null;
   const scanOne = async (tracked: TrackedAgent): Promise<void> => {
     const askedAt = deps.monotonic();
@@ -85,22 +86,27 @@ export async function scanAgents(
       // One agent's list may be refused for its own sake.
       const forMs = tracked.scan.problem === null ? 0 : settings.quietScanMs;
       if ((await deps.account.concernsAccount(listing.error, forMs)) === true) {
-        refused = true;
+        over = true;
         await deps.account.refused(listing.error);
       }
     } else if (listing.complete) await deps.account.works();
     if (signal.aborted) return;
+    // It was not asked, and the next ones would not be either: the scan says so as a whole.
+    if (listing.error instanceof HeldError) {
+      over = true;
+      return;
+    }
     const findings = await takeIn(fleet, tracked, listing, askedAt, settings, contextOf);
     await startCases(deps, await storeFindings(deps, findings, contextOf(settings.scanMs).rules));
   };
   await pMap(
     due,
     async (tracked) => {
-      if (signal.aborted || refused || failure !== null) return;
+      if (signal.aborted || over || failure !== null) return;
       // Thrown when all have come back: a round that has failed must not go on writing.
       await scanOne(tracked).catch((error: unknown) => {
         if (error instanceof LedgerUnavailableError) failure ??= { error };
-        else {
+        else if (!signal.aborted) {
           // Of our own making, and no reason to leave the other agents unwatched.
           tracked.scan = { ...tracked.scan, problem: `what was listed could not be judged: ${String(error)}` };
           deps.log.error({ agentId: tracked.agent.id, err: error }, 'could not judge the sessions of an agent');

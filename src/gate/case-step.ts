@@ -12,6 +12,7 @@ import type { Logger } from '../telemetry.js';
 import type { Account } from './account.js';
 import type { Gate, Read } from './gate.js';
 import { afterAccepted, joinedRefusals } from '../policy/refusals.js';
+import { takeWantedProbe } from './hold-mark.js';
 import { settleForbidden, settleWhatIsClear, settlementOf, type Judged } from './judge.js';
 import type { Limiter, Urgency } from './limiter.js';
 import { meetRefusal, refusedIn } from './refusal.js';
@@ -60,7 +61,8 @@ export async function attemptCase(
     if (orders.length === 0) return { next: 'done' };
     await notePhase(deps, sessionId, 'attempting', null, true);
 
-    const read = await readSession(deps, sessionId, orders, failures, 'now');
+    const mayProbe = failures === 0 && (await isAPersonsWish(deps, orders));
+    const read = await readSession(deps, sessionId, orders, failures, 'now', mayProbe);
     if (read === null) return { next: 'done' };
     await followNewTurn(deps, orders, read);
     const open = await settleWhatIsClear(deps, orders, read, [read.sighting], false);
@@ -115,6 +117,10 @@ async function look(
   return { next: 'look', afterMs, look: lookNumber, sightings };
 }
 
+/** A person has just ordered, or asked to try at once: a hold by the vendor's 429 need not be sat out for that. */
+const isAPersonsWish = async ({ limiter, ledger }: CaseDependencies, orders: readonly OpenOrder[]): Promise<boolean> =>
+  orders.some(({ source }) => source === 'person') || (limiter.held() !== null && (await takeWantedProbe(ledger)));
+
 /** @returns null when the vendor forbids this session: then its orders are settled */
 async function readSession(
   deps: CaseDependencies,
@@ -122,9 +128,12 @@ async function readSession(
   orders: readonly OpenOrder[],
   failures: number,
   urgency: Urgency,
+  mayProbe = false,
 ): Promise<Read | null> {
   try {
-    const read = await (urgency === 'now' ? deps.gate.readToSend(sessionId) : deps.gate.read(sessionId, urgency));
+    const read = await (urgency === 'now'
+      ? deps.gate.readToSend(sessionId, mayProbe)
+      : deps.gate.read(sessionId, urgency, mayProbe));
     await deps.account.works();
     await noteAccepted(deps, sessionId, orders, 'read');
     return read;

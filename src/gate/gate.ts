@@ -9,7 +9,7 @@ import type { Logger } from '../telemetry.js';
 import { spanned } from '../tracing/spans.js';
 import type { Clock } from './clock.js';
 import { FRESH_READ_MS, freshFrom, isSlow, notBeforeMs, showsTurnInFlight, type TimedRead } from './fresh-read.js';
-import type { Limiter, Urgency } from './limiter.js';
+import type { Limiter, Patience, Urgency } from './limiter.js';
 
 /** One read of a session, and when it was. */
 export interface Read extends TimedRead {
@@ -88,10 +88,15 @@ export interface GateDependencies {
  * of the vendor's cancel operation.
  */
 export interface Gate {
-  /** Reads a session. 404 is a sighting too. @throws SessionsError for every other failure */
-  read(sessionId: string, urgency?: Urgency): Promise<Read>;
+  /**
+   * Reads a session. 404 is a sighting too.
+   *
+   * @param mayProbe - a person waits for it; see {@link Patience}
+   * @throws SessionsError for every other failure
+   */
+  read(sessionId: string, urgency?: Urgency, mayProbe?: boolean): Promise<Read>;
   /** The same for a read that a request may follow: one that was slow is taken again, so that it can be believed. */
-  readToSend(sessionId: string): Promise<Read>;
+  readToSend(sessionId: string, mayProbe?: boolean): Promise<Read>;
   /**
    * Sends one cancel request for the turn that the read showed in flight, after writing it into the ledger, and writes
    * the answer there too. A process that dies in between leaves the row open: known to have been sent, answer unknown.
@@ -109,13 +114,14 @@ export interface Gate {
 
 export function createGate({ sessions, ledger, limiter, clock, vendorClock, log, worker }: GateDependencies): Gate {
   return {
-    read: (sessionId, urgency) => spannedRead(sessionId, () => read(sessionId, urgency)),
+    read: (sessionId, urgency, mayProbe = false) =>
+      spannedRead(sessionId, () => read(sessionId, urgency, { mayProbe })),
 
-    readToSend: (sessionId) =>
+    readToSend: (sessionId, mayProbe = false) =>
       spannedRead(sessionId, async () => {
-        const first = await read(sessionId, 'now');
+        const first = await read(sessionId, 'now', { mayProbe });
         if (!isSlow(first) || !showsTurnInFlight(first)) return first;
-        const second = await read(sessionId, 'now');
+        const second = await read(sessionId, 'now', { mayProbe });
         return { ...second, freshFrom: freshFrom(second, first) };
       }),
 
@@ -144,8 +150,8 @@ export function createGate({ sessions, ledger, limiter, clock, vendorClock, log,
     return spanned('gate.read', { 'curfew.session_id': sessionId }, work);
   }
 
-  async function read(sessionId: string, urgency: Urgency | undefined): Promise<Read> {
-    await limiter.acquire(urgency);
+  async function read(sessionId: string, urgency: Urgency | undefined, patience: Patience): Promise<Read> {
+    await limiter.acquire(urgency, patience);
     const sentAt = clock.monotonic();
     const sentMs = clock.wall();
     try {

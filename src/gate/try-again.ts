@@ -17,6 +17,7 @@ const REASONS = {
   LedgerUnavailable: { counts: false },
   RuleUnknown: { counts: false },
   InDoubt: { counts: false },
+  WorkerStopping: { counts: false },
 } as const;
 export type TryAgainReason = keyof typeof REASONS;
 
@@ -42,3 +43,10 @@ export class TryAgain extends Error {
     this.counts = REASONS[reason].counts;
   }
 }
+
+/** Thrown to all that still wait for their turn with the vendor when their worker stops: nothing was sent. */
+export const workerStopping = (): TryAgain =>
+  new TryAgain('WorkerStopping', 'This worker stops, and what had not been sent yet is for another one to send.', 0);
+
+export const isWorkerStopping = (error: unknown): boolean =>
+  error instanceof TryAgain && error.reason === 'WorkerStopping';

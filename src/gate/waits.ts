@@ -2,6 +2,7 @@ import type { CasePhase } from '../contract.js';
 import { backoffMs } from '../policy/backoff.js';
 import type { SessionsError } from '../sessions/index.js';
 import type { CaseDependencies, Step } from './case-step.js';
+import { HeldError, honouredMs } from './hold.js';
 import { TryAgain } from './try-again.js';
 
 /**
@@ -17,8 +18,7 @@ export async function tryAgain(
 ): Promise<TryAgain> {
   const backoff = backoffMs(failures + 1, deps.timing.retryCapMs, deps.random());
   if (error.kind === 'rate-limited') {
-    const wait = Math.max(error.retryAfterMs ?? 0, backoff);
-    deps.limiter.backOff(error.retryAfterMs ?? 0);
+    const wait = error instanceof HeldError ? error.retryAfterMs : Math.max(honouredMs(error), backoff);
     return new TryAgain('RateLimited', error.message, wait);
   }
   if (concernsAccount === undefined ? await deps.account.concernsAccount(error) : concernsAccount === true) {
@@ -27,7 +27,7 @@ export async function tryAgain(
     return new TryAgain('AccountRefused', error.message, accountRetryMs(deps), []);
   }
   const reason = error.operation === 'cancelSession' && error.sent ? 'CancelFailed' : 'ApiUnavailable';
-  return new TryAgain(reason, error.message, Math.max(error.retryAfterMs ?? 0, backoff));
+  return new TryAgain(reason, error.message, Math.max(honouredMs(error), backoff));
 }
 
 /** About as long as is set, so that cases which are held together do not all come back in one beat. */

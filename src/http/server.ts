@@ -49,7 +49,10 @@ export async function startHttpServer({ address, health, metrics }: HttpServerOp
   });
   app.get('/readyz', async (_request, reply) => {
     const reasons = await health.unready();
-    if (reasons.length === 0) return { status: 'ready' };
+    if (reasons.length === 0) {
+      const notes = health.notes();
+      return { status: 'ready', ...(notes.length === 0 ? {} : { notes }) };
+    }
     return reasons.includes('stopping')
       ? unavailable(reply, 'stopping', [])
       : unavailable(reply, 'unavailable', reasons);

@@ -14,6 +14,8 @@ export const EVENT_KINDS = [
   'forbidden',
   'account-refused',
   'account-accepted',
+  'requests-held',
+  'requests-released',
   'abandoned',
   'paused',
   'resumed',

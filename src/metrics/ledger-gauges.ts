@@ -110,6 +110,11 @@ export const LEDGER_GAUGES: readonly LedgerGauge[] = [
     '1 while the vendor refuses the key or the account: nothing can be read or ended.',
     ({ accountRefused }) => accountRefused,
   ),
+  plain(
+    'curfew_requests_held',
+    '1 while the vendor holds requests back by 429, for more than some seconds; one leaves now and then to ask again.',
+    ({ requestsHeld }) => requestsHeld,
+  ),
   {
     name: 'curfew_breaker_open',
     help: '1 while the circuit breaker of the policy is open: it went over its caps, and only observes.',

@@ -4,6 +4,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import { createPoliciesReader } from '../ledger/policies-reader.js';
 import type { PoliciesInForce } from '../ledger/policy-versions.js';
 import { ACCOUNT_REFUSED_META } from '../gate/account.js';
+import { readHold } from '../gate/hold-mark.js';
 import { NEWS_FOR_MS } from '../notify/deliver.js';
 import { createRoutesReader } from '../notify/routes.js';
 
@@ -15,6 +16,8 @@ export interface LedgerReading {
   readonly policies: PoliciesInForce;
   readonly openBreakers: ReadonlySet<string>;
   readonly accountRefused: boolean;
+  /** The vendor's 429 hold requests back. */
+  readonly requestsHeld: boolean;
   /** By notification route in force; at most {@link MOST_PENDING} each. */
   readonly pending: ReadonlyMap<string, number>;
 }
@@ -50,6 +53,7 @@ export function createLedgerReader(ledger: Ledger): () => Promise<LedgerReading>
       coverage: await readCoverage(ledger),
       policies: await policies(),
       openBreakers: new Set((await ledger.breakers.open()).map(({ policy }) => policy)),
+      requestsHeld: (await readHold(ledger)) !== null,
       accountRefused: (await ledger.meta.read(ACCOUNT_REFUSED_META)) !== null,
       pending: await pendingByRoute(),
     };

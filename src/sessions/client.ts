@@ -1,7 +1,7 @@
 import { UserError } from '../errors.js';
 import { checkBaseUrl } from './base-url.js';
 import type { Credentials } from './credentials.js';
-import { SessionsError, type SessionsErrorKind, type SessionsOperation } from './errors.js';
+import { SessionsError, type SessionsOperation } from './errors.js';
 import { isSuccess, type Ending } from './exchange.js';
 import { translate, type CallContext, type Trouble } from './failures.js';
 import { ID_RULE, isSessionId } from './ids.js';
@@ -42,11 +42,19 @@ export interface SessionsClientOptions {
   /** Accept `http:` to hosts other than this machine, where the key can be read on the way. Default false. */
   readonly allowPlainHttp?: boolean;
   /** Told of each request that was begun, when it is over. Must not throw. Default: nobody. */
-  readonly onRequest?: OnRequest;
+  readonly onRequest?: (request: FinishedRequest) => void;
 }
 
-/** @param tookMs - from before the connection to the last byte of the answer */
-export type OnRequest = (operation: SessionsOperation, result: 'ok' | SessionsErrorKind, tookMs: number) => void;
+/** A request that was begun, and is over. */
+export interface FinishedRequest {
+  readonly operation: SessionsOperation;
+  /** Monotonic ms (`performance.now()`) just before sending. */
+  readonly sentAt: number;
+  /** From before the connection to the last byte of the answer. */
+  readonly tookMs: number;
+  /** Null: it was answered as it should. */
+  readonly error: SessionsError | null;
+}
 
 /** A client that holds connections open until it is closed. */
 export interface OpenSessionsClient extends SessionsClient {
@@ -149,13 +157,16 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
       sendBefore: call.options?.sendBefore,
       signal: call.options?.signal,
     });
-    const tookMs = ending.receivedAt - ending.sentAt;
+    const { operation } = call;
+    const { sentAt, receivedAt } = ending;
+    const finished = (error: SessionsError | null): void =>
+      onRequest({ operation, sentAt, tookMs: receivedAt - sentAt, error });
     try {
       const answer = answerOf(body, ending, failed);
-      onRequest(call.operation, 'ok', tookMs);
+      finished(null);
       return answer;
     } catch (error) {
-      if (error instanceof SessionsError) onRequest(call.operation, error.kind, tookMs);
+      if (error instanceof SessionsError) finished(error);
       throw error;
     }
   }

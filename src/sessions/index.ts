@@ -1,4 +1,9 @@
-export { createSessionsClient, type OpenSessionsClient, type SessionsClientOptions } from './client.js';
+export {
+  createSessionsClient,
+  type FinishedRequest,
+  type OpenSessionsClient,
+  type SessionsClientOptions,
+} from './client.js';
 export { createCredentials, type Credentials } from './credentials.js';
 export {
   FAILURES,

@@ -1,6 +1,8 @@
 import { DateTime } from 'luxon';
 
 const MAX_RETRY_AFTER_MS = 3_600_000;
+/** A number from here on is no span of time but a moment, in s and in ms since the Unix epoch. No standard allows it, and servers send it. */
+const EPOCH = { seconds: 1e9, ms: 1e12 };
 
 /**
  * A complete moment with a zone, as nearly all answers hold: these `Date.parse` reads exactly, at a fraction of luxon's cost.
@@ -38,7 +40,7 @@ export function parseHttpDate(text: string | undefined): number | null {
 }
 
 /**
- * Reads `Retry-After`: seconds, or an HTTP date.
+ * Reads `Retry-After`: seconds, or an HTTP date; also a moment since the Unix epoch, in seconds or ms.
  *
  * @param serverNowMs - the moment that a date is relative to: the server's own clock where it told us
  * @returns ms to wait, 0 to 3,600,000; null when absent or unusable
@@ -46,7 +48,11 @@ export function parseHttpDate(text: string | undefined): number | null {
 export function parseRetryAfter(value: string | undefined, serverNowMs: number): number | null {
   if (value === undefined) return null;
   const text = value.trim();
-  const at = parseHttpDate(text);
-  const waitMs = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : at === null ? null : at - serverNowMs;
+  const number = /^\d+(\.\d+)?$/.test(text) ? Number(text) : null;
+  const at = number === null ? parseHttpDate(text) : momentOf(number);
+  const waitMs = at !== null ? at - serverNowMs : number === null ? null : number * 1000;
   return waitMs === null ? null : Math.min(Math.max(waitMs, 0), MAX_RETRY_AFTER_MS);
 }
+
+const momentOf = (number: number): number | null =>
+  number >= EPOCH.ms ? number : number >= EPOCH.seconds ? number * 1000 : null;

@@ -9,6 +9,7 @@ import type { BulkTarget } from '../../src/ledger/bulk-plans.js';
 import { NO_METERS } from '../../src/metrics/meters.js';
 import type { CleanupEntry } from '../../src/policy/policy.js';
 import { DEFAULT_TIMING } from '../../src/policy/timing.js';
+import { FREE_LIMITER } from '../support/free-limiter.js';
 import { BEGINNING, HOUR, MINUTE, openFleetHarness, turnSince, type FleetHarness } from '../support/scripted-fleet.js';
 
 let harness: FleetHarness;
@@ -26,7 +27,7 @@ afterEach(() => harness.close());
 function dependencies(ledger: Ledger): CleanupDependencies {
   return {
     ...{ ledger, sessions: harness.fleet, log, timing: DEFAULT_TIMING, meters: NO_METERS, random: () => 0.5 },
-    limiter: { acquire: () => Promise.resolve(), backOff: () => undefined },
+    limiter: FREE_LIMITER,
     account: createAccount(ledger, harness.fleet, log),
     vendorClock: createVendorClock(harness.clock),
     gate: undefined as never,

@@ -12,6 +12,7 @@ import {
   shows,
   type GateHarness,
 } from '../support/gate-harness.js';
+import { FREE_LIMITER } from '../support/free-limiter.js';
 import { READ_MS } from '../support/scripted-vendor.js';
 
 const processing = shows('processing');
@@ -197,7 +198,7 @@ describe('I1: no cancel request leaves on an old read', () => {
     harness.vendor.reads = [processing, failed];
     harness.vendor.cancels = ['failed'];
     await harness.order();
-    const limiter = { acquire: () => Promise.resolve(harness.clock.advance(60_000)), backOff: () => undefined };
+    const limiter = { ...FREE_LIMITER, acquire: () => Promise.resolve(harness.clock.advance(60_000)) };
     expect(await harness.worker({ limiter }).carryOut()).toEqual([]);
     expect(harness.vendor.cancelCalls).toBe(1);
   });

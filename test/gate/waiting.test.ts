@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { DEFAULT_TIMING } from '../../src/policy/timing.js';
 import {
   cancelFails,
@@ -80,19 +80,24 @@ describe('a vendor that fails', () => {
       [cancelFails('rate-limited', { retryAfterMs: 17_000 }), 'failed'],
     ],
     ['a read', [readFails('rate-limited', { retryAfterMs: 17_000 }), processing, failed], ['failed']],
-  ] as const)(
-    'that answers 429 to %s is left alone as long as it asked for, by the whole process',
-    async (_title, reads, cancels) => {
-      harness.vendor.reads = reads;
-      harness.vendor.cancels = cancels;
-      const orderId = await harness.order();
-      const backOff = jest.fn();
-      const worker = harness.worker({ limiter: { acquire: () => Promise.resolve(), backOff } });
-      expect(await worker.carryOut()).toMatchObject([{ reason: 'RateLimited', counts: false, afterMs: 17_000 }]);
-      expect(backOff).toHaveBeenCalledWith(17_000);
-      expect(await harness.result(orderId)).toMatchObject(CANCELLED);
-    },
-  );
+  ] as const)('that answers 429 to %s is left alone as long as it asked for', async (_title, reads, cancels) => {
+    harness.vendor.reads = reads;
+    harness.vendor.cancels = cancels;
+    const orderId = await harness.order();
+    expect(await harness.worker().carryOut()).toMatchObject([
+      { reason: 'RateLimited', counts: false, afterMs: 17_000 },
+    ]);
+    expect(await harness.result(orderId)).toMatchObject(CANCELLED);
+  });
+
+  it.each([
+    ['429', readFails('rate-limited', { retryAfterMs: HOUR })],
+    ['503', readFails('server-error', { retryAfterMs: HOUR })],
+  ])('that wants to be left alone for an hour (%s) is asked again after a minute', async (_title, failure) => {
+    harness.vendor.reads = [failure, failed];
+    await harness.order();
+    expect(await harness.worker().carryOut()).toMatchObject([{ afterMs: 60_000 }]);
+  });
 
   it('that answers 429 without a time is left alone for the usual wait', async () => {
     harness.vendor.reads = [readFails('rate-limited'), failed];

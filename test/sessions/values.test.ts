@@ -115,6 +115,10 @@ describe('parseRetryAfter', () => {
     ['Thu, 23 Jul 2026 12:00:30 GMT', 30_000],
     ['Thu, 23 Jul 2026 11:00:00 GMT', 0],
     ['Fri, 24 Jul 2026 12:00:00 GMT', 3_600_000],
+    // No standard allows it: a moment since the Unix epoch.
+    [String(Date.UTC(2026, 6, 23, 12, 0, 30) / 1_000), 30_000],
+    [String(Date.UTC(2026, 6, 23, 12, 0, 30)), 30_000],
+    [String(Date.UTC(2026, 6, 23, 11) / 1_000), 0],
     ['-5', null],
     ['soon', null],
     ['', null],

@@ -69,16 +69,17 @@ export async function openBulkHarness(
   const agentIds: string[] = [];
 
   const deps: BulkHarness['deps'] = ({ hooks, ...parts } = {}) => {
+    const clock = systemClock;
+    const limiter = createLimiter(10_000, clock);
     const sessions = createSessionsClient({
       baseUrl: simulator.url,
       credentials: createCredentials({ GUMLOOP_API_KEY: simulator.apiKey, GUMLOOP_USER_ID: simulator.userId }),
       userAgent: 'curfew-test',
+      onRequest: limiter.heard,
     });
     clients.push(sessions);
     const log = { debug: jest.fn(), info: jest.fn(), warn: jest.fn(), error: jest.fn() };
-    const clock = systemClock;
     const vendorClock = createVendorClock(clock);
-    const limiter = createLimiter(10_000, clock);
     const worker = randomUUID();
     const ledgerHere = hooks === undefined ? ledger : hooked(ledger, hooks);
     const common = { sessions, ledger: ledgerHere, limiter, log, clock, vendorClock, worker };

@@ -19,6 +19,7 @@ import type { NewOrder } from '../../src/ledger/orders.js';
 import { DEFAULT_TIMING } from '../../src/policy/timing.js';
 import type { Turn } from '../../src/policy/turn.js';
 import { SessionsError, type SessionsErrorKind, type SessionsOperation } from '../../src/sessions/index.js';
+import { FREE_LIMITER } from './free-limiter.js';
 import { FakeClock, ScriptedVendor, type Shown } from './scripted-vendor.js';
 
 export const SESSION = 'session-1';
@@ -136,7 +137,7 @@ export async function openGateHarness(): Promise<GateHarness> {
   const worker: GateHarness['worker'] = ({ hooks, ...parts } = {}, sessionId = SESSION) => {
     const log = { debug: jest.fn(), info: jest.fn(), warn: jest.fn(), error: jest.fn() };
     const ledgerHere = hooks === undefined ? ledger : hooked(ledger, hooks);
-    const limiter = { acquire: () => Promise.resolve(), backOff: () => undefined };
+    const limiter = FREE_LIMITER;
     const name = randomUUID();
     const common = { sessions: vendor, ledger: ledgerHere, limiter, log, timing: DEFAULT_TIMING, ...parts };
     const deps = {

@@ -31,6 +31,7 @@ import {
   type SessionsErrorKind,
   type SessionsOperation,
 } from '../../src/sessions/index.js';
+import { FREE_LIMITER } from './free-limiter.js';
 import { hooked, type LedgerHooks } from './gate-harness.js';
 import { transcriptOf } from '../../src/policy/turn.js';
 import { SeenReads } from './seen-reads.js';
@@ -295,8 +296,7 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
   const ledger = await openLedger(place);
   const { db, close: closeDatabase } = await openDatabase(place);
   const joined: FleetHarness['joined'] = [];
-  const limiter = { acquire: () => Promise.resolve(), backOff: (ms: number) => void backedOff.push(ms) };
-  const backedOff: number[] = [];
+  const limiter = FREE_LIMITER;
   const newLog = () => ({ debug: jest.fn(), info: jest.fn(), warn: jest.fn(), error: jest.fn() });
 
   const process: FleetHarness['process'] = ({

@@ -9,6 +9,7 @@ import type { LimitChanges } from '../../src/ledger/watches.js';
 import { DEFAULT_TIMING } from '../../src/policy/timing.js';
 import type { WatchDependencies } from '../../src/watch/dependencies.js';
 import { lookAtWatch, type WatchLook } from '../../src/watch/look.js';
+import { FREE_LIMITER } from './free-limiter.js';
 import { hooked, SESSION, type GateHarness, type LedgerHooks } from './gate-harness.js';
 
 const HELD_MS = DEFAULT_TIMING.heldRetryMs;
@@ -41,7 +42,7 @@ export function watchPlayer(
   const ledger = hooks === undefined ? harness.ledger : hooked(harness.ledger, hooks);
   const vendorClock = createVendorClock(clock);
   const log = { debug: jest.fn(), info: jest.fn(), warn: jest.fn(), error: jest.fn() };
-  const limiter = { acquire: () => Promise.resolve(), backOff: () => undefined };
+  const limiter = FREE_LIMITER;
   const gate = createGate({ sessions: vendor, ledger, limiter, clock, vendorClock, log, worker: randomUUID() });
   const worker = harness.worker({ gate, ledger, limiter, log });
   const joined: string[] = [];

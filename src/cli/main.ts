@@ -21,6 +21,7 @@ import { registerSimulate } from './commands/simulate.js';
 import { registerStatus } from './commands/status.js';
 import { registerUp } from './commands/up.js';
 import { registerWatch } from './commands/watch.js';
+import { leaveForSure } from './interrupt.js';
 import { createOutput, writeNews } from './output.js';
 import { printableLine, terminalText } from '../text/printable.js';
 
@@ -92,6 +93,7 @@ try {
 } catch (error) {
   process.exitCode = report(error);
 }
+leaveForSure();
 
 /** Says what happened and what to do next. A stack trace is shown only on demand, for errors that are ours. */
 function report(error: unknown): number {

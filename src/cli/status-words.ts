@@ -2,11 +2,13 @@ import { shell } from '../text/shell.js';
 import pc from 'picocolors';
 import type { Coverage } from '../fleet/coverage.js';
 import type { LiveSession, LiveSessions } from '../fleet/live-sessions.js';
+import type { HoldMark } from '../gate/hold-mark.js';
 import type { Breaker } from '../ledger/breakers.js';
 import type { PauseSwitch } from '../ledger/pause-switch.js';
 import type { PoliciesInForce } from '../ledger/policy-versions.js';
 import type { OrderView } from '../ledger/results.js';
 import { trippedWords } from './breaker-words.js';
+import { heldWords, holdDocument } from './hold-words.js';
 import { modeCounts, policiesWords } from './in-force-words.js';
 import { span, table } from './output.js';
 import { standingDocument } from './standing-document.js';
@@ -19,6 +21,8 @@ export interface Status {
   readonly nowMs: number;
   readonly inForce: PoliciesInForce;
   readonly pauseSwitch: PauseSwitch;
+  /** Null: the vendor holds no requests back. */
+  readonly hold: HoldMark | null;
   readonly breakers: readonly Breaker[];
   /** At most 1,000. */
   readonly openOrders: readonly OrderView[];
@@ -34,7 +38,7 @@ const STUCK_SHOWN = 5;
 const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
 
 export function statusDocument(status: Status): unknown {
-  const { nowMs, inForce, pauseSwitch, breakers, openOrders, live } = status;
+  const { nowMs, inForce, pauseSwitch, hold, breakers, openOrders, live } = status;
   return {
     now: iso(nowMs),
     policies:
@@ -55,6 +59,7 @@ export function statusDocument(status: Status): unknown {
       changedBy: pauseSwitch.changedBy,
       changedAt: iso(pauseSwitch.changedAtMs),
     },
+    requestsHeld: holdDocument(hold),
     breakers: breakers.map(({ policy, openedAtMs, reason }) => ({ policy, openedAt: iso(openedAtMs), ...reason })),
     cases: { openOrders: openOrders.length, stuck: stuckOf(openOrders).map(({ result }) => result) },
     watches: { open: status.openWatches },
@@ -86,10 +91,11 @@ export function statusWords(status: Status): string {
   return [headWords(status), nearestWords(status.live)].join('\n\n');
 }
 
-function headWords({ nowMs, inForce, pauseSwitch, breakers, openOrders, openWatches, live }: Status): string {
+function headWords({ nowMs, inForce, pauseSwitch, hold, breakers, openOrders, openWatches, live }: Status): string {
   const lines: [string, string][] = [
     ['policies', policiesWords({ inForce })],
     ['sending', pauseWords(pauseSwitch, nowMs)],
+    ...(hold === null ? [] : [['held', pc.yellow(heldWords(hold, nowMs))] as [string, string]]),
     ...breakers.map(({ policy, openedAtMs, reason }): [string, string] => [
       'breaker',
       pc.yellow(

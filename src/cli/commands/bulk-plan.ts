@@ -3,18 +3,14 @@ import { idsFromFile, type GivenIds } from '../../bulk/ids.js';
 import type { FleetAccess } from '../../bulk/judge-page.js';
 import { makePlan, type BulkPlanInput, type BulkPlanMade, type BulkPlanProgress } from '../../bulk/plan.js';
 import { bulkStatus, NO_CASES } from '../../bulk/status.js';
-import type { Config } from '../../config.js';
 import { ExitCode, UserError } from '../../errors.js';
-import { createVendorClock } from '../../fleet/vendor-clock.js';
-import { systemClock } from '../../gate/clock.js';
-import { createLimiter } from '../../gate/limiter.js';
 import type { Ledger } from '../../ledger/ledger.js';
-import { createCredentials, createSessionsClient, SessionsError } from '../../sessions/index.js';
-import { USER_AGENT } from '../../version.js';
+import { createCredentials, SessionsError } from '../../sessions/index.js';
 import { readCriteria, type CriteriaOptions } from '../bulk-criteria.js';
 import { plannedWords } from '../bulk-plan-words.js';
 import { count } from '../bulk-words.js';
 import { contextOf, openExistingLedger, requester, type CommandContext } from '../context.js';
+import { openFleet } from '../fleet-access.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import type { Output } from '../output.js';
 
@@ -74,7 +70,7 @@ Exit codes: 0 planned (also when nothing fits), 2 wrong or contradictory criteri
       const { selection } = asked;
       const credentials = createCredentials(context.config.env);
       await credentials.headers();
-      const fleet = openFleet(context.config, credentials);
+      const fleet = openFleet(context.config, credentials, context.out);
       try {
         process.exitCode = await planAndTell(context, fleet, { selection, written, reason });
       } finally {
@@ -159,19 +155,6 @@ export async function lookingAtFleet<T>(
   } finally {
     out.clear();
   }
-}
-
-export function openFleet(
-  config: Config,
-  credentials: ReturnType<typeof createCredentials>,
-): FleetAccess & { close(): void } {
-  const sessions = createSessionsClient({ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT });
-  return {
-    sessions,
-    limiter: createLimiter(config.requestsPerSecond, systemClock),
-    vendorClock: createVendorClock(systemClock),
-    close: () => sessions.close(),
-  };
 }
 
 export const progressOn =

@@ -1,14 +1,17 @@
 import { shell } from '../../text/shell.js';
 import type { Command } from 'commander';
+import pc from 'picocolors';
 import type { Config } from '../../config.js';
 import { bulkWorkflowId, caseWorkflowId } from '../../contract.js';
 import { ExitCode, UserError } from '../../errors.js';
+import { readHold, wantProbe, type HoldMark } from '../../gate/hold-mark.js';
 import { jobOfView, viewsOfSession } from '../../ledger/bulk-results.js';
 import type { OrderView } from '../../ledger/results.js';
 import { shellWord } from '../../text/shell.js';
 import { resolveTemporal } from '../../temporal/connection.js';
 import { startRefusal } from '../../temporal/start-refusal.js';
 import { checkedSessionIds, contextOf, openControlPlane, openExistingLedger, requester } from '../context.js';
+import { heldWords, holdDocument } from '../hold-words.js';
 import { span, table } from '../output.js';
 import { outcomeName, shorten, standing } from '../words.js';
 
@@ -43,6 +46,7 @@ Examples:
             ? await ledger.orders.views({ ...(sessionId === undefined ? {} : { sessionId }), openOnly, limit: RECENT })
             : await viewsOfSession(ledger, sessionId, RECENT);
         const nowMs = await ledger.now();
+        const hold = await readHold(ledger);
         if (sessionId !== undefined && views.length === 0) {
           throw new UserError(
             `No order was ever given for ${sessionId}.`,
@@ -50,9 +54,13 @@ Examples:
             ExitCode.failed,
           );
         }
-        const document = { orders: views.map(({ result }) => result) };
-        if (sessionId === undefined) out.result(document, { views, nowMs }, overview);
-        else out.result(document, { views, nowMs, address: addressOf(config) }, details);
+        const document = { orders: views.map(({ result }) => result), requestsHeld: holdDocument(hold) };
+        const orders = { views, nowMs, hold };
+        if (sessionId === undefined) out.result(document, orders, (view) => `${heldFirst(view)}${overview(view)}`);
+        else {
+          const withAddress = { ...orders, address: addressOf(config) };
+          out.result(document, withAddress, (view) => `${heldFirst(view)}${details(view)}`);
+        }
       } finally {
         await ledger.close();
       }
@@ -70,6 +78,7 @@ Examples:
       try {
         const [open] = await plane.ledger.orders.views({ sessionId, openOnly: true, limit: 1 });
         if (open === undefined) throw nothingOpen(sessionId);
+        if ((await readHold(plane.ledger)) !== null) await wantProbe(plane.ledger);
         try {
           const going = await plane.cases.retryNow(sessionId);
           if (!going) await plane.cases.join(sessionId, open.orderId, 8_000);
@@ -131,6 +140,9 @@ interface Orders {
   readonly views: readonly OrderView[];
   readonly nowMs: number;
 }
+
+const heldFirst = ({ hold, nowMs }: { readonly hold: HoldMark | null; readonly nowMs: number }): string =>
+  hold === null ? '' : `${pc.yellow(heldWords(hold, nowMs))}\n\n`;
 
 function overview({ views, nowMs }: Orders): string {
   if (views.length === 0) return 'No cases. To end the current turn of a session: curfew cancel ID --wait';

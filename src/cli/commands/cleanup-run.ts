@@ -11,9 +11,10 @@ import type { Ledger } from '../../ledger/ledger.js';
 import { createCredentials } from '../../sessions/index.js';
 import { planWords } from '../bulk-plan-words.js';
 import { contextOf, openExistingLedger, requester, type CommandContext } from '../context.js';
+import { openFleet } from '../fleet-access.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import { applyBulkPlan } from './bulk-apply.js';
-import { lookingAtFleet, openFleet, progressOn } from './bulk-plan.js';
+import { lookingAtFleet, progressOn } from './bulk-plan.js';
 
 interface RunOptions {
   readonly dryRun?: boolean;
@@ -104,7 +105,7 @@ async function planNow(
   const entry = cleanupNamed(await cleanupsInForce(ledger), name);
   const credentials = createCredentials(config.env);
   await credentials.headers();
-  const fleet = openFleet(config, credentials);
+  const fleet = openFleet(config, credentials, out);
   const words = { undone: 'Nothing was ended.', ways: 'curfew doctor checks key and API.' };
   try {
     return await lookingAtFleet(out, signal, words, () =>

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { ExitCode } from '../../errors.js';
 import { contextOf } from '../context.js';
-import { INTERRUPTED, onInterrupt } from '../interrupt.js';
+import { INTERRUPTED, onInterrupt, WORKER_LEAVES_WITHIN_MS } from '../interrupt.js';
 import { demoWords, totalsOf } from '../demo/words.js';
 
 export function registerDemo(program: Command): void {
@@ -14,7 +14,8 @@ export function registerDemo(program: Command): void {
     .addHelpText('after', '\nExample:\n  $ curfew demo\n\nExits 1 when Curfew and the simulator disagree.')
     .action(async (_options: unknown, command: Command) => {
       const { config, out, log } = contextOf(command, true);
-      const interrupt = onInterrupt();
+      // Workers and a Temporal server have to stop first.
+      const interrupt = onInterrupt(WORKER_LEAVES_WITHIN_MS);
       out.say('Setting the stage: a Temporal server and a simulated vendor, on this machine alone.');
       const { installRuntime } = await import('../../worker.js');
       installRuntime(log, config.logLevel);

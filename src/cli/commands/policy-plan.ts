@@ -1,14 +1,12 @@
 import { sayWarnings } from '../policy-warnings.js';
 import type { Command } from 'commander';
+import { askedPatiently } from '../../bulk/patience.js';
 import { ExitCode, UserError } from '../../errors.js';
 import { planPolicies, type PlanProgress } from '../../fleet/plan.js';
-import { createVendorClock } from '../../fleet/vendor-clock.js';
-import { systemClock } from '../../gate/clock.js';
-import { createLimiter } from '../../gate/limiter.js';
 import { openLedgerIfAny } from '../../ledger/ledger.js';
-import { createCredentials, createSessionsClient, SessionsError } from '../../sessions/index.js';
-import { USER_AGENT } from '../../version.js';
+import { createCredentials, SessionsError } from '../../sessions/index.js';
 import { contextOf } from '../context.js';
+import { openFleet } from '../fleet-access.js';
 import { planDocument, planWords } from '../plan-words.js';
 import type { Output } from '../output.js';
 import { readPolicySource } from '../policy-source.js';
@@ -42,7 +40,7 @@ Exit codes: 0 planned, 2 the file or a setting is not valid, 4 the API or the le
       sayWarnings(out, source.warnings);
       const credentials = createCredentials(config.env);
       await credentials.headers();
-      const sessions = createSessionsClient({ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT });
+      const fleet = openFleet(config, credentials, out);
       // A plan needs no ledger: without one, everything is seen for the first time.
       const ledger = await openLedgerIfAny(config.databaseUrl);
       try {
@@ -50,11 +48,7 @@ Exit codes: 0 planned, 2 the file or a setting is not valid, 4 the API or the le
         const nowMs = ledger === null ? Date.now() : await ledger.now();
         for (const { sessionId, untilMs } of source.file.exempt) if (untilMs > nowMs) exempt.add(sessionId);
         const plan = await planPolicies(
-          {
-            sessions,
-            limiter: createLimiter(config.requestsPerSecond, systemClock),
-            vendorClock: createVendorClock(systemClock),
-          },
+          { ...fleet, sessions: askedPatiently(fleet.sessions, fleet.limiter) },
           {
             policies: source.file.policies,
             known: ledger === null ? null : await ledger.facts.load(KNOWN_WITHIN_MS),
@@ -77,7 +71,7 @@ Exit codes: 0 planned, 2 the file or a setting is not valid, 4 the API or the le
           ExitCode.unreachable,
         );
       } finally {
-        sessions.close();
+        fleet.close();
         await ledger?.close();
       }
     });

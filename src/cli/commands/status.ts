@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { readLiveSessions } from '../../fleet/live-sessions.js';
 import { createRulesReader, type RulesReader } from '../../fleet/rules-in-force.js';
+import { readHold } from '../../gate/hold-mark.js';
 import { LedgerUnavailableError } from '../../ledger/errors.js';
 import type { Ledger } from '../../ledger/ledger.js';
 import { contextOf, openExistingLedger } from '../context.js';
@@ -43,16 +44,17 @@ export function registerStatus(program: Command): void {
 async function readStatus(ledger: Ledger, reader: RulesReader, limit: number): Promise<Status> {
   const rules = await reader.read();
   const policies = rules.kind === 'known' ? rules.rules.policies : [];
-  const [inForce, pauseSwitch, breakers, openOrders, watches, live, nowMs] = await Promise.all([
+  const [inForce, pauseSwitch, breakers, openOrders, watches, live, hold, nowMs] = await Promise.all([
     ledger.policies.inForce(),
     ledger.pauseSwitch.read(),
     ledger.breakers.open(),
     ledger.orders.views({ openOnly: true, limit: MOST_OPEN_ORDERS }),
     ledger.watches.open(MOST_OPEN_ORDERS),
     readLiveSessions(ledger, policies, limit),
+    readHold(ledger),
     ledger.now(),
   ]);
-  return { nowMs, inForce, pauseSwitch, breakers, openOrders, openWatches: watches.length, live };
+  return { nowMs, inForce, pauseSwitch, hold, breakers, openOrders, openWatches: watches.length, live };
 }
 
 async function follow(ledger: Ledger, rules: RulesReader, limit: number, out: Output): Promise<void> {

@@ -13,7 +13,7 @@ import type { PolicyApplication } from '../../ledger/policy-versions.js';
 import { contextOf, requester, type CommandContext } from '../context.js';
 import { policiesDocument, policiesWords } from '../in-force-words.js';
 import { readPolicySource, type PolicySource } from '../policy-source.js';
-import { INTERRUPTED, onInterrupt } from '../interrupt.js';
+import { INTERRUPTED, onInterrupt, WORKER_LEAVES_WITHIN_MS } from '../interrupt.js';
 import { startTracing } from '../../tracing/index.js';
 
 interface ServiceCommandOptions {
@@ -94,7 +94,7 @@ async function untilInterrupted(
   work: (context: CommandContext, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const context = contextOf(command, false);
-  const { signal } = onInterrupt();
+  const { signal } = onInterrupt(WORKER_LEAVES_WITHIN_MS);
   await requireVendorSettings(context.config);
   const tracing = await startTracing(context.config.env);
   try {

@@ -1,0 +1,31 @@
+import type { FleetAccess } from '../bulk/judge-page.js';
+import type { Config } from '../config.js';
+import { createVendorClock } from '../fleet/vendor-clock.js';
+import { systemClock } from '../gate/clock.js';
+import { createLimiter } from '../gate/limiter.js';
+import { createSessionsClient, type createCredentials } from '../sessions/index.js';
+import { USER_AGENT } from '../version.js';
+import { heldWords } from './hold-words.js';
+import type { Output } from './output.js';
+
+/** A wait that is over sooner is not worth a word, ms. */
+const WORTH_TELLING_MS = 2_000;
+
+/** The fleet as a command sees it, which says on stderr what it waits for when the vendor holds its requests back. */
+export function openFleet(
+  config: Config,
+  credentials: ReturnType<typeof createCredentials>,
+  out: Output,
+): FleetAccess & { close(): void } {
+  const limiter = createLimiter(config.requestsPerSecond, systemClock);
+  limiter.onHold((hold) => {
+    if (hold === null || hold.untilMs - Date.now() < WORTH_TELLING_MS) return;
+    out.clear();
+    out.say(`Waiting; Ctrl-C gives up. ${heldWords(hold, Date.now())}`);
+  });
+  const sessions = createSessionsClient({
+    ...{ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT },
+    onRequest: limiter.heard,
+  });
+  return { sessions, limiter, vendorClock: createVendorClock(systemClock), close: () => sessions.close() };
+}

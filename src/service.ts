@@ -169,7 +169,8 @@ async function putTogether(
     meters,
     random: Math.random,
   };
-  limiter.onHold(createHoldTeller(ledger, log, workerName));
+  const holdTeller = createHoldTeller(ledger, log, workerName);
+  limiter.onHold(holdTeller.changed);
   const stopping = new AbortController();
   // A request that has not left is for another worker to send.
   stopping.signal.addEventListener('abort', () => leaving.abort(workerStopping()));
@@ -231,6 +232,7 @@ async function putTogether(
       await notifications;
       await retention;
       await apiKey;
+      await holdTeller.close();
       sessions.close();
       await temporal.close();
       await connection.close();

@@ -31,14 +31,19 @@ export const takeWantedProbe = ({ meta }: Pick<Ledger, 'meta'>): Promise<boolean
 /**
  * Leaves word in log, events and ledger that the vendor holds requests back: when a hold has lasted for some seconds or will,
  * and again when it is over. Once each, however often a probe is turned away meanwhile.
- *
- * @returns to be called whenever the hold changes, with what it is now. Never throws, and writes in order
  */
+export interface HoldTeller {
+  /** To be called whenever the hold changes, with what it is now. Never throws, and writes in order. */
+  readonly changed: (hold: Hold | null) => void;
+  /** The worker stops: what it waited for says nothing any more. Settles when all is written. */
+  close(): Promise<void>;
+}
+
 export function createHoldTeller(
   ledger: Pick<Ledger, 'meta' | 'now' | 'recordEvents'>,
   log: Pick<Logger, 'info' | 'warn'>,
   worker: string,
-): (hold: Hold | null) => void {
+): HoldTeller {
   let told: Hold | null = null;
   let writing: Promise<void> = Promise.resolve();
   const write = (what: () => Promise<void>): void => {
@@ -46,7 +51,16 @@ export function createHoldTeller(
     writing = writing.then(what).catch((error: unknown) => log.info({ err: error }, 'could not leave word of a hold'));
   };
 
-  return (hold) => {
+  return {
+    changed,
+    close() {
+      if (told !== null) write(takeAway);
+      told = null;
+      return writing;
+    },
+  };
+
+  function changed(hold: Hold | null): void {
     if (hold === null) {
       if (told === null) return;
       const heldMs = Date.now() - told.sinceMs;
@@ -66,7 +80,7 @@ export function createHoldTeller(
       `${holdWords(hold)}; then one goes first`,
     );
     write(() => mark(hold, isNews));
-  };
+  }
 
   async function mark(hold: Hold, isNews: boolean): Promise<void> {
     const { meta } = ledger;
@@ -84,10 +98,14 @@ export function createHoldTeller(
     await ledger.recordEvents([{ kind: 'requests-held', data }]);
   }
 
-  async function release(heldMs: number): Promise<void> {
+  async function takeAway(): Promise<void> {
     const { meta } = ledger;
     if (parse(await meta.read(REQUESTS_HELD_META))?.worker === worker) await meta.drop(REQUESTS_HELD_META);
     await meta.drop(PROBE_WANTED_META);
+  }
+
+  async function release(heldMs: number): Promise<void> {
+    await takeAway();
     await ledger.recordEvents([{ kind: 'requests-released', data: { worker, heldMs } }]);
   }
 }

@@ -2,7 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { createHoldTeller, readHold, REQUESTS_HELD_META, takeWantedProbe, wantProbe } from '../../src/gate/hold-mark.js';
+import {
+  createHoldTeller,
+  readHold,
+  REQUESTS_HELD_META,
+  takeWantedProbe,
+  wantProbe,
+} from '../../src/gate/hold-mark.js';
 import { PROBE_MS, type Hold } from '../../src/gate/hold.js';
 import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
 import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
@@ -40,7 +46,7 @@ const written = (): Promise<void> => new Promise((resolve) => setTimeout(resolve
 
 describe('the word that a worker leaves of a hold', () => {
   it('is there until it is over, with one event at its beginning and one at its end', async () => {
-    const tell = createHoldTeller(ledger, log, 'a');
+    const { changed: tell } = createHoldTeller(ledger, log, 'a');
     const sinceMs = now;
     tell(hold(60_000));
     for (let probe = 0; probe < 5; probe += 1) {
@@ -59,7 +65,7 @@ describe('the word that a worker leaves of a hold', () => {
   });
 
   it('is not worth it for some seconds, unless one follows another', async () => {
-    const tell = createHoldTeller(ledger, log, 'a');
+    const { changed: tell } = createHoldTeller(ledger, log, 'a');
     const sinceMs = now;
     tell(hold(1_000));
     tell(null);
@@ -73,20 +79,32 @@ describe('the word that a worker leaves of a hold', () => {
   });
 
   it('says nothing any more when its time is over: its worker died', async () => {
-    createHoldTeller(ledger, log, 'dead')(hold(60_000));
+    createHoldTeller(ledger, log, 'dead').changed(hold(60_000));
     await written();
     now += 60_000 + PROBE_MS;
     expect(await readHold(ledger)).not.toBeNull();
     now += 1;
     expect(await readHold(ledger)).toBeNull();
     // And does not stand in the way of another one's.
-    createHoldTeller(ledger, log, 'alive')(hold(30_000));
+    createHoldTeller(ledger, log, 'alive').changed(hold(30_000));
     await written();
     expect(await readHold(ledger)).toMatchObject({ worker: 'alive' });
   });
 
+  it('is taken away when its worker stops', async () => {
+    const teller = createHoldTeller(ledger, log, 'a');
+    teller.changed(hold(60_000));
+    await teller.close();
+    expect(await readHold(ledger)).toBeNull();
+    expect(await kinds()).toEqual(['requests-held']);
+    await teller.close();
+  });
+
   it('of two workers is that of the one that waits longer, and each takes its own away', async () => {
-    const [a, b] = [createHoldTeller(ledger, log, 'a'), createHoldTeller(ledger, log, 'b')];
+    const [a, b] = ['a', 'b'].map((worker) => createHoldTeller(ledger, log, worker).changed) as [
+      (hold: Hold | null) => void,
+      (hold: Hold | null) => void,
+    ];
     a(hold(60_000));
     await written();
     b(hold(10_000));
@@ -107,7 +125,7 @@ describe('the word that a worker leaves of a hold', () => {
 
   it('that a ledger does not take stops nothing', async () => {
     const away = { ...ledger, meta: { ...ledger.meta, read: () => Promise.reject(new Error('away')) } };
-    const tell = createHoldTeller(away, log, 'a');
+    const { changed: tell } = createHoldTeller(away, log, 'a');
     tell(hold(60_000));
     tell(null);
     await written();

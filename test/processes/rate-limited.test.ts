@@ -113,6 +113,7 @@ describe('a vendor that answers one list with 429 and Retry-After of an hour', (
         const { code, stderr } = await worker.ended;
         expect(performance.now() - begun).toBeLessThan(WORKER_LEAVES_WITHIN_MS);
         expect(code).toBe(0);
+        expect(await holdOf(own)).toBeNull();
         expect(stderr).not.toMatch(/\n\s+at .*:\d+/);
         await own.up();
         await until(() => own.simulator.world.truth('sess_b').cancels.length === 1);

@@ -1,5 +1,4 @@
 import { bad, good, shown, type Reading } from './reading.js';
-import { closest } from './suggest.js';
 
 interface Field {
   readonly name: string;
@@ -64,6 +63,32 @@ export function readCron(value: unknown): Reading<string> {
   return good(parts.join(' '));
 }
 
+/** The values that each field of a cron expression names. Sunday is 0. */
+export interface CronValues {
+  readonly minutes: ReadonlySet<number>;
+  readonly hours: ReadonlySet<number>;
+  readonly days: ReadonlySet<number>;
+  /** From 1. */
+  readonly months: ReadonlySet<number>;
+  readonly weekdays: ReadonlySet<number>;
+}
+
+/** @param cron - as {@link readCron} gives it */
+export function cronValues(cron: string): CronValues {
+  const [minutes, hours, days, months, weekdays] = FIELDS.map((field, index) => {
+    const read = readField(cron.split(' ')[index] ?? '', field);
+    if ('problem' in read) throw new Error(`${JSON.stringify(cron)} ${read.problem}`);
+    return read.value;
+  }) as [number[], number[], number[], number[], number[]];
+  return {
+    minutes: new Set(minutes),
+    hours: new Set(hours),
+    days: new Set(days),
+    months: new Set(months),
+    weekdays: new Set(weekdays.map((day) => day % 7)),
+  };
+}
+
 /** Whether both day fields narrow the days: then both must fit, which other crons read as "either". */
 export function narrowsBothDays(cron: string): boolean {
   const [, , dayOfMonth, , dayOfWeek] = cron.split(' ');
@@ -104,28 +129,4 @@ function wrong(part: string, { name, least, most, names }: Field, why: string): 
     `has ${shown(part)} for the ${name}${reason}`,
     `The ${name} is ${least} to ${most}${or}; also *, 1-3, 1,3 and */2.`,
   );
-}
-
-/** The name of a time zone as the IANA database has it, in its case: the Temporal server looks it up as a file. */
-export function readTimeZone(value: unknown): Reading<string> {
-  const form = 'Write a name such as Europe/Berlin or UTC.';
-  if (typeof value !== 'string') return bad(`is ${shown(value)}, which is no time zone`, form);
-  const known = [...Intl.supportedValuesOf('timeZone'), 'UTC'];
-  const regular = /^[A-Z][\w+-]*(\/[A-Z][\w+-]*)*$/.test(value);
-  if (regular && (known.includes(value) || existsAsWritten(value))) return good(value);
-  const meant =
-    known.find((zone) => zone.toLowerCase() === value.toLowerCase()) ??
-    known.find((zone) => zone.toLowerCase().endsWith(`/${value.toLowerCase().replaceAll(' ', '_')}`)) ??
-    closest(value, known);
-  return bad(`is ${shown(value)}, which is no time zone`, meant === null ? form : `Did you mean ${meant}?`);
-}
-
-/** Older names, such as US/Eastern, are not listed but known. */
-function existsAsWritten(zone: string): boolean {
-  try {
-    const { timeZone } = new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions();
-    return timeZone === zone || timeZone.toLowerCase() !== zone.toLowerCase();
-  } catch {
-    return false;
-  }
 }

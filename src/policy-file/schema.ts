@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { readCron, readTimeZone } from './cron.js';
+import { readCron } from './cron.js';
 import { choice, leaf } from './leaf.js';
 import {
   AMOUNT_PATTERN,
@@ -12,6 +12,7 @@ import {
   readShare,
   readWholeNumber,
 } from './units.js';
+import { readTimeZone } from './time-zone.js';
 import {
   LONGEST_NAME,
   NAME_PATTERN,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { narrowsBothDays, readCron, readTimeZone } from '../../src/policy-file/cron.js';
+import { cronValues, narrowsBothDays, readCron } from '../../src/policy-file/cron.js';
 
 const problemOf = (reading: unknown) => {
   const { problem, suggestion } = reading as { problem: string; suggestion: string | null };
@@ -52,32 +52,19 @@ describe('cron expressions', () => {
     expect(problemOf(readCron(text))).toMatch(expected);
   });
 
+  it('name their values, Sunday as 0', () => {
+    expect(cronValues('*/20 8-10,23 31 JAN-FEB 5-7')).toEqual({
+      minutes: new Set([0, 20, 40]),
+      hours: new Set([8, 9, 10, 23]),
+      days: new Set([31]),
+      months: new Set([1, 2]),
+      weekdays: new Set([5, 6, 0]),
+    });
+  });
+
   it('that narrow both day fields are told apart', () => {
     expect(narrowsBothDays('0 3 1 * MON')).toBe(true);
     expect(narrowsBothDays('0 3 1 * *')).toBe(false);
     expect(narrowsBothDays('0 3 * * 1')).toBe(false);
-  });
-});
-
-describe('time zones', () => {
-  it.each([['UTC'], ['Europe/Berlin'], ['America/Argentina/Buenos_Aires'], ['US/Eastern'], ['Etc/GMT+1']])(
-    '%j is one',
-    (zone) => {
-      expect(readTimeZone(zone)).toEqual({ value: zone });
-    },
-  );
-
-  it.each([
-    ['europe/berlin', 'Europe/Berlin'],
-    ['Berlin', 'Europe/Berlin'],
-    ['new york', 'America/New_York'],
-    ['Europe/Berln', 'Europe/Berlin'],
-    ['utc', 'UTC'],
-  ])('%j is refused, and %j suggested', (zone, meant) => {
-    expect(problemOf(readTimeZone(zone))).toContain(`Did you mean ${meant}?`);
-  });
-
-  it.each([['+02:00'], ['Mars/Olympus_Mons'], [''], [2]])('%j is refused', (zone) => {
-    expect(problemOf(readTimeZone(zone))).toMatch(/is no time zone/);
   });
 });

@@ -78,7 +78,7 @@ cleanup:
       queued_for: "6" #! queued_for is "6", which has no unit | Did you mean 6m? Units are s, m, h and d.
     schedule:
       cron: "0 25 * * *" #! cron has "25" for the hour | The hour is 0 to 23; also *, 1-3, 1,3 and */2.
-      timezone: europe/berlin #! timezone is "europe/berlin", which is no time zone | Did you mean Europe/Berlin?
+      timezone: europe/berlin #! timezone is "europe/berlin", which is not a time zone | Did you mean Europe/Berlin?
   - name: stale #! name "stale" is taken by cleanup[0] | Each name may be there once.
     select:
       states: [queued]

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { ScheduleOptions } from '@temporalio/client';
 import { BULK_CANCELLATION, cleanupScheduleId, TASK_QUEUE } from '../contract.js';
 import type { CleanupEntry } from '../policy/policy.js';
+import { asUtc } from '../policy-file/clock-changes.js';
 
 /** A run that could not start within this time is skipped, ms: a night's cleanup is not for the middle of the day. */
 export const CATCH_UP_MS = 60 * 60_000;
@@ -23,7 +24,9 @@ export const FINGERPRINT = 'fingerprint';
 /** What Temporal is to hold of an entry. What it selects is not in it: each run reads that from the policies in force. */
 export type CleanupSchedule = ReturnType<typeof scheduleOf>;
 
-export function scheduleOf({ name, schedule: { cron, timezone } }: CleanupEntry) {
+export function scheduleOf({ name, schedule }: CleanupEntry) {
+  // Where the clock of the zone makes no difference, it must not disturb the scheduler either.
+  const { cron, timezone } = asUtc(schedule) ?? schedule;
   const [minute = ''] = cron.split(' ');
   const hourlyAtMost = /^\d+$/.test(minute);
   const spec = { cronExpressions: [cron], timezone, jitter: hourlyAtMost ? JITTER_MS : SHORT_JITTER_MS };

@@ -5,7 +5,8 @@ import { shown } from './reading.js';
 import { cleanupSchema, exemptSchema, limitsSchema, matchSchema } from './schema.js';
 import { didYouMean } from './suggest.js';
 import { readName } from './values.js';
-import { matchOf } from './to-policy.js';
+import { DEFAULT_TIME_ZONE, matchOf } from './to-policy.js';
+import { doubtfulRun, type DoubtfulRun } from './clock-changes.js';
 import { narrowsBothDays } from './cron.js';
 import { oddSigns } from './odd-signs.js';
 import { withoutEffect } from './without-effect.js';
@@ -26,7 +27,7 @@ export function crossChecks(data: Mapping, nowMs: number): Finding[] {
     ...undefinedRoutes(data),
     ...matches(data),
     ...pointlessLimits(data),
-    ...cleanups(data),
+    ...cleanups(data, nowMs),
     ...expired(data, nowMs),
     ...withoutEffect(data),
   ];
@@ -184,7 +185,7 @@ function pointlessLimits(data: Mapping): Finding[] {
   });
 }
 
-function cleanups(data: Mapping): Finding[] {
+function cleanups(data: Mapping, nowMs: number): Finding[] {
   return entriesOf(data, 'cleanup').flatMap(({ entry, path }) => {
     const found: Finding[] = [];
     const select = cleanupSchema.shape.select.safeParse(entry['select']).data;
@@ -223,8 +224,26 @@ function cleanups(data: Mapping): Finding[] {
         ),
       );
     }
+    const timezone = schedule?.timezone ?? DEFAULT_TIME_ZONE;
+    const doubtful =
+      schedule && doubtfulRun({ cron: schedule.cron, timezone }, nowMs, nowMs + CLOCK_CHANGES_LOOKED_AT_MS);
+    if (doubtful) found.push(clockSetBack([...path, 'schedule', 'cron'], timezone, doubtful));
     return found;
   });
+}
+
+/** So far ahead it is looked whether a clock that is set back is in a cleanup's way, ms: two years. */
+const CLOCK_CHANGES_LOOKED_AT_MS = 2 * 366 * 24 * 60 * 60_000;
+
+function clockSetBack(path: Path, timezone: string, { local, back, between, runsTwice }: DoubtfulRun): Finding {
+  const [date = '', time = ''] = local.split('T');
+  const clock = (text: string): string => text.slice(-5);
+  const then = runsTwice ? 'runs twice' : 'may run twice, late or not at all';
+  return warning(
+    path,
+    `on ${date} the clock in ${timezone} goes back from ${clock(back.from)} to ${clock(back.to)}: what is due at ${time} ${then}`,
+    `Choose times outside ${clock(between.from)} to ${clock(between.to)}, or timezone: UTC.`,
+  );
 }
 
 function expired(data: Mapping, nowMs: number): Finding[] {

@@ -12,7 +12,7 @@ import type { WrittenCleanup, WrittenFile, WrittenMatch, WrittenPolicy } from '.
 
 /** Design defaults; docs/policies.md names them too. */
 const DEFAULT_CAPS: Caps = { maxCancels: 50, maxPercent: 50, perMs: 3_600_000 };
-const DEFAULT_TIME_ZONE = 'UTC';
+export const DEFAULT_TIME_ZONE = 'UTC';
 
 /** From what people write to what the rules use, with defaults filled in. The input has passed the schema. */
 export function policyFileOf(written: WrittenFile): PolicyFile {

@@ -349,6 +349,23 @@ describe('warnings about a policy file', () => {
     ]);
   });
 
+  it('name cleanups that are due when a clock is set back', () => {
+    const cleanup = (cron: string, timezone: string) =>
+      `version: 1\ncleanup:\n  - name: a\n    select: { states: [queued], queued_for: 6h }\n    schedule: { cron: "${cron}", timezone: ${timezone} }\n`;
+    expect(warningsOf(cleanup('30 1 1-7 11 *', 'America/New_York'))).toEqual([
+      expect.stringMatching(
+        /^5: on 20\d\d-11-0\d the clock in America\/New_York goes back from 02:00 to 01:00: what is due at 01:30 runs twice \| Choose times outside 01:00 to 02:00, or timezone: UTC\.$/,
+      ),
+    ]);
+    expect(warningsOf(cleanup('15 2 * * *', 'Europe/Berlin'))).toEqual([
+      expect.stringMatching(
+        /^5: on 20\d\d-10-\d\d the clock in Europe\/Berlin goes back from 03:00 to 02:00: what is due at 02:15 may run twice, late or not at all \| Choose times outside 01:00 to 03:00, or timezone: UTC\.$/,
+      ),
+    ]);
+    expect(warningsOf(cleanup('15 3 * * *', 'Europe/Berlin'))).toEqual([]);
+    expect(warningsOf(cleanup('*/30 * * * *', 'Europe/Berlin'))).toEqual([]);
+  });
+
   it('name lists of which one must hold an id and the other a name', () => {
     expect(warningsOf(fileWith({ match: '{ all: [{ agents: [agent_1] }, { agents: [triage] }] }' }))).toEqual([
       expect.stringMatching(/one as the id and the other as the name/),

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { readCleanups, type CleanupStanding } from './cleanup/standing.js';
 import { payloadEncryption } from './codec/encryption.js';
 import type { Config } from './config.js';
 import { TASK_QUEUE } from './contract.js';
@@ -179,37 +180,77 @@ async function checkPayloadKeys(config: Config, check: Check): Promise<void> {
 }
 
 async function checkTemporal(config: Config, ledger: Ledger | null, check: Check): Promise<void> {
-  let temporal: TemporalClient | null = null;
-  await check('temporal', async () => {
-    const target = resolveTemporal(config);
-    temporal = await connectClient(target, { retryForMs: 3_000 });
-    if (ledger !== null) await checkBelonging(ledger, target, temporal);
-    const where = target.kind === 'configured' ? target.describe : target.kind === 'embedded' ? target.address : '';
-    const { pollers } = await temporal.connection.workflowService.describeTaskQueue({
-      namespace: temporal.namespace,
-      taskQueue: { name: TASK_QUEUE },
-      taskQueueType: 1,
+  let opened: TemporalClient | null = null;
+  let usable = false;
+  try {
+    await check('temporal', async () => {
+      const target = resolveTemporal(config);
+      const temporal = (opened = await connectClient(target, { retryForMs: 3_000 }));
+      if (ledger !== null) await checkBelonging(ledger, target, temporal);
+      usable = true;
+      const where = target.kind === 'configured' ? target.describe : target.kind === 'embedded' ? target.address : '';
+      const { pollers } = await temporal.connection.workflowService.describeTaskQueue({
+        namespace: temporal.namespace,
+        taskQueue: { name: TASK_QUEUE },
+        taskQueueType: 1,
+      });
+      if ((pollers ?? []).length > 0)
+        return { status: 'ok', says: `${where} answers; ${pollers.length} pollers on the queue "${TASK_QUEUE}".` };
+      return {
+        status: 'failed',
+        says: `${where} answers, but no worker polls the queue "${TASK_QUEUE}": nothing is carried out.`,
+        next: 'Start one: `curfew up` or `curfew worker`.',
+        exitCode: ExitCode.unreachable,
+      };
     });
-    if ((pollers ?? []).length > 0)
-      return { status: 'ok', says: `${where} answers; ${pollers.length} pollers on the queue "${TASK_QUEUE}".` };
+    if (opened !== null) await checkSearchAttributes(opened, ledger, check);
+    if (ledger !== null) await checkCleanups(ledger, usable ? opened : null, check);
+  } finally {
+    await (opened as TemporalClient | null)?.close();
+  }
+}
+
+const checkSearchAttributes = (
+  { connection, namespace }: TemporalClient,
+  ledger: Ledger | null,
+  check: Check,
+): Promise<void> =>
+  check('search attributes', async () => {
+    const left = (await ledger?.meta.read(SEARCH_ATTRIBUTES_META)) ?? null;
+    const { next, ...standing } = await readAttributesStanding(connection, namespace, left);
+    return { ...standing, ...(next !== '' && { next }) };
+  });
+
+/** Nothing is said where the policies in force have no cleanups, or none that this Curfew can read. */
+async function checkCleanups(ledger: Ledger, temporal: TemporalClient | null, check: Check): Promise<void> {
+  const policies = await ledger.policies.inForce().catch(() => null);
+  const entries = policies?.kind === 'known' ? policies.inForce.file.cleanup : [];
+  if (entries.length === 0) return;
+  await check('cleanups', async () => {
+    const cleanups = await readCleanups(ledger, temporal?.client ?? null, entries);
+    const stuck = cleanups.flatMap((cleanup) => obstacleOf(cleanup) ?? []);
+    if (stuck.length > 0) {
+      return {
+        status: 'failed',
+        says: stuck.join(' '),
+        next: 'If the policy file is at fault, correct and apply it. `curfew cleanup list` shows all cleanups.',
+      };
+    }
+    if (temporal === null) return { status: 'skipped', says: 'Temporal can’t be asked for their Schedules.' };
+    const missing = cleanups.filter(({ schedule }) => schedule?.kind === 'missing').map(({ entry }) => entry.name);
+    if (missing.length === 0) return { status: 'ok', says: `Temporal has a Schedule for each: ${entries.length}.` };
     return {
-      status: 'failed',
-      says: `${where} answers, but no worker polls the queue "${TASK_QUEUE}": nothing is carried out.`,
-      next: 'Start one: `curfew up` or `curfew worker`.',
-      exitCode: ExitCode.unreachable,
+      status: 'warning',
+      says: `Temporal has no Schedule for ${missing.join(', ')}.`,
+      next: 'A worker makes it within a minute; if it stays so, its log says why.',
     };
   });
-  const connected = temporal as TemporalClient | null;
-  if (connected === null) return;
-  try {
-    await check('search attributes', async () => {
-      const left = (await ledger?.meta.read(SEARCH_ATTRIBUTES_META)) ?? null;
-      const { next, ...standing } = await readAttributesStanding(connected.connection, connected.namespace, left);
-      return { ...standing, ...(next !== '' && { next }) };
-    });
-  } finally {
-    await connected.close();
-  }
+}
+
+function obstacleOf({ entry, schedule, refusal }: CleanupStanding): string | null {
+  if (refusal !== null) return `Temporal refuses the Schedule of ${entry.name}: ${refusal.cause}.`;
+  if (schedule?.kind !== 'foreign') return null;
+  return `${entry.name} does not run: Temporal has a Schedule of its name that Curfew did not make.`;
 }
 
 function asFinding(error: unknown): Finding {

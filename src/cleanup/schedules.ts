@@ -5,6 +5,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import type { CleanupEntry } from '../policy/policy.js';
 import type { Logger } from '../telemetry.js';
 import { findSchedule, type OurSchedule } from './found-schedule.js';
+import { causeOfRefusal, noteRefusals, type FoundRefusal } from './refusals.js';
 import { currentKeyId, rewriteSchedule } from './rewrite-schedule.js';
 import { cleanupOfSchedule, MARK, scheduleOf, type CleanupSchedule } from './schedule.js';
 import { forgetSkips, tellSkips } from './skips.js';
@@ -55,12 +56,14 @@ export async function keepSchedules(ledger: Ledger, client: Client, log: Logger,
 
 /**
  * Creates, changes and removes Schedules until they are as the entries say, with all that their runs need under the key that
- * encrypts now, and tells of runs that were skipped.
+ * encrypts now, and tells of runs that were skipped and of Schedules that Temporal refuses. Each cleanup is seen to for
+ * itself: one that fails keeps no other from being created, changed or removed.
  *
  * @param strangers - ids of Schedules that are in the way and not ours, so that each is told once
+ * @throws what failed, when all else is done. A refusal of Temporal's is no failure: trying again would not change it
  */
 export async function syncSchedules(
-  ledger: Pick<Ledger, 'meta'>,
+  ledger: Pick<Ledger, 'meta' | 'now'>,
   client: Pick<Client, 'schedule'>,
   log: Logger,
   entries: readonly CleanupEntry[],
@@ -68,24 +71,34 @@ export async function syncSchedules(
 ): Promise<void> {
   const schedules = client.schedule;
   const keyId = await currentKeyId(schedules);
-  await pMap(entries, (entry) => ensureSchedule({ ledger, schedules, log, strangers, keyId }, entry), {
-    concurrency: AT_ONCE,
-    // One that can't be read must not keep the others from being looked after.
-    stopOnError: false,
-  });
+  const look: Look = { ledger, schedules, log, strangers, keyId };
+  const refused = new Map<string, FoundRefusal>();
+  const failed = new Map<string, unknown>();
+  await pMap(
+    entries,
+    async (entry) => {
+      try {
+        const refusal = await ensureSchedule(look, entry);
+        if (refusal !== null) refused.set(entry.name, refusal);
+      } catch (error) {
+        failed.set(entry.name, error);
+      }
+    },
+    { concurrency: AT_ONCE },
+  );
+  await noteRefusals(ledger, log, refused, new Set(failed.keys()));
   const wanted = new Set(entries.map(({ name }) => name));
   // The list lags a little behind: what it does not show yet is removed a minute later.
   for (const scheduleId of await markedSchedules(schedules)) {
     const name = cleanupOfSchedule(scheduleId);
     if (name === null || wanted.has(name)) continue;
-    const found = await findSchedule(schedules, scheduleId);
-    if (found.kind === 'foreign') continue;
-    if (found.kind === 'ours' && (await removed(schedules, scheduleId))) {
-      log.info({ cleanup: name }, 'removed the Schedule of a cleanup that is not in force any more');
-    }
-    await forgetSkips(ledger, name);
+    await removeSchedule(look, scheduleId, name).catch((error: unknown) => failed.set(name, error));
   }
+  if (failed.size > 0) throw new AggregateError(failed.values(), [...failed].map(failureText).join('; '));
 }
+
+const failureText = ([name, error]: readonly [string, unknown]): string =>
+  `${name}: ${error instanceof Error ? error.message : String(error)}`;
 
 interface Look {
   readonly ledger: Pick<Ledger, 'meta'>;
@@ -96,14 +109,15 @@ interface Look {
   readonly keyId: string | null;
 }
 
-async function ensureSchedule(look: Look, entry: CleanupEntry): Promise<void> {
+/** @returns null: it is as the entry says, or not ours to change */
+async function ensureSchedule(look: Look, entry: CleanupEntry): Promise<FoundRefusal | null> {
   const { ledger, schedules, log, strangers, keyId } = look;
   const { name } = entry;
   const wanted = scheduleOf(entry);
   const found = await findSchedule(schedules, wanted.scheduleId);
   if (found.kind === 'missing') {
-    await create(schedules, wanted, () => log.info({ cleanup: name, ...entry.schedule }, 'scheduled a cleanup'));
-    return;
+    const created = (): void => log.info({ cleanup: name, ...entry.schedule }, 'scheduled a cleanup');
+    return refusalOf(() => create(schedules, wanted, created), wanted, false);
   }
   if (found.kind === 'foreign') {
     if (!strangers.has(name)) {
@@ -113,14 +127,44 @@ async function ensureSchedule(look: Look, entry: CleanupEntry): Promise<void> {
       );
     }
     strangers.add(name);
-    return;
+    return null;
   }
   strangers.delete(name);
   await tellSkips(ledger, log, name, found);
   const change = changeOf(found, wanted, keyId);
-  if (change === null) return;
-  await rewriteSchedule(schedules, wanted, found.stored);
-  change(log, entry);
+  if (change === null) return null;
+  return refusalOf(
+    async () => {
+      await rewriteSchedule(schedules, wanted, found.stored);
+      change(log, entry);
+    },
+    wanted,
+    true,
+  );
+}
+
+async function refusalOf(
+  write: () => Promise<void>,
+  { action }: CleanupSchedule,
+  earlierStands: boolean,
+): Promise<FoundRefusal | null> {
+  try {
+    await write();
+    return null;
+  } catch (error) {
+    const cause = causeOfRefusal(error);
+    if (cause === null) throw error;
+    return { cause, earlierStands, fingerprint: action.memo.fingerprint };
+  }
+}
+
+async function removeSchedule({ ledger, schedules, log }: Look, scheduleId: string, name: string): Promise<void> {
+  const found = await findSchedule(schedules, scheduleId);
+  if (found.kind === 'foreign') return;
+  if (found.kind === 'ours' && (await removed(schedules, scheduleId))) {
+    log.info({ cleanup: name }, 'removed the Schedule of a cleanup that is not in force any more');
+  }
+  await forgetSkips(ledger, name);
 }
 
 /**

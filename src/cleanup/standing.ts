@@ -6,6 +6,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import type { CleanupEntry } from '../policy/policy.js';
 import { findSchedule } from './found-schedule.js';
 import { readLastRun, type CleanupRun } from './last-run.js';
+import { readRefusals, type Refusal } from './refusals.js';
 import { scheduleOf } from './schedule.js';
 import { plannedNote } from './words.js';
 
@@ -14,6 +15,8 @@ export interface CleanupStanding {
   readonly entry: CleanupEntry;
   /** Null: Temporal can't be asked. */
   readonly schedule: ScheduleStanding | null;
+  /** That Temporal refuses its Schedule, as the workers found; null: they did not. */
+  readonly refusal: Refusal | null;
   readonly lastRun: (Omit<CleanupRun, 'runId'> & { readonly job: BulkStatus | null }) | null;
 }
 
@@ -35,20 +38,27 @@ const AT_ONCE = 4;
 const DESCRIBE_LIMIT_MS = 5_000;
 
 /** @param client - null: Temporal can't be reached */
-export const readCleanups = (
+export async function readCleanups(
   ledger: Pick<Ledger, 'meta' | 'bulk'>,
   client: Client | null,
   entries: readonly CleanupEntry[],
-): Promise<CleanupStanding[]> =>
-  pMap(
+): Promise<CleanupStanding[]> {
+  const refusals = await readRefusals(ledger);
+  return pMap(
     entries,
-    async (entry) => ({
-      entry,
-      schedule: client === null ? null : await scheduleStanding(client, entry),
-      lastRun: await lastRunOf(ledger, entry.name),
-    }),
+    async (entry) => {
+      const refusal = refusals.get(entry.name);
+      return {
+        entry,
+        schedule: client === null ? null : await scheduleStanding(client, entry),
+        // What was refused may be an earlier form of the entry.
+        refusal: refusal?.fingerprint === scheduleOf(entry).action.memo.fingerprint ? refusal : null,
+        lastRun: await lastRunOf(ledger, entry.name),
+      };
+    },
     { concurrency: AT_ONCE },
   );
+}
 
 async function scheduleStanding(client: Client, entry: CleanupEntry): Promise<ScheduleStanding> {
   const { scheduleId } = scheduleOf(entry);

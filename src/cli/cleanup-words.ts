@@ -1,6 +1,7 @@
 import { shell } from '../text/shell.js';
 import { DateTime } from 'luxon';
 import pc from 'picocolors';
+import type { Refusal } from '../cleanup/refusals.js';
 import type { CleanupStanding, ScheduleStanding } from '../cleanup/standing.js';
 import type { BulkStatus } from '../contract.js';
 import type { CleanupEntry } from '../policy/policy.js';
@@ -55,7 +56,7 @@ export const cleanupsDocument = (
 ): unknown => ({
   policyVersion,
   temporal: { asked: temporalProblem === null, problem: temporalProblem },
-  cleanups: cleanups.map(({ entry, schedule, lastRun }) => ({
+  cleanups: cleanups.map(({ entry, schedule, refusal, lastRun }) => ({
     name: entry.name,
     meaning: cleanupWords(entry),
     select: entry.select,
@@ -64,6 +65,7 @@ export const cleanupsDocument = (
       ...entry.schedule,
       words: scheduleWords(entry.schedule),
       inTemporal: schedule?.kind ?? null,
+      refused: refusal === null ? null : { at: refusal.at, cause: refusal.cause },
       paused: schedule?.kind === 'scheduled' ? schedule.paused : null,
       note: schedule?.kind === 'scheduled' ? schedule.note : null,
       running: schedule?.kind === 'scheduled' ? schedule.running : null,
@@ -78,16 +80,22 @@ export function cleanupsWords(cleanups: readonly CleanupStanding[], temporalProb
   return [...known, ...cleanups.map(paragraph)].join('\n\n');
 }
 
-function paragraph({ entry, schedule, lastRun }: CleanupStanding): string {
+function paragraph({ entry, schedule, refusal, lastRun }: CleanupStanding): string {
   // The first line of its meaning is the cron.
   const [, ...meaning] = cleanupWords(entry);
   return [
     `${pc.bold(entry.name)}  ${scheduleWords(entry.schedule)}`,
     ...meaning.map((line) => `  ${line}`),
-    ...(schedule === null ? [] : [`  ${scheduleLine(entry, schedule)}`]),
+    ...(refusal === null ? [] : [`  ${pc.red(refusalLine(refusal))}`]),
+    ...(schedule === null || (schedule.kind === 'missing' && refusal !== null)
+      ? []
+      : [`  ${scheduleLine(entry, schedule)}`]),
     `  last run: ${lastRun === null ? 'none is known' : `${local(entry, new Date(lastRun.at))}: ${lastRunWords(lastRun)}`}`,
   ].join('\n');
 }
+
+const refusalLine = ({ cause, earlierStands }: Refusal): string =>
+  `${earlierStands ? 'still runs at its earlier times' : 'does not run'}: Temporal refuses its Schedule: ${cause}. If the policy file is at fault, correct it, then: curfew policy apply FILE`;
 
 function scheduleLine(entry: CleanupEntry, schedule: ScheduleStanding): string {
   switch (schedule.kind) {
@@ -108,9 +116,9 @@ function scheduleLine(entry: CleanupEntry, schedule: ScheduleStanding): string {
   }
 }
 
-/** In the time zone of its schedule: "Tue 2026-11-24 03:00". */
+/** In the time zone of its schedule, with the offset, which tells a repeated hour apart: "Tue 2026-11-24 03:00 +01:00". */
 const local = ({ schedule }: CleanupEntry, at: Date): string =>
-  DateTime.fromJSDate(at, { zone: schedule.timezone }).toFormat('ccc yyyy-LL-dd HH:mm');
+  DateTime.fromJSDate(at, { zone: schedule.timezone }).toFormat('ccc yyyy-LL-dd HH:mm ZZ');
 
 const lastRunWords = ({ note, job }: NonNullable<CleanupStanding['lastRun']>): string =>
   job === null ? note : `${note} ${jobWords(job)}`;

@@ -264,6 +264,20 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
   'cleanup-failed': ({ data }) => {
     const cleanup = textOf(data, 'cleanup') ?? '?';
     const problem = textOf(data, 'text');
+    if (textOf(data, 'why') === 'schedule-refused') {
+      const then = data['earlierStands'] === true ? 'it still runs at its earlier times' : 'it does not run';
+      return {
+        title: 'Cleanup not scheduled',
+        lines: [
+          `Temporal refuses the Schedule of cleanup ${quoted(cleanup)}: ${then}. If the policy file is at fault, correct and apply it.`,
+          ...(problem === null ? [] : [`Temporal says: ${plain(problem)}`]),
+        ],
+        remedies: [
+          { purpose: 'See all cleanups', command: 'curfew cleanup list' },
+          { purpose: 'Run it by hand meanwhile', command: `curfew cleanup run ${shellWord(cleanup)}` },
+        ],
+      };
+    }
     return {
       title: 'Cleanup failed',
       lines: [

@@ -3,6 +3,8 @@ import type { ScheduleDescription } from '@temporalio/client';
 import { cleanupOfSchedule, scheduleOf } from '../../src/cleanup/schedule.js';
 import { keepSchedules, syncSchedules } from '../../src/cleanup/schedules.js';
 import { BULK_CANCELLATION, cleanupScheduleId, TASK_QUEUE } from '../../src/contract.js';
+import { readCleanups } from '../../src/cleanup/standing.js';
+import type { EventKind } from '../../src/ledger/events.js';
 import type { Ledger } from '../../src/ledger/ledger.js';
 import type { CleanupEntry } from '../../src/policy/policy.js';
 import { until } from '../support/embedded-server.js';
@@ -36,13 +38,14 @@ const apply = (entries: readonly CleanupEntry[]): Promise<unknown> =>
     sourceText: JSON.stringify(entries),
     by: 'a test',
   });
-async function skips(): Promise<unknown[]> {
+async function eventsOf(kind: EventKind): Promise<unknown[]> {
   const found: unknown[] = [];
   for await (const page of ledger.history.events({})) {
-    found.push(...page.map(({ event }) => event).filter(({ kind }) => kind === 'cleanup-skipped'));
+    found.push(...page.map(({ event }) => event).filter((event) => event.kind === kind));
   }
   return found;
 }
+const skips = (): Promise<unknown[]> => eventsOf('cleanup-skipped');
 
 describe('the Schedule of a cleanup', () => {
   it(
@@ -71,6 +74,23 @@ describe('the Schedule of a cleanup', () => {
       });
       expect(state.paused).toBe(false);
       expect(memo).toEqual({ curfew: 'cleanup' });
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    'is in UTC where it fires in every hour, whatever the zone: the scheduler stumbles when a clock is set back',
+    async () => {
+      const [often, shifted] = [
+        entry('often', { cron: '*/30 * * * *' }),
+        entry('shifted', { cron: '7 * * * *', timezone: 'Asia/Kolkata' }),
+      ];
+      await sync([often, shifted]);
+      const { spec } = await describeOf(often);
+      expect(spec.timezone).toBe('UTC');
+      expect(spec.calendars?.[0]?.minute).toEqual([{ start: 0, end: 59, step: 30 }]);
+      const { info } = await describeOf(shifted);
+      expect(new Set(info.nextActionTimes.map((at) => at.toISOString().slice(14, 16)))).toEqual(new Set(['37']));
     },
     LIMIT_MS,
   );
@@ -145,6 +165,78 @@ describe('the Schedule of a cleanup', () => {
       });
       expect(await exists(foreign)).toBe(true);
       await env.client.schedule.getHandle(unrelated).describe();
+    },
+    LIMIT_MS,
+  );
+});
+
+describe('a Schedule that Temporal refuses', () => {
+  const refused = (name = 'refused') => entry(name, { timezone: 'PST' });
+  const standingOf = async (one: CleanupEntry) => (await readCleanups(ledger, env.client, [one]))[0];
+
+  it(
+    'is told once by name and cause, and keeps no other from being made, changed or removed',
+    async () => {
+      const [bad, gone, good] = [refused(), entry('gone'), entry('good')];
+      await sync([gone, good]);
+      await until(async () => {
+        await sync([bad, { ...good, schedule: { cron: '30 4 * * *', timezone: 'UTC' } }, entry('new')]);
+        return !(await exists(gone));
+      });
+      expect((await describeOf(good)).spec.timezone).toBe('UTC');
+      expect(await exists(entry('new'))).toBe(true);
+      expect(await exists(bad)).toBe(false);
+      await Promise.all([sync([bad]), sync([bad])]);
+      expect(await eventsOf('cleanup-failed')).toEqual([
+        expect.objectContaining({
+          ...{ cleanup: bad.name, why: 'schedule-refused', earlierStands: false },
+          text: 'unknown time zone PST',
+        }),
+      ]);
+      expect(log.error).toHaveBeenCalledTimes(1);
+      expect(await standingOf(bad)).toMatchObject({
+        schedule: { kind: 'missing' },
+        refusal: { cause: 'unknown time zone PST', earlierStands: false },
+      });
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    'leaves its earlier form, and is forgotten when Temporal takes another',
+    async () => {
+      const before = entry();
+      const bad = { ...before, schedule: { ...before.schedule, timezone: 'SystemV/PST8' } };
+      await sync([before]);
+      await sync([bad]);
+      const expected = { cause: 'unknown time zone SystemV/PST8', earlierStands: true };
+      expect(await standingOf(bad)).toMatchObject({ schedule: { kind: 'scheduled' }, refusal: expected });
+      // Corrected, and no worker has looked yet.
+      const corrected = { ...before, schedule: { ...before.schedule, timezone: 'America/Los_Angeles' } };
+      expect(await standingOf(corrected)).toMatchObject({ refusal: null });
+      await sync([corrected]);
+      expect((await describeOf(corrected)).spec.timezone).toBe('America/Los_Angeles');
+      expect(await standingOf(bad)).toMatchObject({ refusal: null });
+      await sync([bad]);
+      expect(await eventsOf('cleanup-failed')).toHaveLength(2);
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    'stays noted while Temporal can’t be asked, and a failure that is no refusal is none',
+    async () => {
+      const bad = refused();
+      await sync([bad]);
+      const real = env.client.schedule;
+      const workflowService = Object.create(real.workflowService, {
+        describeSchedule: { value: () => Promise.reject(new Error('away')) },
+      }) as typeof real.workflowService;
+      const away = Object.create(real, { workflowService: { value: workflowService } }) as typeof real;
+      const failure = syncSchedules(ledger, { schedule: away }, log, [bad, entry('other')], new Set());
+      await expect(failure).rejects.toThrow(`${bad.name}: away; ${entry('other').name}: away`);
+      expect(await standingOf(bad)).toMatchObject({ refusal: { cause: 'unknown time zone PST' } });
+      expect(await eventsOf('cleanup-failed')).toHaveLength(1);
     },
     LIMIT_MS,
   );

@@ -7,7 +7,10 @@ import { Command } from 'commander';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { noteRun } from '../../src/cleanup/last-run.js';
 import { cleanupsWords, scheduleWords } from '../../src/cli/cleanup-words.js';
+import { scheduleOf } from '../../src/cleanup/schedule.js';
+import { noteRefusals } from '../../src/cleanup/refusals.js';
 import { registerCleanup } from '../../src/cli/commands/cleanup.js';
+import { registerDoctor } from '../../src/cli/commands/doctor.js';
 import { UserError } from '../../src/errors.js';
 import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
 import type { CleanupEntry } from '../../src/policy/policy.js';
@@ -49,6 +52,7 @@ afterEach(async () => {
 async function curfew(...args: string[]): Promise<{ stdout: string; exitCode: number }> {
   const program = new Command('curfew').option('--json').exitOverride();
   registerCleanup(program);
+  registerDoctor(program);
   let stdout = '';
   const silenced = jest.spyOn(process.stderr, 'write').mockImplementation(() => true);
   const spy = jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
@@ -94,7 +98,7 @@ describe('curfew cleanup list', () => {
     expect(stdout).toMatch(
       /^leftovers {2}every day at 03:00 \(Europe\/Berlin\)\n {2}sessions: every agent\n {2}ends every processing turn\n/m,
     );
-    expect(stdout).toMatch(/last run: \w{3} [\d-]{10} [\d:]{5}: Nothing to end\./);
+    expect(stdout).toMatch(/last run: \w{3} [\d-]{10} [\d:]{5} \+0[12]:00: Nothing to end\./);
     expect(stdout).toContain('last run: none is known');
 
     const document = JSON.parse((await curfew('--json', 'cleanup', 'list')).stdout) as {
@@ -124,12 +128,30 @@ describe('curfew cleanup list', () => {
   it('shows next runs in the time zone of the schedule, and what is wrong in Temporal', () => {
     const nextRuns = [new Date('2026-11-24T02:00:00Z')];
     const standing = { kind: 'scheduled', paused: false, note: null, running: true, nextRuns } as const;
-    const words = (schedule: Parameters<typeof cleanupsWords>[0][number]['schedule']): string =>
-      stripVTControlCharacters(cleanupsWords([{ entry: entry('stale'), schedule, lastRun: null }], null));
-    expect(words(standing)).toContain('a run is at work; next runs: Tue 2026-11-24 03:00');
+    type Standing = Parameters<typeof cleanupsWords>[0][number];
+    const words = (schedule: Standing['schedule'], refusal: Standing['refusal'] = null): string =>
+      stripVTControlCharacters(cleanupsWords([{ entry: entry('stale'), schedule, refusal, lastRun: null }], null));
+    expect(words(standing)).toContain('a run is at work; next runs: Tue 2026-11-24 03:00 +01:00\n');
     expect(words({ ...standing, paused: true, note: 'holidays' })).toContain('PAUSED in Temporal: holidays');
     expect(words({ kind: 'missing' })).toContain('a worker makes one within a minute');
     expect(words({ kind: 'foreign' })).toContain('that Curfew did not make');
+    const refused = { at: '', cause: 'unknown time zone PST', earlierStands: false, fingerprint: '' };
+    expect(words({ kind: 'missing' }, refused)).toContain(
+      'does not run: Temporal refuses its Schedule: unknown time zone PST.',
+    );
+    expect(words({ kind: 'missing' }, refused)).not.toContain('within a minute');
+    const earlier = words(standing, { ...refused, earlierStands: true });
+    expect(earlier).toContain('still runs at its earlier times: Temporal refuses its Schedule: unknown time zone PST.');
+    expect(earlier).toContain('next runs: ');
+  });
+
+  it('tells the two runs of a repeated hour apart', () => {
+    const nextRuns = [new Date('2027-11-07T05:30:00Z'), new Date('2027-11-07T06:30:00Z')];
+    const schedule = { kind: 'scheduled', paused: false, note: null, running: false, nextRuns } as const;
+    const twice = entry('stale', { schedule: { cron: '30 1 7 11 *', timezone: 'America/New_York' } });
+    expect(cleanupsWords([{ entry: twice, schedule, refusal: null, lastRun: null }], null)).toContain(
+      'next runs: Sun 2027-11-07 01:30 -04:00, Sun 2027-11-07 01:30 -05:00\n',
+    );
   });
 
   it.each([
@@ -146,6 +168,38 @@ describe('curfew cleanup list', () => {
     ['0 */6 * * *', 'at "0 */6 * * *"'],
   ])('puts %s into words', (cron, words) => {
     expect(scheduleWords({ cron, timezone: 'UTC' })).toBe(`${words} (UTC)`);
+  });
+});
+
+describe('a cleanup whose Schedule Temporal refuses', () => {
+  const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+  const doctor = async () => {
+    const { stdout } = await curfew('--json', 'doctor');
+    const { checks } = JSON.parse(stdout) as { checks: { name: string; status: string; says: string }[] };
+    return checks.find(({ name }) => name === 'cleanups') ?? null;
+  };
+
+  it('is shown by the list and by the doctor, without Temporal too', async () => {
+    expect(await doctor()).toBeNull();
+    const [fine, bad] = [entry('fine'), entry('stale', { schedule: { cron: '0 3 * * *', timezone: 'PST' } })];
+    await inForce(fine, bad);
+    expect(await doctor()).toMatchObject({ status: 'skipped' });
+    const { fingerprint } = scheduleOf(bad).action.memo;
+    const refusal = { cause: 'unknown time zone PST', earlierStands: false, fingerprint };
+    await noteRefusals(ledger, silent, new Map([['stale', refusal]]), new Set());
+    expect(await doctor()).toMatchObject({
+      status: 'failed',
+      says: 'Temporal refuses the Schedule of stale: unknown time zone PST.',
+    });
+    const { stdout } = await curfew('cleanup', 'list');
+    expect(stdout).toMatch(/^stale .*\n(?: {2}.*\n)*? {2}does not run: Temporal refuses its Schedule: unknown time/m);
+    const { cleanups } = JSON.parse((await curfew('--json', 'cleanup', 'list')).stdout) as {
+      cleanups: { schedule: { refused: object | null } }[];
+    };
+    expect(cleanups.map(({ schedule }) => schedule.refused)).toEqual([
+      null,
+      { at: expect.any(String), cause: 'unknown time zone PST' },
+    ]);
   });
 });
 

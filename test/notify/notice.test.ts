@@ -302,6 +302,20 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     ],
   ],
   [
+    'a cleanup whose Schedule Temporal refuses',
+    aFleetItem('cleanup-failed', {
+      ...{ cleanup: 'stale-queue', why: 'schedule-refused', earlierStands: true },
+      text: 'unknown time zone PST',
+    }),
+    [
+      'Cleanup not scheduled',
+      'Temporal refuses the Schedule of cleanup `stale-queue`: it still runs at its earlier times. If the policy file is at fault, correct and apply it.',
+      'Temporal says: unknown time zone PST',
+      'See all cleanups: curfew cleanup list',
+      'Run it by hand meanwhile: curfew cleanup run stale-queue',
+    ],
+  ],
+  [
     'a cleanup over its caps',
     aFleetItem('cleanup-capped', {
       ...{ cleanup: 'stale-queue', plan: 'b-1', selected: 80, capped: 30 },

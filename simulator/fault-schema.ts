@@ -2,7 +2,17 @@ import { z } from 'zod';
 import { duration, durationOr } from './duration.js';
 
 /** Operations of the API, as faults and counts name them. `queue` is all that is under `/queue`. */
-export const OPERATIONS = ['agents', 'list', 'create', 'retrieve', 'send', 'cancel', 'queue', 'approvals'] as const;
+export const OPERATIONS = [
+  'agents',
+  'list',
+  'create',
+  'retrieve',
+  'send',
+  'cancel',
+  'queue',
+  'approvals',
+  'triggers',
+] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
 const on = z.enum([...OPERATIONS, 'any']);

@@ -76,6 +76,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     slots: options.slots ?? scenario?.slots ?? 25,
     whenSlotsAreFull: options.whenSlotsAreFull ?? scenario?.whenSlotsAreFull ?? 'queue',
     turnsRunFor: turnsRunFor === undefined ? USUAL_TURN_MS : turnsRunFor,
+    cancelFailsTrigger: scenario?.cancelFailsTrigger,
     errorShape: options.errorShape ?? scenario?.errorShape ?? 'nested',
     seed: options.seed ?? scenario?.seed,
     now: options.now ?? Date.now,

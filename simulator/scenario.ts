@@ -32,6 +32,8 @@ export const scenarioSchema = z.strictObject({
   whenSlotsAreFull: z.enum(['queue', 'reject']).optional(),
   /** Processing time of turns in sessions that clients create; null: never ending. */
   turnsRunFor: duration.nullable().optional(),
+  /** Whether a cancelled run counts as a failed one of its trigger. */
+  cancelFailsTrigger: z.boolean().optional(),
   errorShape: z.enum(['nested', 'flat']).optional(),
   seed: z.int().nonnegative().optional(),
   agents: z.array(agentSchema.extend({ sessions: sessionsOfAgent.default([]) })).default([]),

@@ -10,6 +10,7 @@ import { agentRoutes } from './routes/agents.js';
 import { approvalRoutes } from './routes/approvals.js';
 import { queueRoutes } from './routes/queue.js';
 import { sessionRoutes } from './routes/sessions.js';
+import { triggerRoutes } from './routes/triggers.js';
 import type { World } from './world.js';
 
 declare module 'fastify' {
@@ -56,6 +57,7 @@ export function createServer(world: World, credentials: Credentials, closing: Ab
       sessionRoutes(api, world, exchange);
       queueRoutes(api, world, exchange);
       approvalRoutes(api, world, exchange);
+      triggerRoutes(api, world, exchange);
       done();
     },
     { prefix: '/api/v1' },

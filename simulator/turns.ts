@@ -20,6 +20,8 @@ export interface TurnPlan {
   readonly leavesQueue: LeavesQueue;
 }
 
+type OnOver = (session: SessionRecord, as: 'completed' | 'failed', by: EndedBy, at: number) => void;
+
 /**
  * The life of a turn: waits, runs, pauses, ends; and what its end sets going (the slot passes on, a waiting message starts the
  * next turn). All times are given by the caller, in order, so an end that nobody saw still hands its slot over at the right moment.
@@ -29,6 +31,8 @@ export class Turns {
     private readonly agenda: Agenda,
     private readonly slots: SlotPool,
     private readonly newId: NewId,
+    /** Told of each turn that is over. */
+    private readonly onOver: OnOver = () => {},
   ) {}
 
   /** A user message comes in and asks for a run. The session must not be in flight. */
@@ -183,6 +187,7 @@ export class Turns {
     if (as === 'completed') this.#say(session, 'assistant', 'Done.', at);
     else this.#say(session, 'assistant', ran ? 'So far I have' : '', at, errorText(by));
     moveTo(session, as, at);
+    this.onOver(session, as, by, at);
     this.#handOver(at);
   }
 

@@ -1,6 +1,17 @@
 import { usageAt, type Look } from './look.js';
 import type { MessageRecord, SessionRecord } from './session.js';
 
+/** A trigger as the world keeps it. */
+export interface TriggerRecord {
+  readonly id: string;
+  readonly type: string;
+  readonly maxFailures: number;
+  enabled: boolean;
+  /** Runs that failed since the last one that did not. */
+  failuresInRow: number;
+  lastRunAt: number | null;
+}
+
 /** An agent as the world keeps it. */
 export interface AgentRecord {
   readonly id: string;
@@ -9,6 +20,7 @@ export interface AgentRecord {
   readonly creatorUserId: string;
   readonly createdAt: number;
   readonly triggerCount: number;
+  readonly triggers: readonly TriggerRecord[];
   readonly tools: readonly string[];
   readonly flows: readonly string[];
   active: boolean;
@@ -40,12 +52,21 @@ export function agentOnWire(agent: AgentRecord, lastUsedAt: number | null, lastU
     folder_id: null,
     type: 'agent',
     created_at: iso(agent.createdAt),
-    active_trigger_count: agent.triggerCount,
+    active_trigger_count: agent.triggerCount + agent.triggers.filter(({ enabled }) => enabled).length,
     creator: creator(agent.creatorUserId),
     last_used_at: lastUsedAt === null ? null : iso(lastUsedAt),
     last_updated_at: lastUpdatedAt === null ? null : iso(lastUpdatedAt),
   };
 }
+
+export const triggerOnWire = ({ id, type, enabled, maxFailures, lastRunAt }: TriggerRecord) => ({
+  id,
+  type,
+  enabled,
+  status: enabled ? 'active' : 'disabled',
+  max_failures: maxFailures,
+  last_run_at: lastRunAt === null ? null : iso(lastRunAt),
+});
 
 /**
  * A message of the transcript. Assistant text sits in `parts` while `content` is null, and an aborted run leaves a part of
@@ -86,6 +107,8 @@ export function summaryOnWire(session: SessionRecord, agent: AgentRecord, seen: 
     agent_name: agent.name,
     creator: creator(session.creatorUserId),
     usage: usageOnWire(session, seen.usageAt),
+    // Only newer generations know it.
+    ...(session.triggerId === null ? {} : { trigger_id: session.triggerId }),
   };
 }
 

@@ -20,6 +20,16 @@ const spending = z.strictObject({
 const USUAL_SPENDING = { credits: 0.05, toolCredits: 0.01, inputTokens: 120, outputTokens: 25 };
 const NO_SPENDING = { credits: 0, toolCredits: 0, inputTokens: 0, outputTokens: 0 };
 
+/** What starts sessions of an agent by itself. */
+const triggerSchema = z.strictObject({
+  id,
+  type: z.enum(['schedule', 'webhook', 'integration']).default('schedule'),
+  enabled: z.boolean().default(true),
+  /** It switches itself off after so many failed runs in a row. */
+  maxFailures: z.int().positive().default(3),
+});
+export type TriggerPlan = z.output<typeof triggerSchema>;
+
 export const agentSchema = z.strictObject({
   id: id.optional(),
   name: z.string().min(1).default('Agent'),
@@ -28,6 +38,7 @@ export const agentSchema = z.strictObject({
   creatorUserId: id.optional(),
   active: z.boolean().default(true),
   triggerCount: z.int().nonnegative().default(0),
+  triggers: z.array(triggerSchema).default([]),
   tools: z.array(z.string()).default([]),
   flows: z.array(z.string()).default([]),
   faults: z.array(faultSchema).default([]),

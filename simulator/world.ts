@@ -6,7 +6,7 @@ import type { FaultInput } from './fault-schema.js';
 import { keyInFlight, look, type Look } from './look.js';
 import { livePast, sessionFrom } from './populate.js';
 import { idsFrom, seededRandom, type NewId } from './random.js';
-import { isInFlight, type SessionRecord, type SessionState } from './session.js';
+import { isInFlight, type EndedBy, type SessionRecord, type SessionState } from './session.js';
 import { SlotPool } from './slots.js';
 import { TruthBook, truthOf, type RequestCounts, type Truth } from './truth.js';
 import { Turns } from './turns.js';
@@ -29,6 +29,8 @@ export interface WorldOptions {
   readonly whenSlotsAreFull: 'queue' | 'reject';
   /** Processing time of turns that the API starts in new sessions, ms; null: they never end by themselves. */
   readonly turnsRunFor: number | null;
+  /** Whether a cancelled run counts as a failed one of its trigger. The vendor does not say. Default: it does. */
+  readonly cancelFailsTrigger?: boolean | undefined;
   /** Form of error bodies, save for those that have a form of their own. */
   readonly errorShape: ErrorShape;
   /** Makes ids and chances repeatable. */
@@ -69,7 +71,7 @@ export class World {
     this.newId = idsFrom(random);
     this.faults = new FaultBook(random);
     this.slots = new SlotPool(options.slots);
-    this.turns = new Turns(this.agenda, this.slots, this.newId);
+    this.turns = new Turns(this.agenda, this.slots, this.newId, (...run) => this.#runOver(...run));
   }
 
   // Time
@@ -95,12 +97,15 @@ export class World {
   // Agents and sessions
 
   addAgent(input: AgentInput = {}): { id: string } {
-    const { faults, active, ...plan } = agentSchema.parse(input);
+    const { faults, active, triggers, ...plan } = agentSchema.parse(input);
     const now = this.settle();
     const id = plan.id ?? this.newId('agent');
     if (this.#agents.has(id)) throw new ApiError(409, 'agent_already_exists', `There is an agent ${id} already.`);
     const creatorUserId = plan.creatorUserId ?? this.options.userId;
-    this.#agents.set(id, { ...plan, id, creatorUserId, createdAt: now, active });
+    this.#agents.set(id, {
+      ...{ ...plan, id, creatorUserId, createdAt: now, active },
+      triggers: triggers.map((trigger) => ({ ...trigger, failuresInRow: 0, lastRunAt: null })),
+    });
     this.#byAgent.set(id, { items: [], sorted: true });
     this.faults.add({ agentId: id }, faults, now);
     return { id };
@@ -252,6 +257,20 @@ export class World {
     const id = this.newId('qmsg');
     session.queue.push({ id, text: message, at: now });
     return { id };
+  }
+
+  /** A trigger whose runs fail too often in a row switches itself off. */
+  #runOver({ agentId, triggerId }: SessionRecord, as: 'completed' | 'failed', by: EndedBy, at: number): void {
+    const trigger = this.#agents.get(agentId)?.triggers.find(({ id }) => id === triggerId);
+    if (trigger === undefined) return;
+    trigger.lastRunAt = at;
+    if (as === 'completed') {
+      trigger.failuresInRow = 0;
+      return;
+    }
+    if (typeof by === 'object' && this.options.cancelFailsTrigger === false) return;
+    trigger.failuresInRow += 1;
+    if (trigger.failuresInRow >= trigger.maxFailures) trigger.enabled = false;
   }
 
   // Faults and the key

@@ -98,7 +98,7 @@ const plansLeft = async (): Promise<number> => (await ledger.bulk.list({ limit: 
 it('a plan sends no cancel: it only lists, and reads where lists do not tell', async () => {
   await planned('--all');
   expect(simulator.world.requestCounts().requests).toEqual({
-    ...{ create: 0, retrieve: 0, send: 0, cancel: 0, queue: 0, approvals: 0 },
+    ...{ create: 0, retrieve: 0, send: 0, cancel: 0, queue: 0, approvals: 0, triggers: 0 },
     agents: 1,
     list: 4,
   });

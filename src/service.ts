@@ -33,6 +33,8 @@ import { reconcile } from './reconciler.js';
 import { keepRetention } from './retention.js';
 import type { RetryOptions } from './retrying.js';
 import { createCredentials, createSessionsClient, SessionsError } from './sessions/index.js';
+import { noteEndedRuns } from './triggers/ended-runs.js';
+import { watchTriggers } from './triggers/watch.js';
 import type { Logger } from './telemetry.js';
 import { createBulkJobs } from './temporal/bulk-jobs.js';
 import { createCases } from './temporal/cases.js';
@@ -158,7 +160,10 @@ async function putTogether(
   const cases = createCases(temporal.client, searchAttributes);
   const { scanMs } = config;
   const dependencies: ActivityDependencies = {
-    gate: createGate({ sessions, ledger, limiter, clock, vendorClock, log, worker: workerName }),
+    gate: createGate({
+      ...{ sessions, ledger, limiter, clock, vendorClock, log, worker: workerName },
+      onRunEnded: noteEndedRuns(ledger, log),
+    }),
     account,
     ledger,
     limiter,
@@ -218,6 +223,7 @@ async function putTogether(
   const cleanups = keepSchedules(ledger, temporal.client, log, stopping.signal);
   const apiKey = keepApiKey(target, [connection, temporal.connection], log, stopping.signal);
   const retention = keepRetention(ledger, config.retentionMs, log, stopping.signal);
+  const triggers = watchTriggers({ ledger, sessions, limiter, log }, stopping.signal);
   const notifications = startNotifications(ledger, createNotifications(temporal.client), log, stopping.signal);
   void warnAboutAccount(sessions, log);
   const workers = runTogether([worker, fleetWorker]);
@@ -231,6 +237,7 @@ async function putTogether(
       await cleanups;
       await notifications;
       await retention;
+      await triggers;
       await apiKey;
       await holdTeller.close();
       sessions.close();

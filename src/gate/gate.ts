@@ -7,6 +7,7 @@ import { missingSighting, sightingOf } from '../policy/sighting.js';
 import { SessionsError, type Session, type SessionsClient } from '../sessions/index.js';
 import type { Logger } from '../telemetry.js';
 import { spanned } from '../tracing/spans.js';
+import type { TriggerRun } from '../triggers/ended-runs.js';
 import type { Clock } from './clock.js';
 import { FRESH_READ_MS, freshFrom, isSlow, notBeforeMs, showsTurnInFlight, type TimedRead } from './fresh-read.js';
 import type { Limiter, Patience, Urgency } from './limiter.js';
@@ -69,7 +70,7 @@ export interface Basis {
   /** Vendor's time of the read, ms; for a request without one, of when it was taken up. */
   readonly atMs: number;
   /** Null: there was none, and none is wanted (bulk `--fast`). */
-  readonly read: Pick<Read, 'sentAt' | 'freshFrom'> | null;
+  readonly read: Pick<Read, 'sentAt' | 'freshFrom' | 'session'> | null;
 }
 
 export interface GateDependencies {
@@ -81,6 +82,8 @@ export interface GateDependencies {
   readonly log: Logger;
   /** Names this process in the ledger. */
   readonly worker: string;
+  /** Told of each request that may have ended a run of a trigger. Must not fail. Absent: nobody is. */
+  readonly onRunEnded?: (run: TriggerRun) => Promise<void>;
 }
 
 /**
@@ -112,7 +115,8 @@ export interface Gate {
   ): Promise<DispatchResult<Held>>;
 }
 
-export function createGate({ sessions, ledger, limiter, clock, vendorClock, log, worker }: GateDependencies): Gate {
+export function createGate(deps: GateDependencies): Gate {
+  const { sessions, ledger, limiter, clock, vendorClock, log, worker, onRunEnded } = deps;
   return {
     read: (sessionId, urgency, mayProbe = false) =>
       spannedRead(sessionId, () => read(sessionId, urgency, { mayProbe })),
@@ -254,6 +258,10 @@ export function createGate({ sessions, ledger, limiter, clock, vendorClock, log,
       clearInterval(renewal);
     }
     await journal.answer(answer);
+    const session = read?.session ?? null;
+    if (session?.triggerId != null && session.agentId !== null && answer.answer !== 'refused') {
+      await onRunEnded?.({ sessionId, agentId: session.agentId, triggerId: session.triggerId });
+    }
     if (journal.quiet !== true) {
       log.info({ sessionId, attempt, answer: answer.answer, state: answer.state }, 'cancel request answered');
     }

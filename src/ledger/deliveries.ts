@@ -24,6 +24,7 @@ export const TOLD_EVENTS = [
   'coverage-restored',
   'cleanup-failed',
   'cleanup-capped',
+  'trigger-switched-off',
   'bulk-applied',
   'bulk-stopped',
   'bulk-paused',

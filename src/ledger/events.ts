@@ -42,6 +42,7 @@ export const EVENT_KINDS = [
   'cleanup-capped',
   'cleanup-skipped',
   'cleanup-failed',
+  'trigger-switched-off',
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
@@ -56,6 +57,7 @@ export const ALERTS: ReadonlySet<EventKind> = new Set<EventKind>([
   'coverage-lost',
   'bulk-stopped',
   'cleanup-failed',
+  'trigger-switched-off',
 ]);
 
 export interface NewEvent {

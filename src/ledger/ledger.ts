@@ -34,7 +34,7 @@ import {
 import { readGauges, type LedgerGauges } from './gauges.js';
 import { eventHistory, orderHistory, type HistoryEvent, type HistoryFilter } from './history.js';
 import { ledgerNow } from './locks.js';
-import { claimMeta, dropMeta, readMeta, replaceMeta, swapMeta } from './meta.js';
+import { claimMeta, dropMeta, metaUnder, readMeta, replaceMeta, swapMeta } from './meta.js';
 import { openDatabase, openDatabaseIfAny, type OpenedDatabase, type OpenOptions } from './open.js';
 import { witnessed, type Witness } from './news.js';
 import * as orders from './orders.js';
@@ -238,6 +238,8 @@ export interface Ledger {
   };
   readonly meta: {
     read(key: string): Promise<string | null>;
+    /** All whose key begins so, in the order of their keys. @param prefix - letters, dashes and slashes */
+    under(prefix: string): Promise<{ readonly key: string; readonly value: string }[]>;
     /** Writes a value if none is there. @returns whether this call wrote it */
     claim(key: string, value: string): Promise<boolean>;
     replace(key: string, value: string): Promise<void>;
@@ -412,6 +414,7 @@ function ledgerOn({ db, describe, close }: OpenedDatabase): Ledger {
     },
     meta: {
       read: (key) => readMeta(db, key),
+      under: (prefix) => metaUnder(db, prefix),
       claim: (key, value) => claimMeta(db, key, value),
       replace: (key, value) => replaceMeta(db, key, value),
       drop: (key) => dropMeta(db, key),

@@ -6,6 +6,13 @@ export async function readMeta(db: Kysely<LedgerDatabase>, key: string): Promise
   return row?.value ?? null;
 }
 
+/** @param prefix - without signs that stand for others in LIKE: letters, dashes and slashes */
+export const metaUnder = (
+  db: Kysely<LedgerDatabase>,
+  prefix: string,
+): Promise<{ readonly key: string; readonly value: string }[]> =>
+  db.selectFrom('meta').selectAll().where('key', 'like', `${prefix}%`).orderBy('key').execute();
+
 /** Writes a value if none is there. @returns true when it was written by this call */
 export async function claimMeta(db: Kysely<LedgerDatabase>, key: string, value: string): Promise<boolean> {
   const written = await db

@@ -54,6 +54,7 @@ export const NOTICE_TYPES = {
   'coverage-restored': 'curfew.coverage.restored',
   'cleanup-failed': 'curfew.cleanup.failed',
   'cleanup-capped': 'curfew.cleanup.capped',
+  'trigger-switched-off': 'curfew.trigger.switched_off',
   'bulk-applied': 'curfew.bulk.applied',
   'bulk-stopped': 'curfew.bulk.stopped',
   'bulk-paused': 'curfew.bulk.paused',
@@ -288,6 +289,21 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
         { purpose: 'Find out what is wrong', command: 'curfew doctor' },
         { purpose: 'Then run it without waiting', command: `curfew cleanup run ${shellWord(cleanup)}` },
       ],
+    };
+  },
+  'trigger-switched-off': ({ data }) => {
+    const trigger = textOf(data, 'triggerId') ?? '?';
+    const agent = textOf(data, 'agentId') ?? '?';
+    const ended = numberOf(data, 'ended') ?? 0;
+    const most = numberOf(data, 'maxFailures');
+    return {
+      title: 'Trigger off',
+      lines: [
+        `Trigger ${quoted(trigger)} of agent ${quoted(agent)} is off. Curfew asked to end ${ended} of its sessions before that.`,
+        `The vendor switches a trigger off after ${most === null ? 'a number of' : most} failed runs in a row, and may count a cancelled run as failed. It starts no more sessions.`,
+        'Find out why its sessions ran over a limit, then switch it on again at the vendor. A person may have switched it off as well.',
+      ],
+      remedies: [{ purpose: 'See what was ended', command: 'curfew history --since 1d' }],
     };
   },
   'cleanup-capped': ({ data }) => {

@@ -14,6 +14,7 @@ import {
   readCancelAnswer,
   readQueue,
   readSessionPage,
+  readTriggerPage,
   sessionReader,
   UnreadableAnswer,
   wholeJson,
@@ -249,6 +250,18 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
         path: ['sessions', sessionId, 'queue'],
         options,
         reader: () => wholeJson(readQueue),
+      });
+    },
+
+    listTriggers(agentId, options) {
+      return perform({
+        operation: 'listTriggers',
+        subject: agentId,
+        method: 'GET',
+        path: ['agents', agentId, 'triggers'],
+        query: { page_size: 100, cursor: options?.cursor },
+        options,
+        reader: () => wholeJson(readTriggerPage),
       });
     },
 

@@ -18,7 +18,8 @@ export type SessionsErrorKind =
   | 'no-credential'
   | 'aborted';
 
-export type SessionsOperation = 'listAgents' | 'listSessions' | 'retrieveSession' | 'cancelSession' | 'listQueue';
+export type SessionsOperation =
+  'listAgents' | 'listSessions' | 'retrieveSession' | 'cancelSession' | 'listQueue' | 'listTriggers';
 
 /** One row of {@link FAILURES}. */
 export interface Failure {

@@ -23,9 +23,12 @@ export type {
   CancelOptions,
   ListAgentsOptions,
   ListSessionsOptions,
+  ListTriggersOptions,
   QueuedMessage,
   Session,
   SessionPage,
   SessionsClient,
+  Trigger,
+  TriggerPage,
   Usage,
 } from './types.js';

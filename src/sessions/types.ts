@@ -28,6 +28,8 @@ export interface Session {
   readonly creatorEmail: string | null;
   /** Team of the agent. */
   readonly teamId: string | null;
+  /** The trigger that started it. Null: none, or the server is of a generation that does not say. */
+  readonly triggerId: string | null;
   /** For display only: the vendor does not say where it counts from. */
   readonly queuePosition: number | null;
 }
@@ -62,6 +64,22 @@ export interface QueuedMessage {
   readonly position: number | null;
   /** Ms since the Unix epoch. */
   readonly createdAtMs: number | null;
+}
+
+/** What starts sessions of an agent by itself: a schedule, a webhook, an integration. */
+export interface Trigger {
+  readonly id: string;
+  /** Lower case; an open set. */
+  readonly type: string | null;
+  readonly enabled: boolean | null;
+  /** After so many failed runs in a row the vendor switches it off. */
+  readonly maxFailures: number | null;
+}
+
+export interface TriggerPage {
+  readonly triggers: readonly Trigger[];
+  /** Null on the last page. */
+  readonly nextCursor: string | null;
 }
 
 export interface AgentPage {
@@ -122,6 +140,10 @@ export interface ListSessionsOptions extends CallOptions {
   readonly sortOrder?: string;
 }
 
+export interface ListTriggersOptions extends CallOptions {
+  readonly cursor?: string;
+}
+
 export interface CancelOptions extends CallOptions {
   /**
    * Latest moment (monotonic ms, `performance.now()`) at which the request may still leave. When no connection is ready
@@ -138,4 +160,6 @@ export interface SessionsClient {
   retrieveSession(sessionId: string, options?: CallOptions): Promise<Answer<Session>>;
   cancelSession(sessionId: string, options?: CancelOptions): Promise<Answer<CancelAnswer>>;
   listQueue(sessionId: string, options?: CallOptions): Promise<Answer<readonly QueuedMessage[]>>;
+  /** Known from the vendor's Python package 0.5.9; older servers answer 404. */
+  listTriggers(agentId: string, options?: ListTriggersOptions): Promise<Answer<TriggerPage>>;
 }

@@ -4,7 +4,16 @@ import { isSessionId } from './ids.js';
 import { parseJson } from './failures.js';
 import { extractJson, objectOf, VALUE } from './json-extract.js';
 import { parseTime } from './times.js';
-import type { Agent, AgentPage, CancelAnswer, QueuedMessage, Session, SessionPage, Usage } from './types.js';
+import type {
+  Agent,
+  AgentPage,
+  CancelAnswer,
+  QueuedMessage,
+  Session,
+  SessionPage,
+  TriggerPage,
+  Usage,
+} from './types.js';
 
 /**
  * The vendor's JSON, in all generations. A field that is absent, null or of another type becomes null; unknown fields, and
@@ -19,6 +28,7 @@ export class UnreadableAnswer extends Error {
 const field = <T>(read: (value: unknown) => T) => z.unknown().optional().transform(read);
 
 const text = field((value) => (typeof value === 'string' && value !== '' ? value : null));
+const identifier = field((value) => (typeof value === 'string' && isSessionId(value) ? value : null));
 const word = field((value) => (typeof value === 'string' ? value.trim().toLowerCase() || null : null));
 const time = field(parseTime);
 const amount = field(parseAmount);
@@ -48,7 +58,9 @@ const sessionWire = z.object({
   created_at: time,
   usage: usageWire.nullish().catch(null),
   creator: creatorWire.nullish().catch(null),
+  trigger_id: identifier,
 });
+const triggerWire = z.object({ id: z.string().refine(isSessionId), type: word, enabled: truth, max_failures: amount });
 const agentWire = z.object({
   id: z.string().refine(isSessionId),
   name: text,
@@ -64,6 +76,7 @@ const cursorWire = z
 const sessionAnswer = z.object({ session: sessionWire, queue_position: amount });
 const sessionListAnswer = z.object({ sessions: z.array(z.unknown()), next_cursor: cursorWire });
 const agentListAnswer = z.object({ agents: z.array(z.unknown()), next_cursor: cursorWire });
+const triggerListAnswer = z.object({ triggers: z.array(z.unknown()), next_cursor: cursorWire });
 const queueAnswer = z.object({ queue: z.array(z.unknown()) });
 
 /** Takes the body of an answer in pieces. */
@@ -154,6 +167,19 @@ export function readAgentPage(json: unknown): AgentPage {
   return { agents: items.map(toAgent), nextCursor: page.next_cursor, unreadable };
 }
 
+/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that is no text */
+export function readTriggerPage(json: unknown): TriggerPage {
+  const page = parsed(triggerListAnswer, json, 'it holds no list of triggers with a cursor');
+  const { items } = readable(page.triggers, triggerWire);
+  const triggers = items.map(({ id, type, enabled, max_failures }) => ({
+    id,
+    type,
+    enabled,
+    maxFailures: max_failures,
+  }));
+  return { triggers, nextCursor: page.next_cursor };
+}
+
 /** An absent list is not an empty one. @throws {UnreadableAnswer} without a list */
 export function readQueue(json: unknown): QueuedMessage[] {
   return parsed(queueAnswer, json, 'it holds no message queue').queue.map((item) => {
@@ -208,6 +234,7 @@ function toSession(wire: z.output<typeof sessionWire>, transcript: Transcript, q
     creatorId: wire.creator?.id ?? null,
     creatorEmail: wire.creator?.email ?? null,
     teamId: wire.agent_team_id,
+    triggerId: wire.trigger_id,
     queuePosition,
   };
 }

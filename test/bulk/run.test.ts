@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { systemClock } from '../../src/gate/clock.js';
+import { createGate } from '../../src/gate/gate.js';
 import { openBulkHarness, type BulkHarness } from '../support/bulk-harness.js';
 
 let harness: BulkHarness;
@@ -47,6 +49,18 @@ describe('a bulk job', () => {
     // One read before each request; on a busy machine some are too old by then, and are repeated.
     expect(requests().retrieve).toBeLessThan(190);
     expect(requests().list).toBeLessThan(100);
+  });
+
+  it('tells which runs of triggers it ended', async () => {
+    const [triggered = '', other = ''] = [...harness.sessions(1, { triggerId: 'trg_1' }), ...harness.sessions(1)];
+    const planId = await harness.plan([triggered, other]);
+    await harness.apply(planId);
+    const told: unknown[] = [];
+    const deps = harness.deps();
+    const onRunEnded = (run: object): Promise<void> => Promise.resolve(void told.push(run));
+    const gate = createGate({ ...deps, clock: systemClock, worker: 'w', onRunEnded });
+    await harness.carryOut(planId, { gate });
+    expect(told).toEqual([{ sessionId: triggered, agentId: expect.any(String), triggerId: 'trg_1' }]);
   });
 
   it('asks nothing of a session that is over already', async () => {

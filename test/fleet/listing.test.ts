@@ -28,6 +28,7 @@ const session = (id: string, state: string | null): Session => ({
   creatorId: 'user_1',
   creatorEmail: null,
   teamId: null,
+  triggerId: null,
   queuePosition: null,
 });
 const agent = (id: string, name = id): Agent => ({ id, name, teamId: null, creatorId: null, isActive: true });

@@ -44,6 +44,17 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
       for (const close of closers.splice(0)) await close();
     });
 
+    it('finds what is noted under a prefix, in order, and nothing else', async () => {
+      const ledger = await openedLedger();
+      for (const key of ['trigger/b/1', 'trigger/a/%20', 'triggers', 'other/trigger/']) {
+        await ledger.meta.claim(key, `of ${key}`);
+      }
+      expect(await ledger.meta.under('trigger/')).toEqual([
+        { key: 'trigger/a/%20', value: 'of trigger/a/%20' },
+        { key: 'trigger/b/1', value: 'of trigger/b/1' },
+      ]);
+    });
+
     const order = (given: Partial<orders.NewOrder> = {}, at = NOW): Promise<string> =>
       orders.createOrder(
         db,

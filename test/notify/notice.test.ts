@@ -316,6 +316,20 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     ],
   ],
   [
+    'a trigger that is off after runs of it were ended',
+    aFleetItem('trigger-switched-off', {
+      ...{ agentId: 'agent_1', triggerId: 'trg_nightly', triggerType: 'schedule', maxFailures: 3, ended: 3 },
+      sessions: ['sess_1', 'sess_2', 'sess_3'],
+    }),
+    [
+      'Trigger off',
+      'Trigger `trg_nightly` of agent `agent_1` is off. Curfew asked to end 3 of its sessions before that.',
+      'The vendor switches a trigger off after 3 failed runs in a row, and may count a cancelled run as failed. It starts no more sessions.',
+      'Find out why its sessions ran over a limit, then switch it on again at the vendor. A person may have switched it off as well.',
+      'See what was ended: curfew history --since 1d',
+    ],
+  ],
+  [
     'a cleanup over its caps',
     aFleetItem('cleanup-capped', {
       ...{ cleanup: 'stale-queue', plan: 'b-1', selected: 80, capped: 30 },

@@ -34,7 +34,7 @@ describe('what is sent', () => {
   it('goes to the paths of the API, with the personal key and the user id', async () => {
     const { origin, seen } = await started.http((request, response) => {
       const session = { id: 'sess_1', state: 'failed' };
-      response.end(JSON.stringify({ agents: [], sessions: [], queue: [], session }));
+      response.end(JSON.stringify({ agents: [], sessions: [], queue: [], triggers: [], session }));
     });
     const client = started.client(origin);
     await client.listAgents();
@@ -42,6 +42,7 @@ describe('what is sent', () => {
     await client.retrieveSession('sess_1');
     await client.cancelSession('sess_1');
     await client.listQueue('sess_1');
+    await client.listTriggers('agent_1', { cursor: 'c+1' });
 
     expect(seen.map(({ method, url, body }) => [method, url, body])).toEqual([
       ['GET', '/api/v1/agents', ''],
@@ -49,6 +50,7 @@ describe('what is sent', () => {
       ['GET', '/api/v1/sessions/sess_1', ''],
       ['POST', '/api/v1/sessions/sess_1/cancel', '{}'],
       ['GET', '/api/v1/sessions/sess_1/queue', ''],
+      ['GET', '/api/v1/agents/agent_1/triggers?page_size=100&cursor=c%2B1', ''],
     ]);
     for (const { headers } of seen) {
       expect(headers.authorization).toBe(`Bearer ${KEY}`);
@@ -129,6 +131,7 @@ describe('what is sent', () => {
         client.cancelSession(id),
         client.listQueue(id),
         client.listSessions(id),
+        client.listTriggers(id),
       ];
       for (const call of calls) {
         expect(await failureOf(call)).toMatchObject({ kind: 'bad-request', retryable: false, outcomeUnknown: false });
@@ -162,6 +165,7 @@ describe('retrieving a session', () => {
       creatorId: 'u1',
       creatorEmail: 'a@example.com',
       teamId: 'team_1',
+      triggerId: null,
       queuePosition: null,
     });
   });
@@ -170,6 +174,7 @@ describe('retrieving a session', () => {
     const session = await retrieve({
       session: {
         ...generationA.session,
+        trigger_id: 'trg_1',
         state: ' Approval_Required ',
         name: 'Refund',
         type: 'slack',
@@ -180,7 +185,13 @@ describe('retrieving a session', () => {
       queue_position: 3,
       trace: 'x',
     });
-    expect(session).toMatchObject({ state: 'approval_required', name: 'Refund', type: 'slack', queuePosition: 3 });
+    expect(session).toMatchObject({
+      state: 'approval_required',
+      name: 'Refund',
+      type: 'slack',
+      queuePosition: 3,
+      triggerId: 'trg_1',
+    });
     expect(session.usage).toEqual({
       creditCost: 12.5,
       toolCreditCost: 0,
@@ -211,6 +222,7 @@ describe('retrieving a session', () => {
       creatorId: null,
       creatorEmail: null,
       teamId: null,
+      triggerId: null,
       queuePosition: null,
     });
   });
@@ -220,6 +232,7 @@ describe('retrieving a session', () => {
       session: {
         id: 'sess_1',
         agent_id: 5,
+        trigger_id: 'a/b',
         state: 7,
         created_at: 1700000000,
         messages: [null, 'text', { id: 9, role: 'USER', created_at: 'yesterday' }],
@@ -233,6 +246,7 @@ describe('retrieving a session', () => {
       state: null,
       createdAtMs: null,
       creatorId: null,
+      triggerId: null,
       queuePosition: null,
     });
     // Two entries that nobody can read, and a user's message without an id of text.
@@ -281,6 +295,26 @@ describe('retrieving a session', () => {
   it('does without a usable date', async () => {
     const { origin } = await started.json(200, generationA, { date: 'now' });
     expect((await started.client(origin).retrieveSession('sess_1')).serverDateMs).toBeNull();
+  });
+});
+
+describe('listing triggers', () => {
+  it('reads what is known of each, and passes over what has no id', async () => {
+    const { origin } = await started.json(200, {
+      triggers: [
+        { id: 'trg_1', type: 'Schedule', enabled: false, status: 'disabled', max_failures: 3, last_run_at: null },
+        { id: 'trg_2', enabled: 'yes', max_failures: 'many' },
+        { type: 'webhook' },
+      ],
+      next_cursor: 'next',
+    });
+    expect((await started.client(origin).listTriggers('agent_1')).value).toEqual({
+      triggers: [
+        { id: 'trg_1', type: 'schedule', enabled: false, maxFailures: 3 },
+        { id: 'trg_2', type: null, enabled: null, maxFailures: null },
+      ],
+      nextCursor: 'next',
+    });
   });
 });
 

@@ -183,6 +183,10 @@ export class ScriptedFleet implements SessionsClient {
     return this.#answer('listQueue', sessionId, () => []);
   }
 
+  listTriggers(agentId: string): ReturnType<SessionsClient['listTriggers']> {
+    return this.#answer('listTriggers', agentId, () => ({ triggers: [], nextCursor: null }));
+  }
+
   /** The turn of now is over; later ones are not touched. */
   #end(sessionId: string): void {
     const entry = this.lives.get(sessionId);
@@ -211,7 +215,7 @@ export class ScriptedFleet implements SessionsClient {
               ...{ toolCreditCost: null, flowCreditCost: null, inputTokens: null, cachedInputTokens: null },
               ...{ cacheWriteInputTokens: null, outputTokens: null, reasoningTokens: null },
             },
-      ...{ creatorId: 'user-1', creatorEmail: 'one@example.com', teamId: null },
+      ...{ creatorId: 'user-1', creatorEmail: 'one@example.com', teamId: null, triggerId: null },
     };
   }
 

@@ -108,6 +108,10 @@ export class ScriptedVendor implements SessionsClient {
     return this.#answer(this.clock.monotonic(), next(this.queue, this.#queueCalls++, 'repeat'), (queued) => queued);
   }
 
+  listTriggers(): never {
+    throw new Error('The gate does not list triggers.');
+  }
+
   listSessions(): never {
     throw new Error('The gate does not list sessions.');
   }
@@ -153,6 +157,7 @@ function sessionOf(id: string, { state, turns, credits = null }: Shown): Session
     creatorId: null,
     creatorEmail: null,
     teamId: null,
+    triggerId: null,
     queuePosition: null,
   };
 }

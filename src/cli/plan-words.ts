@@ -1,6 +1,7 @@
 import { shell } from '../text/shell.js';
 import pc from 'picocolors';
 import type { Plan, PlannedPolicy, PlannedSession } from '../fleet/plan.js';
+import type { TriggerAtRisk } from '../triggers/at-risk.js';
 import { trippedCap } from './breaker-words.js';
 import { span, table } from './output.js';
 import { leftWords, verdictName, whyWords } from './standing-words.js';
@@ -10,7 +11,10 @@ import { shorten } from './words.js';
 const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
 
 /** @param limit - sessions, the most urgent first */
-export const planDocument = ({ nowMs, policies, sessions, coverage }: Plan, limit: number): unknown => ({
+export const planDocument = (
+  { nowMs, policies, sessions, triggersAtRisk, coverage }: Plan,
+  limit: number,
+): unknown => ({
   now: iso(nowMs),
   policies: policies.map(({ policy, nextDueAtMs, ...counts }) => ({
     name: policy.name,
@@ -25,6 +29,7 @@ export const planDocument = ({ nowMs, policies, sessions, coverage }: Plan, limi
     state: facts.timeline.state,
     verdicts: standings.map((standing) => standingDocument(standing)),
   })),
+  triggersAtRisk,
   coverage: { ...coverage, sessionsConcerned: sessions.length },
 });
 
@@ -46,6 +51,7 @@ export function planWords({ plan, file, limit, withLedger }: PlanView): string {
       policies.map((planned) => policyRow(planned, nowMs)),
     ),
     ...policies.flatMap((planned) => cappedWords(planned) ?? []),
+    ...plan.triggersAtRisk.map(triggerWords),
     ...(sessions.length === 0 ? ['No live session that any policy is about.'] : [sessionTable(sessions, nowMs, limit)]),
     coverageWords(plan, withLedger),
   ].join('\n\n');
@@ -66,6 +72,18 @@ function cappedWords({ policy, capped, breakerOpen }: PlannedPolicy): string | n
   if (capped === null) return null;
   return pc.yellow(
     `The caps of ${policy.name} would stop it after ${capped.after} of ${capped.of} (${trippedCap(capped.reason)}).`,
+  );
+}
+
+/** The caps may stop it before: the warning counts what the limits alone would end. */
+function triggerWords({ agentId, triggerId, endNow, endedBefore, maxFailures }: TriggerAtRisk): string {
+  const before = endedBefore === 0 ? '' : `, after ${endedBefore} in the last week`;
+  const most =
+    maxFailures === null
+      ? 'some failed runs in a row (usually 3)'
+      : `${maxFailures} failed ${maxFailures === 1 ? 'run' : 'runs in a row'}`;
+  return pc.yellow(
+    `This would end ${endNow} ${endNow === 1 ? 'session' : 'sessions'} of trigger ${triggerId} of agent ${agentId} now${before}. The vendor switches a trigger off after ${most}, and may count a cancelled run as failed.`,
   );
 }
 

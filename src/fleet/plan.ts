@@ -13,11 +13,13 @@ import { concernsNobody } from './scan.js';
 import { compareStandings, standingsOf, type PolicyStanding } from './standing.js';
 import { asOfLastScan, DEFAULT_SCAN_MS } from './stored-facts.js';
 import { sessionView } from './subject.js';
+import { triggersAtRisk, type TriggerAtRisk } from '../triggers/at-risk.js';
+import type { EndedRuns } from '../triggers/ended-runs.js';
 
 const AT_ONCE = 8;
 
 export interface PlanDependencies extends ListingDependencies {
-  readonly sessions: Pick<SessionsClient, 'listAgents' | 'listSessions' | 'retrieveSession'>;
+  readonly sessions: Pick<SessionsClient, 'listAgents' | 'listSessions' | 'retrieveSession' | 'listTriggers'>;
 }
 
 export interface PlanInput {
@@ -28,6 +30,8 @@ export interface PlanInput {
   readonly known: StoredFleet | null;
   /** Sessions that no policy may end now. */
   readonly exempt: ReadonlySet<string>;
+  /** Runs of triggers that were ended lately. */
+  readonly endedRuns: readonly EndedRuns[];
   /** Permits that a policy has taken in its present window. */
   readonly permitsTaken: (policy: Policy) => Promise<number>;
   /** Retrieves at most. */
@@ -50,6 +54,7 @@ export interface Plan {
   readonly policies: readonly PlannedPolicy[];
   /** Live sessions that some policy is about, the most urgent first. */
   readonly sessions: readonly PlannedSession[];
+  readonly triggersAtRisk: readonly TriggerAtRisk[];
   readonly coverage: PlanCoverage;
 }
 
@@ -97,6 +102,7 @@ interface Seen {
   readonly sessionId: string;
   readonly agent: Agent;
   readonly scanMs: number;
+  readonly triggerId: string | null;
   facts: Facts;
 }
 
@@ -134,7 +140,7 @@ export async function planPolicies(deps: PlanDependencies, input: PlanInput): Pr
         const known = stored.get(session.id);
         const before = known === undefined ? absentAt(scan, atMs, scanMs) : asOfLastScan(known, scan);
         const facts = observe(before, fromListItem(sessionView(session, agent.id, agent), atMs), { scanMs });
-        seen.push({ sessionId: session.id, agent, scanMs, facts });
+        seen.push({ sessionId: session.id, agent, scanMs, triggerId: session.triggerId, facts });
       }
       progress.agentsListed += 1;
       progress.live = seen.length;
@@ -169,6 +175,12 @@ export async function planPolicies(deps: PlanDependencies, input: PlanInput): Pr
     .filter(({ standings }) => standings.length > 0)
     .sort((a, b) => compareFirst(a.standings, b.standings));
   const complete = agents.complete && unreadable.length === 0;
+  const triggerOf = new Map(seen.map(({ sessionId, triggerId }) => [sessionId, triggerId]));
+  const endingRuns = sessions.flatMap(({ sessionId, agentId, standings }) => {
+    const triggerId = triggerOf.get(sessionId) ?? null;
+    const ends = standings.some(({ verdict, policy }) => verdict.kind === 'cancel' && policy.mode === 'enforce');
+    return ends && triggerId !== null ? [{ sessionId, agentId, triggerId }] : [];
+  });
   return {
     nowMs,
     policies: await Promise.all(
@@ -183,6 +195,7 @@ export async function planPolicies(deps: PlanDependencies, input: PlanInput): Pr
       ),
     ),
     sessions,
+    triggersAtRisk: await triggersAtRisk(deps, endingRuns, input.endedRuns, nowMs),
     coverage: {
       agents: agents.items.length,
       agentsNotConcerned: agents.items.length - concerned.length,

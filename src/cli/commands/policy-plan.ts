@@ -5,6 +5,7 @@ import { ExitCode, UserError } from '../../errors.js';
 import { planPolicies, type PlanProgress } from '../../fleet/plan.js';
 import { openLedgerIfAny } from '../../ledger/ledger.js';
 import { createCredentials, SessionsError } from '../../sessions/index.js';
+import { readEndedRuns } from '../../triggers/ended-runs.js';
 import { contextOf } from '../context.js';
 import { openFleet } from '../fleet-access.js';
 import { planDocument, planWords } from '../plan-words.js';
@@ -53,6 +54,7 @@ Exit codes: 0 planned, 2 the file or a setting is not valid, 4 the API or the le
             policies: source.file.policies,
             known: ledger === null ? null : await ledger.facts.load(KNOWN_WITHIN_MS),
             exempt,
+            endedRuns: ledger === null ? [] : (await readEndedRuns(ledger)).map(({ runs }) => runs),
             openBreakers: new Set((await ledger?.breakers.open())?.map((breaker) => breaker.policy)),
             permitsTaken: async ({ name, caps }) => (ledger === null ? 0 : ledger.breakers.taken(name, caps.perMs)),
             maxRetrieves: options.maxRetrieves,

@@ -17,6 +17,7 @@ export interface BulkVendorReady {
 /** Answer to `GET /control/counts`. */
 export interface BulkVendorCounts {
   readonly requests: {
+    readonly listTeams: number;
     readonly listAgents: number;
     readonly listSessions: number;
     readonly retrieveSession: number;
@@ -75,7 +76,7 @@ function count(text: string, name: string, min: number): number {
 
 /** Texts that hold no value of a session are made once: building JSON from objects costs several times as much. */
 function answersOf(fleet: BulkFleet): (request: IncomingMessage, response: ServerResponse) => void {
-  const requests = { listAgents: 0, listSessions: 0, retrieveSession: 0, cancelSession: 0, refused: 0 };
+  const requests = { listTeams: 0, listAgents: 0, listSessions: 0, retrieveSession: 0, cancelSession: 0, refused: 0 };
   const startedAt = new Date(Date.now() - HOUR_MS).toISOString();
   const creator = {
     id: 'bench_user',
@@ -224,6 +225,9 @@ function answersOf(fleet: BulkFleet): (request: IncomingMessage, response: Serve
     } else if (method === 'GET' && kind === 'agents' && id === '') {
       requests.listAgents += 1;
       sendPage(response, agentsPage(query));
+    } else if (method === 'GET' && kind === 'teams') {
+      requests.listTeams += 1;
+      send(response, 200, '{"teams":[]}');
     } else if (method === 'GET' && root === 'control' && path[2] === 'counts') {
       send(response, 200, counts());
     } else {

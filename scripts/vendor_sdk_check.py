@@ -59,6 +59,24 @@ def agents_are_paged(client: Gumloop) -> None:
     assert paged == whole, (paged, whole)
 
 
+def agents_of_a_team_are_in_its_list_alone(client: Gumloop) -> None:
+    control("POST", "/teams", {"id": "team_research", "name": "Research"})
+    control("POST", "/agents", {"id": "agent_of_team", "name": "research-one", "teamId": "team_research"})
+    control("POST", "/teams", {"id": "team_foreign", "member": False})
+    assert [(team.id, team.name) for team in client.teams.list().teams] == [("team_research", "Research")]
+    listed = [(agent.id, agent.team_id) for agent in client.agents.list(team_id="team_research").agents]
+    assert listed == [("agent_of_team", "team_research")], listed
+    assert "agent_of_team" not in {agent.id for agent in client.agents.list().agents}
+    fails_with(403, lambda: client.agents.list(team_id="team_foreign"))
+
+
+def a_session_of_a_team_needs_no_team(client: Gumloop) -> None:
+    session = client.sessions.create("agent_of_team", input="Go.").session
+    assert session.id in {listed.id for listed in client.sessions.list("agent_of_team").sessions}
+    assert client.sessions.retrieve(session.id).session.agent_team_id == "team_research"
+    assert client.sessions.cancel(session.id).session.state == "failed"
+
+
 def sessions_are_paged(client: Gumloop) -> None:
     whole = [session.id for session in client.sessions.list(AGENT, page_size=100).sessions]
     paged = [s.id for s in all_pages(client.sessions.list, "sessions", agent_id=AGENT, page_size=2)]
@@ -164,6 +182,8 @@ def a_revoked_key_works_again_when_restored(client: Gumloop) -> None:
 CHECKS = [
     agents_are_listed,
     agents_are_paged,
+    agents_of_a_team_are_in_its_list_alone,
+    a_session_of_a_team_needs_no_team,
     sessions_are_paged,
     sessions_are_filtered_by_state,
     a_stub_is_created_idle,

@@ -6,7 +6,7 @@ import { faultSchema } from './fault-schema.js';
 import type { Scope } from './faults.js';
 import { populate, scenarioSchema } from './scenario.js';
 import type { World } from './world.js';
-import { agentSchema, sessionSchema, turnSchema } from './world-schema.js';
+import { agentSchema, sessionSchema, teamSchema, turnSchema } from './world-schema.js';
 
 /** Whole scenarios come through here, so far more than the API's usual body is let in. */
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
@@ -15,6 +15,7 @@ const message = z.strictObject({ message: z.string().min(1).optional() }).defaul
 const scope = {
   session: z.string().optional(),
   agent: z.string().optional(),
+  team: z.string().optional(),
 };
 const faultsBody = z.strictObject({ ...scope, faults: z.array(faultSchema) });
 const scopeQuery = z.strictObject({ ...scope, all: z.literal('true').optional() });
@@ -35,6 +36,7 @@ export function controlRoutes(app: FastifyInstance, world: World): void {
   app.get('/requests', () => world.requestCounts());
   app.post('/scenario', options, (request) => populate(world, check(scenarioSchema, request.body)));
 
+  app.post('/teams', (request) => done(world.addTeam(check(teamSchema, request.body))));
   app.post('/agents', (request) => world.addAgent(check(agentSchema, request.body ?? {})));
   app.delete<ById>('/agents/:id', (request) => done(world.retireAgent(request.params.id)));
 
@@ -92,10 +94,11 @@ function check<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
   throw badRequest('invalid_request', z.prettifyError(parsed.error));
 }
 
-function scopeOf({ session, agent }: { session?: string | undefined; agent?: string | undefined }): Scope {
-  if (session !== undefined && agent !== undefined) {
-    throw badRequest('invalid_request', 'Name a session or an agent, not both; neither means everywhere.');
+function scopeOf({ session, agent, team }: { [name in keyof typeof scope]?: string | undefined }): Scope {
+  if ([session, agent, team].filter((name) => name !== undefined).length > 1) {
+    throw badRequest('invalid_request', 'Name one session, agent or team; none means everywhere.');
   }
+  if (team !== undefined) return { teamId: team };
   if (session !== undefined) return { sessionId: session };
   return agent === undefined ? 'everywhere' : { agentId: agent };
 }

@@ -57,6 +57,9 @@ export const unauthorized = (shape?: ErrorShape): ApiError =>
 export const forbiddenSession = (shape: ErrorShape = 'flat'): ApiError =>
   new ApiError(403, 'permission_denied', 'The caller has no update access on this session.', { shape });
 
+export const forbiddenTeam = (): ApiError =>
+  new ApiError(403, 'permission_denied', 'The caller is not in this team.', { shape: 'flat' });
+
 export const forbiddenAccount = (code: string, shape: ErrorShape = 'flat'): ApiError =>
   new ApiError(403, code, 'The account may not use this.', {
     shape,

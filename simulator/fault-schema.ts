@@ -3,6 +3,7 @@ import { duration, durationOr } from './duration.js';
 
 /** Operations of the API, as faults and counts name them. `queue` is all that is under `/queue`. */
 export const OPERATIONS = [
+  'teams',
   'agents',
   'list',
   'create',

@@ -10,13 +10,16 @@ import {
   type TurnFault,
 } from './fault-schema.js';
 
-/** Where a fault strikes: one session, one agent with its sessions, or everywhere. */
-export type Scope = { readonly sessionId: string } | { readonly agentId: string } | 'everywhere';
+/** Where a fault strikes: one session, one agent with its sessions, the list of one team's agents, or everywhere. */
+export type Scope =
+  { readonly sessionId: string } | { readonly agentId: string } | { readonly teamId: string } | 'everywhere';
 
 /** Whom a request is about. */
 export interface Target {
   readonly sessionId?: string | undefined;
   readonly agentId?: string | undefined;
+  /** Team whose agents are listed. */
+  readonly teamId?: string | undefined;
 }
 
 /** What strikes one request: at most one deed, and any number of faults of form. */
@@ -125,13 +128,15 @@ export class FaultBook {
 
 function keyOf(scope: Scope): string {
   if (scope === 'everywhere') return 'everywhere';
+  if ('teamId' in scope) return `team ${scope.teamId}`;
   return 'sessionId' in scope ? `session ${scope.sessionId}` : `agent ${scope.agentId}`;
 }
 
-function scopesOf({ sessionId, agentId }: Target): string[] {
+function scopesOf({ sessionId, agentId, teamId }: Target): string[] {
   const scopes: string[] = [];
   if (sessionId !== undefined) scopes.push(`session ${sessionId}`);
   if (agentId !== undefined) scopes.push(`agent ${agentId}`);
+  if (teamId !== undefined) scopes.push(`team ${teamId}`);
   scopes.push('everywhere');
   return scopes;
 }

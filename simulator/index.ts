@@ -23,7 +23,7 @@ export { loadScenario, populate, scenario, type Scenario, type ScenarioInput } f
 export type { EndedBy, SessionRecord, SessionState, TurnEnd } from './session.js';
 export type { Answered, CancelRecord, RequestCounts, SessionTruth, Truth, TurnTruth } from './truth.js';
 export { World, type SessionSnapshot } from './world.js';
-export type { AgentInput, SessionInput, TurnInput } from './world-schema.js';
+export type { AgentInput, SessionInput, TeamInput, TurnInput } from './world-schema.js';
 
 export interface SimulatorOptions {
   /** Default 0: any free port. */

@@ -5,7 +5,7 @@ import { ExitCode, UserError } from '../src/errors.js';
 import { duration } from './duration.js';
 import { faultSchema } from './fault-schema.js';
 import type { World } from './world.js';
-import { agentSchema, sessionSchema, type AgentInput, type SessionInput } from './world-schema.js';
+import { agentSchema, sessionSchema, teamSchema, type AgentInput, type SessionInput } from './world-schema.js';
 
 const sessionEntry = z.looseObject({
   /** So many alike; with an `id`, each gets a number behind it. */
@@ -36,6 +36,8 @@ export const scenarioSchema = z.strictObject({
   cancelFailsTrigger: z.boolean().optional(),
   errorShape: z.enum(['nested', 'flat']).optional(),
   seed: z.int().nonnegative().optional(),
+  /** Those that agents name need no entry. */
+  teams: z.array(teamSchema).default([]),
   agents: z.array(agentSchema.extend({ sessions: sessionsOfAgent.default([]) })).default([]),
   /** Faults that strike everywhere. */
   faults: z.array(faultSchema).default([]),
@@ -78,7 +80,8 @@ export async function loadScenario(file: string): Promise<Scenario> {
 }
 
 /** Puts the agents, sessions and faults of a scenario into the world. @returns how many sessions came in */
-export function populate(world: World, { agents, faults }: Scenario): { agents: number; sessions: number } {
+export function populate(world: World, { teams, agents, faults }: Scenario): { agents: number; sessions: number } {
+  for (const team of teams) world.addTeam(team);
   let count = 0;
   for (const { sessions, ...agent } of agents) {
     const { id } = world.addAgent(agent);

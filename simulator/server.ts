@@ -7,6 +7,7 @@ import { ApiError, unauthorized } from './errors.js';
 import { Exchange } from './exchange.js';
 import type { Operation } from './fault-schema.js';
 import { agentRoutes } from './routes/agents.js';
+import { teamRoutes } from './routes/teams.js';
 import { approvalRoutes } from './routes/approvals.js';
 import { queueRoutes } from './routes/queue.js';
 import { sessionRoutes } from './routes/sessions.js';
@@ -53,6 +54,7 @@ export function createServer(world: World, credentials: Credentials, closing: Ab
         return payload;
       });
       const exchange = new Exchange(world, closing);
+      teamRoutes(api, world, exchange);
       agentRoutes(api, world, exchange);
       sessionRoutes(api, world, exchange);
       queueRoutes(api, world, exchange);

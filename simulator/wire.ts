@@ -26,6 +26,14 @@ export interface AgentRecord {
   active: boolean;
 }
 
+/** A team as the world keeps it. */
+export interface TeamRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly member: boolean;
+  readonly listed: boolean;
+}
+
 const iso = (at: number): string => new Date(at).toISOString();
 
 const creator = (id: string) => ({

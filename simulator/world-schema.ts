@@ -30,10 +30,22 @@ const triggerSchema = z.strictObject({
 });
 export type TriggerPlan = z.output<typeof triggerSchema>;
 
+export const teamSchema = z.strictObject({
+  id,
+  /** Default: its id. */
+  name: z.string().min(1).optional(),
+  /** Whether the user is in it: if not, the list of its agents is refused, and no list of teams shows it. */
+  member: z.boolean().default(true),
+  /** Whether the list of teams shows it to its members. */
+  listed: z.boolean().default(true),
+  faults: z.array(faultSchema).default([]),
+});
+export type TeamInput = z.input<typeof teamSchema>;
+
 export const agentSchema = z.strictObject({
   id: id.optional(),
   name: z.string().min(1).default('Agent'),
-  /** Agents of a team appear only in lists that ask for this team. */
+  /** Agents of a team appear only in lists that ask for this team. One that was not added is one that the user is in. */
   teamId: id.nullable().default(null),
   creatorUserId: id.optional(),
   active: z.boolean().default(true),

@@ -10,14 +10,16 @@ import { isInFlight, type EndedBy, type SessionRecord, type SessionState } from 
 import { SlotPool } from './slots.js';
 import { TruthBook, truthOf, type RequestCounts, type Truth } from './truth.js';
 import { Turns } from './turns.js';
-import type { AgentRecord } from './wire.js';
+import type { AgentRecord, TeamRecord } from './wire.js';
 import {
   agentSchema,
   MAX_QUEUED_MESSAGES,
   sessionSchema,
+  teamSchema,
   turnSchema,
   type AgentInput,
   type SessionInput,
+  type TeamInput,
   type TurnInput,
 } from './world-schema.js';
 
@@ -60,6 +62,7 @@ export class World {
   readonly turns: Turns;
   readonly newId: NewId;
   readonly #agents = new Map<string, AgentRecord>();
+  readonly #teams = new Map<string, TeamRecord>();
   readonly #sessions = new Map<string, SessionRecord>();
   readonly #byAgent = new Map<string, { items: SessionRecord[]; sorted: boolean }>();
   readonly #removed = new Set<string>();
@@ -94,7 +97,22 @@ export class World {
     return now;
   }
 
-  // Agents and sessions
+  // Teams, agents and sessions
+
+  /** Adds a team, or changes it. */
+  addTeam(input: TeamInput): void {
+    const { faults, name, ...team } = teamSchema.parse(input);
+    this.#teams.set(team.id, { ...team, name: name ?? team.id });
+    this.addFaults({ teamId: team.id }, faults);
+  }
+
+  teams(): Iterable<TeamRecord> {
+    return this.#teams.values();
+  }
+
+  team(id: string): TeamRecord | null {
+    return this.#teams.get(id) ?? null;
+  }
 
   addAgent(input: AgentInput = {}): { id: string } {
     const { faults, active, triggers, ...plan } = agentSchema.parse(input);
@@ -106,6 +124,7 @@ export class World {
       ...{ ...plan, id, creatorUserId, createdAt: now, active },
       triggers: triggers.map((trigger) => ({ ...trigger, failuresInRow: 0, lastRunAt: null })),
     });
+    if (plan.teamId !== null && !this.#teams.has(plan.teamId)) this.addTeam({ id: plan.teamId });
     this.#byAgent.set(id, { items: [], sorted: true });
     this.faults.add({ agentId: id }, faults, now);
     return { id };

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { comparePlaces, decodeCursor, encodeCursor, page, type Place } from '../cursor.js';
-import { badRequest } from '../errors.js';
+import { badRequest, forbiddenTeam } from '../errors.js';
 import type { Exchange } from '../exchange.js';
 import { agentOnWire, type AgentRecord } from '../wire.js';
 import type { World } from '../world.js';
@@ -27,11 +27,18 @@ type ListQuery = z.output<typeof listQuery>;
 
 export function agentRoutes(app: FastifyInstance, world: World, exchange: Exchange): void {
   app.get('/agents', { config: { operation: 'agents' } }, (request, reply) =>
-    exchange.answer(request, reply, 'agents', {}, () => ({
-      status: 200,
-      body: listAgents(world, parseInput(listQuery, request.query)),
-    })),
+    exchange.answer(request, reply, 'agents', { teamId: teamAsked(request.query) }, () => {
+      const query = parseInput(listQuery, request.query);
+      // What the vendor says of a team that it does not know is not documented: here it has no agents.
+      if (query.team_id !== undefined && world.team(query.team_id)?.member === false) throw forbiddenTeam();
+      return { status: 200, body: listAgents(world, query) };
+    }),
   );
+}
+
+function teamAsked(query: unknown): string | undefined {
+  const { team_id: teamId } = query as { readonly team_id?: unknown };
+  return typeof teamId === 'string' ? teamId : undefined;
 }
 
 function listAgents(world: World, query: ListQuery) {

@@ -113,7 +113,18 @@ describe('the control API', () => {
     const counts = (await bench.control('/requests')).body;
     expect(counts).toEqual({
       now: bench.clock.now,
-      requests: { agents: 1, list: 1, create: 0, retrieve: 2, send: 0, cancel: 0, queue: 0, approvals: 0, triggers: 0 },
+      requests: {
+        teams: 0,
+        agents: 1,
+        list: 1,
+        create: 0,
+        retrieve: 2,
+        send: 0,
+        cancel: 0,
+        queue: 0,
+        approvals: 0,
+        triggers: 0,
+      },
       unauthorized: 1,
     });
     expect(bench.world.requestCounts()).toEqual(counts);

@@ -1,6 +1,49 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Bench } from './support.js';
 
+describe('listing teams', () => {
+  let bench: Bench;
+  afterEach(() => bench.close());
+  const teams = async () => (await bench.call('/teams')).body;
+  const agentsOf = async (team: string) => {
+    const { status, body } = await bench.call(`/agents?team_id=${team}`);
+    return status === 200 ? body.agents.map(({ id }) => id) : status;
+  };
+
+  it('shows those that the user is in, in the form of the vendor’s SDK', async () => {
+    bench = await Bench.start();
+    expect(await teams()).toEqual({ teams: [] });
+    bench.world.addTeam({ id: 'team_1', name: 'Research' });
+    bench.world.addAgent({ id: 'agent_2', teamId: 'team_2' });
+    bench.world.addTeam({ id: 'team_unlisted', listed: false });
+    bench.world.addAgent({ id: 'agent_3', teamId: 'team_unlisted' });
+    bench.world.addTeam({ id: 'team_foreign', member: false });
+    bench.world.addAgent({ id: 'agent_4', teamId: 'team_foreign' });
+    expect(await teams()).toEqual({
+      teams: [
+        { id: 'team_1', name: 'Research' },
+        { id: 'team_2', name: 'team_2' },
+      ],
+    });
+    expect(await agentsOf('team_1')).toEqual([]);
+    expect(await agentsOf('team_2')).toEqual(['agent_2']);
+    expect(await agentsOf('team_unlisted')).toEqual(['agent_3']);
+    expect(await agentsOf('team_foreign')).toBe(403);
+    expect(bench.world.truth().requests).toMatchObject({ teams: 2, agents: 4 });
+  });
+
+  it('can fail, and so can the list of one team’s agents alone', async () => {
+    bench = await Bench.start();
+    bench.world.addTeam({ id: 'team_1', faults: [{ fault: 'server-error', on: 'agents' }] });
+    bench.world.setFaults('everywhere', [{ fault: 'not-found', on: 'teams' }]);
+    expect((await bench.call('/teams')).status).toBe(404);
+    expect((await bench.call('/agents')).status).toBe(200);
+    expect(await agentsOf('team_2')).toEqual([]);
+    expect(await agentsOf('team_1')).toBe(503);
+    expect(await agentsOf('team_1')).toEqual([]);
+  });
+});
+
 describe('listing agents', () => {
   let bench: Bench;
   afterEach(() => bench.close());

@@ -37,6 +37,7 @@ interface WireSession {
 export interface Body {
   session: WireSession;
   sessions: WireSession[];
+  teams: { id: string; name: string }[];
   agents: { id: string }[];
   next_cursor: string | null;
   queue: { id: string }[];

@@ -1,4 +1,4 @@
-import { refusesAccount, type ListingDependencies } from '../fleet/listing.js';
+import { refusesAccount, type ListingCalls, type ListingDependencies } from '../fleet/listing.js';
 import { asOfLastScan, DEFAULT_SCAN_MS } from '../fleet/stored-facts.js';
 import { sessionView } from '../fleet/subject.js';
 import type { TargetToFreeze } from '../ledger/bulk-plans.js';
@@ -15,7 +15,7 @@ import { decide, type Candidate, type Criteria } from './selection.js';
 const RETRIEVES_AT_ONCE = 8;
 
 export interface FleetAccess extends ListingDependencies {
-  readonly sessions: Pick<SessionsClient, 'listAgents' | 'listSessions' | 'retrieveSession'>;
+  readonly sessions: ListingCalls & Pick<SessionsClient, 'retrieveSession'>;
 }
 
 export type JudgeDependencies = FleetAccess & { readonly ledger: Pick<Ledger, 'facts' | 'now'> };

@@ -1,11 +1,12 @@
 import pMap from 'p-map';
-import { listAgents, PAGE_SIZE, pages, refusesAccount } from '../fleet/listing.js';
+import { listVisibleAgents } from '../fleet/agents.js';
+import { PAGE_SIZE, pages, refusesAccount } from '../fleet/listing.js';
 import type { TargetToFreeze } from '../ledger/bulk-plans.js';
 import { isLiteral, globMatches } from '../policy/glob.js';
-import { isSessionId, type Agent, type SessionsError } from '../sessions/index.js';
+import { isSessionId, type Agent, type ListAgentsOptions, type ListTeamsOptions } from '../sessions/index.js';
 import { createJudge, type FleetAccess, type JudgeDependencies, type JudgeTally, type Page } from './judge-page.js';
 import { patiently, untilAborted } from './patience.js';
-import { concernsNone, LIVE_STATES, teamsToList, type Criteria } from './selection.js';
+import { agentsFor, concernsNone, LIVE_STATES, type Criteria } from './selection.js';
 
 export type { FleetAccess };
 
@@ -126,27 +127,27 @@ interface AgentsToList {
 }
 
 async function agentsToList(deps: JudgeDependencies, criteria: Criteria, signal: AbortSignal): Promise<AgentsToList> {
-  const asking: FleetAccess = {
-    ...deps,
+  const { sessions, limiter } = deps;
+  const patient = <T>(ask: () => Promise<T>): Promise<T> => patiently(limiter, signal, ask);
+  const asking = {
+    limiter,
     sessions: {
-      ...deps.sessions,
-      listAgents: (asked) => patiently(deps.limiter, signal, () => deps.sessions.listAgents({ ...asked, signal })),
+      teamId: sessions.teamId,
+      listTeams: (asked: ListTeamsOptions = {}) => patient(() => sessions.listTeams({ ...asked, signal })),
+      listAgents: (asked: ListAgentsOptions = {}) => patient(() => sessions.listAgents({ ...asked, signal })),
     },
   };
-  const shown = new Map<string, Agent>();
-  const gaps: string[] = [];
-  let failure: SessionsError | null = null;
-  for (const team of teamsToList(criteria.selection)) {
-    const listing = await listAgents(asking, team);
-    if (listing.error !== null && refusesAccount(listing.error)) throw listing.error;
-    // The team that was asked for is its team, whether the answer repeats it or not.
-    for (const agent of listing.items) shown.set(agent.id, { ...agent, teamId: agent.teamId ?? team });
-    if (!listing.complete) {
-      gaps.push(`The list of agents${team === null ? '' : ` of team ${team}`} is not complete: ${listing.problem}`);
-      failure ??= listing.error;
-    }
-  }
-  if (shown.size === 0 && failure !== null) throw failure;
+  const look = agentsFor(criteria);
+  const { agents, teams, problems, failure } = await listVisibleAgents(asking, look);
+  if (failure !== null) throw failure;
+  const shown = new Map(agents.map((agent) => [agent.id, agent]));
+  const gaps = [
+    ...problems.map((problem) => `Not all agents could be listed: ${problem}`),
+    ...teams.notShown
+      // A team that is left out anyway is not missed.
+      .filter(({ id }) => look.concerns(id))
+      .map(({ id, problem }) => `No agents of team ${JSON.stringify(id)} are shown to this key: ${problem}.`),
+  ];
 
   const { agents: wanted } = criteria.selection;
   const unknown = (wanted ?? []).filter(

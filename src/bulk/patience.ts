@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Limiter } from '../gate/limiter.js';
-import { refusesAccount } from '../fleet/listing.js';
+import { refusesAccount, type ListingCalls } from '../fleet/listing.js';
 import { backoffMs } from '../policy/backoff.js';
 import { SessionsError, type SessionsClient } from '../sessions/index.js';
 
@@ -34,11 +34,14 @@ export async function patiently<T>(limiter: Limiter, signal: AbortSignal, ask: (
 
 /** Reads of a plan, each asked until there is an answer. Their first turns at the limiter are taken already. */
 export function askedPatiently(
-  sessions: Pick<SessionsClient, 'listAgents' | 'listSessions' | 'retrieveSession'>,
+  sessions: ListingCalls & Pick<SessionsClient, 'retrieveSession' | 'listTriggers'>,
   limiter: Limiter,
 ): typeof sessions {
   const { signal } = new AbortController();
   return {
+    teamId: sessions.teamId,
+    listTeams: (options) => patiently(limiter, signal, () => sessions.listTeams(options)),
+    listTriggers: (agentId, options) => patiently(limiter, signal, () => sessions.listTriggers(agentId, options)),
     listAgents: (options) => patiently(limiter, signal, () => sessions.listAgents(options)),
     listSessions: (agentId, options) => patiently(limiter, signal, () => sessions.listSessions(agentId, options)),
     retrieveSession: (id, options) => patiently(limiter, signal, () => sessions.retrieveSession(id, options)),

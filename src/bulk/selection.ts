@@ -1,6 +1,7 @@
+import type { AgentsWanted } from '../fleet/agents.js';
 import { assessPolicy } from '../policy/assess.js';
 import type { Facts } from '../policy/facts.js';
-import { matchVerdict, type MatchSubject } from '../policy/match.js';
+import { matchVerdict, teamsNamed, type MatchSubject } from '../policy/match.js';
 import type { Limits, Match, Policy } from '../policy/policy.js';
 import type { GivenIds } from './ids.js';
 
@@ -193,7 +194,7 @@ function policyFits(policy: Policy, { facts }: Candidate, nowMs: number, scanMs:
 /** Whether no session of an agent can fit, whoever created it: then it need not be listed. */
 export function concernsNone(
   { match, violated }: Criteria,
-  agent: { readonly id: string; readonly name: string | null; readonly teamId: string | null },
+  agent: { readonly id: string | null; readonly name: string | null; readonly teamId: string | null },
 ): boolean {
   const subject: MatchSubject = {
     agentId: agent.id,
@@ -206,15 +207,14 @@ export function concernsNone(
   return violated !== null && violated.every((policy) => matchVerdict(policy.match, subject) === false);
 }
 
-/** Teams that have to be listed by name; null among them: the agents that the key shows by itself. */
-export function teamsToList({ teams, match }: LiveSelection): readonly (string | null)[] {
-  if (teams !== null) return [...new Set(teams)];
-  return [null, ...new Set(match === null ? [] : teamsIn(match))];
-}
-
-/** Teams that a rule is about. Those behind a `not` are none. */
-function teamsIn(match: Match): readonly string[] {
-  if ('all' in match) return match.all.flatMap(teamsIn);
-  if ('any' in match) return match.any.flatMap(teamsIn);
-  return 'teams' in match ? match.teams : [];
+/** The agents to look among: all that the key shows, or those of the teams that are selected. */
+export function agentsFor(criteria: Criteria): AgentsWanted {
+  const { teams } = criteria.selection;
+  const matches = [criteria.match, ...(criteria.violated ?? []).map(({ match }) => match)];
+  return {
+    own: teams === null,
+    shownTeams: teams === null,
+    named: matches.flatMap(teamsNamed),
+    concerns: (teamId) => !concernsNone(criteria, { id: null, name: null, teamId }),
+  };
 }

@@ -3,7 +3,7 @@ import type { Config } from '../config.js';
 import { createVendorClock } from '../fleet/vendor-clock.js';
 import { systemClock } from '../gate/clock.js';
 import { createLimiter } from '../gate/limiter.js';
-import { createSessionsClient, type createCredentials } from '../sessions/index.js';
+import { createSessionsClient, type createCredentials, type OpenSessionsClient } from '../sessions/index.js';
 import { USER_AGENT } from '../version.js';
 import { heldWords } from './hold-words.js';
 import type { Output } from './output.js';
@@ -16,7 +16,7 @@ export function openFleet(
   config: Config,
   credentials: ReturnType<typeof createCredentials>,
   out: Output,
-): FleetAccess & { close(): void } {
+): FleetAccess & { readonly sessions: OpenSessionsClient; close(): void } {
   const limiter = createLimiter(config.requestsPerSecond, systemClock);
   limiter.onHold((hold) => {
     if (hold === null || hold.untilMs - Date.now() < WORTH_TELLING_MS) return;

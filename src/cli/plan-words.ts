@@ -2,6 +2,7 @@ import { shell } from '../text/shell.js';
 import pc from 'picocolors';
 import type { Plan, PlannedPolicy, PlannedSession } from '../fleet/plan.js';
 import type { TriggerAtRisk } from '../triggers/at-risk.js';
+import { NEVER_SHOWN, teamsWords } from '../fleet/teams-words.js';
 import { trippedCap } from './breaker-words.js';
 import { span, table } from './output.js';
 import { leftWords, verdictName, whyWords } from './standing-words.js';
@@ -103,12 +104,17 @@ function sessionTable(sessions: readonly PlannedSession[], nowMs: number, limit:
   return rest > 0 ? `${text}\n… and ${rest} more that are further away (--limit)` : text;
 }
 
+const capital = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+
 function coverageWords({ coverage }: Plan, withLedger: boolean): string {
-  const { agents, agentsNotConcerned, unreadable, notFound, live, retrieves, problem } = coverage;
+  const { agents, agentsNotConcerned, unreadable, notFound, teams, live, retrieves, problem } = coverage;
+  const { seen, missing } = teamsWords(teams);
   const lines = [
     `Coverage: ${agents} agents (${agentsNotConcerned} that no policy is about), live: ${live.processing} processing, ${live.queued} queued.`,
   ];
+  lines.push(`Looked at: ${seen}.`);
   if (problem !== null) lines.push(pc.yellow(`The list of agents is not complete: ${problem}`));
+  lines.push(...missing.map((text) => pc.yellow(`Not seen: ${text}.`)), pc.dim(`${capital(NEVER_SHOWN)}.`));
   for (const { agentId, name, problem: why } of unreadable.slice(0, 10)) {
     lines.push(pc.yellow(`Not readable: ${name ?? agentId}: ${why}`));
   }

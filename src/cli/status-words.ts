@@ -3,6 +3,7 @@ import pc from 'picocolors';
 import type { Coverage } from '../fleet/coverage.js';
 import type { LiveSession, LiveSessions } from '../fleet/live-sessions.js';
 import type { HoldMark } from '../gate/hold-mark.js';
+import { NEVER_SHOWN, teamsWords } from '../fleet/teams-words.js';
 import type { Breaker } from '../ledger/breakers.js';
 import type { PauseSwitch } from '../ledger/pause-switch.js';
 import type { PoliciesInForce } from '../ledger/policy-versions.js';
@@ -147,7 +148,7 @@ function coverageLines({ coverage, count }: LiveSessions, nowMs: number, nothing
         : pc.yellow('not seen yet: no worker has scanned. Start one: curfew up'),
     ];
   }
-  const { atMs, completeAtMs, agents, live, unreadable, notFound, problem } = coverage;
+  const { atMs, completeAtMs, agents, live, unreadable, notFound, teams, problem } = coverage;
   const lines = [
     `${agents} agents, ${count} live sessions (${live.processing} processing, ${live.queued} queued), last scan ${span(nowMs - atMs)} ago`,
   ];
@@ -175,6 +176,10 @@ function coverageLines({ coverage, count }: LiveSessions, nowMs: number, nothing
     lines.push(
       pc.yellow(`named in the policies, but the key shows no such agent: ${shorten(notFound.join(', '), 200)}`),
     );
+  }
+  if (teams !== null) {
+    const { seen, missing } = teamsWords(teams);
+    lines.push(shorten(seen, 200), ...missing.map((text) => pc.yellow(shorten(text, 300))), pc.dim(NEVER_SHOWN));
   }
   return lines;
 }

@@ -2,7 +2,8 @@ import type { EventToRecord, Ledger } from '../ledger/ledger.js';
 import type { Match } from '../policy/policy.js';
 import type { Logger } from '../telemetry.js';
 import { comparable, globMatches, isLiteral } from '../policy/glob.js';
-import { readCoverage, writeCoverage, type Coverage } from './coverage.js';
+import type { AgentsSeen } from './agents.js';
+import { readCoverage, teamsCoverage, writeCoverage, type Coverage } from './coverage.js';
 import type { Fleet } from './fleet.js';
 
 /** Without a complete scan for so long, or for so many scans, someone is told, ms. */
@@ -16,8 +17,8 @@ export interface ScanSummary {
   readonly policyVersion: number;
   readonly scanMs: number;
   readonly durationMs: number;
-  /** All agents that the key shows, those that no policy is about included; null: the list failed. */
-  readonly agents: readonly { readonly id: string; readonly name: string | null }[] | null;
+  /** All agents that the key shows, those that no policy is about included. */
+  readonly seen: AgentsSeen;
   readonly problem: string | null;
 }
 
@@ -35,7 +36,8 @@ export async function noteCoverage(
 ): Promise<Coverage> {
   const nowMs = await ledger.now();
   const unreadable = [...fleet.agents.values()].filter(({ scan }) => scan.problem !== null);
-  const complete = summary.problem === null && unreadable.length === 0;
+  const { seen } = summary;
+  const complete = summary.problem === null && unreadable.length === 0 && seen.complete;
   const live = { processing: 0, queued: 0 };
   for (const { listed, facts } of fleet.sessions.values()) {
     if (!listed) continue;
@@ -48,7 +50,7 @@ export async function noteCoverage(
     durationMs: Math.round(summary.durationMs),
     scanMs: summary.scanMs,
     policyVersion: summary.policyVersion,
-    agents: summary.agents?.length ?? before?.agents ?? 0,
+    agents: seen.own?.complete === true ? seen.agents.length : (before?.agents ?? seen.agents.length),
     unreadable: {
       count: unreadable.length,
       first: unreadable.slice(0, NAMED).map(({ agent, scan }) => ({
@@ -57,7 +59,8 @@ export async function noteCoverage(
         problem: scan.problem ?? '',
       })),
     },
-    notFound: summary.agents === null ? (before?.notFound ?? []) : namedButNotFound(rules, summary.agents),
+    notFound: notFoundNow(rules, seen, before),
+    teams: teamsCoverage(seen.teams),
     live,
     problem: summary.problem,
   };
@@ -92,7 +95,7 @@ async function tellWhenLost(ledger: Ledger, log: Logger, coverage: Coverage, com
   const [, state = '', sinceText = ''] = /^(first|told) (\d+)$/.exec(noted) ?? [];
   const sinceMs = Number(sinceText);
   if (state !== 'first' || coverage.atMs - sinceMs < lostAfterMs(coverage)) return;
-  const problem = coverage.problem ?? coverage.unreadable.first[0]?.problem ?? null;
+  const problem = coverage.problem ?? coverage.unreadable.first[0]?.problem ?? teamsProblem(coverage);
   const agents = coverage.unreadable.first.map(({ agentId, name }) => name ?? agentId);
   await tellLost(ledger, log, sinceMs, { problem, unreadable: coverage.unreadable.count, agents });
 }
@@ -107,6 +110,22 @@ async function tellLost(ledger: Ledger, log: Logger, sinceMs: number, what: Reco
 async function record(ledger: Ledger, log: Logger, event: EventToRecord): Promise<void> {
   await ledger.recordEvents([event]);
   log[event.kind === 'coverage-lost' ? 'error' : 'info'](event.data ?? {}, event.kind);
+}
+
+function teamsProblem({ teams }: Coverage): string | null {
+  if (teams?.problem != null) return `The teams can't be listed: ${teams.problem}`;
+  const [first] = teams?.unreadable.first ?? [];
+  return first === undefined ? null : `The agents of team ${first.name ?? first.id} can't be listed: ${first.problem}`;
+}
+
+/** What is missing from a list that failed may be there: then only those count that were not found before, and still are not. */
+function notFoundNow(
+  rules: readonly { readonly match: Match }[],
+  seen: AgentsSeen,
+  before: Coverage | null,
+): readonly string[] {
+  const notFound = namedButNotFound(rules, seen.agents);
+  return seen.complete ? notFound : notFound.filter((name) => before?.notFound.includes(name) === true);
 }
 
 /**

@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import type { Agent } from '../sessions/index.js';
 import { TryAgain } from '../gate/try-again.js';
 import { startCases } from './act.js';
+import { listVisibleAgents, type AgentsSeen } from './agents.js';
 import { inBackground, type Pause } from './background.js';
 import { readCoverage, sawNothing, type Coverage } from './coverage.js';
 import { noteCoverage } from './coverage-watch.js';
 import { fleetOf, forgetOld, FORGET_AFTER_MS, type Fleet, type Tracked } from './fleet.js';
+import type { Policy } from '../policy/policy.js';
 import type { JudgeContext } from './judge-session.js';
-import { listAgents, refusesAccount } from './listing.js';
 import { lookAtSession, type LookDependencies } from './look.js';
 import type { RulesInForce, RulesReader } from './rules-in-force.js';
-import { dueAgents, scanAgents, scanSettings, takeInAgents } from './scan.js';
+import { agentsFor, dueAgents, scanAgents, scanSettings, takeInAgents } from './scan.js';
 
 /** One round goes on for as long as something is due within so little time that a timer of Temporal's is not worth it, ms. */
 const LINGER_MS = 1_500;
@@ -23,7 +23,7 @@ const ROUND_MS = 60_000;
 const LOOKS_AT_ONCE = 16;
 /** How often rules and exemptions are read during a round, ms. */
 const REFRESH_MS = 2_000;
-/** The list of agents changes rarely, ms. */
+/** The lists of agents, the caller's own and those of teams, change rarely, ms. */
 const AGENTS_EVERY_MS = 60_000;
 const TICK_MS = 25;
 /** The same while a scan or a look is under way. */
@@ -95,7 +95,7 @@ interface Memory {
   readonly fleet: Fleet;
   coverage: Coverage | null;
   /** All agents that the key shows; null: not listed yet. */
-  agents: readonly Agent[] | null;
+  seen: AgentsSeen | null;
   /** Monotonic, ms; null: now is the time. */
   agentsListedAt: number | null;
   scannedAt: number | null;
@@ -107,7 +107,7 @@ async function remember({ ledger }: EnforcementDependencies): Promise<Memory> {
   return {
     fleet: fleetOf(await ledger.facts.load(FORGET_AFTER_MS)),
     coverage: await readCoverage(ledger),
-    agents: null,
+    seen: null,
     agentsListedAt: null,
     scannedAt: null,
     version: null,
@@ -245,7 +245,7 @@ async function scan(
 ): Promise<void> {
   const { fleet } = memory;
   const startedAt = deps.monotonic();
-  const problem = await listFleet(deps, memory, rules.policies, contextOf, stop).catch((error: unknown) => {
+  const { seen, held } = await scanListed(deps, memory, rules.policies, contextOf, stop).catch((error: unknown) => {
     deps.meters.scan('incomplete', deps.monotonic() - startedAt);
     throw error;
   });
@@ -257,38 +257,54 @@ async function scan(
     policyVersion: rules.version,
     scanMs: deps.scanMs,
     durationMs: deps.monotonic() - startedAt,
-    agents: memory.agents,
-    problem: problem ?? deps.vendorClock.problem(),
+    seen,
+    problem: ownProblem(seen) ?? held ?? deps.vendorClock.problem(),
   });
   const { atMs, completeAtMs, durationMs } = memory.coverage;
   deps.meters.scan(completeAtMs === atMs ? 'complete' : 'incomplete', durationMs);
 }
 
-/** @returns what concerns the scan as a whole, for people; null: nothing */
-async function listFleet(
+/**
+ * Lists the agents, where that is due, and the live sessions of those whose turn it is.
+ *
+ * @returns `held`: what held requests back, for people; null: nothing did
+ */
+async function scanListed(
   deps: EnforcementDependencies,
   memory: Memory,
   policies: RulesInForce['policies'],
   contextOf: (scanMs: number) => JudgeContext,
   stop: AbortSignal,
-): Promise<string | null> {
-  const { fleet } = memory;
+): Promise<{ readonly seen: AgentsSeen; readonly held: string | null }> {
   const settings = scanSettings(deps.scanMs, policies);
-  const startedAt = deps.monotonic();
-  let problem: string | null = null;
-  // Each agent by itself would say the same.
   const held = deps.limiter.held();
-  if (held !== null) return held.message;
-  if (memory.agentsListedAt === null || startedAt - memory.agentsListedAt >= AGENTS_EVERY_MS) {
-    const { items, complete, problem: why, error } = await listAgents(deps);
-    if (complete) await deps.account.works();
-    else if (error !== null && refusesAccount(error)) await deps.account.refused(error);
-    takeInAgents(fleet, items, complete, policies);
-    if (complete) memory.agents = items;
-    memory.agentsListedAt = complete ? startedAt : null;
-    problem = complete ? null : `The agents can't be listed: ${why}`;
-  }
-  const due = dueAgents(fleet, settings, deps.monotonic());
-  await scanAgents(deps, fleet, due, settings, contextOf, stop);
-  return problem ?? deps.limiter.held()?.message ?? null;
+  // Each list by itself would say the same.
+  if (held !== null && memory.seen !== null) return { seen: memory.seen, held: held.message };
+  const seen = await lookForAgents(deps, memory, policies, deps.monotonic());
+  const due = dueAgents(memory.fleet, settings, deps.monotonic());
+  await scanAgents(deps, memory.fleet, due, settings, contextOf, stop);
+  return { seen, held: deps.limiter.held()?.message ?? null };
+}
+
+const ownProblem = ({ own }: AgentsSeen): string | null =>
+  own === null || own.complete ? null : `The agents can't be listed: ${own.problem}`;
+
+/** Lists all agents when that is due, and those lists that failed with every scan. */
+async function lookForAgents(
+  deps: EnforcementDependencies,
+  memory: Memory,
+  policies: readonly Policy[],
+  nowMonotonic: number,
+): Promise<AgentsSeen> {
+  const { fleet, seen: before, agentsListedAt } = memory;
+  const isDue = agentsListedAt === null || nowMonotonic - agentsListedAt >= AGENTS_EVERY_MS;
+  if (before !== null && !isDue && !before.mayRecover) return before;
+  const teams = [...fleet.agents.values()].flatMap(({ agent }) => agent.teamId ?? []);
+  const seen = await listVisibleAgents(deps, agentsFor(policies), { seen: before, teams, onlyFailed: !isDue });
+  if (seen.refused !== null) await deps.account.refused(seen.refused);
+  else if (seen.complete) await deps.account.works();
+  takeInAgents(fleet, seen.agents, seen.complete, policies);
+  memory.seen = seen;
+  if (isDue) memory.agentsListedAt = nowMonotonic;
+  return seen;
 }

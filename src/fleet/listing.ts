@@ -1,5 +1,12 @@
 import type { Limiter } from '../gate/limiter.js';
-import { SessionsError, type Agent, type Answer, type Session, type SessionsClient } from '../sessions/index.js';
+import {
+  SessionsError,
+  type Agent,
+  type Answer,
+  type Session,
+  type SessionsClient,
+  type Team,
+} from '../sessions/index.js';
 import type { VendorClock } from './vendor-clock.js';
 
 /**
@@ -11,8 +18,11 @@ export const PAGE_SIZE = 100;
 /** A list longer than this does not end: 100,000 items. */
 const MAX_PAGES = 1_000;
 
+/** The calls that find agents and their sessions. */
+export type ListingCalls = Pick<SessionsClient, 'teamId' | 'listTeams' | 'listAgents' | 'listSessions'>;
+
 export interface ListingDependencies {
-  readonly sessions: Pick<SessionsClient, 'listAgents' | 'listSessions'>;
+  readonly sessions: ListingCalls;
   readonly limiter: Limiter;
   readonly vendorClock: VendorClock;
 }
@@ -39,8 +49,25 @@ export interface LiveListing extends Listing<ListedSession> {
   readonly atMs: number | null;
 }
 
-/** All agents that the key shows, or those of one team. */
-export async function listAgents(deps: ListingDependencies, teamId: string | null = null): Promise<Listing<Agent>> {
+/** What lists of agents and teams need; nothing in them is timed. */
+export interface AgentsDependencies {
+  readonly sessions: Omit<ListingCalls, 'listSessions'>;
+  readonly limiter: Limiter;
+}
+
+/** The teams that the caller is in. */
+export async function listTeams(deps: AgentsDependencies): Promise<Listing<Team>> {
+  const teams = new Map<string, Team>();
+  const problems = await pages(deps, async (cursor) => {
+    const answer = await deps.sessions.listTeams(cursor === null ? {} : { cursor });
+    for (const team of answer.value.teams) teams.set(team.id, team);
+    return answer;
+  });
+  return { items: [...teams.values()], ...problems };
+}
+
+/** The caller's own agents, or those of one team. For all that can be seen: `src/fleet/agents.ts`. */
+export async function listAgents(deps: AgentsDependencies, teamId: string | null = null): Promise<Listing<Agent>> {
   const agents = new Map<string, Agent>();
   const problems = await pages(deps, async (cursor) => {
     const answer = await deps.sessions.listAgents({

@@ -5,6 +5,7 @@ import { SessionsError, type SessionsErrorKind } from '../sessions/index.js';
 import { storeFindings, type WrittenOrder } from './act.js';
 import type { Fleet, Tracked } from './fleet.js';
 import { judgeSession, type JudgeContext } from './judge-session.js';
+import type { ListingCalls } from './listing.js';
 import type { ScanDependencies } from './scan.js';
 import { sessionView } from './subject.js';
 import type { SessionsClient } from '../sessions/index.js';
@@ -23,7 +24,7 @@ const CONCERNS_SESSION: ReadonlySet<SessionsErrorKind> = new Set([
 ]);
 
 export interface LookDependencies extends ScanDependencies {
-  readonly sessions: Pick<SessionsClient, 'listAgents' | 'listSessions' | 'retrieveSession'>;
+  readonly sessions: ListingCalls & Pick<SessionsClient, 'retrieveSession'>;
   readonly random: () => number;
 }
 

@@ -7,9 +7,11 @@ import { absentFromLists, fromListItem, fromRetrieve } from '../policy/observati
 import { observe } from '../policy/observe.js';
 import type { Policy } from '../policy/policy.js';
 import { SessionsError, type Agent, type SessionsClient } from '../sessions/index.js';
+import { listVisibleAgents } from './agents.js';
+import { teamsCoverage, type TeamsCoverage } from './coverage.js';
 import { namedButNotFound } from './coverage-watch.js';
-import { listAgents, listLive, type Listing, type ListingDependencies } from './listing.js';
-import { concernsNobody } from './scan.js';
+import { listLive, type ListingCalls, type ListingDependencies } from './listing.js';
+import { agentsFor, concernsNobody } from './scan.js';
 import { compareStandings, standingsOf, type PolicyStanding } from './standing.js';
 import { asOfLastScan, DEFAULT_SCAN_MS } from './stored-facts.js';
 import { sessionView } from './subject.js';
@@ -19,7 +21,7 @@ import type { EndedRuns } from '../triggers/ended-runs.js';
 const AT_ONCE = 8;
 
 export interface PlanDependencies extends ListingDependencies {
-  readonly sessions: Pick<SessionsClient, 'listAgents' | 'listSessions' | 'retrieveSession' | 'listTriggers'>;
+  readonly sessions: ListingCalls & Pick<SessionsClient, 'retrieveSession' | 'listTriggers'>;
 }
 
 export interface PlanInput {
@@ -90,10 +92,11 @@ export interface PlanCoverage {
   readonly agentsNotConcerned: number;
   readonly unreadable: readonly { readonly agentId: string; readonly name: string | null; readonly problem: string }[];
   readonly notFound: readonly string[];
+  readonly teams: TeamsCoverage;
   readonly live: { readonly processing: number; readonly queued: number };
   /** Nothing is missing: all lists were read. */
   readonly complete: boolean;
-  /** Why the list of agents is not complete; null when it is. */
+  /** Why the list of the caller's own agents is not complete; null when it is. For those of teams: `teams`. */
   readonly problem: string | null;
   readonly retrieves: { readonly wanted: number; readonly done: number; readonly failed: number };
 }
@@ -116,9 +119,10 @@ export async function planPolicies(deps: PlanDependencies, input: PlanInput): Pr
   const policies = input.policies
     .filter(({ mode }) => mode !== 'off')
     .map((policy): Policy => (input.openBreakers.has(policy.name) ? { ...policy, mode: 'observe' } : policy));
-  const agents = await listAgents(deps);
-  if (agents.items.length === 0 && agents.error !== null) throw agents.error;
-  const concerned = agents.items.filter((agent) => !concernsNobody(agent, policies));
+  const seenAgents = await listVisibleAgents(deps, agentsFor(policies));
+  const { agents, failure } = seenAgents;
+  if (failure !== null) throw failure;
+  const concerned = agents.filter((agent) => !concernsNobody(agent, policies));
 
   const progress = { agents: concerned.length, agentsListed: 0, live: 0, retrieves: 0, retrievesDone: 0 };
   const report = (): void => input.onProgress({ ...progress });
@@ -174,7 +178,7 @@ export async function planPolicies(deps: PlanDependencies, input: PlanInput): Pr
     )
     .filter(({ standings }) => standings.length > 0)
     .sort((a, b) => compareFirst(a.standings, b.standings));
-  const complete = agents.complete && unreadable.length === 0;
+  const complete = seenAgents.complete && unreadable.length === 0;
   const triggerOf = new Map(seen.map(({ sessionId, triggerId }) => [sessionId, triggerId]));
   const endingRuns = sessions.flatMap(({ sessionId, agentId, standings }) => {
     const triggerId = triggerOf.get(sessionId) ?? null;
@@ -197,13 +201,14 @@ export async function planPolicies(deps: PlanDependencies, input: PlanInput): Pr
     sessions,
     triggersAtRisk: await triggersAtRisk(deps, endingRuns, input.endedRuns, nowMs),
     coverage: {
-      agents: agents.items.length,
-      agentsNotConcerned: agents.items.length - concerned.length,
+      agents: agents.length,
+      agentsNotConcerned: agents.length - concerned.length,
       unreadable,
-      notFound: agents.complete ? namedButNotFound(policies, agents.items) : [],
+      notFound: seenAgents.complete ? namedButNotFound(policies, agents) : [],
+      teams: teamsCoverage(seenAgents.teams),
       live: liveByState(seen),
       complete,
-      problem: problemOf(agents),
+      problem: seenAgents.own?.problem ?? null,
       retrieves: { wanted: needing.length, done: asked.length - failed, failed },
     },
   };
@@ -290,5 +295,3 @@ function liveByState(seen: readonly Seen[]): PlanCoverage['live'] {
   const count = (state: string): number => seen.filter(({ facts }) => facts.timeline.state === state).length;
   return { processing: count('processing'), queued: count('queued') };
 }
-
-const problemOf = ({ complete, problem }: Listing<Agent>): string | null => (complete ? null : problem);

@@ -8,9 +8,10 @@ import { assess } from '../policy/assess.js';
 import { absentFromLists, fromListItem, type Observation } from '../policy/observation.js';
 import { observe } from '../policy/observe.js';
 import { flightOf } from '../policy/state.js';
-import { matchVerdict } from '../policy/match.js';
+import { matchVerdict, teamsNamed } from '../policy/match.js';
 import type { Policy } from '../policy/policy.js';
 import type { Agent } from '../sessions/index.js';
+import type { AgentsWanted } from './agents.js';
 import { startCases, storeFindings, type ActDependencies, type Findings } from './act.js';
 import { addAgent, track, type Fleet, type Tracked, type TrackedAgent } from './fleet.js';
 import { judgeSession, type JudgeContext } from './judge-session.js';
@@ -61,6 +62,17 @@ export const concernsNobody = (agent: Agent, policies: readonly Policy[]): boole
     const subject = { agentId: agent.id, agentName: agent.name, teamId: agent.teamId };
     return matchVerdict(match, { ...subject, creatorId: null, creatorEmail: null }) === false;
   });
+
+/** The agents that policies can be about: a team that none can be about need not be listed. */
+export const agentsFor = (policies: readonly Policy[]): AgentsWanted => ({
+  own: true,
+  shownTeams: true,
+  named: policies.flatMap(({ match }) => teamsNamed(match)),
+  concerns: (teamId) => {
+    const unknown = { agentId: null, agentName: null, creatorId: null, creatorEmail: null };
+    return policies.some(({ match }) => matchVerdict(match, { ...unknown, teamId }) !== false);
+  },
+});
 
 /**
  * Lists the live sessions of the agents that are due, judges each, and stores and acts agent by agent. One agent that can't

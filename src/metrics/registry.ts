@@ -21,7 +21,14 @@ export interface ProcessMetricsOptions {
 }
 
 /** Operations that every worker uses: shown from the start, so that their first request is an increase and not a beginning. */
-const OPERATIONS = ['listAgents', 'listSessions', 'retrieveSession', 'cancelSession', 'listQueue'] as const;
+const OPERATIONS = [
+  'listTeams',
+  'listAgents',
+  'listSessions',
+  'retrieveSession',
+  'cancelSession',
+  'listQueue',
+] as const;
 const OPENED_BY = ['watch', 'bulk', 'cleanup'] as const satisfies readonly OrderedBy[];
 
 /** A registry of its own: two in one process, as in tests, share nothing. */

@@ -36,6 +36,14 @@ export function matchVerdict(match: Match, subject: MatchSubject): boolean | nul
   return someField(match.teams, [subject.teamId], sameText);
 }
 
+/** Ids of all teams that a rule names, those behind a `not` included. */
+export function teamsNamed(match: Match): readonly string[] {
+  if ('all' in match) return match.all.flatMap(teamsNamed);
+  if ('any' in match) return match.any.flatMap(teamsNamed);
+  if ('not' in match) return teamsNamed(match.not);
+  return 'teams' in match ? match.teams : [];
+}
+
 /** Mail systems take no notice of case, and the vendor stores an address as it was typed once. */
 const emailMatches = (pattern: string, email: string): boolean =>
   globMatches(comparableInAnyCase(pattern), comparableInAnyCase(email));

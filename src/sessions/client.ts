@@ -14,6 +14,7 @@ import {
   readCancelAnswer,
   readQueue,
   readSessionPage,
+  readTeamPage,
   readTriggerPage,
   sessionReader,
   UnreadableAnswer,
@@ -190,6 +191,20 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
   }
 
   return {
+    teamId: credentials.teamId,
+
+    listTeams(options) {
+      return perform({
+        operation: 'listTeams',
+        subject: null,
+        method: 'GET',
+        path: ['teams'],
+        query: { cursor: options?.cursor },
+        options,
+        reader: () => wholeJson(readTeamPage),
+      });
+    },
+
     listAgents(options) {
       return perform({
         operation: 'listAgents',

@@ -19,7 +19,7 @@ export type SessionsErrorKind =
   | 'aborted';
 
 export type SessionsOperation =
-  'listAgents' | 'listSessions' | 'retrieveSession' | 'cancelSession' | 'listQueue' | 'listTriggers';
+  'listTeams' | 'listAgents' | 'listSessions' | 'retrieveSession' | 'cancelSession' | 'listQueue' | 'listTriggers';
 
 /** One row of {@link FAILURES}. */
 export interface Failure {

@@ -90,6 +90,20 @@ export interface AgentPage {
   readonly unreadable: number;
 }
 
+/** A team that the caller is a member of. */
+export interface Team {
+  readonly id: string;
+  readonly name: string | null;
+}
+
+export interface TeamPage {
+  readonly teams: readonly Team[];
+  /** Null on the last page. The vendor documents no paging of teams; a server that has some is followed. */
+  readonly nextCursor: string | null;
+  /** Items that had no usable id: they are missing from `teams`, so the list is incomplete if this is not 0. */
+  readonly unreadable: number;
+}
+
 export interface SessionPage {
   readonly sessions: readonly Session[];
   /** Null on the last page. */
@@ -129,6 +143,10 @@ export interface ListAgentsOptions extends CallOptions {
   readonly teamId?: string;
 }
 
+export interface ListTeamsOptions extends CallOptions {
+  readonly cursor?: string;
+}
+
 export interface ListSessionsOptions extends CallOptions {
   /** One state per request. */
   readonly state?: string;
@@ -155,6 +173,10 @@ export interface CancelOptions extends CallOptions {
 
 /** The vendor's API, as far as Curfew uses it. Every method rejects with a `SessionsError` and nothing else. None retries. */
 export interface SessionsClient {
+  /** Team that every request names, because the credentials do (`GUMLOOP_TEAM_ID`): no other one can be asked for. Null: none. */
+  readonly teamId: string | null;
+  /** The caller's teams. Older servers know no such path (404). */
+  listTeams(options?: ListTeamsOptions): Promise<Answer<TeamPage>>;
   listAgents(options?: ListAgentsOptions): Promise<Answer<AgentPage>>;
   listSessions(agentId: string, options?: ListSessionsOptions): Promise<Answer<SessionPage>>;
   retrieveSession(sessionId: string, options?: CallOptions): Promise<Answer<Session>>;

@@ -12,6 +12,8 @@ import type {
   Session,
   SessionPage,
   TriggerPage,
+  Team,
+  TeamPage,
   Usage,
 } from './types.js';
 
@@ -69,6 +71,8 @@ const agentWire = z.object({
   creator: creatorWire.nullish().catch(null),
 });
 
+const teamWire = z.object({ id: z.string().refine(isSessionId), name: text });
+
 const cursorWire = z
   .string()
   .nullish()
@@ -77,6 +81,7 @@ const sessionAnswer = z.object({ session: sessionWire, queue_position: amount })
 const sessionListAnswer = z.object({ sessions: z.array(z.unknown()), next_cursor: cursorWire });
 const agentListAnswer = z.object({ agents: z.array(z.unknown()), next_cursor: cursorWire });
 const triggerListAnswer = z.object({ triggers: z.array(z.unknown()), next_cursor: cursorWire });
+const teamListAnswer = z.object({ teams: z.array(z.unknown()), next_cursor: cursorWire });
 const queueAnswer = z.object({ queue: z.array(z.unknown()) });
 
 /** Takes the body of an answer in pieces. */
@@ -178,6 +183,13 @@ export function readTriggerPage(json: unknown): TriggerPage {
     maxFailures: max_failures,
   }));
   return { triggers, nextCursor: page.next_cursor };
+}
+
+/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that is no text */
+export function readTeamPage(json: unknown): TeamPage {
+  const page = parsed(teamListAnswer, json, 'it holds no list of teams');
+  const { items, unreadable } = readable(page.teams, teamWire);
+  return { teams: items satisfies Team[], nextCursor: page.next_cursor, unreadable };
 }
 
 /** An absent list is not an empty one. @throws {UnreadableAnswer} without a list */

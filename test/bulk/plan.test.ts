@@ -121,7 +121,7 @@ describe('a plan of live sessions', () => {
     });
     expect({ live, complete, notices }).toEqual({ live: 4, complete: true, notices: [] });
     expect(await idsOf(job.planId)).toEqual(['s2', 's1', 's3', 's5']);
-    expect(asked()).toEqual({ listAgents: 1, listSessions: 6 });
+    expect(asked()).toEqual({ listTeams: 1, listAgents: 1, listSessions: 6 });
     expect(harness.fleet.cancels).toEqual([]);
   });
 
@@ -146,7 +146,7 @@ describe('a plan of live sessions', () => {
     const { job } = await plan(select({ states: ['queued'], agents: ['*agent-2', 'agent-3'] }));
     expect(await idsOf(job.planId)).toEqual(['s3']);
     expect(harness.fleet.count('listSessions', 'agent-1')).toBe(0);
-    expect(asked()).toEqual({ listAgents: 1, listSessions: 2 });
+    expect(asked()).toEqual({ listTeams: 1, listAgents: 1, listSessions: 2 });
   });
 
   it('asks for an agent that no list shows, when it is named', async () => {

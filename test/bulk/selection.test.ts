@@ -1,11 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import {
+  agentsFor,
   ALL_LIVE,
   concernsNone,
   criteriaOf,
   decide,
-  teamsToList,
   type Candidate,
   type Decision,
   type LiveSelection,
@@ -189,11 +189,23 @@ describe('where to look', () => {
     expect(none({ violators: 'all' }, [policy({}, { match: { creators: ['user_2'] } })])).toBe(false);
   });
 
-  it('asks for teams by their name, because no other list has their agents', () => {
-    expect(teamsToList(ALL_LIVE)).toEqual([null]);
-    expect(teamsToList({ ...ALL_LIVE, teams: ['t1', 't2', 't1'] })).toEqual(['t1', 't2']);
-    const match = { any: [{ all: [{ teams: ['t3'] }, { agents: ['*'] }] }, { not: { teams: ['t4'] } }] };
-    expect(teamsToList({ ...ALL_LIVE, match })).toEqual([null, 't3']);
+  const lookFor = (some: Partial<LiveSelection>, policies: readonly Policy[] = []) => {
+    const { concerns, ...wanted } = agentsFor(criteriaOf({ ...ALL_LIVE, ...some }, policies));
+    return { ...wanted, concerned: ['t1', 't2', 't3', 't4'].filter(concerns) };
+  };
+
+  it('looks among the agents of all teams, and asks for those that a rule or a policy names', () => {
+    const all = { own: true, shownTeams: true };
+    expect(lookFor({})).toEqual({ ...all, named: [], concerned: ['t1', 't2', 't3', 't4'] });
+    const match = { all: [{ any: [{ teams: ['t3'] }, { agents: ['a'] }] }, { not: { teams: ['t4'] } }] };
+    expect(lookFor({ match })).toEqual({ ...all, named: ['t3', 't4'], concerned: ['t1', 't2', 't3'] });
+    const violated = policy({}, { match: { teams: ['t2'] } });
+    expect(lookFor({ violators: 'all' }, [violated])).toEqual({ ...all, named: ['t2'], concerned: ['t2'] });
+  });
+
+  it('looks among the agents of teams that are selected, and no others', () => {
+    const none = { own: false, shownTeams: false };
+    expect(lookFor({ teams: ['t1', 't2'] })).toEqual({ ...none, named: ['t1', 't2'], concerned: ['t1', 't2'] });
   });
 });
 

@@ -54,6 +54,16 @@ beforeAll(async () => {
     ...{ atMs: 1, completeAtMs: null, durationMs: 1, scanMs: 1_000, policyVersion: 1, agents: 1 },
     unreadable: { count: 1, first: [{ agentId: 'agent_a', name: EVIL, problem: EVIL }] },
     notFound: [EVIL],
+    teams: {
+      ...{
+        source: 'listed',
+        problem: EVIL,
+        watched: { count: 1, first: [{ id: 'team_1', name: EVIL }] },
+        notConcerned: 0,
+      },
+      unreadable: { count: 1, first: [{ id: 'team_2', name: EVIL, problem: EVIL }] },
+      notShown: [{ id: EVIL, name: EVIL, problem: EVIL }],
+    },
     live: { processing: 1, queued: 0 },
     problem: EVIL,
   });

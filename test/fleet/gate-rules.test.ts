@@ -154,7 +154,9 @@ describe('a new turn at the gate', () => {
     await harness.process().run(5 * SECOND);
     let reads = 0;
     harness.fleet.reshape = (session) =>
-      (reads += 1) > 3 ? session : { ...session, transcript: { ...session.transcript, turns: session.transcript.turns.slice(0, 1) } };
+      (reads += 1) > 3
+        ? session
+        : { ...session, transcript: { ...session.transcript, turns: session.transcript.turns.slice(0, 1) } };
     await harness.carryOut(SESSION);
     expect(harness.fleet.cancels).toMatchObject([{ turnKey: `m@${-50 * MINUTE}` }]);
     expect(reads).toBeGreaterThan(4);

@@ -54,6 +54,11 @@ class Vendor {
   constructor(private readonly pages: Partial<Record<string, (call: number) => Page>>) {
     this.deps = {
       sessions: {
+        teamId: null,
+        listTeams: (options = {}) =>
+          this.#answer('teams', { ...options, state: 'teams' }, (page) => ({
+            teams: (page.ids ?? []).map((id) => ({ id, name: null })),
+          })),
         listAgents: (options = {}) =>
           this.#answer('agents', options, (page) => ({ agents: (page.ids ?? []).map((id) => agent(id)) })),
         listSessions: (_agentId, options = {}) =>

@@ -184,6 +184,7 @@ export function describeLedgerMetrics(name: string, freshUrl: () => Promise<stri
       await writeCoverage(ledger, {
         ...{ atMs: 1_767_225_600_000, completeAtMs: null, durationMs: 300_500, scanMs: 15_000, policyVersion: 1 },
         ...{ agents: 1, unreadable: { count: 1, first: [] }, notFound: [], live: { processing: 1, queued: 0 } },
+        teams: null,
         problem: null,
       });
       const seen = await scrape();

@@ -34,9 +34,10 @@ describe('what is sent', () => {
   it('goes to the paths of the API, with the personal key and the user id', async () => {
     const { origin, seen } = await started.http((request, response) => {
       const session = { id: 'sess_1', state: 'failed' };
-      response.end(JSON.stringify({ agents: [], sessions: [], queue: [], triggers: [], session }));
+      response.end(JSON.stringify({ teams: [], agents: [], sessions: [], queue: [], triggers: [], session }));
     });
     const client = started.client(origin);
+    await client.listTeams();
     await client.listAgents();
     await client.listSessions('agent_1');
     await client.retrieveSession('sess_1');
@@ -45,6 +46,7 @@ describe('what is sent', () => {
     await client.listTriggers('agent_1', { cursor: 'c+1' });
 
     expect(seen.map(({ method, url, body }) => [method, url, body])).toEqual([
+      ['GET', '/api/v1/teams', ''],
       ['GET', '/api/v1/agents', ''],
       ['GET', '/api/v1/agents/agent_1/sessions', ''],
       ['GET', '/api/v1/sessions/sess_1', ''],
@@ -58,18 +60,20 @@ describe('what is sent', () => {
       expect(headers['user-agent']).toBe('curfew/test');
       expect(headers.accept).toBe('application/json');
     }
-    expect(seen[3]?.headers['content-type']).toBe('application/json');
+    expect(seen[4]?.headers['content-type']).toBe('application/json');
   });
 
   it('repeats filters and cursor as query parameters', async () => {
-    const { origin, seen } = await started.json(200, { agents: [], sessions: [] });
+    const { origin, seen } = await started.json(200, { teams: [], agents: [], sessions: [] });
     const client = started.client(origin);
     const cursor = 'a+b/c=&x';
+    await client.listTeams({ cursor });
     await client.listSessions('a', { state: 'queued', cursor, pageSize: 100, creatorUserId: 'u', sortOrder: 'newest' });
     await client.listAgents({ cursor, pageSize: 50, teamId: 't' });
 
     const queries = seen.map(({ url }) => Object.fromEntries(new URL(url, origin).searchParams));
     expect(queries).toEqual([
+      { cursor },
       { state: 'queued', cursor, page_size: '100', creator_user_id: 'u', sort_order: 'newest' },
       { cursor, page_size: '50', team_id: 't' },
     ]);
@@ -85,6 +89,8 @@ describe('what is sent', () => {
 
     const teams = seen.map(({ url }) => new URL(url, origin).searchParams.getAll('team_id'));
     expect(teams).toEqual([['team 1'], ['team 1'], ['other']]);
+    expect(client.teamId).toBe('team 1');
+    expect(started.client(origin).teamId).toBeNull();
     expect(seen[0]?.headers['x-auth-key']).toBe(USER);
   });
 
@@ -356,6 +362,39 @@ describe('listing sessions', () => {
     async (body) => {
       const { origin } = await started.json(200, body);
       expect(await failureOf(started.client(origin).listSessions('agent_1'))).toMatchObject({ kind: 'unreadable' });
+    },
+  );
+});
+
+describe('listing teams', () => {
+  it('reads teams, and counts what it cannot read', async () => {
+    const teams = [
+      { id: 't1', name: 'Research', members: 5 },
+      { id: 't2' },
+      { name: 'no id' },
+      { id: '../x', name: '' },
+    ];
+    const { origin } = await started.json(200, { teams });
+    expect((await started.client(origin).listTeams()).value).toEqual({
+      teams: [
+        { id: 't1', name: 'Research' },
+        { id: 't2', name: null },
+      ],
+      nextCursor: null,
+      unreadable: 2,
+    });
+  });
+
+  it('follows a cursor, should a server page them', async () => {
+    const { origin } = await started.json(200, { teams: [], next_cursor: 'more' });
+    expect((await started.client(origin).listTeams()).value.nextCursor).toBe('more');
+  });
+
+  it.each([[{}], [{ teams: null }], [{ teams: {} }], [{ teams: [], next_cursor: 5 }], [[]], [null]])(
+    'does not take %j for an empty list',
+    async (body) => {
+      const { origin } = await started.json(200, body);
+      expect(await failureOf(started.client(origin).listTeams())).toMatchObject({ kind: 'unreadable' });
     },
   );
 });

@@ -25,11 +25,13 @@ import {
   type Agent,
   type Answer,
   type CancelAnswer,
+  type ListAgentsOptions,
   type ListSessionsOptions,
   type Session,
   type SessionsClient,
   type SessionsErrorKind,
   type SessionsOperation,
+  type Team,
 } from '../../src/sessions/index.js';
 import { FREE_LIMITER } from './free-limiter.js';
 import { hooked, type LedgerHooks } from './gate-harness.js';
@@ -87,6 +89,10 @@ export class FleetClock implements Clock {
  */
 export class ScriptedFleet implements SessionsClient {
   readonly agents: Agent[] = [];
+  /** Teams that the caller is in. Agents of a team are in that team's list alone. Null: the server knows no teams. */
+  teams: Team[] | null = [];
+  /** Team that every request names; null: none. */
+  teamId: string | null = null;
   readonly lives = new Map<string, { readonly agentId: string; life: Life }>();
   /** Ids of sessions that lists leave out, though they are live. */
   readonly hidden = new Set<string>();
@@ -128,8 +134,19 @@ export class ScriptedFleet implements SessionsClient {
     return this.lives.get(id)?.life(this.clock.vendor()) ?? null;
   }
 
-  listAgents(): ReturnType<SessionsClient['listAgents']> {
-    return this.#answer('listAgents', null, () => ({ agents: [...this.agents], nextCursor: null, unreadable: 0 }));
+  listTeams(): ReturnType<SessionsClient['listTeams']> {
+    return this.#answer('listTeams', null, () => {
+      if (this.teams === null) throw this.#error('not-found', 'listTeams', null);
+      return { teams: [...this.teams], nextCursor: null, unreadable: 0 };
+    });
+  }
+
+  listAgents({ teamId = this.teamId ?? undefined }: ListAgentsOptions = {}): ReturnType<SessionsClient['listAgents']> {
+    return this.#answer('listAgents', teamId ?? null, () => ({
+      agents: this.agents.filter((agent) => agent.teamId === (teamId ?? null)),
+      nextCursor: null,
+      unreadable: 0,
+    }));
   }
 
   listSessions(

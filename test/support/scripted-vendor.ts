@@ -97,6 +97,11 @@ export class ScriptedVendor implements SessionsClient {
     return this.#answer(sentAt, reply, (state) => ({ id: sessionId, state }));
   }
 
+  readonly teamId = null;
+  async listTeams(): ReturnType<SessionsClient['listTeams']> {
+    return this.#answer(this.clock.monotonic(), [], (teams) => ({ teams, nextCursor: null, unreadable: 0 }));
+  }
+
   #agentCalls = 0;
   async listAgents(): ReturnType<SessionsClient['listAgents']> {
     const reply = next(this.agents, this.#agentCalls++, 'repeat');

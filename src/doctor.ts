@@ -4,12 +4,18 @@ import { payloadEncryption } from './codec/encryption.js';
 import type { Config } from './config.js';
 import { TASK_QUEUE } from './contract.js';
 import { ExitCode, UserError } from './errors.js';
+import { listVisibleAgents } from './fleet/agents.js';
+import { teamsCoverage } from './fleet/coverage.js';
+import { NEVER_SHOWN, teamsWords } from './fleet/teams-words.js';
+import { systemClock } from './gate/clock.js';
 import { readHold } from './gate/hold-mark.js';
 import { holdWords } from './gate/hold.js';
+import { createLimiter } from './gate/limiter.js';
 import { LedgerUnavailableError, unavailableAsUserError } from './ledger/errors.js';
 import { openLedgerIfAny, type Ledger } from './ledger/ledger.js';
 import { locateLedger } from './ledger/open.js';
 import { checkRoutes } from './notify/check.js';
+import { teamsNamed } from './policy/match.js';
 import { createCredentials, createSessionsClient, SessionsError } from './sessions/index.js';
 import { checkBelonging, SEARCH_ATTRIBUTES_META } from './temporal/belonging.js';
 import { connectClient, resolveTemporal, type TemporalClient } from './temporal/connection.js';
@@ -61,10 +67,11 @@ export async function runChecks(config: Config, { notify }: CheckOptions): Promi
         : { status: 'warning', says: `${config.home} does not exist yet.`, next: '`curfew up` makes it.' },
     ),
   );
-  await checkVendor(config, check);
+  const accepted = await checkVendor(config, check);
   const ledger = await checkLedger(config, check);
   try {
     if (ledger !== null) await checkHold(ledger, check);
+    if (accepted) await checkTeams(config, ledger, check);
     await checkPayloadKeys(config, check);
     await checkTemporal(config, ledger, check);
     await checkNotification(ledger, notify, check);
@@ -76,9 +83,11 @@ export async function runChecks(config: Config, { notify }: CheckOptions): Promi
 
 type Check = (name: string, look: () => Promise<Finding>) => Promise<void>;
 
-async function checkVendor(config: Config, check: Check): Promise<void> {
+/** @returns whether the vendor answers and accepts the key */
+async function checkVendor(config: Config, check: Check): Promise<boolean> {
   const credentials = createCredentials(config.env);
   let usable = false;
+  let accepted = false;
   await check('key', async () => {
     await credentials.headers();
     usable = true;
@@ -90,6 +99,7 @@ async function checkVendor(config: Config, check: Check): Promise<void> {
     try {
       const sentWallMs = Date.now();
       const { value, serverDateMs } = await sessions.listAgents({ pageSize: 1 });
+      accepted = true;
       const skewMs = serverDateMs === null ? null : serverDateMs - sentWallMs;
       if (skewMs !== null && Math.abs(skewMs) > TOLERATED_SKEW_MS) {
         return {
@@ -98,13 +108,40 @@ async function checkVendor(config: Config, check: Check): Promise<void> {
           next: 'Set the clock of this machine (NTP). Curfew judges by the vendor’s clock, but times in the ledger are ours.',
         };
       }
-      const none = value.agents.length === 0 ? ' It shows no agents to this key.' : '';
+      const none = value.agents.length === 0 ? ' It shows no agents of its own to this key.' : '';
       return { status: 'ok', says: `${config.apiBaseUrl} answers and accepts the key.${none}` };
     } finally {
       sessions.close();
     }
   });
+  return accepted;
 }
+
+/** Which agents a worker with this key watches, and which not. */
+async function checkTeams(config: Config, ledger: Ledger | null, check: Check): Promise<void> {
+  await check('teams', async () => {
+    const inForce = await ledger?.policies.inForce();
+    const policies = inForce?.kind === 'known' ? inForce.inForce.file.policies : [];
+    const named = policies.filter(({ mode }) => mode !== 'off').flatMap(({ match }) => teamsNamed(match));
+    const credentials = createCredentials(config.env);
+    const sessions = createSessionsClient({ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT });
+    try {
+      const limiter = createLimiter(config.requestsPerSecond, systemClock);
+      const look = { own: true, shownTeams: true, named, concerns: () => true };
+      const { teams, failure } = await listVisibleAgents({ sessions, limiter }, look);
+      if (failure !== null) throw failure;
+      const { seen, missing } = teamsWords(teamsCoverage(teams));
+      const says = `${[`This key shows ${seen}`, ...missing].join('. ')}.`;
+      if (missing.length > 0) return { status: 'warning', says, next: TEAMS_ADVICE };
+      return { status: 'ok', says: `${says} (${NEVER_SHOWN[0]?.toUpperCase() ?? ''}${NEVER_SHOWN.slice(1)}.)` };
+    } finally {
+      sessions.close();
+    }
+  });
+}
+
+const TEAMS_ADVICE =
+  'What is not shown is not watched. Make the user of the key a member of the team, or run a worker with a key of the team (GUMLOOP_TEAM_ID); a misspelt id is corrected in the policy file.';
 
 async function checkLedger(config: Config, check: Check): Promise<Ledger | null> {
   let ledger: Ledger | null = null;

@@ -38,6 +38,8 @@ export interface Explanation {
   readonly orders: readonly OrderView[];
   /** Bulk jobs that are about to end its turn: applied, and without an outcome for it. */
   readonly bulkJobs: readonly BulkClaim[];
+  /** Some scan has listed its agent; null: its agent is not known. */
+  readonly agentWatched: boolean | null;
   /** Age of the last scan; null: there was none. */
   readonly scanAgeMs: number | null;
   readonly isScanning: boolean;
@@ -102,6 +104,7 @@ export function explainDocument(explanation: Explanation): unknown {
     exemptUntil: iso(exemptUntilMs),
     paused: pauseSwitch.paused,
     watchedBy: explanation.watchedBy,
+    agentWatched: explanation.agentWatched,
     scanning: explanation.isScanning,
     bulkJobs: explanation.bulkJobs,
     orders: orders.map(({ result }) => result),
@@ -152,6 +155,10 @@ export function headline(explanation: Explanation): string {
     return state === null || (state !== 'approval_required' && state !== 'idle')
       ? `Nothing will end this session while its state is ${state ?? 'not known'}: what is not understood is not ended.`
       : `Nothing will end this session while it waits (${state}). When it goes on, its limits count again.`;
+  }
+
+  if (isUnwatched(explanation)) {
+    return 'Nothing will end this session as it stands: a policy is about it, but no worker has seen its agent.';
   }
 
   const enforcing = about.filter(({ policy }) => policy.mode === 'enforce').sort(bySoonest);
@@ -282,8 +289,13 @@ const reasonOf = ({ result: { reason } }: OrderView): string => {
   return reason.text === null ? version : `${version}, because: ${reason.text}`;
 };
 
+/** Workers scan, and its agent is in none of their lists. A watch looks at the session itself. */
+const isUnwatched = ({ agentWatched, isScanning, version, draft, watchedBy }: Explanation): boolean =>
+  agentWatched === false && isScanning && version !== null && draft === null && watchedBy === null;
+
 /** What keeps policies from acting, or from knowing. */
-function holds({ pauseSwitch, isScanning, scanAgeMs, version, draft, ledgerNowMs }: Explanation): string[] {
+function holds(explanation: Explanation): string[] {
+  const { pauseSwitch, isScanning, scanAgeMs, version, draft, ledgerNowMs, facts, standings } = explanation;
   const lines: string[] = [];
   if (pauseSwitch.paused) {
     const since = pauseSwitch.changedAtMs === null ? '' : ` for ${span(ledgerNowMs - pauseSwitch.changedAtMs)}`;
@@ -292,6 +304,13 @@ function holds({ pauseSwitch, isScanning, scanAgeMs, version, draft, ledgerNowMs
   if (!isScanning && version !== null && draft === null) {
     const last = scanAgeMs === null ? 'has scanned yet' : `has scanned for ${span(scanAgeMs)}`;
     lines.push(`No worker ${last}: nothing is ended by policy until one runs (curfew up).`);
+  }
+  if (isUnwatched(explanation) && standings.some(({ verdict }) => verdict.kind !== 'not-matching')) {
+    const { agentName, agentId, teamId } = facts.subject;
+    const team = teamId === null ? '' : ` of team ${teamId}`;
+    lines.push(
+      `No scan has listed agent ${agentName ?? agentId ?? ''}${team}: a new agent is seen within a minute or two; one that the worker's key does not show never is (curfew status says which teams are watched).`,
+    );
   }
   return lines.length === 0 ? [] : [pc.yellow(lines.join('\n'))];
 }

@@ -99,8 +99,10 @@ it('a plan sends no cancel: it only lists, and reads where lists do not tell', a
   await planned('--all');
   expect(simulator.world.requestCounts().requests).toEqual({
     ...{ create: 0, retrieve: 0, send: 0, cancel: 0, queue: 0, approvals: 0, triggers: 0 },
-    agents: 1,
-    list: 4,
+    // Its own agents, and those of the one team.
+    teams: 1,
+    agents: 2,
+    list: 6,
   });
   await planned('--running-for', '1h');
   const { requests } = simulator.world.requestCounts();
@@ -111,11 +113,11 @@ it('a plan sends no cancel: it only lists, and reads where lists do not tell', a
 
 describe('criteria', () => {
   it.each<[string, string[], string[]]>([
-    ['every live session', ['--all'], ['old', 'other', 'stuck', 'young']],
+    ['every live session', ['--all'], ['old', 'other', 'stuck', 'teams', 'young']],
     ['an agent by name', ['--agent', 'support-*'], ['old', 'stuck', 'young']],
     ['several agents', ['--agent', 'agent_b', 'support-triage'], ['old', 'other', 'stuck', 'young']],
     ['a state', ['--state', 'queued'], ['stuck']],
-    ['both states', ['--state', 'queued,processing'], ['old', 'other', 'stuck', 'young']],
+    ['both states', ['--state', 'queued,processing'], ['old', 'other', 'stuck', 'teams', 'young']],
     ['time in the queue', ['--queued-for', '4h'], ['stuck']],
     ['not that much time in the queue', ['--queued-for', '5h'], []],
     ['time of running', ['--running-for', '2h'], ['old', 'other']],
@@ -247,7 +249,16 @@ To end their current turns, until ${until} (in 60 min):
     const { stdout } = await curfew('bulk', 'plan', '--all');
     expect(stdout).toMatch(/Not all may end: The sessions of research could not all be listed: .*403/);
     expect(stdout).toContain('Not all may end: 1 of the targets is exempt');
-    expect(stdout).toContain('3 sessions of 1 agent');
+    expect(stdout).toContain('4 sessions of 2 agents');
+  });
+
+  it('is that agents of a team are not shown, and that the teams could not be listed', async () => {
+    const { stdout } = await curfew('bulk', 'plan', '--team', 'team_8', 'team_7');
+    expect(stdout).toContain('Not all may end: No agents of team "team_8" are shown to this key: its list');
+    simulator.world.setFaults('everywhere', [{ fault: 'forbidden-session', on: 'teams' }]);
+    const all = await curfew('bulk', 'plan', '--all');
+    expect(all.stdout).toMatch(/Not all may end: Not all agents could be listed: the list of teams: .*403/);
+    expect(all.stdout).toContain('4 sessions of 2 agents');
   });
 
   it('names caps, and more agents than are shown', () => {

@@ -73,6 +73,7 @@ function explanation(
     watchedBy: null,
     orders: [],
     bulkJobs: [],
+    agentWatched: true,
     scanAgeMs: 5_000,
     isScanning: true,
     ledgerNowMs: NOW,
@@ -206,6 +207,28 @@ describe('the headline of `curfew explain`', () => {
       explanation(seen('processing'), [runtime45], { isScanning: false, scanAgeMs: 10 * MINUTE }),
     );
     expect(said).toContain('No worker has scanned for 10 min');
+  });
+});
+
+describe('a session of an agent that no scan has listed', () => {
+  const facts = seen('processing', { teamId: 'team_7' });
+  const hours2 = policy({ limits: { max_runtime: 120 * MINUTE } });
+
+  it('is not said to be ended: nobody watches it', () => {
+    const unwatched = explanation(facts, [hours2], { agentWatched: false });
+    expect(headline(unwatched)).toMatch(/^Nothing will end this session as it stands: .* no worker has seen its agent/);
+    expect(explainWords(unwatched)).toContain('No scan has listed agent support-triage of team team_7');
+    expect(explainDocument(unwatched)).toMatchObject({ agentWatched: false });
+  });
+
+  it.each<[string, Partial<Explanation>]>([
+    ['a draft', { draft: 'draft.yaml', version: null }],
+    ['no worker scans', { isScanning: false }],
+    ['a watch looks at it itself', { watchedBy: 'import-job' }],
+  ])('is explained as usual where that says nothing: %s', (_why, given) => {
+    const said = explainWords(explanation(facts, [hours2], { agentWatched: false, ...given }));
+    expect(said).toContain('ends its turn in');
+    expect(said).not.toContain('No scan has listed');
   });
 });
 

@@ -58,7 +58,7 @@ beforeAll(async () => {
       ...{
         source: 'listed',
         problem: EVIL,
-        watched: { count: 1, first: [{ id: 'team_1', name: EVIL }] },
+        watched: { count: 1, first: [{ id: 'team_1', name: EVIL, agents: 1 }] },
         notConcerned: 0,
       },
       unreadable: { count: 1, first: [{ id: 'team_2', name: EVIL, problem: EVIL }] },

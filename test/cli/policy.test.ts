@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Command } from 'commander';
+import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { registerPolicy } from '../../src/cli/commands/policy.js';
 import { UserError } from '../../src/errors.js';
 import { policyJsonSchema } from '../../src/policy-file/index.js';
@@ -65,6 +66,72 @@ notify: { ops: { slack: { url_file: /run/secrets/slack } } }
 exempt: [{ session: sess_1, until: 2099-01-01T00:00:00Z, reason: month-end close }]
 `;
 const BAD = GOOD.replace('1h30m', '45').replace('name: seen-first', 'name: no-all-nighters');
+
+describe('curfew policy check of a file that names teams', () => {
+  const TEAMS = `version: 1
+policies:
+  - name: research
+    match: { teams: [team_research, team_foreign] }
+    limits: { max_runtime: 1h }
+`;
+  const saved = { ...process.env };
+  let simulator: Simulator;
+  beforeAll(async () => {
+    simulator = await startSimulator();
+    simulator.world.addTeam({ id: 'team_research', name: 'Research' });
+    simulator.world.addAgent({ teamId: 'team_research' });
+    simulator.world.addTeam({ id: 'team_foreign', member: false });
+  });
+  afterAll(() => simulator.close());
+  afterEach(() => {
+    for (const name of Object.keys(process.env)) if (!(name in saved)) delete process.env[name];
+    Object.assign(process.env, saved);
+  });
+  const withKey = (more: Record<string, string> = {}) =>
+    Object.assign(process.env, {
+      CURFEW_HOME: folder,
+      GUMLOOP_BASE_URL: simulator.url,
+      GUMLOOP_API_KEY: simulator.apiKey,
+      GUMLOOP_USER_ID: simulator.userId,
+      ...more,
+    });
+  const checked = async () => {
+    const said = await curfew('policy', 'check', file(TEAMS));
+    const { stdout } = await curfew('--json', 'policy', 'check', file(TEAMS));
+    return { ...said, json: JSON.parse(stdout) as unknown };
+  };
+
+  it('says which of them the key shows', async () => {
+    withKey();
+    const { stdout, exitCode, json } = await checked();
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain('own agents and those of 1 team: Research, team_research (1 agent)');
+    expect(stdout).toMatch(/warning: team team_foreign is named, but not shown to this key: .*403/);
+    expect(json).toMatchObject({
+      valid: true,
+      teams: { watched: { first: [{ id: 'team_research' }] }, notShown: [{ id: 'team_foreign' }] },
+    });
+  });
+
+  it('says nothing of teams without a key', async () => {
+    const { stdout, exitCode, json } = await checked();
+    expect(exitCode).toBe(0);
+    expect(stdout).not.toMatch(/^teams$/m);
+    expect(json).toMatchObject({ valid: true, teams: null });
+  });
+
+  it.each([
+    ['nobody answers', { GUMLOOP_BASE_URL: 'http://127.0.0.1:9/api/v1' }],
+    ['the key is refused', { GUMLOOP_API_KEY: 'wrong' }],
+    ['a setting is wrong', { CURFEW_SCAN_INTERVAL: 'soon' }],
+  ])('is valid all the same when %s, and says so', async (_why, more) => {
+    withKey(more);
+    const { stdout, exitCode, json } = await checked();
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^teams\n {2}not looked up: .+$/m);
+    expect(json).toMatchObject({ valid: true, teams: { source: 'failed', problem: expect.any(String) } });
+  });
+});
 
 describe('curfew policy check', () => {
   it('says in words what a valid file means, with its warnings', async () => {

@@ -72,6 +72,8 @@ async function explain(config: Config, ledger: Ledger, sessionId: string, draft:
   const scanMs = scan === null || scan.scanMs === 0 ? DEFAULT_SCAN_MS : scan.scanMs;
   const vendorClock = createVendorClock(systemClock);
   const read = await readSession(config, sessionId, known?.stored.agentId ?? null, scan, vendorClock);
+  const agentId = ('seen' in read ? read.seen.subject.agentId : null) ?? remembered?.subject.agentId ?? null;
+  const agentScan = scan ?? (agentId === null ? null : await ledger.facts.scanOf(agentId));
   const facts = 'seen' in read ? observe(remembered, read.seen, { scanMs }) : remembered;
   if (facts === null) {
     const problem = 'problem' in read ? read.problem : '';
@@ -120,6 +122,7 @@ async function explain(config: Config, ledger: Ledger, sessionId: string, draft:
           ]
         : [],
     ),
+    agentWatched: agentId === null ? null : agentScan !== null,
     scanAgeMs: coverage === null ? null : ledgerNowMs - coverage.atMs,
     isScanning: coverage !== null && ledgerNowMs - coverage.atMs <= 4 * coverage.scanMs + coverage.durationMs,
     ledgerNowMs,

@@ -8,8 +8,10 @@ import {
   type ReadPolicyFile,
 } from '../../policy-file/index.js';
 import { createOutput, type Output } from '../output.js';
+import { teamsWords } from '../../fleet/teams-words.js';
 import { readPolicySource } from '../policy-source.js';
 import { cleanupWords, policyWords } from '../policy-words.js';
+import { checkTeams, type TeamsCheck } from '../teams-check.js';
 import { registerPolicyApply } from './policy-apply.js';
 import { registerPolicyPlan } from './policy-plan.js';
 import { registerPolicyResume } from './policy-resume.js';
@@ -25,7 +27,9 @@ export function registerPolicy(program: Command): void {
   policy
     .command('check')
     .summary('find all problems of a policy file, and say what it means')
-    .description('Reads a policy file and says in words what it means. Needs no key, asks nobody, changes nothing.')
+    .description(
+      'Reads a policy file and says in words what it means. Changes nothing, and needs no key; where one is set and the file names teams, says whether it shows them.',
+    )
     .argument('<file>', 'policy file (YAML or JSON)')
     .addHelpText(
       'after',
@@ -35,7 +39,8 @@ export function registerPolicy(program: Command): void {
       const out = outputOf(command);
       try {
         const read = await readPolicySource(file);
-        out.result(validDocument(file, read), { file, read }, validInWords);
+        const teams = await checkTeams(read.file);
+        out.result(validDocument(file, read, teams), { file, read, teams }, validInWords);
       } catch (error) {
         if (!(error instanceof PolicyFileError)) throw error;
         const { problems, warnings } = error;
@@ -69,7 +74,11 @@ Examples:
 const outputOf = (command: Command): Output =>
   createOutput(command.optsWithGlobals<{ json?: boolean }>().json === true);
 
-function validDocument(file: string, { file: { policies, cleanup }, warnings }: ReadPolicyFile): unknown {
+function validDocument(
+  file: string,
+  { file: { policies, cleanup }, warnings }: ReadPolicyFile,
+  teams: TeamsCheck | null,
+): unknown {
   return {
     file,
     valid: true,
@@ -77,15 +86,17 @@ function validDocument(file: string, { file: { policies, cleanup }, warnings }: 
     warnings,
     policies: policies.map((policy) => ({ name: policy.name, mode: policy.mode, meaning: policyWords(policy) })),
     cleanup: cleanup.map((entry) => ({ name: entry.name, meaning: cleanupWords(entry) })),
+    teams: teams === null ? null : teams.kind === 'seen' ? teams.teams : { source: 'failed', problem: teams.why },
   };
 }
 
 interface Valid {
   readonly file: string;
   readonly read: ReadPolicyFile;
+  readonly teams: TeamsCheck | null;
 }
 
-function validInWords({ file, read: { file: content, warnings } }: Valid): string {
+function validInWords({ file, read: { file: content, warnings }, teams }: Valid): string {
   const { policies, cleanup, exempt } = content;
   const counts = [
     counted(policies.length, 'policy', 'policies'),
@@ -106,8 +117,18 @@ function validInWords({ file, read: { file: content, warnings } }: Valid): strin
           ),
         ]
       : []),
+    ...(teams === null ? [] : [paragraph('teams', teamLines(teams))]),
     ...warningLines(warnings),
   ].join('\n\n');
+}
+
+function teamLines(check: TeamsCheck): string[] {
+  if (check.kind === 'not-seen') return [pc.dim(`not looked up: ${check.why}`)];
+  const { seen, missing } = teamsWords(check.teams);
+  return [
+    ...(check.teams.watched.count === 0 ? [] : [`with the key that is set here: ${seen}`]),
+    ...missing.map((text) => `${pc.yellow('warning:')} ${text}`),
+  ];
 }
 
 const brokenInWords = ({ file, problems, warnings }: Pick<PolicyFileError, 'file' | 'problems' | 'warnings'>): string =>

@@ -1,0 +1,59 @@
+import { loadConfig } from '../config.js';
+import { UserError } from '../errors.js';
+import { listVisibleAgents } from '../fleet/agents.js';
+import { teamsCoverage, type TeamsCoverage } from '../fleet/coverage.js';
+import { systemClock } from '../gate/clock.js';
+import { createLimiter } from '../gate/limiter.js';
+import { teamsNamed } from '../policy/match.js';
+import type { PolicyFile } from '../policy/policy.js';
+import { createCredentials, createSessionsClient } from '../sessions/index.js';
+import { USER_AGENT } from '../version.js';
+
+/** A person waits for something that the command can do without, ms. */
+const PATIENCE_MS = 5_000;
+
+/** What the key shows of the teams that a file names. */
+export type TeamsCheck = { readonly kind: 'seen'; readonly teams: TeamsCoverage } | NotSeen;
+interface NotSeen {
+  readonly kind: 'not-seen';
+  /** Why the vendor could not be asked; for people. */
+  readonly why: string;
+}
+
+/**
+ * Looks the teams of a file up, where there is a key to ask with. Never fails: a file can be checked anywhere.
+ *
+ * @returns null when the file names no team, or there is no usable key here
+ */
+export async function checkTeams({ policies, cleanup }: PolicyFile): Promise<TeamsCheck | null> {
+  const matches = [...policies.map(({ match }) => match), ...cleanup.flatMap(({ select }) => select.match ?? [])];
+  const named = [...new Set(matches.flatMap(teamsNamed))];
+  if (named.length === 0) return null;
+  try {
+    const config = loadConfig(process.env, process.cwd());
+    const credentials = createCredentials(config.env);
+    const hasKey = await credentials.headers().then(
+      () => true,
+      () => false,
+    );
+    if (!hasKey) return null;
+    const timeouts = { connectMs: PATIENCE_MS, readMs: PATIENCE_MS };
+    const sessions = createSessionsClient({
+      ...{ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT, timeouts },
+    });
+    try {
+      const concerns = (id: string): boolean => named.includes(id);
+      const limiter = createLimiter(config.requestsPerSecond, systemClock);
+      const look = { own: false, shownTeams: true, named, concerns };
+      const { teams, failure } = await listVisibleAgents({ sessions, limiter }, look);
+      return failure === null
+        ? { kind: 'seen', teams: teamsCoverage(teams) }
+        : { kind: 'not-seen', why: failure.message };
+    } finally {
+      sessions.close();
+    }
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { kind: 'not-seen', why: error.message };
+  }
+}

@@ -87,6 +87,19 @@ export const LEDGER_GAUGES: readonly LedgerGauge[] = [
             [{ status: 'not_found' }, coverage.notFound.length],
           ],
   },
+  {
+    name: 'curfew_teams',
+    help: 'Teams at the last scan: watched; unreadable; and named by a policy but not shown to the key.',
+    labelNames: ['status'],
+    values: ({ coverage }) =>
+      coverage?.teams == null
+        ? []
+        : [
+            [{ status: 'watched' }, coverage.teams.watched.count],
+            [{ status: 'unreadable' }, coverage.teams.unreadable.count],
+            [{ status: 'not_shown' }, coverage.teams.notShown.length],
+          ],
+  },
   plain('curfew_open_orders', 'Orders without an outcome.', ({ gauges }) => gauges.openOrders),
   plain('curfew_open_cases', 'Sessions with orders without an outcome.', ({ gauges }) => gauges.openCases),
   plain(

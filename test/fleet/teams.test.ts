@@ -177,6 +177,7 @@ it('a plan sees the agents of teams, and says which it does not see', async () =
     {
       policies: [policy({ max_runtime: 10 * MINUTE }, { match: { teams: ['team-1', 'team-9'] } })],
       ...{ openBreakers: new Set<string>(), known: null, exempt: new Set<string>() },
+      endedRuns: [],
       permitsTaken: () => Promise.resolve(0),
       maxRetrieves: 10,
       onProgress: () => undefined,

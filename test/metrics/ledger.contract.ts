@@ -184,13 +184,25 @@ export function describeLedgerMetrics(name: string, freshUrl: () => Promise<stri
       await writeCoverage(ledger, {
         ...{ atMs: 1_767_225_600_000, completeAtMs: null, durationMs: 300_500, scanMs: 15_000, policyVersion: 1 },
         ...{ agents: 1, unreadable: { count: 1, first: [] }, notFound: [], live: { processing: 1, queued: 0 } },
-        teams: null,
+        teams: {
+          ...{ source: 'listed', problem: null, notConcerned: 0 },
+          watched: { count: 25, first: [] },
+          unreadable: { count: 1, first: [] },
+          notShown: [{ id: 'team-9', name: null, problem: '403' }],
+        },
         problem: null,
       });
       const seen = await scrape();
       expect(seen.value('curfew_last_scan_timestamp_seconds')).toBe(1_767_225_600);
       expect(seen.value('curfew_last_complete_scan_timestamp_seconds')).toBeUndefined();
       expect(seen.value('curfew_last_scan_duration_seconds')).toBe(300.5);
+      for (const [status, teams] of [
+        ['watched', 25],
+        ['unreadable', 1],
+        ['not_shown', 1],
+      ] as const) {
+        expect(seen.value('curfew_teams', { status })).toBe(teams);
+      }
     });
 
     it('shows how things stand', async () => {

@@ -164,6 +164,7 @@ const sendings = (id: string) => simulator.world.truth(id).cancels;
 
 describe('a worker that is scraped', () => {
   it.each([
+    ['listTeams', 'teams'],
     ['listAgents', 'agents'],
     ['listSessions', 'list'],
     ['retrieveSession', 'retrieve'],

@@ -131,14 +131,16 @@ async function checkTeams(config: Config, ledger: Ledger | null, check: Check): 
       const { teams, failure } = await listVisibleAgents({ sessions, limiter }, look);
       if (failure !== null) throw failure;
       const { seen, missing } = teamsWords(teamsCoverage(teams));
-      const says = `${[`This key shows ${seen}`, ...missing].join('. ')}.`;
+      const says = `${[`This key shows ${seen}`, ...missing].map(capital).join('. ')}.`;
       if (missing.length > 0) return { status: 'warning', says, next: TEAMS_ADVICE };
-      return { status: 'ok', says: `${says} (${NEVER_SHOWN[0]?.toUpperCase() ?? ''}${NEVER_SHOWN.slice(1)}.)` };
+      return { status: 'ok', says: `${says} ${capital(NEVER_SHOWN)}.` };
     } finally {
       sessions.close();
     }
   });
 }
+
+const capital = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 
 const TEAMS_ADVICE =
   'What is not shown is not watched. Make the user of the key a member of the team, or run a worker with a key of the team (GUMLOOP_TEAM_ID); a misspelt id is corrected in the policy file.';

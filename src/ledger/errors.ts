@@ -4,16 +4,18 @@ import { ExitCode, UserError } from '../errors.js';
  * Why the ledger can't be used right now:
  * - `busy`: others held a lock, or all connections, for too long; or a deadlock was broken
  * - `unreachable`: no connection, or the connection was lost; PostgreSQL stops, restarts or does not answer
+ * - `tls`: there is no safe connection: certificates or the server's offer are not what the settings ask for
  * - `refused`: PostgreSQL does not let us in (password, missing database, missing privilege)
  * - `full`: no space left
  * - `read-only`: the file or the server takes no writes, as a standby after a failover
  * - `failing`: the disk or the operating system reports errors
  */
-export type UnavailableReason = 'busy' | 'unreachable' | 'refused' | 'full' | 'read-only' | 'failing';
+export type UnavailableReason = 'busy' | 'unreachable' | 'tls' | 'refused' | 'full' | 'read-only' | 'failing';
 
 const WHAT_HAPPENED: Record<UnavailableReason, string> = {
   busy: 'is busy',
   unreachable: 'is not reachable',
+  tls: 'can not be reached over TLS',
   refused: 'refuses us',
   full: 'has no space left',
   'read-only': 'takes no writes',
@@ -23,6 +25,7 @@ const WHAT_HAPPENED: Record<UnavailableReason, string> = {
 const WHAT_TO_DO: Record<UnavailableReason, string> = {
   busy: 'Try again; if it stays so, look for another process that keeps a transaction on the ledger open.',
   unreachable: 'Check that the database runs and that CURFEW_DATABASE_URL names it, then try again.',
+  tls: 'Check sslmode and sslrootcert in CURFEW_DATABASE_URL, then try again.',
   refused: 'Check user, password, database and privileges in CURFEW_DATABASE_URL, then try again.',
   full: 'Free space on the disk of the ledger, then try again.',
   'read-only':
@@ -45,12 +48,14 @@ export class LedgerUnavailableError extends Error {
    * @param describe - the ledger's path or host, port and database; never a password
    * @param detail - what the database said, without secrets
    * @param code - SQLite's, PostgreSQL's or the operating system's code for it
+   * @param next - what to do about it, where that is known better than from the reason
    */
   constructor(
     readonly reason: UnavailableReason,
     describe: string,
     detail: string,
     readonly code?: string,
+    readonly next?: string,
   ) {
     super(
       `The ledger at ${describe} ${WHAT_HAPPENED[reason]}: ${detail}. What it holds is safe; trying again is, too.`,
@@ -62,20 +67,17 @@ export function isLedgerUnavailable(error: unknown): error is LedgerUnavailableE
   return error instanceof LedgerUnavailableError;
 }
 
-/** Unreachable by TLS, by a password that is missing, or by a file: whoever waits, it stays so until a person changes it. */
-const HOPELESS_CODE =
-  /CERT|^CRL_|^UNABLE_TO_|^HOSTNAME_MISMATCH$|^ERR_(TLS|SSL|OSSL)_|^(EPROTO|EACCES|SQLITE_CANTOPEN)$/;
-const HOPELESS_TEXT = /: (SASL|The server does not support SSL)/;
+/** Unreachable by a file or a socket that we may not open: whoever waits, it stays so until a person changes it. */
+const HOPELESS_CODE = /^(EACCES|SQLITE_CANTOPEN)$/;
 
 /** Whether the ledger may be there in a while though nobody changes a setting: its server starts, or has too many clients. */
-export function mayComeUp({ reason, code = '', message }: LedgerUnavailableError): boolean {
-  if (reason !== 'unreachable' && reason !== 'busy') return false;
-  return !HOPELESS_CODE.test(code) && !HOPELESS_TEXT.test(message);
+export function mayComeUp({ reason, code = '' }: LedgerUnavailableError): boolean {
+  return (reason === 'unreachable' || reason === 'busy') && !HOPELESS_CODE.test(code);
 }
 
 /** For a command that a person waits for: the same message, with what to do next and exit code 4. */
 export function unavailableAsUserError(error: LedgerUnavailableError): UserError {
-  return new UserError(error.message, WHAT_TO_DO[error.reason], ExitCode.unreachable);
+  return new UserError(error.message, error.next ?? WHAT_TO_DO[error.reason], ExitCode.unreachable);
 }
 
 /** The code that a driver or the operating system put on an error; undefined when there is none. */

@@ -1,10 +1,23 @@
-import { Migrator, sql, type CreateTableBuilder, type Kysely, type Migration } from 'kysely';
+import {
+  Migrator,
+  sql,
+  type CreateTableBuilder,
+  type Kysely,
+  type Migration,
+  type MigrationResultSet,
+  type Transaction,
+} from 'kysely';
 import { ExitCode, UserError } from '../errors.js';
 import { dialectOf } from './dialect.js';
 
 /** Our own names: a database may hold another program that Kysely migrates. */
 const MIGRATION_TABLE = 'ledger_migration';
 const MIGRATION_LOCK_TABLE = 'ledger_migration_lock';
+
+/** Of Kysely 0.28, `PostgresAdapter`. */
+const KYSELY_MIGRATION_LOCK = 3853314791062309107n;
+/** Below the time in which a client has to get an answer. */
+const MIGRATION_WAIT_MS = 50_000;
 
 /** Once released, a migration is never changed: later ones add to it. They do not use `schema.ts`, which moves on. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -36,21 +49,54 @@ export async function schemaState<Database>(db: Kysely<Database>, describe: stri
  * @throws {LedgerUnavailableError} if the database can't be used right now
  */
 export async function migrateToLatest<Database>(db: Kysely<Database>, describe: string): Promise<void> {
-  const { error } = await createMigrator(db).migrateToLatest();
-  if (error === undefined) return;
-  // A newer Curfew may have come meanwhile.
-  refuseNewer(await executedMigrations(db, describe), describe);
-  throw error as Error;
+  try {
+    await migrate(db, (migrator) => migrator.migrateToLatest());
+  } catch (error) {
+    // A newer Curfew may have come meanwhile.
+    refuseNewer(await executedMigrations(db, describe), describe);
+    throw error;
+  }
 }
 
-/** Kysely's, on our tables. Makes the migrations' own tables before anything else, so it is not for those who only look. */
-export const createMigrator = <Database>(db: Kysely<Database>): Migrator =>
-  new Migrator({
-    db,
-    provider: { getMigrations: () => Promise.resolve({ ...MIGRATIONS }) },
-    migrationTableName: MIGRATION_TABLE,
-    migrationLockTableName: MIGRATION_LOCK_TABLE,
+/**
+ * Runs Kysely's migrator on our tables, in one transaction that others who migrate wait for.
+ *
+ * Kysely's own lock on PostgreSQL belongs to the connection and not to the transaction. Behind a pooler that lends connections by
+ * the transaction it would be taken on one and given back on another: whoever migrates next would wait for ever.
+ */
+export const migrate = <Database>(
+  db: Kysely<Database>,
+  work: (migrator: Migrator) => Promise<MigrationResultSet>,
+): Promise<void> =>
+  db.transaction().execute(async (trx) => {
+    if (dialectOf(trx) === 'postgres') {
+      // The same lock as Kysely's, because workers of an older version take that. Held while all tables are made.
+      await sql`set local lock_timeout = ${sql.lit(MIGRATION_WAIT_MS)}`.execute(trx);
+      await sql`select pg_advisory_xact_lock(${sql.lit(KYSELY_MIGRATION_LOCK)})`.execute(trx);
+    }
+    const { error } = await work(
+      new Migrator({
+        db: asConnection(trx),
+        provider: { getMigrations: () => Promise.resolve({ ...MIGRATIONS }) },
+        migrationTableName: MIGRATION_TABLE,
+        migrationLockTableName: MIGRATION_LOCK_TABLE,
+        disableTransactions: true,
+      }),
+    );
+    // Rolls back.
+    if (error !== undefined) throw error as Error;
   });
+
+/** A transaction as Kysely's migrator takes it, which asks for a connection to do everything on. */
+function asConnection<Database>(trx: Transaction<Database>): Kysely<Database> {
+  return new Proxy(trx, {
+    get: (target, name) => {
+      if (name === 'connection') return () => ({ execute: <T>(work: (db: Kysely<Database>) => T): T => work(target) });
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
 
 /** Names of the migrations that this database has seen; empty for a fresh one. */
 async function executedMigrations<Database>(db: Kysely<Database>, describe: string): Promise<string[]> {

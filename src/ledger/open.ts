@@ -7,7 +7,8 @@ import { retrying, type Explained, type RetryOptions } from '../retrying.js';
 import type { LedgerDialect } from './dialect.js';
 import { codeOf, isLedgerUnavailable, mayComeUp, messageOf, unavailableAsUserError } from './errors.js';
 import { migrateToLatest, olderTables, schemaState, type SchemaState } from './migrations.js';
-import { postgresDialect, postgresPlace } from './postgres.js';
+import { postgresDialect } from './postgres.js';
+import { describePlace, readPostgresUrl, type PostgresSettings } from './postgres-url.js';
 import type { LedgerDatabase } from './schema.js';
 import { LibsqlDialect } from './sqlite.js';
 
@@ -116,16 +117,11 @@ function isMissingOrEmpty(path: string): boolean {
 /** Where a ledger is, without its password. */
 export type LedgerPlace =
   | { readonly kind: 'sqlite'; readonly path: string; readonly describe: string }
-  | {
+  | ({
       readonly kind: 'postgres';
       /** Host, port and database. */
       readonly describe: string;
-      readonly host: string;
-      readonly port: number;
-      /** Null: PostgreSQL's own default. */
-      readonly user: string | null;
-      readonly database: string | null;
-    };
+    } & Pick<PostgresSettings, 'host' | 'port' | 'user' | 'database' | 'tlsMode' | 'tlsFiles'>);
 
 /**
  * Says where a URL leads to, and touches nothing there.
@@ -134,17 +130,20 @@ export type LedgerPlace =
  */
 export function locateLedger(databaseUrl: string): LedgerPlace {
   const url = databaseUrl.trim();
-  const scheme = schemeOf(url);
-  if (scheme !== 'postgres' && scheme !== 'postgresql') {
+  if (!isPostgres(url)) {
     const path = filePathOf(url);
     return { kind: 'sqlite', path, describe: path };
   }
-  try {
-    const { user, database, ...place } = postgresPlace(url);
-    return { kind: 'postgres', ...place, user: user ?? null, database: database ?? null };
-  } catch {
-    throw unusable('it is no valid PostgreSQL URL');
-  }
+  const settings = postgresSettings(url);
+  const { host, port, user, database, tlsMode, tlsFiles } = settings;
+  return { kind: 'postgres', describe: describePlace(settings), host, port, user, database, tlsMode, tlsFiles };
+}
+
+/** @throws {UserError} with exit code 2 for a URL, or PG… variables, that can't be used */
+export function postgresSettings(url: string): PostgresSettings {
+  const read = readPostgresUrl(url, process.env);
+  if (!('why' in read)) return read;
+  throw new UserError(`${read.setting} can't be used: ${read.why}.`, read.next, ExitCode.usage);
 }
 
 /** The path that a URL for SQLite, or a plain path, means. */
@@ -158,22 +157,15 @@ function filePathOf(url: string): string {
 }
 
 function targetOf(url: string): Target {
-  const scheme = schemeOf(url);
-  return scheme === 'postgres' || scheme === 'postgresql' ? postgresTarget(url) : sqliteTarget(filePathOf(url));
+  if (!isPostgres(url)) return sqliteTarget(filePathOf(url));
+  const settings = postgresSettings(url);
+  return { kind: 'postgres', dialect: postgresDialect(settings), describe: describePlace(settings) };
 }
 
 /** A scheme has two letters at least: C:\ is a drive. */
 const schemeOf = (url: string): string | undefined => /^([a-z][a-z0-9+.-]+):/i.exec(url)?.[1]?.toLowerCase();
 
-function postgresTarget(url: string): Target {
-  try {
-    return { kind: 'postgres', ...postgresDialect(url) };
-  } catch (error) {
-    // The parser's own messages may quote the URL. Those about files named in it (certificates) do not.
-    const namesFile = typeof error === 'object' && error !== null && 'path' in error;
-    throw unusable(namesFile ? messageOf(error) : 'it is no valid PostgreSQL URL');
-  }
-}
+const isPostgres = (url: string): boolean => /^postgres(ql)?$/.test(schemeOf(url) ?? '');
 
 function pathOf(url: string): string {
   let parsed: URL;

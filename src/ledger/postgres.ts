@@ -1,4 +1,5 @@
 import {
+  PostgresAdapter,
   PostgresDialect,
   type Dialect,
   type PostgresCursor,
@@ -14,6 +15,10 @@ import {
   TransactionAbortedError,
   type UnavailableReason,
 } from './errors.js';
+import { wayInFailure } from './connection-failure.js';
+import { passwordOf } from './postgres-password.js';
+import { tlsOptions } from './postgres-tls.js';
+import { describePlace, type PostgresSettings } from './postgres-url.js';
 import { storableText } from './text.js';
 
 export interface PostgresLimits {
@@ -40,47 +45,67 @@ const MAX_CONNECTIONS = 10;
 /**
  * PostgreSQL through a pool of connections. A lost connection fails the query that meets it; the next one connects anew.
  *
- * @param url - checked only as far as it can be without a connection
- * @returns the dialect, and host, port and database for messages
- * @throws {Error} if the driver can't use the URL
+ * Between two transactions nothing is left on a connection: no SET, prepared statement, session lock, LISTEN or temporary
+ * table. A pooler such as PgBouncer may lend it to another client then, or give us another one.
+ *
+ * @throws {UserError} with exit code 2 for certificates that can't be used
  */
-export function postgresDialect(
-  url: string,
-  limits: PostgresLimits = DEFAULT_LIMITS,
-): { readonly dialect: Dialect; readonly describe: string } {
-  // Never connects: only the driver knows how URL, PG… variables and defaults add up.
-  const { host, port, database, password } = new pg.Client({ connectionString: url });
-  const describe = describePlace({ host, port, database });
+export function postgresDialect(settings: PostgresSettings, limits: PostgresLimits = DEFAULT_LIMITS): Dialect {
+  const { host, port, user, database, applicationName, options } = settings;
   const pool = new pg.Pool({
-    connectionString: url,
+    // All of it, so that nothing is left for the driver to look up.
+    ...{ host, port, user, database, password: () => passwordOf(settings), ssl: tlsOptions(settings) },
+    ...{ sslnegotiation: settings.directTls ? 'direct' : 'postgres', enableChannelBinding: settings.channelBinding },
+    ...(options === null ? {} : { options }),
+    application_name: applicationName ?? 'curfew',
     max: MAX_CONNECTIONS,
-    fallback_application_name: 'curfew',
-    connectionTimeoutMillis: limits.connectMs,
+    connectionTimeoutMillis: settings.connectMs ?? limits.connectMs,
     query_timeout: limits.answerMs,
     keepAlive: true,
     types: { getTypeParser },
-    // Not as startup parameters, which connection poolers refuse. The pool waits for it, whatever its types say.
-    // eslint-disable-next-line @typescript-eslint/no-misused-promises
-    onConnect: async (client) => {
-      await client.query(
-        `set lock_timeout = ${limits.lockMs}; set idle_in_transaction_session_timeout = ${limits.idleInTransactionMs}`,
-      );
-    },
+    Client: LettingGoClient,
   });
-  const translator = new PostgresErrors(describe, typeof password === 'string' ? password : '');
-  return { dialect: new PostgresDialect({ pool: new LedgerPool(pool, translator) }), describe };
+  return new LedgerPostgresDialect(new LedgerPool(pool, limits, new PostgresErrors(settings)));
 }
 
-/** Where a URL leads to, with the PG… variables and the driver's defaults. @throws {Error} if the driver can't use the URL */
-export function postgresPlace(
-  url: string,
-): Pick<pg.Client, 'host' | 'port' | 'user' | 'database'> & { describe: string } {
-  const { host, port, user, database } = new pg.Client({ connectionString: url });
-  return { host, port, user, database, describe: describePlace({ host, port, database }) };
+type Connected = (error: Error | null, client: pg.Client) => void;
+
+/**
+ * Closes a connection that did not come about. Where it is the driver that gives up (no password, a proof that is wrong), the
+ * driver leaves that to the server, which waits a minute for an answer; and this process would wait with it.
+ */
+class LettingGoClient extends pg.Client {
+  override connect(): Promise<pg.Client>;
+  override connect(callback: Connected): void;
+  override connect(callback?: Connected): Promise<pg.Client> | void {
+    if (callback === undefined) throw new Error('The pool gives a callback.');
+    super.connect((error: Error | null | undefined) => {
+      if (error != null) this.connection.stream.destroy();
+      callback(error ?? null, this);
+    });
+  }
 }
 
-const describePlace = ({ host, port, database }: Pick<pg.Client, 'host' | 'port' | 'database'>): string =>
-  `${host}:${port}/${database ?? ''}`;
+/** Kysely's, but for its lock of migrations, which outlives the transaction; `migrations.ts` takes one that does not. */
+class LedgerPostgresDialect extends PostgresDialect {
+  constructor(pool: PostgresPool) {
+    super({ pool });
+  }
+
+  override createAdapter(): PostgresAdapter {
+    return new LedgerPostgresAdapter();
+  }
+}
+
+class LedgerPostgresAdapter extends PostgresAdapter {
+  override acquireMigrationLock(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  override releaseMigrationLock(): Promise<void> {
+    return Promise.resolve();
+  }
+}
 
 /**
  * int8 (times, counts) and numeric (sums of int8) as numbers, as on SQLite; for this pool only, since the driver's own
@@ -95,6 +120,7 @@ function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string)
 class LedgerPool implements PostgresPool {
   constructor(
     private readonly pool: pg.Pool,
+    private readonly limits: PostgresLimits,
     private readonly errors: PostgresErrors,
   ) {
     // Without listeners, a connection that is lost while nobody waits for an answer would end the process. The next
@@ -105,7 +131,7 @@ class LedgerPool implements PostgresPool {
 
   async connect(): Promise<PostgresPoolClient> {
     try {
-      return new LedgerClient(await this.pool.connect(), this.errors);
+      return new LedgerClient(await this.pool.connect(), this.limits, this.errors);
     } catch (error) {
       throw this.errors.duringConnect(error);
     }
@@ -116,14 +142,29 @@ class LedgerPool implements PostgresPool {
   }
 }
 
-/** One connection for as long as it is borrowed from the pool. */
+const BEGINS = /^(begin|start transaction)\b/;
+const ENDS = /^(commit|rollback)$/;
+/** A SELECT waits for nobody but those who change tables. */
+const READS = /^\s*select\b/i;
+
+/**
+ * One connection for as long as it is borrowed from the pool.
+ *
+ * Limits of the server are set within each transaction, and end with it: set for the connection, they would pass to other
+ * clients of a pooler, or not be there. So what changes something runs in a transaction, also where the caller asked for none.
+ */
 class LedgerClient implements PostgresPoolClient {
+  readonly #limits: string;
+  #inTransaction = false;
   #lost: LedgerUnavailableError | undefined;
 
   constructor(
     private readonly client: pg.PoolClient,
+    { lockMs, idleInTransactionMs }: PostgresLimits,
     private readonly errors: PostgresErrors,
-  ) {}
+  ) {
+    this.#limits = `set local lock_timeout = ${lockMs}; set local idle_in_transaction_session_timeout = ${idleInTransactionMs}`;
+  }
 
   query<Row>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<Row>>;
   query<Row>(cursor: PostgresCursor<Row>): PostgresCursor<Row>;
@@ -136,8 +177,31 @@ class LedgerClient implements PostgresPoolClient {
   }
 
   async #run<Row>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<Row>> {
+    if (BEGINS.test(sql)) return await this.#begin(sql);
+    if (this.#inTransaction || READS.test(sql)) return await this.#send<Row>(sql, parameters);
+    await this.#begin('begin');
+    try {
+      const result = await this.#send<Row>(sql, parameters);
+      await this.#send('commit');
+      return result;
+    } catch (error) {
+      // A rollback that fails loses the connection, and with it the transaction.
+      await this.#send('rollback').catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** In one message, so that limits cost no further way there and back. */
+  async #begin<Row>(sql: string): Promise<PostgresQueryResult<Row>> {
+    await this.#send(`${sql}; ${this.#limits}`);
+    this.#inTransaction = true;
+    return { command: 'BEGIN', rowCount: 0, rows: [] } as unknown as PostgresQueryResult<Row>;
+  }
+
+  async #send<Row>(sql: string, parameters: readonly unknown[] = []): Promise<PostgresQueryResult<Row>> {
     // A rollback would only wait for the same silence, and hide why the connection was lost.
     if (this.#lost !== undefined) throw this.#lost;
+    if (ENDS.test(sql)) this.#inTransaction = false;
     let result: pg.QueryResult;
     try {
       const storable = parameters.map((value) => (typeof value === 'string' ? storableText(value) : value));
@@ -181,17 +245,15 @@ const UNAVAILABLE: Readonly<Record<string, UnavailableReason>> = {
 const IN_FAILED_TRANSACTION = '25P02';
 
 class PostgresErrors {
-  readonly #describe: string;
-  readonly #password: string;
+  readonly #settings: PostgresSettings;
 
-  constructor(describe: string, password: string) {
-    this.#describe = describe;
-    this.#password = password;
+  constructor(settings: PostgresSettings) {
+    this.#settings = settings;
   }
 
   /** Whatever went wrong, we have no connection. */
   duringConnect(error: unknown): LedgerUnavailableError {
-    return this.#unavailable(reasonOf(error) ?? 'unreachable', error);
+    return this.#wayIn(error) ?? this.#unavailable(reasonOf(error) ?? 'unreachable', error);
   }
 
   /** What PostgreSQL says against the query itself (constraint, syntax) is passed on as it is. */
@@ -200,13 +262,25 @@ class PostgresErrors {
     if (codeOf(error) === IN_FAILED_TRANSACTION) return new TransactionAbortedError();
     // What does not come from PostgreSQL comes from the connection: reset, closed, no answer.
     const reason = error instanceof pg.DatabaseError ? reasonOf(error) : 'unreachable';
-    return reason === undefined ? error : this.#unavailable(reason, error);
+    if (reason === undefined) return error;
+    // A pooler lets a client in before it knows whether PostgreSQL will.
+    return this.#wayIn(error) ?? this.#unavailable(reason, error);
   }
 
-  #unavailable(reason: UnavailableReason, error: unknown): LedgerUnavailableError {
-    const detail = messageOf(error);
-    const redacted = this.#password === '' ? detail : detail.replaceAll(this.#password, '[password]');
-    return new LedgerUnavailableError(reason, this.#describe, redacted, codeOf(error));
+  #wayIn(error: unknown): LedgerUnavailableError | null {
+    const failure = wayInFailure(error, this.#settings);
+    return failure && this.#unavailable(failure.reason, error, failure.says, failure.next);
+  }
+
+  #unavailable(
+    reason: UnavailableReason,
+    error: unknown,
+    says = messageOf(error),
+    next?: string,
+  ): LedgerUnavailableError {
+    const { password } = this.#settings;
+    const redacted = password === null ? says : says.replaceAll(password, '[password]');
+    return new LedgerUnavailableError(reason, describePlace(this.#settings), redacted, codeOf(error), next);
   }
 }
 

@@ -19,7 +19,7 @@ const programs = installedPostgres(['initdb', 'postgres', 'pg_dump', 'pg_restore
 let postgres: TestPostgres;
 let folder: string;
 beforeAll(async () => {
-  postgres = await startPostgres(programs);
+  postgres = await startPostgres({ programs });
   folder = mkdtempSync(join(tmpdir(), 'curfew-dump-'));
 }, 120_000);
 afterAll(async () => {

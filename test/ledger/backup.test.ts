@@ -106,11 +106,14 @@ describe('a copy of a SQLite ledger', () => {
 
 describe('where a ledger is', () => {
   it.each([
-    ['/var/lib/curfew.db', { kind: 'sqlite', path: '/var/lib/curfew.db' }],
-    ['sqlite:///var/lib/a%20b.db', { kind: 'sqlite', path: '/var/lib/a b.db' }],
+    ['/var/lib/curfew.db', { kind: 'sqlite', path: '/var/lib/curfew.db', describe: '/var/lib/curfew.db' }],
+    ['sqlite:///var/lib/a%20b.db', { kind: 'sqlite', path: '/var/lib/a b.db', describe: '/var/lib/a b.db' }],
     [
       'postgres://me:word@db.example.com/curfew',
-      { kind: 'postgres', host: 'db.example.com', port: 5432, user: 'me', database: 'curfew' },
+      {
+        ...{ kind: 'postgres', host: 'db.example.com', port: 5432, user: 'me', database: 'curfew' },
+        ...{ describe: 'db.example.com:5432/curfew', tlsMode: 'disable', tlsFiles: { rootCert: null, client: null } },
+      },
     ],
   ])('is told without its password, and without touching it: %s', (url, place) => {
     expect(locateLedger(url)).toEqual(place);

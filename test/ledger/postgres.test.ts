@@ -6,7 +6,7 @@ import pg from 'pg';
 import { ExitCode, UserError } from '../../src/errors.js';
 import { isLedgerUnavailable, LedgerUnavailableError } from '../../src/ledger/errors.js';
 import { lockSession } from '../../src/ledger/locks.js';
-import { openDatabase } from '../../src/ledger/open.js';
+import { openDatabase, postgresSettings } from '../../src/ledger/open.js';
 import { postgresDialect } from '../../src/ledger/postgres.js';
 import type { LedgerDatabase } from '../../src/ledger/schema.js';
 import { makeOlderLedger } from '../support/older-ledger.js';
@@ -228,7 +228,7 @@ describe('a ledger on PostgreSQL', () => {
 
     beforeEach(async () => {
       await (await openDatabase(url)).close();
-      db = new Kysely<LedgerDatabase>({ dialect: postgresDialect(url, limits).dialect });
+      db = new Kysely<LedgerDatabase>({ dialect: postgresDialect(postgresSettings(url), limits) });
     });
 
     it('gives up on a lock that others hold, and works once it is free', async () => {

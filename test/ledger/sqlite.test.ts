@@ -133,7 +133,7 @@ describe('a ledger in a SQLite file', () => {
     ['sqlite://ledger.db', /three slashes/],
     ['sqlite:ledger.db', /three slashes/],
     ['sqlite:///tmp/ledger.db?mode=memory', /three slashes/],
-    ['postgres://user:hunter2@[bad/ledger', /no valid PostgreSQL URL/],
+    ['postgres://user:hunter2@[bad/ledger', /its host is not a valid name/],
     ['postgres://user:hunter2@127.0.0.1/ledger?sslmode=verify-full&sslrootcert=/missing.pem', /missing\.pem/],
   ])('refuses the URL "%s" as wrong usage, without a password', async (url, why) => {
     const error = await openingError(url);

@@ -168,11 +168,11 @@ describe('`curfew backup`', () => {
       expect(again.stderr).toContain('exists already');
       expect(statSync(copy).size).toBe(size);
 
-      const url = 'postgres://curfew:s3cretword@db.example.com:5433/ledger';
+      const url = 'postgres://curfew:s3cretword@db.example.com:5433/ledger?sslmode=verify-full&sslrootcert=/etc/ca.pem';
       const dump = join(own.folder, 'x.dump');
       const postgres = await runCurfew(['backup', dump], { ...own.settings, CURFEW_DATABASE_URL: url });
       expect(postgres.code).toBe(ExitCode.usage);
-      expect(postgres.stderr).toContain('pg_dump --format=custom');
+      expect(postgres.stderr).toContain('env PGSSLMODE=verify-full PGSSLROOTCERT=/etc/ca.pem pg_dump --format=custom');
       expect(postgres.stderr).toContain('--host=db.example.com --port=5433 --username=curfew ledger');
       expect(postgres.stderr + postgres.stdout).not.toContain('s3cretword');
       expect(existsSync(dump)).toBe(false);

@@ -1,6 +1,6 @@
 import { Kysely, sql } from 'kysely';
-import { createMigrator } from '../../src/ledger/migrations.js';
-import { locateLedger } from '../../src/ledger/open.js';
+import { migrate } from '../../src/ledger/migrations.js';
+import { locateLedger, postgresSettings } from '../../src/ledger/open.js';
 import { postgresDialect } from '../../src/ledger/postgres.js';
 import { LibsqlDialect } from '../../src/ledger/sqlite.js';
 
@@ -9,7 +9,7 @@ const NEWEST_OF_OLDER = '0002_enforcement';
 
 async function on<T>(url: string, work: (db: Kysely<unknown>) => Promise<T>): Promise<T> {
   const place = locateLedger(url);
-  const dialect = place.kind === 'sqlite' ? new LibsqlDialect(place.path) : postgresDialect(url).dialect;
+  const dialect = place.kind === 'sqlite' ? new LibsqlDialect(place.path) : postgresDialect(postgresSettings(url));
   const db = new Kysely<unknown>({ dialect });
   try {
     return await work(db);
@@ -20,10 +20,7 @@ async function on<T>(url: string, work: (db: Kysely<unknown>) => Promise<T>): Pr
 
 /** Makes the tables as an older version had them, in a database that is empty. */
 export const makeOlderLedger = (url: string): Promise<void> =>
-  on(url, async (db) => {
-    const { error } = await createMigrator(db).migrateTo(NEWEST_OF_OLDER);
-    if (error !== undefined) throw error as Error;
-  });
+  on(url, (db) => migrate(db, (migrator) => migrator.migrateTo(NEWEST_OF_OLDER)));
 
 /** Names of all tables, and of the migrations that were done; both empty for a database in which nothing was made. */
 export const tablesOf = (url: string): Promise<{ tables: string[]; migrations: string[] }> =>

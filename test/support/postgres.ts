@@ -1,6 +1,6 @@
 import { spawnSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chownSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chownSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -31,11 +31,15 @@ export interface TestPostgres {
   stop(): Promise<void>;
 }
 
-/**
- * @param programs - folder of `initdb` and `postgres`; others than those that all tests use
- * @throws {Error} if there is no PostgreSQL: tests that need it must fail, not pass unseen
- */
-export async function startPostgres(programs?: string): Promise<TestPostgres> {
+export interface PostgresOptions {
+  /** Folder of `initdb` and `postgres`; default: those that all tests use. */
+  readonly programs?: string;
+  /** Files of the certificate and key with which the server offers TLS; default: it does not. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+}
+
+/** @throws {Error} if there is no PostgreSQL: tests that need it must fail, not pass unseen */
+export async function startPostgres({ programs, tls }: PostgresOptions = {}): Promise<TestPostgres> {
   const account = unprivilegedAccount();
   const folder = mkdtempSync(join(temporaryFolder(account), 'curfew-postgres-'));
   const password = randomBytes(12).toString('hex');
@@ -43,6 +47,7 @@ export async function startPostgres(programs?: string): Promise<TestPostgres> {
     if (account !== undefined) chownSync(folder, account.uid, account.gid);
     const binaries = programs ?? postgresFor(folder, account);
     initialise(binaries, folder, password, account);
+    if (tls !== undefined) offerTls(folder, tls, account);
     let server = await startOnFreePort(binaries, folder, account, password);
     const { port } = server;
     let databases = 0;
@@ -118,6 +123,19 @@ function initialise(binaries: string, folder: string, password: string, account:
           : ''),
     );
   }
+}
+
+/** PostgreSQL wants the key to be its own, and nobody else's. */
+function offerTls(folder: string, tls: { cert: string; key: string }, account: Account | undefined): void {
+  const data = join(folder, 'data');
+  for (const [name, from] of [
+    ['server.crt', tls.cert],
+    ['server.key', tls.key],
+  ] as const) {
+    writeFileSync(join(data, name), readFileSync(from), { mode: 0o600 });
+    if (account !== undefined) chownSync(join(data, name), account.uid, account.gid);
+  }
+  appendFileSync(join(data, 'postgresql.conf'), 'ssl = on\n');
 }
 
 /** The port is only free until someone takes it: so more than one try. */

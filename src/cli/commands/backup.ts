@@ -49,17 +49,28 @@ const noneThere = (path: string, inHome: string): UserError =>
   );
 
 /** The command without the password, which neither screens nor lists of processes are to show. */
-function useItsOwnTools(
-  { host, port, user, database, describe }: LedgerPlace & { kind: 'postgres' },
-  file: string,
-): UserError {
-  const to = [`--host=${host}`, `--port=${port}`, ...(user === null ? [] : [`--username=${user}`])];
-  const words = ['pg_dump', '--format=custom', `--file=${file}`, ...to, ...(database === null ? [] : [database])];
+function useItsOwnTools(place: LedgerPlace & { kind: 'postgres' }, file: string): UserError {
+  const { host, port, user, database, describe } = place;
+  const to = [`--host=${host}`, `--port=${port}`, `--username=${user}`];
+  const words = [...tlsVariables(place), 'pg_dump', '--format=custom', `--file=${file}`, ...to, database];
   return new UserError(
     `The ledger is on PostgreSQL, at ${describe}; its own tools copy it while Curfew runs. Nothing was written.`,
-    `Run: ${words.map(quoted).join(' ')} (it asks for the password, or takes it from PGPASSWORD or ~/.pgpass; for TLS as in the URL, set PGSSLMODE and PGSSLROOTCERT).`,
+    `Run: ${words.map(quoted).join(' ')} (it asks for the password, or takes it from PGPASSWORD or ~/.pgpass).`,
     ExitCode.usage,
   );
+}
+
+/** TLS as the ledger's connection has it, in PostgreSQL's own terms. */
+function tlsVariables({ tlsMode, tlsFiles }: LedgerPlace & { kind: 'postgres' }): string[] {
+  if (tlsMode === 'disable') return [];
+  const { rootCert, client } = tlsFiles;
+  return [
+    'env',
+    // PostgreSQL's own clients check nothing in that mode, as long as they have no file of authorities.
+    `PGSSLMODE=${tlsMode === 'no-verify' ? 'require' : tlsMode}`,
+    ...(tlsMode === 'no-verify' ? [] : [`PGSSLROOTCERT=${rootCert ?? 'system'}`]),
+    ...(client === null ? [] : [`PGSSLCERT=${client.cert}`, `PGSSLKEY=${client.key}`]),
+  ];
 }
 
 /** As a POSIX shell reads it back. */

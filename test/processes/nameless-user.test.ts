@@ -48,8 +48,8 @@ describe('a user without a name and without HOME', () => {
     own.simulator.world.addSession({ agent: 'agent_test', id: 'sess_runaway', turnAge: '30m', runsFor: null });
     const homeless = without('HOME');
     const { process: worker } = await startReady(['up'], homeless);
-    const order = await tell<OrderResult>(['cancel', 'sess_runaway', '--wait'], homeless);
-    expect(order).toMatchObject({ sessionId: 'sess_runaway', outcome: 'cancelled' });
+    const { orders } = await tell<{ orders: OrderResult[] }>(['cancel', 'sess_runaway', '--wait'], homeless);
+    expect(orders[0]).toMatchObject({ sessionId: 'sess_runaway', outcome: 'cancelled' });
     const [kept] = await own.withLedger(allOrders);
     expect(kept?.result.requestedBy).toBe(`uid-${process.getuid?.()}@${hostname()}`);
     worker.signal('SIGTERM');

@@ -30,7 +30,13 @@ const of = (facts: Facts): Candidate => ({
   facts,
 });
 /** As a page of a list shows it, without knowing when. */
-const untimed = ({ state, createdAtMs, transcript: _transcript, usage: _usage, ...subject }: SessionView): Candidate => ({
+const untimed = ({
+  state,
+  createdAtMs,
+  transcript: _transcript,
+  usage: _usage,
+  ...subject
+}: SessionView): Candidate => ({
   state,
   createdAtMs,
   subject,
@@ -107,14 +113,18 @@ describe('how long the current turn has been in its state', () => {
 
   it('counts what our own facts know: a turn that was seen in the queue has not run', () => {
     const running = { runningForMs: HOUR, states: ['processing'] } as const;
-    const view = (state: string): SessionView => session(state, { transcript: transcriptOf([user('m1', T0 - 3 * HOUR)]) });
+    const view = (state: string): SessionView =>
+      session(state, { transcript: transcriptOf([user('m1', T0 - 3 * HOUR)]) });
     const before = retrieved(view('queued'), T0 - 30 * MINUTE);
     expect(judge(running, of(retrieved(view('processing'), T0, before))).fits).toBe(false);
     expect(judge(running, of(retrieved(view('processing'), T0))).fits).toBe(true);
   });
 
   it('stays unknown without a time on the message', () => {
-    const untimedMessage = session('queued', { createdAtMs: T0 - 90 * HOUR, transcript: transcriptOf([user('m1', null)]) });
+    const untimedMessage = session('queued', {
+      createdAtMs: T0 - 90 * HOUR,
+      transcript: transcriptOf([user('m1', null)]),
+    });
     expect(judge(queuedFor, of(retrieved(untimedMessage))).fits).not.toBe(true);
   });
 
@@ -130,7 +140,8 @@ describe('how long the current turn has been in its state', () => {
 
 describe('violators', () => {
   const longest = policy({ max_runtime: HOUR });
-  const runs = (sinceMs: number): SessionView => session('processing', { transcript: transcriptOf([user('m1', sinceMs)]) });
+  const runs = (sinceMs: number): SessionView =>
+    session('processing', { transcript: transcriptOf([user('m1', sinceMs)]) });
 
   it('are those that a policy would end now', () => {
     expect(judge({ violators: 'all' }, of(retrieved(runs(T0 - HOUR))), [longest])).toEqual(YES);

@@ -5,7 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { steadyPort } from '../../src/free-port.js';
 import { letGo, spawnHeld } from '../support/held-process.js';
-import { unprivilegedAccount, type TestPostgres } from '../support/postgres.js';
+import { unprivilegedAccount } from '../support/account.js';
+import type { TestPostgres } from '../support/postgres.js';
 
 /** A hang limit. */
 const START_LIMIT_MS = 60_000;

@@ -18,7 +18,10 @@ describe('an observation', () => {
   it('of a retrieve names the last turn, and says whether it is the first one', () => {
     const one = fromRetrieve(session('processing', { transcript: transcriptOf([user('m1', T0)]) }), T0 + 1);
     expect(one.turn).toEqual({ key: 'm1', startedAtMs: T0, userMessages: 1, isFirst: true });
-    const two = fromRetrieve(session('processing', { transcript: transcriptOf([user('m1', T0), user('m2', T0 + 1)]) }), T0 + 2);
+    const two = fromRetrieve(
+      session('processing', { transcript: transcriptOf([user('m1', T0), user('m2', T0 + 1)]) }),
+      T0 + 2,
+    );
     expect(two.turn).toEqual({ key: 'm2', startedAtMs: T0 + 1, userMessages: 2, isFirst: false });
     const none = fromRetrieve(session('processing'), T0);
     expect(none.turn).toEqual({ key: 'nth:0', startedAtMs: null, userMessages: 0, isFirst: false });
@@ -27,9 +30,13 @@ describe('an observation', () => {
   it('does not take a turn as the first when an answer is older than its message', () => {
     const answer = { id: 'a', role: 'assistant', createdAtMs: T0 };
     const messages = [answer, user('m1', T0 + 1)];
-    expect(fromRetrieve(session('processing', { transcript: transcriptOf(messages) }), T0 + 2).turn?.isFirst).toBe(false);
+    expect(fromRetrieve(session('processing', { transcript: transcriptOf(messages) }), T0 + 2).turn?.isFirst).toBe(
+      false,
+    );
     const ownAnswer = [user('m1', T0), { ...answer, createdAtMs: T0 + 1 }];
-    expect(fromRetrieve(session('processing', { transcript: transcriptOf(ownAnswer) }), T0 + 2).turn?.isFirst).toBe(true);
+    expect(fromRetrieve(session('processing', { transcript: transcriptOf(ownAnswer) }), T0 + 2).turn?.isFirst).toBe(
+      true,
+    );
   });
 });
 

@@ -70,7 +70,12 @@ describe('sightingOf', () => {
   });
 
   it('has no earlier turns when there is one', () => {
-    expect(sightingOf({ state: null, transcript: transcriptOf([message('m1', STARTED_AT)]) }, 0).earlierTurns).toEqual([]);
-    expect(sightingOf({ state: null, transcript: transcriptOf([]) }, 0)).toMatchObject({ turnKey: 'nth:0', earlierTurns: [] });
+    expect(sightingOf({ state: null, transcript: transcriptOf([message('m1', STARTED_AT)]) }, 0).earlierTurns).toEqual(
+      [],
+    );
+    expect(sightingOf({ state: null, transcript: transcriptOf([]) }, 0)).toMatchObject({
+      turnKey: 'nth:0',
+      earlierTurns: [],
+    });
   });
 });

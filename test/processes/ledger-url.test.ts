@@ -19,7 +19,7 @@ let plain: string;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'curfew-ledger-url-'));
-  certificates = makeCertificates(folder);
+  certificates = await makeCertificates(folder);
   withTls = await startPostgres({ tls: certificates.server });
   without = await startPostgres();
   secure = await withTls.createDatabase();

@@ -1,3 +1,5 @@
+import { writeNews } from './output.js';
+
 /** Exit code of a command that was interrupted, by the convention of shells. */
 export const INTERRUPTED = 130;
 /**
@@ -47,6 +49,6 @@ export function leaveForSure(): void {
 /** Keeps nothing alive itself. */
 const exitAfter = (ms: number): NodeJS.Timeout =>
   setTimeout(() => {
-    process.stderr.write(`curfew: still not done ${ms / 1_000} s after it was told to stop; it ends now.\n`);
+    writeNews(`curfew: still not done ${ms / 1_000} s after it was told to stop; it ends now.`);
     process.exit(process.exitCode ?? INTERRUPTED);
   }, ms).unref();

@@ -28,31 +28,28 @@ it.concurrent.each<[string, FaultInput]>([
   ['of a vendor that answers after 10 s', { fault: 'lagging-answer', on: 'retrieve', delay: '10s', times: 'forever' }],
 ])(
   'S7: a policy ends a session %s, by one request, and leaves its neighbour alone',
-  inOwnHome(
-    { CURFEW_SCAN_INTERVAL: '1s' },
-    async ({ simulator, folder, up, run }, _title: string, fault: FaultInput) => {
-      simulator.world.addSession({
-        runsFor: null,
-        id: 'sess_slow',
-        agent: 'agent_test',
-        turnAge: '3h',
-        faults: [fault],
-      });
-      simulator.world.addSession({ runsFor: null, id: 'sess_young', agent: 'agent_test', turnAge: '5m' });
-      const file = join(folder, 'policies.yaml');
-      writeFileSync(file, POLICIES);
-      await up(file);
-      // Fails while there is no order yet.
-      const outcome = async (): Promise<unknown> => {
-        const { code, stdout } = await run('cases', 'sess_slow', '--json');
-        if (code !== 0) return null;
-        return (JSON.parse(stdout) as { orders: readonly { outcome: string | null }[] }).orders[0]?.outcome ?? null;
-      };
-      await until(async () => (await outcome()) !== null, LIMIT_MS);
-      expect(await outcome()).toBe('cancelled');
-      const { cancels } = simulator.world.truth();
-      expect(cancels.map(({ sessionId }) => sessionId)).toEqual(['sess_slow']);
-    },
-  ),
+  inOwnHome({ CURFEW_SCAN_INTERVAL: '1s' }, async (own, _title: string, fault: FaultInput) => {
+    own.simulator.world.addSession({
+      runsFor: null,
+      id: 'sess_slow',
+      agent: 'agent_test',
+      turnAge: '3h',
+      faults: [fault],
+    });
+    own.simulator.world.addSession({ runsFor: null, id: 'sess_young', agent: 'agent_test', turnAge: '5m' });
+    const file = join(own.folder, 'policies.yaml');
+    writeFileSync(file, POLICIES);
+    await own.up(file);
+    // Fails while there is no order yet.
+    const outcome = async (): Promise<unknown> => {
+      const { code, stdout } = await own.run('cases', 'sess_slow', '--json');
+      if (code !== 0) return null;
+      return (JSON.parse(stdout) as { orders: readonly { outcome: string | null }[] }).orders[0]?.outcome ?? null;
+    };
+    await until(async () => (await outcome()) !== null, LIMIT_MS);
+    expect(await outcome()).toBe('cancelled');
+    const { cancels } = own.simulator.world.truth();
+    expect(cancels.map(({ sessionId }) => sessionId)).toEqual(['sess_slow']);
+  }),
   LIMIT_MS,
 );

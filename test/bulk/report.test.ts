@@ -235,7 +235,10 @@ describe('as CSV', () => {
       ['sess_1', 'settled', 'cancelled'],
       ['sess_2', 'waiting', ''],
     ]);
-    expect(rows[0]).toMatchObject({ lastErrorType: 'Timeout', lastErrorMessage: `'${error.message.replace('\n', ' ')}` });
+    expect(rows[0]).toMatchObject({
+      lastErrorType: 'Timeout',
+      lastErrorMessage: `'${error.message.replace('\n', ' ')}`,
+    });
   });
 });
 

@@ -95,8 +95,17 @@ describe('a worker with a collector of spans', () => {
   );
 
   it.concurrent(
-    'goes on, and ends in time, when the collector is away',
-    afterOneOrder(() => ({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' })),
+    'goes on, says so, and ends in time, when the collector is away',
+    afterOneOrder(
+      () => ({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9', CURFEW_LOG_FORMAT: 'json' }),
+      ({ stderr }) => {
+        const lines = stderr.split('\n').filter((line) => line.includes('OpenTelemetry'));
+        expect(lines.length).toBeGreaterThan(0);
+        for (const line of lines) expect(JSON.parse(line)).toMatchObject({ level: 40 });
+        expect(lines[0]).toContain('ECONNREFUSED');
+        expect(stderr).not.toContain('collector-secret');
+      },
+    ),
     STORY_LIMIT_MS,
   );
 
@@ -120,9 +129,15 @@ describe('a worker with a collector of spans', () => {
   );
 });
 
-it('says which settings of OpenTelemetry it does not carry', async () => {
-  const own = await openHome({ OTEL_TRACES_EXPORTER: 'zipkin' });
+it.each([
+  [{ OTEL_TRACES_EXPORTER: 'zipkin' }, /^curfew: OTEL_TRACES_EXPORTER is "zipkin".*\n {2}next: .*\n$/],
+  [
+    { OTEL_TRACES_EXPORTER: 'otlp', OTEL_EXPORTER_OTLP_HEADERS: 'authorization=s3cret%' },
+    /^curfew: OTEL_EXPORTER_OTLP_HEADERS can't be used(?!.*s3cret).*\n {2}next: (?!.*s3cret).*\n$/,
+  ],
+])('says which settings of OpenTelemetry it does not carry: %j', async (settings, message) => {
+  const own = await openHome(settings);
   const { code, stderr } = await own.run('up');
   expect(code).toBe(2);
-  expect(stderr).toMatch(/^curfew: OTEL_TRACES_EXPORTER is "zipkin".*\n {2}next: /);
+  expect(stderr).toMatch(message);
 });

@@ -96,7 +96,7 @@ async function untilInterrupted(
   const context = contextOf(command, false);
   const { signal } = onInterrupt(WORKER_LEAVES_WITHIN_MS);
   await requireVendorSettings(context.config);
-  const tracing = await startTracing(context.config.env);
+  const tracing = await startTracing(context.config.env, context.log);
   try {
     await work(context, signal);
   } catch (error) {

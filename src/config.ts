@@ -6,6 +6,7 @@ import { ExitCode, UserError } from './errors.js';
 import { DEFAULT_SCAN_MS } from './fleet/stored-facts.js';
 import { homePaths, resolveHome } from './home.js';
 import { HTTP_ADDRESS, readHttpAddress, type HttpAddress } from './http/address.js';
+import { checkProxies } from './http/proxy.js';
 import { secretSetting } from './secret-setting.js';
 import { DEFAULT_TIMING, type CaseTiming } from './policy/timing.js';
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from './telemetry.js';
@@ -51,6 +52,7 @@ export const DEFAULT_API_BASE_URL = 'https://api.gumloop.com/api/v1';
 export function loadConfig(processEnv: Environment, folder: string): Config {
   const env = { ...readDotEnv(join(folder, '.env')), ...definedOnly(processEnv) };
   const home = resolveHome(env);
+  checkProxies(env);
   return {
     env,
     home,

@@ -12,6 +12,7 @@ import { readHold } from './gate/hold-mark.js';
 import { holdWords } from './gate/hold.js';
 import { createLimiter } from './gate/limiter.js';
 import { LedgerUnavailableError, unavailableAsUserError } from './ledger/errors.js';
+import { proxyFor } from './http/proxy.js';
 import { openLedgerIfAny, type Ledger } from './ledger/ledger.js';
 import { locateLedger } from './ledger/open.js';
 import { checkRoutes } from './notify/check.js';
@@ -93,6 +94,22 @@ async function checkVendor(config: Config, check: Check): Promise<boolean> {
     usable = true;
     return { status: 'ok', says: `A ${credentials.describe()}.` };
   });
+  const proxies = [config.apiBaseUrl, 'https://example.com', 'http://example.com'].map((url) =>
+    URL.canParse(url) ? proxyFor(url, config.env) : null,
+  );
+  const [ofApi, ...others] = proxies;
+  const other = others.find((proxy) => proxy !== null);
+  if (ofApi != null || other != null) {
+    await check('proxy', () =>
+      Promise.resolve({
+        status: 'ok',
+        says:
+          ofApi != null
+            ? `Requests to the vendor go through the proxy ${ofApi.describe} (${ofApi.setting}).`
+            : `Requests to the vendor go straight there; others through the proxy ${other?.describe} (${other?.setting}).`,
+      }),
+    );
+  }
   await check('api', async () => {
     if (!usable) return { status: 'skipped', says: 'Not tried, because there is no usable key.' };
     const sessions = createSessionsClient({ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT });
@@ -312,7 +329,7 @@ const VENDOR_ADVICE: Partial<Record<SessionsError['kind'], string>> = {
     'Make a new key, set it, and check that GUMLOOP_USER_ID is the user it belongs to. Open cases go on by themselves then.',
   'no-credential': 'Set GUMLOOP_API_KEY (or GUMLOOP_API_KEY_FILE) and GUMLOOP_USER_ID.',
   'account-forbidden': 'API keys need a paid plan, and an administrator may have switched the API off.',
-  'connection-failed': 'Check the network, a proxy in between, and GUMLOOP_BASE_URL.',
+  'connection-failed': 'Check the network, the proxy (HTTPS_PROXY, NO_PROXY), and GUMLOOP_BASE_URL.',
   'rate-limited':
     'The vendor has had too many requests with this key. Orders are kept; see whether something else uses it, or lower CURFEW_REQUESTS_PER_SECOND.',
   redirected: 'Check GUMLOOP_BASE_URL: it has to end in /api/v1 and lead straight to the API.',

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Command } from 'commander';
-import { loadConfig, type Config } from '../config.js';
+import { loadConfig, type Config, type Environment } from '../config.js';
 import { ExitCode, UserError } from '../errors.js';
 import { homePaths } from '../home.js';
+import { PROXY_VARIABLES } from '../http/proxy.js';
 import { openLedger, type Ledger } from '../ledger/ledger.js';
 import { ID_RULE, isSessionId } from '../sessions/index.js';
 import { createLogger, type Logger } from '../telemetry.js';
@@ -28,10 +29,16 @@ export interface CommandContext {
 export function contextOf(command: Command, quiet: boolean): CommandContext {
   const { json } = command.optsWithGlobals<{ json?: boolean }>();
   const config = loadConfig(process.env, process.cwd());
+  takeProxies(config.env);
   const out = createOutput(json === true);
   const level = quiet && config.env['CURFEW_LOG'] === undefined ? 'error' : config.logLevel;
   const pretty = config.logFormat === null ? process.stderr.isTTY === true : config.logFormat === 'pretty';
   return { config, out, log: createLogger(level, pretty) };
+}
+
+/** Requests look for their proxy in the process's environment; it may come from a `.env` file. */
+function takeProxies(env: Environment): void {
+  for (const name of PROXY_VARIABLES) if (env[name] !== undefined) process.env[name] ??= env[name];
 }
 
 /**

@@ -1,5 +1,8 @@
-import type { IncomingMessage } from 'node:http';
-import { got } from 'got';
+import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { got, type OptionsInit } from 'got';
+import { proxyAuthorization, proxyFor, type Proxy } from '../http/proxy.js';
+import { createTunnels } from '../http/tunnel.js';
 import { parseHttpDate, parseRetryAfter } from '../sessions/times.js';
 import { USER_AGENT } from '../version.js';
 
@@ -23,7 +26,9 @@ export async function post(
   body: string,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<Reception> {
+  let way: Way | null = null;
   try {
+    const through = (way = wayTo(url)).options;
     return await new Promise<Reception>((resolve, reject) => {
       const stream = got.stream.post(url, {
         body,
@@ -32,6 +37,7 @@ export async function post(
         followRedirect: false,
         throwHttpErrors: false,
         timeout: { request: LIMIT_MS },
+        ...through,
       });
       stream.once('error', reject);
       stream.once('response', ({ statusCode = 0, headers: head }: IncomingMessage) => {
@@ -49,5 +55,39 @@ export async function post(
     // Only codes such as ECONNREFUSED: messages of network errors repeat the address.
     const known = typeof code === 'string' && /^[A-Z][A-Z0-9_]{1,63}$/.test(code);
     return { kind: 'unanswered', why: known ? code : 'unknown error' };
+  } finally {
+    way?.close();
   }
+}
+
+interface Way {
+  readonly options: Pick<OptionsInit, 'agent' | 'request'>;
+  close(): void;
+}
+
+/** Straight there, or through a proxy: in a tunnel to https, and else by a request that names the whole address. */
+function wayTo(url: string): Way {
+  const proxy = proxyFor(url);
+  if (proxy === null) return { options: {}, close: () => {} };
+  if (new URL(url).protocol === 'https:') {
+    const https = createTunnels(proxy, LIMIT_MS, {});
+    return { options: { agent: { https } }, close: () => https.destroy() };
+  }
+  return {
+    options: { request: (target, options) => requestBy(proxy, target, options) },
+    close: () => {},
+  };
+}
+
+function requestBy(proxy: Proxy, target: URL, { method, headers }: RequestOptions): ReturnType<typeof httpRequest> {
+  const authorization = proxyAuthorization(proxy);
+  const send = proxy.url.protocol === 'https:' ? httpsRequest : httpRequest;
+  return send({
+    ...{ host: proxy.url.hostname.replace(/^\[|\]$/g, ''), port: proxy.url.port, method, path: target.href },
+    headers: {
+      ...headers,
+      host: target.host,
+      ...(authorization === undefined ? {} : { 'proxy-authorization': authorization }),
+    },
+  });
 }

@@ -1,4 +1,5 @@
 import { UserError } from '../errors.js';
+import { proxyFor } from '../http/proxy.js';
 import { checkBaseUrl } from './base-url.js';
 import type { Credentials } from './credentials.js';
 import { SessionsError, type SessionsOperation } from './errors.js';
@@ -110,13 +111,15 @@ const BAD_ID = `nothing was sent, because an id has ${ID_RULE}`;
  * The client of the vendor's API. Every call is one HTTP request, bounded in time and size, that either answers or fails with a
  * `SessionsError`; the key is in the request's header and nowhere else.
  *
- * @throws {UserError} when the base URL is no usable address
+ * Goes through the proxy that the environment names for its address.
+ *
+ * @throws {UserError} when the base URL, or the proxy, is no usable address
  */
 export function createSessionsClient(settings: SessionsClientOptions): OpenSessionsClient {
   const { credentials, userAgent, maxResponseBytes = 64 * 1024 * 1024, onRequest = () => {} } = settings;
   const { connectMs = 10_000, readMs = 30_000, cancelMs = 100_000 } = settings.timeouts ?? {};
   const baseUrl = checkBaseUrl(settings.baseUrl, settings.allowPlainHttp ?? false);
-  const transport = createTransport({ baseUrl, userAgent, connectMs, readMs, cancelMs });
+  const transport = createTransport({ baseUrl, proxy: proxyFor(baseUrl), userAgent, connectMs, readMs, cancelMs });
 
   function pathOf({ path, query }: Call<unknown>): string {
     const encoded = `/${path.map(encodeURIComponent).join('/')}`;

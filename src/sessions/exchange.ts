@@ -108,6 +108,8 @@ export function exchange(transport: Transport, outgoing: Exchange): Promise<Endi
     const stopUnsent = (): void => settle('unsent', TOO_LATE);
 
     signal?.addEventListener('abort', giveUp);
+    // From the beginning, because a proxy may let us wait before there is a socket.
+    if (sendBefore !== undefined) unsentTimer = setTimeout(stopUnsent, sendBefore - performance.now());
 
     stream.once('request', (request: ClientRequest) => {
       request.once('socket', (socket: Socket) => {
@@ -119,7 +121,6 @@ export function exchange(transport: Transport, outgoing: Exchange): Promise<Endi
         };
         if (!socket.connecting) return ready();
         socket.once(transport.encrypted ? 'secureConnect' : 'connect', ready);
-        if (sendBefore !== undefined) unsentTimer = setTimeout(stopUnsent, sendBefore - performance.now());
       });
     });
 

@@ -2,10 +2,16 @@ import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { urlToHttpOptions } from 'node:url';
 import { got, type Got, type Request } from 'got';
+import type { Proxy } from '../http/proxy.js';
+import { createTunnels } from '../http/tunnel.js';
 
 export interface TransportSettings {
   /** Checked, without a trailing slash. */
   readonly baseUrl: string;
+  /** What https requests go through; null: straight to the server. */
+  readonly proxy: Proxy | null;
+  /** Certificates of the authorities to trust instead of those that Node.js trusts. Default none. */
+  readonly ca?: string;
   /** Header `user-agent`. */
   readonly userAgent: string;
   /** Limit for each of: name lookup, TCP connection, TLS handshake. */
@@ -54,7 +60,12 @@ export function createTransport(settings: TransportSettings): Transport {
   // The latest connection first, because it is the least likely to be closing.
   const pool = { keepAlive: true, scheduling: 'lifo', timeout: IDLE_CONNECTION_MS } as const;
   // Certificates are checked whatever NODE_TLS_REJECT_UNAUTHORIZED says.
-  const agent = encrypted ? new HttpsAgent({ ...pool, rejectUnauthorized: true }) : new HttpAgent(pool);
+  const secure = { ...pool, rejectUnauthorized: true, ...(settings.ca === undefined ? {} : { ca: settings.ca }) };
+  const agent = !encrypted
+    ? new HttpAgent(pool)
+    : settings.proxy === null
+      ? new HttpsAgent(secure)
+      : createTunnels(settings.proxy, settings.connectMs, secure);
   const send = encrypted ? httpsRequest : httpRequest;
 
   const connecting = { lookup: settings.connectMs, connect: settings.connectMs, secureConnect: settings.connectMs };

@@ -24,7 +24,7 @@ let messages: number;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'curfew-proxied-'));
-  const { ca, server } = makeCertificates(folder);
+  const { ca, server } = await makeCertificates(folder);
   simulator = await startSimulator({ apiKey: API_KEY });
   messages = 0;
   // The vendor and a receiver, by a name that only the proxy can find.

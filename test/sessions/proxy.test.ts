@@ -28,7 +28,7 @@ const closers: (() => unknown)[] = [];
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'curfew-proxy-'));
-  certificates = makeCertificates(folder);
+  certificates = await makeCertificates(folder);
   const { cert, key } = certificates.server;
   vendor = createServer({ cert: readFileSync(cert), key: readFileSync(key) }, (request, response) => {
     seen.push(`${request.method} ${request.url} ${request.headers.authorization}`);
@@ -70,7 +70,13 @@ async function through(
 }
 const cancel = (transport: Transport, withinMs?: number): Promise<Ending> =>
   exchange(transport, {
-    ...{ method: 'POST', path: '/cancel', authentication: { authorization: `Bearer ${KEY}` }, maxBytes: 1_000 },
+    ...{
+      method: 'POST',
+      path: '/cancel',
+      authentication: { authorization: `Bearer ${KEY}` },
+      maxBytes: 1_000,
+      takeBody: () => true,
+    },
     sendBefore: withinMs === undefined ? undefined : performance.now() + withinMs,
   });
 
@@ -113,6 +119,7 @@ describe('requests to the vendor through a proxy', () => {
       path: '/cancel',
       authentication: {},
       maxBytes: 1_000,
+      takeBody: () => true,
       signal: stopping,
     } as const;
     expect(await exchange(transport, outgoing)).toMatchObject({ end: 'aborted', sent: false });

@@ -95,7 +95,8 @@ it('reaches vendor and receivers through the proxy of the environment, and says 
   expect(checks['api']).toMatchObject({ status: 'ok' });
   expect(checks['notify ops']).toMatchObject({ status: 'ok' });
   expect(messages).toBe(1);
-  expect(proxy.requests()).toEqual(Array(2).fill('CONNECT temporal.test:443 200'));
+  // The API, its teams, and the receiver.
+  expect(proxy.requests()).toEqual(Array(3).fill('CONNECT temporal.test:443 200'));
   expect(JSON.stringify(proxy.told)).not.toContain(API_KEY);
   expect(ended.stdout + ended.stderr).not.toContain('hunter2');
 

@@ -11,15 +11,15 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 workspace="$(mktemp -d)"
 # Go's module cache can't be written.
 trap 'chmod -R u+w "$workspace"; rm -rf "$workspace"' EXIT
-# Nobody else gets in, as into /root: PostgreSQL must not need the clone.
-chmod 700 "$workspace"
-
+chmod 711 "$workspace"
 mkdir "$workspace/bin" "$workspace/home"
-for program in node npm npx go sh bash env cat cp date echo false head id ls mkdir mktemp mv rm rmdir sed sleep tail touch true \
-  uname basename dirname chmod ln test tr wc; do
+for program in node npm npx go sh bash env '[' basename cat chmod chown cp cut date dirname echo expr false head id install ln ls mkdir mktemp \
+  mv nproc od printf pwd readlink realpath rm rmdir seq sleep sort stat tail tee test touch tr true uname uniq wc grep sed; do
   path="$(type -P "$program")" && ln -s "$path" "$workspace/bin/$program"
 done
-git clone --quiet "$root" "$workspace/clone" || exit 1
+# Nobody else gets in, as into /root: PostgreSQL must not need the clone.
+mkdir -m 700 "$workspace/private"
+git clone --quiet "$root" "$workspace/private/clone" || exit 1
 
 environment=(HOME="$workspace/home" PATH="$workspace/bin" CI=true)
 for name in TEMPORAL_CLI_PATH HTTPS_PROXY HTTP_PROXY NO_PROXY https_proxy http_proxy no_proxy GOPROXY NODE_EXTRA_CA_CERTS SSL_CERT_FILE \
@@ -33,7 +33,7 @@ check() {
   local name="$1" began=$SECONDS
   shift
   printf '\n== %s\n' "$name"
-  if env -i --chdir="$workspace/clone" "${environment[@]}" "$@"; then
+  if env -i --chdir="$workspace/private/clone" "${environment[@]}" "$@"; then
     passed=$((passed + 1))
   else
     failed=$((failed + 1))

@@ -3,10 +3,11 @@ import { once } from 'node:events';
 
 /**
  * A shell that runs the program and signals it when the shell's own standard input ends. So it also stops when we are
- * killed, which no exit handler would see. The shell ends with the program.
+ * killed, which no exit handler would see. The shell ends with the program. It uses no other program: the user it runs as may
+ * reach none.
  */
 const HOLD =
-  'signal=$1; shift; exec 3<&0; "$@" & held=$!; { cat <&3 >/dev/null; kill -$signal $held 2>/dev/null; } & exec 3<&-; wait $held';
+  'signal=$1; shift; exec 3<&0; "$@" & held=$!; { while read -r _ <&3; do :; done; kill -$signal $held 2>/dev/null; } & exec 3<&-; wait $held';
 
 /**
  * Starts a server that lives no longer than this process.

@@ -301,7 +301,7 @@ export class Carrying {
       await this.#conditions.apiFailed(error);
       // What concerns everybody is not held against one target.
       const tries = tried.tries + (this.#conditions.apiIsAway ? 0 : 1);
-      const afterMs = Math.max(error.retryAfterMs ?? 0, backoffMs(tries + 1, timing.retryCapMs, random()));
+      const afterMs = Math.max(honouredMs(error), backoffMs(tries + 1, timing.retryCapMs, random()));
       if (tries < MOST_TRIES) this.#retryAt({ target, tries }, afterMs);
       else await this.#endings.handOver(target, 'waiting', null, target.agentId, error);
     }

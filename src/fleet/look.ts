@@ -87,5 +87,5 @@ async function putOff(deps: LookDependencies, session: Tracked, error: SessionsE
   }
   deps.log.warn({ sessionId: session.sessionId, failures: session.failures }, error.message);
   if (error.kind === 'not-found' && !session.listed && session.failures > 1) return null;
-  return CONCERNS_SESSION.has(error.kind) ? laterMs : Math.max(error.retryAfterMs ?? 0, backoff);
+  return CONCERNS_SESSION.has(error.kind) ? laterMs : Math.max(honouredMs(error), backoff);
 }

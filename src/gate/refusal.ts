@@ -4,6 +4,7 @@ import { backoffMs } from '../policy/backoff.js';
 import { FOR_NOW, joinedRefusals, noteRefusal, settlesOrder, type Refusal, type Refused } from '../policy/refusals.js';
 import type { SessionsError, SessionsErrorKind } from '../sessions/index.js';
 import type { CaseDependencies } from './case-step.js';
+import { honouredMs } from './hold.js';
 import { TryAgain } from './try-again.js';
 import { tryAgain } from './waits.js';
 
@@ -58,7 +59,7 @@ export async function meetRefusal(
   // A read that is refused while others come through is not the API's outage, and its time counts.
   const keyWorks = error.kind === 'forbidden' || error.accountWide;
   const isItsOwn = refused.on === 'cancel' || keyWorks || (refusal.times > 1 && deps.account.acceptedWithin(forMs));
-  const afterMs = Math.max(error.retryAfterMs ?? 0, backoff);
+  const afterMs = Math.max(honouredMs(error), backoff);
   throw new TryAgain(isItsOwn ? 'Refused' : 'ApiUnavailable', error.message, afterMs, refusals);
 }
 

@@ -147,11 +147,14 @@ describe('a 403 that passes', () => {
     },
   );
 
-  it('is waited for as long as it asks', async () => {
+  it.each([
+    ['as long as it asks', '20', 20_000],
+    ['a minute, when it asks for an hour', '3600', 60_000],
+  ])('is waited for %s', async (_title, retryAfter, afterMs) => {
     harness.vendor.reads = () => (harness.vendor.cancelCalls < 2 ? processing : failed);
-    harness.vendor.cancels = [failureFrom('cancelSession', { status: 403, retryAfter: '20' }), 'failed'];
+    harness.vendor.cancels = [failureFrom('cancelSession', { status: 403, retryAfter }), 'failed'];
     await harness.order();
-    expect(await harness.worker().carryOut()).toMatchObject([{ reason: 'Refused', afterMs: 20_000 }]);
+    expect(await harness.worker().carryOut()).toMatchObject([{ reason: 'Refused', afterMs }]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { honouredMs } from '../gate/hold.js';
+import { HeldError, honouredMs } from '../gate/hold.js';
 import { PLAN_EXPIRES_MS, type BulkJob, type BulkTarget } from '../ledger/bulk-plans.js';
 import { backoffMs } from '../policy/backoff.js';
 import { refusedIn } from '../gate/refusal.js';
@@ -311,6 +311,8 @@ export class Carrying {
   async #limited(tried: Tried, error: SessionsError): Promise<void> {
     const { timing, random } = this.#run;
     this.#conditions.tooFast(error);
+    // It was not asked for: another request was turned away.
+    if (error instanceof HeldError) return this.#retryAt(tried, error.retryAfterMs);
     const limitedAt = tried.limitedAt ?? this.#now();
     const isAlone = this.#now() - limitedAt >= timing.refusedForMs && this.#conditions.acceptedSince(limitedAt);
     if (isAlone) return this.#endings.handOver(tried.target, 'waiting', null, tried.target.agentId, error);

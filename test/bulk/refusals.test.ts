@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FaultInput } from '../../simulator/index.js';
 import { noPoliciesInForce } from '../../src/gate/rules.js';
+import { HeldError } from '../../src/gate/hold.js';
 import { attemptCase, confirmCase, type CaseDependencies, type Step } from '../../src/gate/case-step.js';
 import { TryAgain } from '../../src/gate/try-again.js';
 import { NO_METERS } from '../../src/metrics/meters.js';
@@ -94,6 +95,27 @@ describe('a job with sessions that are refused', () => {
     await playCases(10_000);
     expect((await harness.status(planId)).progress.outcomes).toEqual({ cancelled: 6, forbidden: 1 });
     expect(await eventKinds()).not.toContain('account-refused');
+  });
+
+  it('keeps a session whose requests were held back for another one: it was not turned away itself', async () => {
+    const ids = harness.sessions(5);
+    const planId = await harness.plan(ids);
+    await harness.apply(planId);
+    const deps = harness.deps();
+    const hold = { sinceMs: 0, untilMs: 0, operation: 'listSessions', askedMs: null } as const;
+    let heldBack = 0;
+    const readToSend: typeof deps.gate.readToSend = async (sessionId) => {
+      // Past the time after which one that is turned away alone becomes a case, with others accepted meanwhile.
+      await sleep(ids.indexOf(sessionId) * deps.timing.refusedForMs);
+      if (sessionId === ids[0] && (heldBack += 1) <= 4) {
+        await sleep(deps.timing.refusedForMs);
+        throw new HeldError(hold, 50);
+      }
+      return deps.gate.readToSend(sessionId);
+    };
+    const { progress } = await harness.carryOut(planId, { gate: { ...deps.gate, readToSend } });
+    expect(heldBack).toBe(5);
+    expect(progress).toMatchObject({ openCases: 0, outcomes: { cancelled: 5 } });
   });
 
   it('I10: while the key is refused, tries one at a time, and not in a fixed beat', async () => {

@@ -28,7 +28,6 @@ const triggerSchema = z.strictObject({
   /** It switches itself off after so many failed runs in a row. */
   maxFailures: z.int().positive().default(3),
 });
-export type TriggerPlan = z.output<typeof triggerSchema>;
 
 export const teamSchema = z.strictObject({
   id,

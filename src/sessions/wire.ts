@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { readTranscript, transcriptOf, type MessageHead, type Transcript } from '../policy/turn.js';
 import { isSessionId } from './ids.js';
 import { parseJson } from './failures.js';
-import { extractJson, objectOf, VALUE } from './json-extract.js';
+import { extractJson, objectOf, VALUE, type Wanted } from './json-extract.js';
 import { parseTime } from './times.js';
 import type {
   Agent,
@@ -113,16 +113,11 @@ export function sessionReader(askedId: string): BodyReader<Session> {
   let transcript = readTranscript();
   const messages = {
     kind: 'list',
-    items: wantedOf(messageWire),
+    items: MESSAGE,
     onStart: () => (transcript = readTranscript()),
     onItem: (item: unknown) => transcript.add(readMessage(item)),
   } as const;
-  const session = objectOf({
-    ...Object.fromEntries(Object.keys(sessionWire.shape).map((name) => [name, VALUE])),
-    usage: wantedOf(usageWire),
-    creator: wantedOf(creatorWire),
-    messages,
-  });
+  const session = objectOf({ ...SESSION_FIELDS, messages });
   const body = extractJson(objectOf({ session, queue_position: VALUE }));
   return {
     write: (piece) => orUnreadable(() => body.write(piece)),
@@ -136,8 +131,16 @@ export function sessionReader(askedId: string): BodyReader<Session> {
   };
 }
 
-const wantedOf = ({ shape }: z.ZodObject): ReturnType<typeof objectOf> =>
-  objectOf(Object.fromEntries(Object.keys(shape).map((name) => [name, VALUE])));
+const plainFieldsOf = ({ shape }: z.ZodObject): Readonly<Record<string, Wanted>> =>
+  Object.fromEntries(Object.keys(shape).map((name) => [name, VALUE]));
+
+const MESSAGE = objectOf(plainFieldsOf(messageWire));
+/** All but the messages, which are taken one by one. */
+const SESSION_FIELDS = {
+  ...plainFieldsOf(sessionWire),
+  usage: objectOf(plainFieldsOf(usageWire)),
+  creator: objectOf(plainFieldsOf(creatorWire)),
+};
 
 /** What the tokenizer says may repeat what was sent, so it is not repeated. */
 function orUnreadable<T>(read: () => T): T {

@@ -5,7 +5,6 @@ import { caseWorkflowId, ENDED_OUTCOMES, REFUSED_OUTCOMES, type OrderResult } fr
 import { idsFromList } from '../../bulk/ids.js';
 import { ExitCode } from '../../errors.js';
 import type { OrderView } from '../../ledger/results.js';
-import { shellWord } from '../../text/shell.js';
 import { startRefusal } from '../../temporal/start-refusal.js';
 import {
   checkedSessionIds,
@@ -144,7 +143,7 @@ async function order(
   }
   for (const { sessionId, refusal } of refused) {
     out.say(
-      `Temporal does not start the case of ${sessionId}: ${refusal}. The order is kept and NOTHING IS SENT for it; a worker tries again each minute. To give it up: curfew cases abandon ${shellWord(sessionId)} --reason "…"`,
+      `Temporal does not start the case of ${sessionId}: ${refusal}. The order is kept and NOTHING IS SENT for it; a worker tries again each minute. To give it up: ${shell`curfew cases abandon ${sessionId} --reason "…"`}`,
     );
   }
   if (waiting) {

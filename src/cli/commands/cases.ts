@@ -7,7 +7,6 @@ import { ExitCode, UserError } from '../../errors.js';
 import { readHold, wantProbe, type HoldMark } from '../../gate/hold-mark.js';
 import { jobOfView, viewsOfSession } from '../../ledger/bulk-results.js';
 import type { OrderView } from '../../ledger/results.js';
-import { shellWord } from '../../text/shell.js';
 import { resolveTemporal } from '../../temporal/connection.js';
 import { startRefusal } from '../../temporal/start-refusal.js';
 import { checkedSessionIds, contextOf, openControlPlane, openExistingLedger, requester } from '../context.js';
@@ -88,7 +87,7 @@ Examples:
             refusal === null
               ? `Temporal did not answer in time. The order on ${sessionId} stays open.`
               : `Temporal does not start the case of ${sessionId}: ${refusal}. Its order stays open, and nothing is sent for it.`,
-            `A worker tries again each minute; \`curfew doctor\` shows what is wrong. To give it up: curfew cases abandon ${shellWord(sessionId)} --reason "…"`,
+            `A worker tries again each minute; \`curfew doctor\` shows what is wrong. To give it up: ${shell`curfew cases abandon ${sessionId} --reason "…"`}`,
             ExitCode.unreachable,
           );
         }

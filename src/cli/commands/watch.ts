@@ -6,7 +6,6 @@ import { ExitCode, UserError } from '../../errors.js';
 import { LedgerUnavailableError } from '../../ledger/errors.js';
 import type { Ledger } from '../../ledger/ledger.js';
 import type { LimitChanges } from '../../ledger/watches.js';
-import { shellWord } from '../../text/shell.js';
 import { startRefusal } from '../../temporal/start-refusal.js';
 import { orderMetText } from '../../watch/change.js';
 import { limitChanges, limitsText, optionName, WATCH_LIMIT_NAMES, type WatchLimitName } from '../../watch/limits.js';
@@ -135,7 +134,7 @@ async function register(
     if (refusal !== null) {
       throw new UserError(
         `The watch of ${sessionId} is in the ledger, but Temporal does not start it: ${refusal}. Nothing watches the session yet.`,
-        `A worker tries again each minute; \`curfew doctor\` shows what is wrong. To take it back: curfew watch ${shellWord(sessionId)} --release`,
+        `A worker tries again each minute; \`curfew doctor\` shows what is wrong. To take it back: ${releaseCommand(sessionId)}`,
         ExitCode.unreachable,
       );
     }

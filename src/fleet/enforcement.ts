@@ -7,8 +7,10 @@ import { readCoverage, sawNothing, type Coverage } from './coverage.js';
 import { noteCoverage } from './coverage-watch.js';
 import { fleetOf, forgetOld, FORGET_AFTER_MS, type Fleet, type Tracked } from './fleet.js';
 import type { Policy } from '../policy/policy.js';
+import type { SessionsError } from '../sessions/index.js';
 import type { JudgeContext } from './judge-session.js';
 import { lookAtSession, type LookDependencies } from './look.js';
+import { mayAsk, retryList, type ListRetry } from './list-retry.js';
 import type { RulesInForce, RulesReader } from './rules-in-force.js';
 import { agentsFor, dueAgents, scanAgents, scanSettings, takeInAgents } from './scan.js';
 
@@ -23,7 +25,7 @@ const ROUND_MS = 60_000;
 const LOOKS_AT_ONCE = 16;
 /** How often rules and exemptions are read during a round, ms. */
 const REFRESH_MS = 2_000;
-/** The lists of agents, the caller's own and those of teams, change rarely, ms. */
+/** The lists of agents, the caller's own and those of teams, change rarely: they are asked for so often, a quarter more or less, ms. */
 const AGENTS_EVERY_MS = 60_000;
 const TICK_MS = 25;
 /** The same while a scan or a look is under way. */
@@ -97,7 +99,11 @@ interface Memory {
   /** All agents that the key shows; null: not listed yet. */
   seen: AgentsSeen | null;
   /** Monotonic, ms; null: now is the time. */
-  agentsListedAt: number | null;
+  agentsDueAt: number | null;
+  /** Null: all lists of agents were read whole. */
+  agentsRetry: ListRetry | null;
+  /** The vendor refuses the account; null: it does not, as far as is known. */
+  refused: { readonly error: SessionsError; readonly retry: ListRetry } | null;
   scannedAt: number | null;
   /** Version of the rules that all sessions were judged by. */
   version: number | null;
@@ -108,7 +114,9 @@ async function remember({ ledger }: EnforcementDependencies): Promise<Memory> {
     fleet: fleetOf(await ledger.facts.load(FORGET_AFTER_MS)),
     coverage: await readCoverage(ledger),
     seen: null,
-    agentsListedAt: null,
+    agentsDueAt: null,
+    agentsRetry: null,
+    refused: null,
     scannedAt: null,
     version: null,
   };
@@ -200,8 +208,11 @@ async function readStanding({ rules, ledger, monotonic }: EnforcementDependencie
 function scanAllNow(memory: Memory, version: number): void {
   memory.version = version;
   memory.scannedAt = null;
-  memory.agentsListedAt = null;
+  memory.agentsDueAt = null;
+  memory.agentsRetry = null;
+  memory.refused = null;
   for (const agent of memory.fleet.agents.values()) {
+    agent.retry = null;
     agent.quiet = 0;
     agent.scannedAt = null;
   }
@@ -280,31 +291,46 @@ async function scanListed(
   const held = deps.limiter.held();
   // Each list by itself would say the same.
   if (held !== null && memory.seen !== null) return { seen: memory.seen, held: held.message };
+  const before = memory.refused;
+  if (before !== null && memory.seen !== null && !mayAsk(before.retry, deps.monotonic()))
+    return { seen: memory.seen, held: before.error.message };
   const seen = await lookForAgents(deps, memory, policies, deps.monotonic());
-  const due = dueAgents(memory.fleet, settings, deps.monotonic());
-  await scanAgents(deps, memory.fleet, due, settings, contextOf, stop);
+  // The sessions of agents that are known from before would be refused as well.
+  const due = seen.refused === null ? dueAgents(memory.fleet, settings, deps.monotonic()) : [];
+  const refused = seen.refused ?? (await scanAgents(deps, memory.fleet, due, settings, contextOf, stop));
+  memory.refused = refused === null ? null : { error: refused, retry: again(deps, before?.retry ?? null, refused) };
   return { seen, held: deps.limiter.held()?.message ?? null };
 }
 
 const ownProblem = ({ own }: AgentsSeen): string | null =>
   own === null || own.complete ? null : `The agents can't be listed: ${own.problem}`;
 
-/** Lists all agents when that is due, and those lists that failed with every scan. */
+const again = (
+  { monotonic, scanMs, random }: EnforcementDependencies,
+  before: ListRetry | null,
+  error: Pick<SessionsError, 'retryAfterMs'>,
+): ListRetry => retryList(before, error, monotonic(), scanMs, random());
+
+const longestAsked = ({ lists }: AgentsSeen): number =>
+  Math.max(0, ...[...lists.values()].map(({ error }) => error?.retryAfterMs ?? 0));
+
+/** Lists all agents when that is due, and sooner those whose lists failed. */
 async function lookForAgents(
   deps: EnforcementDependencies,
   memory: Memory,
   policies: readonly Policy[],
   nowMonotonic: number,
 ): Promise<AgentsSeen> {
-  const { fleet, seen: before, agentsListedAt } = memory;
-  const isDue = agentsListedAt === null || nowMonotonic - agentsListedAt >= AGENTS_EVERY_MS;
-  if (before !== null && !isDue && !before.mayRecover) return before;
+  const { fleet, seen: before, agentsDueAt, agentsRetry } = memory;
+  const isDue = agentsDueAt === null || nowMonotonic >= agentsDueAt;
+  if (before !== null && !isDue && !(before.mayRecover && mayAsk(agentsRetry, nowMonotonic))) return before;
   const teams = [...fleet.agents.values()].flatMap(({ agent }) => agent.teamId ?? []);
   const seen = await listVisibleAgents(deps, agentsFor(policies), { seen: before, teams, onlyFailed: !isDue });
   if (seen.refused !== null) await deps.account.refused(seen.refused);
   else if (seen.complete) await deps.account.works();
   takeInAgents(fleet, seen.agents, seen.complete, policies);
   memory.seen = seen;
-  if (isDue) memory.agentsListedAt = nowMonotonic;
+  memory.agentsRetry = seen.complete ? null : again(deps, agentsRetry, { retryAfterMs: longestAsked(seen) });
+  if (isDue) memory.agentsDueAt = nowMonotonic + AGENTS_EVERY_MS * (0.75 + deps.random() / 2);
   return seen;
 }

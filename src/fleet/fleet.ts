@@ -1,6 +1,7 @@
 import type { AgentScan, StoredFacts, StoredFleet } from '../ledger/facts.js';
 import type { Facts } from '../policy/facts.js';
 import type { Agent } from '../sessions/index.js';
+import type { ListRetry } from './list-retry.js';
 import { asOfLastScan } from './stored-facts.js';
 import { agentOfScan } from './subject.js';
 
@@ -33,6 +34,8 @@ export interface TrackedAgent {
   scan: AgentScan;
   /** Our monotonic clock, ms: when the last list was asked for; null: never by this process. */
   scannedAt: number | null;
+  /** Null: its last list did not fail. */
+  retry: ListRetry | null;
   /** Complete lists in a row without a live session. */
   quiet: number;
   /** The list of agents does not hold it any more. */
@@ -76,7 +79,7 @@ const missedBy = ({ facts: { timeline } }: StoredFacts, scan: AgentScan | null):
 
 export function addAgent(fleet: Fleet, agent: Agent, scan: AgentScan): TrackedAgent {
   const sessions = fleet.agents.get(agent.id)?.sessions ?? new Map<string, Tracked>();
-  const tracked: TrackedAgent = { agent, scan, scannedAt: null, quiet: 0, gone: false, sessions };
+  const tracked: TrackedAgent = { agent, scan, scannedAt: null, retry: null, quiet: 0, gone: false, sessions };
   fleet.agents.set(agent.id, tracked);
   return tracked;
 }

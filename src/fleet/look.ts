@@ -25,7 +25,6 @@ const CONCERNS_SESSION: ReadonlySet<SessionsErrorKind> = new Set([
 
 export interface LookDependencies extends ScanDependencies {
   readonly sessions: ListingCalls & Pick<SessionsClient, 'retrieveSession'>;
-  readonly random: () => number;
 }
 
 /**

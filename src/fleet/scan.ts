@@ -10,12 +10,13 @@ import { observe } from '../policy/observe.js';
 import { flightOf } from '../policy/state.js';
 import { matchVerdict, teamsNamed } from '../policy/match.js';
 import type { Policy } from '../policy/policy.js';
-import type { Agent } from '../sessions/index.js';
+import type { Agent, SessionsError } from '../sessions/index.js';
 import type { AgentsWanted } from './agents.js';
 import { startCases, storeFindings, type ActDependencies, type Findings } from './act.js';
 import { addAgent, track, type Fleet, type Tracked, type TrackedAgent } from './fleet.js';
 import { judgeSession, type JudgeContext } from './judge-session.js';
 import { listLive, refusesAccount, type ListedSession, type ListingDependencies, type LiveListing } from './listing.js';
+import { mayAsk, retryList } from './list-retry.js';
 import { sessionView } from './subject.js';
 
 /** Lists that are asked for at once. Cancel requests wait behind so many at most. */
@@ -34,6 +35,7 @@ export interface ScanDependencies extends ActDependencies, ListingDependencies {
   readonly account: Account;
   /** Our monotonic clock, ms. */
   readonly monotonic: () => number;
+  readonly random: () => number;
 }
 
 export interface ScanSettings {
@@ -79,6 +81,7 @@ export const agentsFor = (policies: readonly Policy[]): AgentsWanted => ({
  * be listed does not stop the rest.
  *
  * @param contextOf - for an agent's scan interval; asked anew for each, because time goes on
+ * @returns the refusal, where the vendor refuses the account; null: it does not
  * @throws LedgerUnavailableError
  */
 export async function scanAgents(
@@ -88,17 +91,18 @@ export async function scanAgents(
   settings: ScanSettings,
   contextOf: (scanMs: number) => JudgeContext,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<SessionsError | null> {
   let over = false;
+  let refused: SessionsError | null = null;
   let failure: { readonly error: unknown } | null = null;
   const scanOne = async (tracked: TrackedAgent): Promise<void> => {
     const askedAt = deps.monotonic();
     const listing = await listLive(deps, tracked.agent.id);
     if (listing.error !== null && refusesAccount(listing.error)) {
-      // One agent's list may be refused for its own sake.
-      const forMs = tracked.scan.problem === null ? 0 : settings.quietScanMs;
-      if ((await deps.account.concernsAccount(listing.error, forMs)) === true) {
+      // One agent's list may be refused for its own sake, while others were read just before.
+      if ((await deps.account.concernsAccount(listing.error, settings.quietScanMs)) === true) {
         over = true;
+        refused = listing.error;
         await deps.account.refused(listing.error);
       }
     } else if (listing.complete) await deps.account.works();
@@ -108,6 +112,10 @@ export async function scanAgents(
       over = true;
       return;
     }
+    tracked.retry =
+      listing.error === null
+        ? null
+        : retryList(tracked.retry, listing.error, deps.monotonic(), settings.scanMs, deps.random());
     const findings = await takeIn(fleet, tracked, listing, askedAt, settings, contextOf);
     await startCases(deps, await storeFindings(deps, findings, contextOf(settings.scanMs).rules));
   };
@@ -129,6 +137,7 @@ export async function scanAgents(
   );
   const failed = failure as { readonly error: unknown } | null;
   if (failed !== null) throw failed.error;
+  return refused;
 }
 
 /** Agents whose turn it is, those that have waited longest first: a scan that is cut short leaves out others each time. */
@@ -136,7 +145,8 @@ export function dueAgents(fleet: Fleet, settings: ScanSettings, nowMonotonic: nu
   // A scan that starts a moment early is no reason to leave an agent out until the next one.
   const slack = settings.scanMs / 4;
   return [...fleet.agents.values()]
-    .filter(({ scannedAt, quiet }) => {
+    .filter(({ scannedAt, retry, quiet }) => {
+      if (!mayAsk(retry, nowMonotonic)) return false;
       const everyMs = quiet >= QUIET_AFTER ? settings.quietScanMs : settings.scanMs;
       return scannedAt === null || nowMonotonic - scannedAt >= everyMs - slack;
     })
@@ -161,7 +171,7 @@ export function takeInAgents(
       // The gate knows agents by their last scan.
       const { name, teamId, creatorId } = agent;
       const renamed = addAgent(fleet, agent, { ...known.scan, name, teamId, creatorId });
-      Object.assign(renamed, { scannedAt: known.scannedAt, quiet: known.quiet });
+      Object.assign(renamed, { scannedAt: known.scannedAt, retry: known.retry, quiet: known.quiet });
     }
   }
   if (!complete) return;

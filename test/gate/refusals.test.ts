@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Outcome } from '../../src/contract.js';
 import { openGateHarness, shows, type GateHarness, type Worker } from '../support/gate-harness.js';
-import { failureFrom, type Answered } from '../support/refusal-answers.js';
+import { chance, failureFrom, sampled, statuses, type Answered } from '../support/refusal-answers.js';
 
 const MINUTE = 60_000;
 const TEN_MINUTES = 10 * MINUTE;
@@ -13,12 +13,6 @@ beforeEach(async () => {
   harness = await openGateHarness();
 });
 afterEach(() => harness.close());
-
-/** Spreads waits as chance does, and the same in every run. */
-function chance(): () => number {
-  let state = 12_345;
-  return () => (state = (state * 1_103_515_245 + 12_345) % 2 ** 31) / 2 ** 31;
-}
 
 interface Course {
   readonly outcome: Outcome | null;
@@ -58,8 +52,6 @@ function expectSpaced({ gaps, requests }: Course): void {
     expect(new Set(late.map((gap) => Math.round(gap / 1_000))).size).toBeGreaterThan(late.length / 2);
 }
 
-const statuses = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
-
 describe('every status, for ever: how many requests leave in ten minutes, and what becomes of the order', () => {
   const KEPT_OPEN = new Set([401, 408, 409, 429]);
 
@@ -98,16 +90,6 @@ describe('every status, for ever: how many requests leave in ten minutes, and wh
     }
     expect(harness.vendor.cancelCalls).toBe(0);
   });
-
-  /** Ten minutes of each would take minutes: those that mean the same to every caller are alike, so the first and the last will do. */
-  function sampled(operation: 'retrieveSession' | 'cancelSession', all: readonly number[]): number[] {
-    const alike = new Map<string, number[]>();
-    for (const status of all) {
-      const { kind } = failureFrom(operation, { status });
-      alike.set(kind, [...(alike.get(kind) ?? []), status]);
-    }
-    return [...alike.values()].flatMap((same) => [...new Set([same[0] ?? 0, same.at(-1) ?? 0])]);
-  }
 });
 
 describe('a 403 that passes', () => {

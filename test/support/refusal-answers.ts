@@ -27,3 +27,22 @@ export function failureFrom(operation: SessionsOperation, answered: Answered): S
     { operation, subject: SESSION, redact: (text) => text },
   );
 }
+
+export const statuses = (from: number, to: number): number[] =>
+  Array.from({ length: to - from + 1 }, (_, i) => from + i);
+
+/** Ten minutes of each would take minutes: those that mean the same to every caller are alike, so the first and the last will do. */
+export function sampled(operation: SessionsOperation, all: readonly number[]): number[] {
+  const alike = new Map<string, number[]>();
+  for (const status of all) {
+    const { kind } = failureFrom(operation, { status });
+    alike.set(kind, [...(alike.get(kind) ?? []), status]);
+  }
+  return [...alike.values()].flatMap((same) => [...new Set([same[0] ?? 0, same.at(-1) ?? 0])]);
+}
+
+/** Spreads waits as chance does, and the same in every run. */
+export function chance(): () => number {
+  let state = 12_345;
+  return () => (state = (state * 1_103_515_245 + 12_345) % 2 ** 31) / 2 ** 31;
+}

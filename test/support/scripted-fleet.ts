@@ -299,6 +299,7 @@ export interface FleetHarness {
     readonly scanMs?: number;
     readonly joinFails?: boolean;
     readonly meters?: Meters;
+    readonly random?: () => number;
   }): EnforcingProcess;
   /** Plays the case of a session, on the fake clock: until no order is open, the look for a restart included. @returns its waits */
   carryOut(sessionId: string, stop?: (wait: TryAgain) => boolean): Promise<TryAgain[]>;
@@ -325,6 +326,7 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
     scanMs = SCAN_MS,
     joinFails = false,
     meters = NO_METERS,
+    random = () => 0.5,
   } = {}) => {
     const log = newLog();
     const here = hooks === undefined ? ledger : hooked(ledger, hooks);
@@ -341,7 +343,7 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
         },
       } as never,
       monotonic: clock.monotonic,
-      random: () => 0.5,
+      random,
       pause: (ms, signal, idle) => {
         if (idle) clock.advance(ms);
         // What is under way takes no time but that of its calls.

@@ -146,7 +146,7 @@ describe('a job with sessions that are refused', () => {
         ? { fault: 'client-error', status, body: 'json', on: 'cancel', times: 'forever' }
         : { fault: 'server-error', status, body: 'json', on: 'cancel', times: 'forever' };
     // Not so many in one job that its brake takes them for an outage.
-    for (let from = 400; from < 600; from += 20) {
+    const carryOut = async (from: number): Promise<void> => {
       const statuses = Array.from({ length: 20 }, (_, index) => from + index);
       const ids = statuses.map((status) => poisoned(1, faultOf(status))[0] ?? '');
       const planId = await harness.plan([...harness.sessions(40), ...ids]);
@@ -163,8 +163,9 @@ describe('a job with sessions that are refused', () => {
         const most = status === 429 ? 12 : status === 401 || status === 409 ? 5 : 1;
         expect({ status, enough: cancelsOf(id) <= most }).toEqual({ status, enough: true });
       }
-    }
-  }, 120_000);
+    };
+    await Promise.all(Array.from({ length: 10 }, (_, index) => carryOut(400 + 20 * index)));
+  });
 
   it('5,000 with 1% poison of four kinds: all others end, the poison is reported, one alert for each kind', async () => {
     const kinds: FaultInput[] = [

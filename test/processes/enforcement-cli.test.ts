@@ -140,7 +140,9 @@ it(
     const exemption = ['exempt', 'sess_exempt', '--for', '2h', '--reason', 'month-end close'];
 
     // In force with the start; the announcement says so.
-    const up = await startReady(['up', first], settings);
+    const spent = `${FIRST}exempt: [{ session: sess_gone, until: 2026-01-01T00:00:00Z, reason: over }]\n`;
+    const up = await startReady(['up', file('first.yaml', spent)], settings);
+    expect(up.process.stderr()).toMatch(/first\.yaml:\d+:\d+: warning: this exemption is over/);
     expect(up.ready).toMatchObject({
       policies: { version: 1, enforce: 0, observe: 2, changed: true, changedFrom: null },
     });

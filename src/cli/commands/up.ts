@@ -12,6 +12,7 @@ import { USER_AGENT } from '../../version.js';
 import type { PolicyApplication } from '../../ledger/policy-versions.js';
 import { contextOf, requester, type CommandContext } from '../context.js';
 import { policiesDocument, policiesWords } from '../in-force-words.js';
+import { sayWarnings } from '../policy-warnings.js';
 import { readPolicySource, type PolicySource } from '../policy-source.js';
 import { INTERRUPTED, onInterrupt, WORKER_LEAVES_WITHIN_MS } from '../interrupt.js';
 import { startTracing } from '../../tracing/index.js';
@@ -46,8 +47,10 @@ Ctrl-C stops; open cases go on with the next start.`,
     )
     .action(async (file: string | undefined, options: ServiceCommandOptions, command: Command) => {
       // A file with problems is told before anything is started.
-      const apply = file === undefined ? undefined : applicationOf(file, await readPolicySource(file));
+      const source = file === undefined ? undefined : await readPolicySource(file);
+      const apply = file === undefined || source === undefined ? undefined : applicationOf(file, source);
       await untilInterrupted(command, async (context, signal) => {
+        sayWarnings(context.out, source?.warnings ?? []);
         const own = await ensureTemporal(context, signal);
         try {
           await serve(

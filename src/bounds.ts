@@ -1,0 +1,74 @@
+/**
+ * How much Curfew takes of what comes from outside: every size and every length in one place, each with its unit. docs/security.md
+ * shows them as a table that is made from here. Pure, so that workflows, the policy core, commands and tests may all import it.
+ */
+
+export type BoundUnit = 'bytes' | 'characters' | 'items' | 'values' | 'levels' | 'pages' | 'times the page size';
+
+export interface Bound {
+  /** The most that is taken. */
+  readonly most: number;
+  /** Bytes are those of UTF-8; characters are code points. */
+  readonly unit: BoundUnit;
+  /** What is measured; for people. */
+  readonly of: string;
+  /** What becomes of more than that; for people. */
+  readonly beyond: string;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+const UNKNOWN = 'is unknown, and what is unknown ends nothing';
+const UNREADABLE = 'the answer is unreadable, and reading stops there';
+const HOLE = 'the item is unreadable: the list is incomplete, and the coverage says so';
+const REFUSED = 'refused, with exit code 2 or the error of the update';
+
+/** What the vendor answers. */
+export const VENDOR_BOUNDS = {
+  list: { most: 8 * MIB, unit: 'bytes', of: 'the answer to a list, decompressed', beyond: UNREADABLE },
+  listItems: { most: 10, unit: 'times the page size', of: 'items on a page of a list', beyond: UNREADABLE },
+  unpagedItems: { most: 10_000, unit: 'items', of: 'items of a list that is asked for whole', beyond: UNREADABLE },
+  listValues: {
+    most: 200_000,
+    unit: 'values',
+    of: 'texts, numbers, lists and objects in the answer to a list',
+    beyond: UNREADABLE,
+  },
+  listPages: { most: 1_000, unit: 'pages', of: 'pages of a list', beyond: 'the list is incomplete' },
+  depth: { most: 10_000, unit: 'levels', of: 'lists and objects inside one another', beyond: UNREADABLE },
+  error: { most: 64 * KIB, unit: 'bytes', of: 'the answer of a refusal', beyond: 'its status alone counts' },
+  cursor: { most: 2_000, unit: 'bytes', of: 'the cursor to the next page', beyond: UNREADABLE },
+  pathId: {
+    most: 248,
+    unit: 'bytes',
+    of: 'an id of a session or agent, with at most 200 characters',
+    beyond: `from people: ${REFUSED}; from the vendor: ${HOLE}`,
+  },
+  id: { most: 200, unit: 'bytes', of: 'any other id: of a message, creator, team or trigger', beyond: UNKNOWN },
+  email: { most: 320, unit: 'bytes', of: 'the address of a creator', beyond: UNKNOWN },
+  state: {
+    most: 100,
+    unit: 'characters',
+    of: 'a state, channel, role or type',
+    beyond: 'is an unknown one, and kept shortened',
+  },
+  name: {
+    most: 500,
+    unit: 'characters',
+    of: 'a name of a session, agent or team',
+    beyond: 'is shortened, and unknown to the rules that compare it',
+  },
+  scalar: { most: 64, unit: 'characters', of: 'a time, or a number written as text', beyond: UNKNOWN },
+  amount: { most: Number.MAX_SAFE_INTEGER, unit: 'values', of: 'credits, tokens, counts', beyond: UNKNOWN },
+  errorMessage: { most: 200, unit: 'characters', of: 'the message of a refusal', beyond: 'is shortened' },
+  errorCode: { most: 100, unit: 'characters', of: 'the code of a refusal', beyond: 'is shortened' },
+} as const satisfies Record<string, Bound>;
+
+/** What people and other programs give: texts of orders, watches and bulk jobs. */
+export const REQUEST_BOUNDS = {
+  line: { most: 200, unit: 'characters', of: 'a reason, or a name of who asks', beyond: REFUSED },
+} as const satisfies Record<string, Bound>;
+
+/** Characters of an id of a session or agent: see {@link VENDOR_BOUNDS}.pathId for its bytes. */
+export const PATH_ID_CHARACTERS = 200;

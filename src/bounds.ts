@@ -26,19 +26,36 @@ const REFUSED = 'refused, with exit code 2 or the error of the update';
 
 /** What the vendor answers. */
 export const VENDOR_BOUNDS = {
-  list: { most: 8 * MIB, unit: 'bytes', of: 'the answer to a list, decompressed', beyond: UNREADABLE },
+  answer: {
+    most: 8 * MIB,
+    unit: 'bytes',
+    of: 'an answer, decompressed; a session with its transcript is read in pieces and bounded by time alone',
+    beyond: UNREADABLE,
+  },
   listItems: { most: 10, unit: 'times the page size', of: 'items on a page of a list', beyond: UNREADABLE },
   unpagedItems: { most: 10_000, unit: 'items', of: 'items of a list that is asked for whole', beyond: UNREADABLE },
-  listValues: {
+  values: {
     most: 200_000,
     unit: 'values',
-    of: 'texts, numbers, lists and objects in the answer to a list',
+    of: 'texts, numbers, lists and objects in an answer that is read whole',
     beyond: UNREADABLE,
   },
   listPages: { most: 1_000, unit: 'pages', of: 'pages of a list', beyond: 'the list is incomplete' },
-  depth: { most: 10_000, unit: 'levels', of: 'lists and objects inside one another', beyond: UNREADABLE },
+  depth: {
+    most: 10_000,
+    unit: 'levels',
+    of: 'lists and objects inside one another, in a session or an answer of over 64 KiB',
+    beyond: UNREADABLE,
+  },
+  unchecked: { most: 64 * KIB, unit: 'bytes', of: 'an answer whose values are not counted', beyond: 'they are' },
   error: { most: 64 * KIB, unit: 'bytes', of: 'the answer of a refusal', beyond: 'its status alone counts' },
-  cursor: { most: 2_000, unit: 'bytes', of: 'the cursor to the next page', beyond: UNREADABLE },
+  text: {
+    most: 4_096,
+    unit: 'characters',
+    of: 'a text or number in a session that is read in pieces',
+    beyond: UNKNOWN,
+  },
+  cursor: { most: 2_000, unit: 'characters', of: 'the cursor to the next page', beyond: UNREADABLE },
   pathId: {
     most: 248,
     unit: 'bytes',

@@ -1,3 +1,4 @@
+import { VENDOR_BOUNDS } from '../bounds.js';
 import type { Limiter } from '../gate/limiter.js';
 import {
   SessionsError,
@@ -16,7 +17,7 @@ import type { VendorClock } from './vendor-clock.js';
 const LIVE_STATES = ['queued', 'processing'] as const;
 export const PAGE_SIZE = 100;
 /** A list longer than this does not end: 100,000 items. */
-const MAX_PAGES = 1_000;
+const MAX_PAGES = VENDOR_BOUNDS.listPages.most;
 
 /** The calls that find agents and their sessions. */
 export type ListingCalls = Pick<SessionsClient, 'teamId' | 'listTeams' | 'listAgents' | 'listSessions'>;

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { readTranscript, transcriptOf, type MessageHead, type Transcript } from '../policy/turn.js';
+import { VENDOR_BOUNDS } from '../bounds.js';
 import { isSessionId } from './ids.js';
 import { parseJson } from './failures.js';
+import { overBounds } from './json-bounds.js';
 import { extractJson, objectOf, VALUE, type Wanted } from './json-extract.js';
 import { parseTime } from './times.js';
 import type {
@@ -38,6 +40,8 @@ const truth = field((value) => (typeof value === 'boolean' ? value : null));
 
 const messageWire = z.object({ id: text, role: word, created_at: time });
 const queuedWire = z.object({ id: text, state: word, position: amount, created_at: time });
+/** One of which nothing is known waits all the same. */
+const queuedItem = queuedWire.catch({ id: null, state: null, position: null, created_at: null });
 const creatorWire = z.object({ id: text, email: text });
 const usageWire = z.object({
   credit_cost: amount,
@@ -75,6 +79,7 @@ const teamWire = z.object({ id: z.string().refine(isSessionId), name: text });
 
 const cursorWire = z
   .string()
+  .max(VENDOR_BOUNDS.cursor.most)
   .nullish()
   .transform((cursor) => cursor || null);
 const sessionAnswer = z.object({ session: sessionWire, queue_position: amount });
@@ -98,7 +103,10 @@ export function wholeJson<T>(read: (json: unknown) => T): BodyReader<T> {
   return {
     write: (piece) => void pieces.push(piece),
     end: () => {
-      const json = parseJson(pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces));
+      const body = pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces);
+      const problem = overBounds(body);
+      if (problem !== null) throw new UnreadableAnswer(`it ${problem}`);
+      const json = parseJson(body);
       if (json === undefined) throw new UnreadableAnswer('it is no JSON');
       return read(json);
     },
@@ -157,10 +165,10 @@ export function readCancelAnswer(json: unknown, askedId: string): CancelAnswer {
   return { id: session.id, state: session.state };
 }
 
-/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that is no text */
-export function readSessionPage(json: unknown): SessionPage {
+/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that can't be sent */
+export function readSessionPage(json: unknown, pageSize?: number): SessionPage {
   const page = parsed(sessionListAnswer, json, 'it holds no list of sessions with a cursor');
-  const { items, unreadable } = readable(page.sessions, sessionWire);
+  const { items, unreadable } = readable(page.sessions, sessionWire, pageSize);
   return {
     sessions: items.map((item) => toSession(item, NO_TRANSCRIPT, null)),
     nextCursor: page.next_cursor,
@@ -168,17 +176,17 @@ export function readSessionPage(json: unknown): SessionPage {
   };
 }
 
-/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that is no text */
-export function readAgentPage(json: unknown): AgentPage {
+/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that can't be sent */
+export function readAgentPage(json: unknown, pageSize?: number): AgentPage {
   const page = parsed(agentListAnswer, json, 'it holds no list of agents with a cursor');
-  const { items, unreadable } = readable(page.agents, agentWire);
+  const { items, unreadable } = readable(page.agents, agentWire, pageSize);
   return { agents: items.map(toAgent), nextCursor: page.next_cursor, unreadable };
 }
 
-/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that is no text */
-export function readTriggerPage(json: unknown): TriggerPage {
+/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that can't be sent */
+export function readTriggerPage(json: unknown, pageSize?: number): TriggerPage {
   const page = parsed(triggerListAnswer, json, 'it holds no list of triggers with a cursor');
-  const { items } = readable(page.triggers, triggerWire);
+  const { items } = readable(page.triggers, triggerWire, pageSize);
   const triggers = items.map(({ id, type, enabled, max_failures }) => ({
     id,
     type,
@@ -188,24 +196,20 @@ export function readTriggerPage(json: unknown): TriggerPage {
   return { triggers, nextCursor: page.next_cursor };
 }
 
-/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that is no text */
+/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that can't be sent */
 export function readTeamPage(json: unknown): TeamPage {
   const page = parsed(teamListAnswer, json, 'it holds no list of teams');
-  const { items, unreadable } = readable(page.teams, teamWire);
+  const { items, unreadable } = readable(page.teams, teamWire, undefined);
   return { teams: items satisfies Team[], nextCursor: page.next_cursor, unreadable };
 }
 
 /** An absent list is not an empty one. @throws {UnreadableAnswer} without a list */
 export function readQueue(json: unknown): QueuedMessage[] {
-  return parsed(queueAnswer, json, 'it holds no message queue').queue.map((item) => {
-    const queued = queuedWire.safeParse(item).data;
-    return {
-      id: queued?.id ?? null,
-      state: queued?.state ?? null,
-      position: queued?.position ?? null,
-      createdAtMs: queued?.created_at ?? null,
-    };
-  });
+  const { queue } = parsed(queueAnswer, json, 'it holds no message queue');
+  return readable(queue, queuedItem, undefined).items.map(({ id, state, position, created_at }) => ({
+    ...{ id, state, position },
+    createdAtMs: created_at,
+  }));
 }
 
 function sessionEnvelope(json: unknown, askedId: string): z.output<typeof sessionAnswer> {
@@ -221,11 +225,23 @@ function parsed<S extends z.ZodType>(schema: S, json: unknown, otherwise: string
   return result.data;
 }
 
-/** One malformed item must not lose the page; nor may it be lost unnoticed. */
+/**
+ * One malformed item must not lose the page; nor may it be lost unnoticed.
+ *
+ * @param pageSize - items that were asked for; undefined: all
+ * @throws {UnreadableAnswer} for a list that is far longer than was asked for
+ */
 function readable<S extends z.ZodType>(
   list: readonly unknown[],
   schema: S,
+  pageSize: number | undefined,
 ): { items: z.output<S>[]; unreadable: number } {
+  const { listItems, unpagedItems } = VENDOR_BOUNDS;
+  const most = pageSize === undefined ? unpagedItems.most : listItems.most * pageSize;
+  if (list.length > most) {
+    const asked = pageSize === undefined ? '' : `, though ${pageSize} were asked for`;
+    throw new UnreadableAnswer(`it holds more than ${most} items${asked}`);
+  }
   const items = list.flatMap((item) => {
     const result = schema.safeParse(item);
     return result.success ? [result.data] : [];

@@ -40,6 +40,7 @@ export const VENDOR_BOUNDS = {
     of: 'texts, numbers, lists and objects in an answer that is read whole',
     beyond: UNREADABLE,
   },
+  listed: { most: 100_000, unit: 'items', of: 'items of a list, all pages together', beyond: 'the list is incomplete' },
   listPages: { most: 1_000, unit: 'pages', of: 'pages of a list', beyond: 'the list is incomplete' },
   depth: {
     most: 10_000,

@@ -60,10 +60,15 @@ export const VENDOR_BOUNDS = {
   pathId: {
     most: 248,
     unit: 'bytes',
-    of: 'an id of a session or agent, with at most 200 characters',
+    of: 'the id of a session, agent or trigger, with at most 200 characters',
     beyond: `from people: ${REFUSED}; from the vendor: ${HOLE}`,
   },
-  id: { most: 200, unit: 'bytes', of: 'any other id: of a message, creator, team or trigger', beyond: UNKNOWN },
+  id: {
+    most: 200,
+    unit: 'bytes',
+    of: 'any other id: of a message, creator or team',
+    beyond: `${UNKNOWN}; a message, which stands for its turn, is known by the SHA-256 of its id`,
+  },
   email: { most: 320, unit: 'bytes', of: 'the address of a creator', beyond: UNKNOWN },
   state: {
     most: 100,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { readTranscript, transcriptOf, type MessageHead, type Transcript } from '../policy/turn.js';
 import { VENDOR_BOUNDS } from '../bounds.js';
@@ -5,6 +6,8 @@ import { isSessionId } from './ids.js';
 import { parseJson } from './failures.js';
 import { overBounds } from './json-bounds.js';
 import { extractJson, objectOf, VALUE, type Wanted } from './json-extract.js';
+import { shortened } from '../text/printable.js';
+import { isStorable, storableText } from '../text/storable.js';
 import { parseTime } from './times.js';
 import type {
   Agent,
@@ -20,7 +23,7 @@ import type {
 } from './types.js';
 
 /**
- * The vendor's JSON, in all generations. A field that is absent, null or of another type becomes null; unknown fields, and
+ * The vendor's JSON, in all generations. A field that is absent, null, of another type or out of bounds becomes null; unknown fields, and
  * with them all text of messages, are dropped. Only an answer that cannot be what was asked for is refused.
  */
 
@@ -31,18 +34,33 @@ export class UnreadableAnswer extends Error {
 
 const field = <T>(read: (value: unknown) => T) => z.unknown().optional().transform(read);
 
-const text = field((value) => (typeof value === 'string' && value !== '' ? value : null));
-const identifier = field((value) => (typeof value === 'string' && isSessionId(value) ? value : null));
-const word = field((value) => (typeof value === 'string' ? value.trim().toLowerCase() || null : null));
-const time = field(parseTime);
-const amount = field(parseAmount);
+/** Too long, or not as a database could give it back, an id is not known: cut off, it could be another one. */
+const usableId = (value: unknown, most: number): string | null =>
+  typeof value === 'string' && value !== '' && bytesWithin(value, most) && isStorable(value) ? value : null;
+const id = field((value) => usableId(value, VENDOR_BOUNDS.id.most));
+/** Of a session, an agent or a trigger. */
+const pathId = field((value) => (typeof value === 'string' && isSessionId(value) ? value : null));
+const messageId = field(
+  (value) =>
+    usableId(value, VENDOR_BOUNDS.id.most) ?? (typeof value === 'string' && value !== '' ? digestOf(value) : null),
+);
+const email = field((value) => usableId(value, VENDOR_BOUNDS.email.most));
+const name = field((value) => (typeof value === 'string' ? kept(value, VENDOR_BOUNDS.name.most) : null));
+/** Of an open set, such as a state. Too long, it is none that anybody knows. */
+const word = field((value) =>
+  typeof value === 'string' ? kept(value.trim().toLowerCase(), VENDOR_BOUNDS.state.most) : null,
+);
+const time = field((value) => (isScalar(value) ? parseTime(value) : null));
+const amount = field((value) => (isScalar(value) ? parseAmount(value) : null));
 const truth = field((value) => (typeof value === 'boolean' ? value : null));
 
-const messageWire = z.object({ id: text, role: word, created_at: time });
-const queuedWire = z.object({ id: text, state: word, position: amount, created_at: time });
+const channel = field((value) => (typeof value === 'string' ? kept(value, VENDOR_BOUNDS.state.most) : null));
+
+const messageWire = z.object({ id: messageId, role: word, created_at: time });
+const queuedWire = z.object({ id, state: word, position: amount, created_at: time });
 /** One of which nothing is known waits all the same. */
 const queuedItem = queuedWire.catch({ id: null, state: null, position: null, created_at: null });
-const creatorWire = z.object({ id: text, email: text });
+const creatorWire = z.object({ id, email });
 const usageWire = z.object({
   credit_cost: amount,
   tool_credit_cost: amount,
@@ -55,27 +73,27 @@ const usageWire = z.object({
 });
 const sessionWire = z.object({
   id: z.string().refine(isSessionId),
-  agent_id: text,
-  agent_name: text,
-  agent_team_id: text,
-  name: text,
-  type: text,
+  agent_id: pathId,
+  agent_name: name,
+  agent_team_id: id,
+  name,
+  type: channel,
   state: word,
   created_at: time,
   usage: usageWire.nullish().catch(null),
   creator: creatorWire.nullish().catch(null),
-  trigger_id: identifier,
+  trigger_id: pathId,
 });
 const triggerWire = z.object({ id: z.string().refine(isSessionId), type: word, enabled: truth, max_failures: amount });
 const agentWire = z.object({
   id: z.string().refine(isSessionId),
-  name: text,
-  team_id: text,
+  name,
+  team_id: id,
   is_active: truth,
   creator: creatorWire.nullish().catch(null),
 });
 
-const teamWire = z.object({ id: z.string().refine(isSessionId), name: text });
+const teamWire = z.object({ id: z.string().refine(isSessionId), name });
 
 const cursorWire = z
   .string()
@@ -293,6 +311,21 @@ function toAgent(wire: z.output<typeof agentWire>): Agent {
   };
 }
 
+/** In the form in which it is stored, so that it is compared in no other; null: nothing is left. */
+const kept = (value: string, most: number): string | null => shortened(storableText(value), most) || null;
+
+/** Most texts need not be measured: a unit of UTF-16 has at most three bytes. */
+const bytesWithin = (value: string, most: number): boolean =>
+  value.length * 3 <= most || (value.length <= most && Buffer.byteLength(value) <= most);
+
+const isScalar = (value: unknown): boolean => typeof value !== 'string' || value.length <= VENDOR_BOUNDS.scalar.most;
+
+/**
+ * Stands for the id of a message that can't be kept as it is. A turn is known by it, and two turns must never become one: so the
+ * digest is of every unit, halves of surrogate pairs included.
+ */
+const digestOf = (value: string): string => `sha256:${createHash('sha256').update(value, 'utf16le').digest('hex')}`;
+
 function readMessage(value: unknown): MessageHead {
   const message = messageWire.safeParse(value).data;
   return { id: message?.id ?? null, role: message?.role ?? null, createdAtMs: message?.created_at ?? null };
@@ -301,10 +334,10 @@ function readMessage(value: unknown): MessageHead {
 /**
  * A count or a cost: a number, or the decimal text that some JSON writers make of exact decimals.
  *
- * @returns null for everything that cannot be one: negative, not finite, other text
+ * @returns null for everything that cannot be one: negative, not finite or beyond exact counting, other text
  */
 function parseAmount(value: unknown): number | null {
   const isDecimal = typeof value === 'string' && /^\d+(\.\d+)?(e[+-]?\d+)?$/i.test(value.trim());
   const number = typeof value === 'number' ? value : isDecimal ? Number(value) : NaN;
-  return Number.isFinite(number) && number >= 0 ? number : null;
+  return number >= 0 && number <= VENDOR_BOUNDS.amount.most ? number : null;
 }

@@ -6,6 +6,9 @@ import { PATH_ID_CHARACTERS, VENDOR_BOUNDS } from '../bounds.js';
  */
 const MAX_ID_BYTES = VENDOR_BOUNDS.pathId.most;
 
+/** Nearly all ids are of this form, and it is told in a fraction of the time. */
+const PLAIN_ID = /^\w[\w:-]{0,199}$/;
+
 /** {@link isSessionId} for people, after "an id has". */
 export const ID_RULE = `1 to ${PATH_ID_CHARACTERS} characters (at most ${MAX_ID_BYTES} bytes), no slash, no white space, and is not . or ..`;
 
@@ -14,6 +17,7 @@ export const ID_RULE = `1 to ${PATH_ID_CHARACTERS} characters (at most ${MAX_ID_
  * invisible characters, and not a dot segment, which URL parsers would resolve into another path. Agent ids follow the same rule.
  */
 export function isSessionId(text: string): boolean {
+  if (PLAIN_ID.test(text)) return true;
   return (
     text.length >= 1 &&
     text.length <= PATH_ID_CHARACTERS &&

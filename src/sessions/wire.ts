@@ -50,8 +50,8 @@ const name = field((value) => (typeof value === 'string' ? kept(value, VENDOR_BO
 const word = field((value) =>
   typeof value === 'string' ? kept(value.trim().toLowerCase(), VENDOR_BOUNDS.state.most) : null,
 );
-const time = field((value) => (isScalar(value) ? parseTime(value) : null));
-const amount = field((value) => (isScalar(value) ? parseAmount(value) : null));
+const time = field(parseTime);
+const amount = field(parseAmount);
 const truth = field((value) => (typeof value === 'boolean' ? value : null));
 
 const channel = field((value) => (typeof value === 'string' ? kept(value, VENDOR_BOUNDS.state.most) : null));
@@ -260,10 +260,11 @@ function readable<S extends z.ZodType>(
     const asked = pageSize === undefined ? '' : `, though ${pageSize} were asked for`;
     throw new UnreadableAnswer(`it holds more than ${most} items${asked}`);
   }
-  const items = list.flatMap((item) => {
+  const items: z.output<S>[] = [];
+  for (const item of list) {
     const result = schema.safeParse(item);
-    return result.success ? [result.data] : [];
-  });
+    if (result.success) items.push(result.data);
+  }
   return { items, unreadable: list.length - items.length };
 }
 
@@ -318,8 +319,6 @@ const kept = (value: string, most: number): string | null => shortened(storableT
 const bytesWithin = (value: string, most: number): boolean =>
   value.length * 3 <= most || (value.length <= most && Buffer.byteLength(value) <= most);
 
-const isScalar = (value: unknown): boolean => typeof value !== 'string' || value.length <= VENDOR_BOUNDS.scalar.most;
-
 /**
  * Stands for the id of a message that can't be kept as it is. A turn is known by it, and two turns must never become one: so the
  * digest is of every unit, halves of surrogate pairs included.
@@ -337,7 +336,11 @@ function readMessage(value: unknown): MessageHead {
  * @returns null for everything that cannot be one: negative, not finite or beyond exact counting, other text
  */
 function parseAmount(value: unknown): number | null {
-  const isDecimal = typeof value === 'string' && /^\d+(\.\d+)?(e[+-]?\d+)?$/i.test(value.trim());
-  const number = typeof value === 'number' ? value : isDecimal ? Number(value) : NaN;
+  const number = typeof value === 'number' ? value : typeof value === 'string' ? decimalOf(value) : NaN;
   return number >= 0 && number <= VENDOR_BOUNDS.amount.most ? number : null;
+}
+
+function decimalOf(value: string): number {
+  if (value.length > VENDOR_BOUNDS.scalar.most) return NaN;
+  return /^\d+(\.\d+)?(e[+-]?\d+)?$/i.test(value.trim()) ? Number(value) : NaN;
 }

@@ -88,6 +88,16 @@ export const VENDOR_BOUNDS = {
   errorCode: { most: 100, unit: 'characters', of: 'the code of a refusal', beyond: 'is shortened' },
 } as const satisfies Record<string, Bound>;
 
+/** What people write into files. */
+export const FILE_BOUNDS = {
+  idsLine: {
+    most: MIB,
+    unit: 'bytes',
+    of: 'a line, or a row of CSV, of a file of ids',
+    beyond: 'refused, with its line and exit code 2; no plan is left',
+  },
+} as const satisfies Record<string, Bound>;
+
 /** What people and other programs give: texts of orders, watches and bulk jobs. */
 export const REQUEST_BOUNDS = {
   line: { most: 200, unit: 'characters', of: 'a reason, or a name of who asks', beyond: REFUSED },

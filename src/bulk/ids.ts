@@ -1,10 +1,9 @@
 import { accessSync, constants, createReadStream } from 'node:fs';
-import { Readable } from 'node:stream';
-import { TextDecoder } from 'node:util';
+import { pipeline, Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import { ExitCode, UserError } from '../errors.js';
-import { looksLikeUtf16 } from '../text/encoding.js';
 import { isSessionId } from '../sessions/index.js';
+import { FORMS, LONGEST_LINE, numbered, type NumberedLine } from './text-lines.js';
 
 /** One id, and the line of the file on which it stands. */
 export interface GivenId {
@@ -43,8 +42,6 @@ export const EXAMPLES = 5;
 const BATCH = 1_000;
 /** Names of fields and columns that hold an id, the best one first. */
 const ID_FIELDS = ['sessionId', 'session_id', 'id'] as const;
-/** No text has lines as long as this; what else has them could fill the memory. */
-const LONGEST_LINE = 1024 * 1024;
 /** Signs of a format that a line is not in: an id could hold them, but none does. */
 const NO_PLAIN_ID = /["'`{}[\],;|]/;
 const DELIMITERS = [',', ';', '\t', '|'] as const;
@@ -103,7 +100,7 @@ export function idsFromStream(input: Readable, name: string): GivenIds {
   };
 
   async function* found(): AsyncGenerator<GivenId | null> {
-    const lines = numbered(linesOf(input, name));
+    const lines = numbered(input, name);
     for await (const { line, text } of lines) {
       if (isBlank(text) && !isHashHeader(text)) {
         left.blank += 1;
@@ -135,19 +132,21 @@ export function idsFromStream(input: Readable, name: string): GivenIds {
     rest: AsyncGenerator<NumberedLine>,
     delimiter: string,
   ): AsyncGenerator<GivenId | null> {
-    const parser = Readable.from(withoutComments(header, rest, delimiter)).pipe(
-      parse({
-        delimiter,
-        record_delimiter: '\n',
-        trim: true,
-        relax_column_count: true,
-        skip_empty_lines: true,
-        info: true,
-        max_record_size: LONGEST_LINE,
-      }),
-    );
+    const parser = parse({
+      delimiter,
+      record_delimiter: '\n',
+      trim: true,
+      relax_column_count: true,
+      skip_empty_lines: true,
+      info: true,
+      max_record_size: LONGEST_LINE,
+    });
+    const quotes = new Quotes();
+    const text = withoutComments({ line: headerLine, text: header }, rest, delimiter, quotes);
+    // Unlike `pipe`, it takes along what goes wrong with the text: whoever reads the rows is told, here below.
+    pipeline(Readable.from(text), parser, () => undefined);
     let column: number | null = null;
-    for await (const row of parser as AsyncIterable<CsvRow>) {
+    for await (const row of readableRows(parser, headerLine, quotes, name)) {
       if (column === null) {
         column = idColumn(row.record, name);
         continue;
@@ -200,11 +199,6 @@ export function idsFromStream(input: Readable, name: string): GivenIds {
 interface CsvRow {
   readonly record: readonly string[];
   readonly info: { readonly lines: number };
-}
-
-interface NumberedLine {
-  readonly line: number;
-  readonly text: string;
 }
 
 /** A header whose first column begins with `#`, such as "#,session_id"; a comment has a space behind the sign. */
@@ -284,76 +278,66 @@ function parsedJson(text: string): unknown {
   }
 }
 
+/** Where a quote of CSV that is still open began. */
+class Quotes {
+  openedAt: number | null = null;
+
+  see({ line, text }: NumberedLine): void {
+    if (hasOddQuotes(text)) this.openedAt = this.openedAt === null ? line : null;
+  }
+}
+
 /**
  * The lines of CSV from its header on. Comments become blank lines. CSV knows none, so only a line that can be no row is one: it
  * begins with `#` and has one cell. What could be a row is one: an agent may be called "#general".
  */
 async function* withoutComments(
-  header: string,
+  header: NumberedLine,
   rest: AsyncGenerator<NumberedLine>,
   delimiter: string,
+  quotes: Quotes,
 ): AsyncGenerator<string> {
-  yield header;
-  let inQuotes = hasOddQuotes(header);
+  yield header.text;
+  quotes.see(header);
   // Before each line instead of after it: the parser would count an empty one at the end.
-  for await (const { text } of rest) {
-    const isComment = !inQuotes && text.trimStart().startsWith('#') && !text.includes(delimiter);
+  for await (const line of rest) {
+    const { text } = line;
+    const isComment = quotes.openedAt === null && text.trimStart().startsWith('#') && !text.includes(delimiter);
     yield isComment ? '\n' : `\n${text}`;
-    if (!isComment && hasOddQuotes(text)) inQuotes = !inQuotes;
+    if (!isComment) quotes.see(line);
+  }
+}
+
+/** @throws UserError for what is no CSV, with its line in the file */
+async function* readableRows(
+  parser: AsyncIterable<unknown>,
+  headerLine: number,
+  quotes: Quotes,
+  name: string,
+): AsyncGenerator<CsvRow> {
+  try {
+    for await (const row of parser) yield row as CsvRow;
+  } catch (error) {
+    if (!(error instanceof CsvError)) throw error;
+    const { code } = error;
+    const line = headerLine - 1 + Number((error as { lines?: unknown }).lines ?? 1);
+    if (code === 'CSV_QUOTE_NOT_CLOSED') throw noCsv(name, quotes.openedAt ?? line, 'a quote that is never closed');
+    if (code === 'CSV_MAX_RECORD_SIZE')
+      throw noCsv(
+        name,
+        quotes.openedAt ?? line,
+        `a row of more than ${LONGEST_LINE} bytes; perhaps a quote is not closed`,
+      );
+    throw noCsv(name, line, 'a quote within a cell, or text behind one');
   }
 }
 
 const hasOddQuotes = (text: string): boolean => text.split('"').length % 2 === 0;
 
-async function* numbered(lines: AsyncIterable<readonly string[]>): AsyncGenerator<NumberedLine> {
-  let line = 0;
-  for await (const some of lines) for (const text of some) yield { line: (line += 1), text };
-}
-
-/** Lines as they come, without their ends. @throws UserError for what is no text */
-async function* linesOf(input: Readable, name: string): AsyncGenerator<readonly string[]> {
-  // Takes off a byte order mark, and refuses what is not UTF-8.
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  let rest = '';
-  const cut = (text: string): string[] => {
-    if (text.includes('\0')) throw noText(name);
-    const lines = (rest + text).split('\n');
-    rest = lines.pop() ?? '';
-    if (rest.length > LONGEST_LINE || lines.some((line) => line.length > LONGEST_LINE)) throw noText(name);
-    return lines.map((line) => (line.endsWith('\r') ? line.slice(0, -1) : line));
-  };
-  let isFirst = true;
-  for await (const chunk of input) {
-    if (isFirst && looksLikeUtf16(chunk as Buffer)) throw inUtf16(name);
-    isFirst = false;
-    yield cut(decoded(decoder, chunk as Buffer, name));
-  }
-  const last = cut(decoded(decoder, null, name));
-  yield rest === '' ? last : [...last, rest.endsWith('\r') ? rest.slice(0, -1) : rest];
-}
-
-function decoded(decoder: TextDecoder, chunk: Buffer | null, name: string): string {
-  try {
-    return chunk === null ? decoder.decode() : decoder.decode(chunk, { stream: true });
-  } catch {
-    throw noText(name);
-  }
-}
-
-const FORMS =
-  'Write one id a line, JSON lines with sessionId, session_id or id, or CSV with a header that has one of these.';
-
-const noText = (name: string): UserError =>
+const noCsv = (name: string, line: number, what: string): UserError =>
   new UserError(
-    `${name} is no UTF-8 text with lines (binary data, or another encoding). No plan was made.`,
-    `Save it as UTF-8. ${FORMS}`,
-    ExitCode.usage,
-  );
-
-const inUtf16 = (name: string): UserError =>
-  new UserError(
-    `${name} is in UTF-16, but must be in UTF-8. No plan was made.`,
-    `Save it as UTF-8. ${FORMS}`,
+    `${name} is no valid CSV: line ${line} has ${what}. No plan was made.`,
+    'Mend that line, for example a quote that is not closed; or write one id a line.',
     ExitCode.usage,
   );
 
@@ -369,13 +353,6 @@ function noIds(name: string, { blank, malformed, examples }: Omit<LeftLines, 'ha
 
 /** A failure to read, as a person can act on it. */
 function readable(error: unknown, name: string): unknown {
-  if (error instanceof CsvError) {
-    return new UserError(
-      `${name} is no valid CSV (${error.message.slice(0, 200)}). No plan was made.`,
-      'Mend that line, for example a quote that is not closed; or write one id a line.',
-      ExitCode.usage,
-    );
-  }
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (code === undefined || syscall === undefined) return error;
   return new UserError(

@@ -1,3 +1,4 @@
+import { VENDOR_BOUNDS } from '../bounds.js';
 import type { Limiter } from '../gate/limiter.js';
 import {
   SessionsError,
@@ -15,8 +16,8 @@ import type { VendorClock } from './vendor-clock.js';
  */
 const LIVE_STATES = ['queued', 'processing'] as const;
 export const PAGE_SIZE = 100;
-/** A list longer than this does not end: 100,000 items. */
-const MAX_PAGES = 1_000;
+const MAX_ITEMS = VENDOR_BOUNDS.listed.most;
+const MAX_PAGES = VENDOR_BOUNDS.listPages.most;
 
 /** The calls that find agents and their sessions. */
 export type ListingCalls = Pick<SessionsClient, 'teamId' | 'listTeams' | 'listAgents' | 'listSessions'>;
@@ -119,7 +120,11 @@ export const refusesAccount = ({ kind, accountWide }: SessionsError): boolean =>
 
 const NO_TIME = 'some of the vendor’s answers carry no usable Date header, so they can’t be timed';
 
-type Page = Answer<{ readonly nextCursor: string | null; readonly unreadable: number }>;
+type Page = Answer<
+  { readonly nextCursor: string | null; readonly unreadable: number } & {
+    readonly [list in 'teams' | 'agents' | 'sessions']?: readonly unknown[];
+  }
+>;
 
 /**
  * Reads a list to its end, page after page.
@@ -133,18 +138,22 @@ export async function pages(
   const cursors = new Set<string>();
   let cursor: string | null = null;
   let unreadable = 0;
+  let items = 0;
   try {
     for (;;) {
       await deps.limiter.acquire();
       const { value }: Page = await ask(cursor);
       unreadable += value.unreadable;
+      items += (value.sessions ?? value.agents ?? value.teams ?? []).length + value.unreadable;
       cursor = value.nextCursor;
       if (cursor === null) break;
       const endless = cursors.has(cursor)
         ? 'the vendor gave the same cursor again'
         : cursors.size >= MAX_PAGES - 1
           ? `there is still more after ${MAX_PAGES} pages`
-          : null;
+          : items >= MAX_ITEMS
+            ? `there is still more after ${items} items`
+            : null;
       if (endless !== null) return { complete: false, problem: `the list does not end: ${endless}`, error: null };
       cursors.add(cursor);
     }

@@ -4,7 +4,7 @@ import { sql, type Kysely, type Selectable } from 'kysely';
 import type { Attribution, BulkState, BulkTotals, OrderError, Outcome } from '../contract.js';
 import { dialectOf } from './dialect.js';
 import type { BulkJobsTable, BulkTargetsTable, LedgerDatabase } from './schema.js';
-import { storableJson, storableText } from './text.js';
+import { storableJson, storableText } from '../text/storable.js';
 
 /** A selection of sessions, and the job that ends their turns. All times are the ledger's clock, ms. */
 export interface BulkJob {

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely';
 import { tell } from './news.js';
 import type { LedgerDatabase } from './schema.js';
-import { storableJson } from './text.js';
+import { storableJson } from '../text/storable.js';
 
 /** Things that happened and that someone may want to know later. Those in {@link ALERTS} want a person now. */
 export const EVENT_KINDS = [

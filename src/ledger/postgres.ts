@@ -19,7 +19,7 @@ import { wayInFailure } from './connection-failure.js';
 import { passwordOf } from './postgres-password.js';
 import { tlsOptions } from './postgres-tls.js';
 import { describePlace, type PostgresSettings } from './postgres-url.js';
-import { storableText } from './text.js';
+import { storableText } from '../text/storable.js';
 
 export interface PostgresLimits {
   /** How long to try to connect, or to wait for a free connection, ms. */

@@ -22,7 +22,7 @@ import {
 } from './errors.js';
 import { FifoLock } from './fifo-lock.js';
 import { StatementCache } from './statement-cache.js';
-import { storableText } from './text.js';
+import { storableText } from '../text/storable.js';
 
 export interface SqliteLimits {
   /** How long to try while another process writes, ms. */

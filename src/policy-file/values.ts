@@ -1,8 +1,9 @@
 import { DateTime } from 'luxon';
+import { REQUEST_BOUNDS } from '../bounds.js';
 import { isSessionId } from '../sessions/ids.js';
 import { bad, good, kindOf, shown, type Reading } from './reading.js';
 
-const LONGEST_TEXT = 200;
+const LONGEST_TEXT = REQUEST_BOUNDS.line.most;
 
 /** Names of policies, cleanups and routes: they appear in commands, reports and metrics. */
 export const NAME_PATTERN = '^[a-z0-9]+(-[a-z0-9]+)*$';

@@ -1,4 +1,5 @@
-import { comparableInAnyCase, globMatches, sameText } from './glob.js';
+import { VENDOR_BOUNDS } from '../bounds.js';
+import { comparable, comparableInAnyCase, globMatches, sameText } from './glob.js';
 import type { Match } from './policy.js';
 
 /** What a rule may ask about a session. Null: not known, which is neither "none" nor "another one". */
@@ -27,7 +28,7 @@ export function matchVerdict(match: Match, subject: MatchSubject): boolean | nul
   if ('all' in match) return everyOne(match.all.map((part) => matchVerdict(part, subject)));
   if ('any' in match) return negated(everyOne(match.any.map((part) => negated(matchVerdict(part, subject)))));
   if ('not' in match) return negated(matchVerdict(match.not, subject));
-  if ('agents' in match) return someField(match.agents, [subject.agentId, subject.agentName], globMatches);
+  if ('agents' in match) return someField(match.agents, [subject.agentId, subject.agentName], nameMatches);
   if ('creators' in match) {
     const byId = someField(match.creators, [subject.creatorId], globMatches);
     const byEmail = someField(match.creators, [subject.creatorEmail], emailMatches);
@@ -48,14 +49,50 @@ export function teamsNamed(match: Match): readonly string[] {
 const emailMatches = (pattern: string, email: string): boolean =>
   globMatches(comparableInAnyCase(pattern), comparableInAnyCase(email));
 
+/**
+ * Of a name that was shortened where it came in, only the beginning is known: a pattern fits it for certain when it fits whatever
+ * follows, and for certain not when it fails before.
+ *
+ * @returns null when that depends on the rest
+ */
+function nameMatches(pattern: string, name: string): boolean | null {
+  const beginning = beginningOfShortened(name);
+  if (beginning === null) return globMatches(pattern, name);
+  if ([...comparable(pattern)].length >= [...beginning].length) return null;
+  const star = pattern.indexOf('*');
+  // A pattern without a star is as long as what it fits.
+  if (star < 0 || !globMatches(pattern.slice(0, star + 1), beginning)) return false;
+  return pattern.endsWith('*') && globMatches(pattern, beginning) ? true : null;
+}
+
+/** What `shortened` puts in the place of the rest. */
+const SHORTENED = '…';
+
+/** Without the last character, which may be one with what follows. Null: the name is there as a whole. */
+function beginningOfShortened(name: string): string | null {
+  const { most } = VENDOR_BOUNDS.name;
+  if (name.length < most || !name.endsWith(SHORTENED) || [...name].length !== most) return null;
+  return [...comparable(name.slice(0, -SHORTENED.length))].slice(0, -1).join('');
+}
+
 /** True when a known field fits; an unknown field could fit too, so without it nothing is certain. */
 function someField(
   patterns: readonly string[],
   fields: readonly (string | null)[],
-  fits: (pattern: string, text: string) => boolean,
+  fits: (pattern: string, text: string) => boolean | null,
 ): boolean | null {
-  if (fields.some((field) => field !== null && patterns.some((pattern) => fits(pattern, field)))) return true;
-  return fields.includes(null) ? null : false;
+  let certain = true;
+  for (const field of fields) {
+    if (field === null) certain = false;
+    else {
+      for (const pattern of patterns) {
+        const verdict = fits(pattern, field);
+        if (verdict === true) return true;
+        if (verdict === null) certain = false;
+      }
+    }
+  }
+  return certain ? false : null;
 }
 
 const negated = (verdict: boolean | null): boolean | null => (verdict === null ? null : !verdict);

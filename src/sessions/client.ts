@@ -1,3 +1,4 @@
+import { VENDOR_BOUNDS } from '../bounds.js';
 import { UserError } from '../errors.js';
 import { proxyFor } from '../http/proxy.js';
 import { checkBaseUrl } from './base-url.js';
@@ -38,7 +39,7 @@ export interface SessionsClientOptions {
     readonly cancelMs?: number;
   };
   /**
-   * Limit for the body of an answer after decompression. Default 64 MiB. A session with its transcript is read in pieces, and
+   * Limit for the body of an answer after decompression. Default 8 MiB. A session with its transcript is read in pieces, and
    * bounded by time alone.
    */
   readonly maxResponseBytes?: number;
@@ -105,6 +106,8 @@ function carefully<T>(reader: BodyReader<T>): CarefulReader<T> {
   };
 }
 
+const TRIGGER_PAGE_SIZE = 100;
+
 const BAD_ID = `nothing was sent, because an id has ${ID_RULE}`;
 
 /**
@@ -116,7 +119,7 @@ const BAD_ID = `nothing was sent, because an id has ${ID_RULE}`;
  * @throws {UserError} when the base URL, or the proxy, is no usable address
  */
 export function createSessionsClient(settings: SessionsClientOptions): OpenSessionsClient {
-  const { credentials, userAgent, maxResponseBytes = 64 * 1024 * 1024, onRequest = () => {} } = settings;
+  const { credentials, userAgent, maxResponseBytes = VENDOR_BOUNDS.answer.most, onRequest = () => {} } = settings;
   const { connectMs = 10_000, readMs = 30_000, cancelMs = 100_000 } = settings.timeouts ?? {};
   const baseUrl = checkBaseUrl(settings.baseUrl, settings.allowPlainHttp ?? false);
   const transport = createTransport({ baseUrl, proxy: proxyFor(baseUrl), userAgent, connectMs, readMs, cancelMs });
@@ -216,7 +219,7 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
         path: ['agents'],
         query: { team_id: options?.teamId, page_size: options?.pageSize, cursor: options?.cursor },
         options,
-        reader: () => wholeJson(readAgentPage),
+        reader: () => wholeJson((json) => readAgentPage(json, options?.pageSize)),
       });
     },
 
@@ -234,7 +237,7 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
           sort_order: options?.sortOrder,
         },
         options,
-        reader: () => wholeJson(readSessionPage),
+        reader: () => wholeJson((json) => readSessionPage(json, options?.pageSize)),
       });
     },
 
@@ -277,9 +280,9 @@ export function createSessionsClient(settings: SessionsClientOptions): OpenSessi
         subject: agentId,
         method: 'GET',
         path: ['agents', agentId, 'triggers'],
-        query: { page_size: 100, cursor: options?.cursor },
+        query: { page_size: TRIGGER_PAGE_SIZE, cursor: options?.cursor },
         options,
-        reader: () => wholeJson(readTriggerPage),
+        reader: () => wholeJson((json) => readTriggerPage(json, TRIGGER_PAGE_SIZE)),
       });
     },
 

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { TimeoutError } from 'got';
+import { VENDOR_BOUNDS } from '../bounds.js';
 import type { Outgoing, Transport } from './transport.js';
 
 /** One HTTP request, with what bounds it besides the limits of time that the transport keeps. */
@@ -51,7 +52,7 @@ export interface Ending {
 }
 
 /** Of an error's body only the code and a line of text are of use. */
-const MAX_ERROR_BYTES = 64 * 1024;
+const MAX_ERROR_BYTES = VENDOR_BOUNDS.error.most;
 
 const NO_BYTES = new Uint8Array();
 

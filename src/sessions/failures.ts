@@ -1,3 +1,4 @@
+import { VENDOR_BOUNDS } from '../bounds.js';
 import { isSuccess, type Ending, type Head } from './exchange.js';
 import { FAILURES, SessionsError, type SessionsErrorKind, type SessionsOperation } from './errors.js';
 import { shortened, visible } from '../text/printable.js';
@@ -17,8 +18,8 @@ export type Trouble =
   | { readonly type: 'unreadable'; readonly ending: Ending; readonly why: string }
   | { readonly type: 'refused'; readonly kind: 'bad-request' | 'no-credential'; readonly why: string };
 
-const MAX_VENDOR_MESSAGE = 200;
-const MAX_CODE = 100;
+const MAX_VENDOR_MESSAGE = VENDOR_BOUNDS.errorMessage.most;
+const MAX_CODE = VENDOR_BOUNDS.errorCode.most;
 const MAX_SUBJECT = 200;
 
 /** Leaves a byte order mark out. */

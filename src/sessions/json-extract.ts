@@ -1,4 +1,5 @@
 import { jsonParser, type Token } from 'stream-json/core/parser.js';
+import { VENDOR_BOUNDS } from '../bounds.js';
 import { isMany, none } from 'stream-chain/defs.js';
 
 /**
@@ -25,9 +26,9 @@ export interface JsonExtract {
 }
 
 /** A longer key, text or number is as good as none: nothing that is wanted is so long. UTF-16 units. */
-const LONGEST_TEXT = 4_096;
+const LONGEST_TEXT = VENDOR_BOUNDS.text.most;
 /** Deeper than anybody nests by hand or by tool, and still a few kilobytes of memory. */
-const DEEPEST = 10_000;
+const DEEPEST = VENDOR_BOUNDS.depth.most;
 
 interface Open {
   readonly wanted: Wanted;

@@ -1,4 +1,5 @@
 import { DateTime } from 'luxon';
+import { VENDOR_BOUNDS } from '../bounds.js';
 
 const MAX_RETRY_AFTER_MS = 3_600_000;
 /** A number from here on is no span of time but a moment, in s and in ms since the Unix epoch. No standard allows it, and servers send it. */
@@ -18,7 +19,7 @@ const PLAIN_TIME =
  * @returns ms since the Unix epoch; null when it cannot be read, never an error
  */
 export function parseTime(value: unknown): number | null {
-  if (typeof value !== 'string') return null;
+  if (typeof value !== 'string' || value.length > VENDOR_BOUNDS.scalar.most) return null;
   const text = value.trim();
   if (PLAIN_TIME.test(text)) return Date.parse(text);
   if (!/^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}/i.test(text)) return null;

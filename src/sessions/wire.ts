@@ -1,8 +1,13 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { readTranscript, transcriptOf, type MessageHead, type Transcript } from '../policy/turn.js';
+import { VENDOR_BOUNDS } from '../bounds.js';
 import { isSessionId } from './ids.js';
 import { parseJson } from './failures.js';
+import { overBounds } from './json-bounds.js';
 import { extractJson, objectOf, VALUE, type Wanted } from './json-extract.js';
+import { shortened } from '../text/printable.js';
+import { isStorable, storableText } from '../text/storable.js';
 import { parseTime } from './times.js';
 import type {
   Agent,
@@ -18,7 +23,7 @@ import type {
 } from './types.js';
 
 /**
- * The vendor's JSON, in all generations. A field that is absent, null or of another type becomes null; unknown fields, and
+ * The vendor's JSON, in all generations. A field that is absent, null, of another type or out of bounds becomes null; unknown fields, and
  * with them all text of messages, are dropped. Only an answer that cannot be what was asked for is refused.
  */
 
@@ -29,16 +34,33 @@ export class UnreadableAnswer extends Error {
 
 const field = <T>(read: (value: unknown) => T) => z.unknown().optional().transform(read);
 
-const text = field((value) => (typeof value === 'string' && value !== '' ? value : null));
-const identifier = field((value) => (typeof value === 'string' && isSessionId(value) ? value : null));
-const word = field((value) => (typeof value === 'string' ? value.trim().toLowerCase() || null : null));
+/** Too long, or not as a database could give it back, an id is not known: cut off, it could be another one. */
+const usableId = (value: unknown, most: number): string | null =>
+  typeof value === 'string' && value !== '' && bytesWithin(value, most) && isStorable(value) ? value : null;
+const id = field((value) => usableId(value, VENDOR_BOUNDS.id.most));
+/** Of a session, an agent or a trigger. */
+const pathId = field((value) => (typeof value === 'string' && isSessionId(value) ? value : null));
+const messageId = field(
+  (value) =>
+    usableId(value, VENDOR_BOUNDS.id.most) ?? (typeof value === 'string' && value !== '' ? digestOf(value) : null),
+);
+const email = field((value) => usableId(value, VENDOR_BOUNDS.email.most));
+const name = field((value) => (typeof value === 'string' ? kept(value, VENDOR_BOUNDS.name.most) : null));
+/** Of an open set, such as a state. Too long, it is none that anybody knows. */
+const word = field((value) =>
+  typeof value === 'string' ? kept(value.trim().toLowerCase(), VENDOR_BOUNDS.state.most) : null,
+);
 const time = field(parseTime);
 const amount = field(parseAmount);
 const truth = field((value) => (typeof value === 'boolean' ? value : null));
 
-const messageWire = z.object({ id: text, role: word, created_at: time });
-const queuedWire = z.object({ id: text, state: word, position: amount, created_at: time });
-const creatorWire = z.object({ id: text, email: text });
+const channel = field((value) => (typeof value === 'string' ? kept(value, VENDOR_BOUNDS.state.most) : null));
+
+const messageWire = z.object({ id: messageId, role: word, created_at: time });
+const queuedWire = z.object({ id, state: word, position: amount, created_at: time });
+/** One of which nothing is known waits all the same. */
+const queuedItem = queuedWire.catch({ id: null, state: null, position: null, created_at: null });
+const creatorWire = z.object({ id, email });
 const usageWire = z.object({
   credit_cost: amount,
   tool_credit_cost: amount,
@@ -51,30 +73,31 @@ const usageWire = z.object({
 });
 const sessionWire = z.object({
   id: z.string().refine(isSessionId),
-  agent_id: text,
-  agent_name: text,
-  agent_team_id: text,
-  name: text,
-  type: text,
+  agent_id: pathId,
+  agent_name: name,
+  agent_team_id: id,
+  name,
+  type: channel,
   state: word,
   created_at: time,
   usage: usageWire.nullish().catch(null),
   creator: creatorWire.nullish().catch(null),
-  trigger_id: identifier,
+  trigger_id: pathId,
 });
 const triggerWire = z.object({ id: z.string().refine(isSessionId), type: word, enabled: truth, max_failures: amount });
 const agentWire = z.object({
   id: z.string().refine(isSessionId),
-  name: text,
-  team_id: text,
+  name,
+  team_id: id,
   is_active: truth,
   creator: creatorWire.nullish().catch(null),
 });
 
-const teamWire = z.object({ id: z.string().refine(isSessionId), name: text });
+const teamWire = z.object({ id: z.string().refine(isSessionId), name });
 
 const cursorWire = z
   .string()
+  .max(VENDOR_BOUNDS.cursor.most)
   .nullish()
   .transform((cursor) => cursor || null);
 const sessionAnswer = z.object({ session: sessionWire, queue_position: amount });
@@ -98,7 +121,10 @@ export function wholeJson<T>(read: (json: unknown) => T): BodyReader<T> {
   return {
     write: (piece) => void pieces.push(piece),
     end: () => {
-      const json = parseJson(pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces));
+      const body = pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces);
+      const problem = overBounds(body);
+      if (problem !== null) throw new UnreadableAnswer(`it ${problem}`);
+      const json = parseJson(body);
       if (json === undefined) throw new UnreadableAnswer('it is no JSON');
       return read(json);
     },
@@ -157,10 +183,10 @@ export function readCancelAnswer(json: unknown, askedId: string): CancelAnswer {
   return { id: session.id, state: session.state };
 }
 
-/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that is no text */
-export function readSessionPage(json: unknown): SessionPage {
+/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that can't be sent */
+export function readSessionPage(json: unknown, pageSize?: number): SessionPage {
   const page = parsed(sessionListAnswer, json, 'it holds no list of sessions with a cursor');
-  const { items, unreadable } = readable(page.sessions, sessionWire);
+  const { items, unreadable } = readable(page.sessions, sessionWire, pageSize);
   return {
     sessions: items.map((item) => toSession(item, NO_TRANSCRIPT, null)),
     nextCursor: page.next_cursor,
@@ -168,17 +194,17 @@ export function readSessionPage(json: unknown): SessionPage {
   };
 }
 
-/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that is no text */
-export function readAgentPage(json: unknown): AgentPage {
+/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that can't be sent */
+export function readAgentPage(json: unknown, pageSize?: number): AgentPage {
   const page = parsed(agentListAnswer, json, 'it holds no list of agents with a cursor');
-  const { items, unreadable } = readable(page.agents, agentWire);
+  const { items, unreadable } = readable(page.agents, agentWire, pageSize);
   return { agents: items.map(toAgent), nextCursor: page.next_cursor, unreadable };
 }
 
-/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that is no text */
-export function readTriggerPage(json: unknown): TriggerPage {
+/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that can't be sent */
+export function readTriggerPage(json: unknown, pageSize?: number): TriggerPage {
   const page = parsed(triggerListAnswer, json, 'it holds no list of triggers with a cursor');
-  const { items } = readable(page.triggers, triggerWire);
+  const { items } = readable(page.triggers, triggerWire, pageSize);
   const triggers = items.map(({ id, type, enabled, max_failures }) => ({
     id,
     type,
@@ -188,24 +214,20 @@ export function readTriggerPage(json: unknown): TriggerPage {
   return { triggers, nextCursor: page.next_cursor };
 }
 
-/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that is no text */
+/** An absent list is not an empty one. @throws {UnreadableAnswer} without a list, or with a cursor that can't be sent */
 export function readTeamPage(json: unknown): TeamPage {
   const page = parsed(teamListAnswer, json, 'it holds no list of teams');
-  const { items, unreadable } = readable(page.teams, teamWire);
+  const { items, unreadable } = readable(page.teams, teamWire, undefined);
   return { teams: items satisfies Team[], nextCursor: page.next_cursor, unreadable };
 }
 
 /** An absent list is not an empty one. @throws {UnreadableAnswer} without a list */
 export function readQueue(json: unknown): QueuedMessage[] {
-  return parsed(queueAnswer, json, 'it holds no message queue').queue.map((item) => {
-    const queued = queuedWire.safeParse(item).data;
-    return {
-      id: queued?.id ?? null,
-      state: queued?.state ?? null,
-      position: queued?.position ?? null,
-      createdAtMs: queued?.created_at ?? null,
-    };
-  });
+  const { queue } = parsed(queueAnswer, json, 'it holds no message queue');
+  return readable(queue, queuedItem, undefined).items.map(({ id, state, position, created_at }) => ({
+    ...{ id, state, position },
+    createdAtMs: created_at,
+  }));
 }
 
 function sessionEnvelope(json: unknown, askedId: string): z.output<typeof sessionAnswer> {
@@ -221,15 +243,28 @@ function parsed<S extends z.ZodType>(schema: S, json: unknown, otherwise: string
   return result.data;
 }
 
-/** One malformed item must not lose the page; nor may it be lost unnoticed. */
+/**
+ * One malformed item must not lose the page; nor may it be lost unnoticed.
+ *
+ * @param pageSize - items that were asked for; undefined: all
+ * @throws {UnreadableAnswer} for a list that is far longer than was asked for
+ */
 function readable<S extends z.ZodType>(
   list: readonly unknown[],
   schema: S,
+  pageSize: number | undefined,
 ): { items: z.output<S>[]; unreadable: number } {
-  const items = list.flatMap((item) => {
+  const { listItems, unpagedItems } = VENDOR_BOUNDS;
+  const most = pageSize === undefined ? unpagedItems.most : listItems.most * pageSize;
+  if (list.length > most) {
+    const asked = pageSize === undefined ? '' : `, though ${pageSize} were asked for`;
+    throw new UnreadableAnswer(`it holds more than ${most} items${asked}`);
+  }
+  const items: z.output<S>[] = [];
+  for (const item of list) {
     const result = schema.safeParse(item);
-    return result.success ? [result.data] : [];
-  });
+    if (result.success) items.push(result.data);
+  }
   return { items, unreadable: list.length - items.length };
 }
 
@@ -277,6 +312,19 @@ function toAgent(wire: z.output<typeof agentWire>): Agent {
   };
 }
 
+/** In the form in which it is stored, so that it is compared in no other; null: nothing is left. */
+const kept = (value: string, most: number): string | null => shortened(storableText(value), most) || null;
+
+/** Most texts need not be measured: a unit of UTF-16 has at most three bytes. */
+const bytesWithin = (value: string, most: number): boolean =>
+  value.length * 3 <= most || (value.length <= most && Buffer.byteLength(value) <= most);
+
+/**
+ * Stands for the id of a message that can't be kept as it is. A turn is known by it, and two turns must never become one: so the
+ * digest is of every unit, halves of surrogate pairs included.
+ */
+const digestOf = (value: string): string => `sha256:${createHash('sha256').update(value, 'utf16le').digest('hex')}`;
+
 function readMessage(value: unknown): MessageHead {
   const message = messageWire.safeParse(value).data;
   return { id: message?.id ?? null, role: message?.role ?? null, createdAtMs: message?.created_at ?? null };
@@ -285,10 +333,14 @@ function readMessage(value: unknown): MessageHead {
 /**
  * A count or a cost: a number, or the decimal text that some JSON writers make of exact decimals.
  *
- * @returns null for everything that cannot be one: negative, not finite, other text
+ * @returns null for everything that cannot be one: negative, not finite or beyond exact counting, other text
  */
 function parseAmount(value: unknown): number | null {
-  const isDecimal = typeof value === 'string' && /^\d+(\.\d+)?(e[+-]?\d+)?$/i.test(value.trim());
-  const number = typeof value === 'number' ? value : isDecimal ? Number(value) : NaN;
-  return Number.isFinite(number) && number >= 0 ? number : null;
+  const number = typeof value === 'number' ? value : typeof value === 'string' ? decimalOf(value) : NaN;
+  return number >= 0 && number <= VENDOR_BOUNDS.amount.most ? number : null;
+}
+
+function decimalOf(value: string): number {
+  if (value.length > VENDOR_BOUNDS.scalar.most) return NaN;
+  return /^\d+(\.\d+)?(e[+-]?\d+)?$/i.test(value.trim()) ? Number(value) : NaN;
 }

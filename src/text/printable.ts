@@ -32,9 +32,9 @@ export const printableLine = (line: string): string => `${/^ */.exec(line)?.[0] 
 
 /** Cuts by characters, so that none is cut in two. */
 export function shortened(text: string, most: number): string {
-  // Characters are at least one unit long: most texts need not be taken apart.
+  // Characters are one unit long or two: most texts need not be taken apart, and no text as a whole.
   if (text.length <= most) return text;
-  const characters = [...text];
+  const characters = [...text.slice(0, 2 * most + 1)];
   return characters.length > most ? `${characters.slice(0, most - 1).join('')}…` : text;
 }
 

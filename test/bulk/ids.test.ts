@@ -196,6 +196,7 @@ describe('a text that is no use', () => {
     ['UTF-16', Buffer.from('sess_1\nsess_2\n', 'utf16le')],
     ['bytes that are no UTF-8', Buffer.from([0x73, 0xff, 0xfe, 0x0a])],
     ['a letter cut off at the end', Buffer.from('sess_ä').subarray(0, 6)],
+    ['a letter cut off at the end of a line', Buffer.from('sess_ä\nsess_2').subarray(0, 6)],
     ['a line without end', Buffer.alloc(1_100_000, 'x')],
   ])('%s is refused', async (_what, bytes) => {
     const error = await readAll(idsFromStream(inChunks(bytes, 64 * 1024), 'ids.bin')).then(
@@ -204,6 +205,59 @@ describe('a text that is no use', () => {
     );
     expect(error).toBeInstanceOf(UserError);
     expect(error).toMatchObject({ exitCode: 2, next: expect.stringContaining('UTF-8') as unknown });
+  });
+});
+
+describe('a text that stops being of use after a while', () => {
+  const rows = (count: number): string => Array.from({ length: count }, (_, n) => `sess_${n},note`).join('\n');
+  const id = 'session_id,note\n';
+  const lines = (count: number): string => Array.from({ length: count }, (_, n) => `sess_${n}`).join('\n');
+  const faults: [string, string, Buffer, string][] = [
+    ['CSV', id + rows(9_999), Buffer.from([0x73, 0xff, 0x0a]), 'line 10001 holds bytes of another encoding'],
+    ['lines', lines(10_000), Buffer.from([0x73, 0xff, 0x0a]), 'line 10001 holds bytes of another encoding'],
+    ['CSV', id + rows(9_999), Buffer.from('a\0b\n'), 'line 10001 holds bytes of another encoding, or binary'],
+    ['CSV', id + rows(9_999), Buffer.from(`x,${'y'.repeat(1_100_000)}\n`), 'line 10001 has more than 1048576 bytes'],
+    ['lines', lines(10_000), Buffer.from(`${'é'.repeat(600_000)}`), 'line 10001 has more than 1048576 bytes'],
+    [
+      'CSV',
+      `# c\n\n${id}${rows(9_997)}`,
+      Buffer.from('sess,"x\nsess_2,y\n'),
+      'line 10001 has a quote that is never closed',
+    ],
+    ['CSV', id + rows(9_999), Buffer.from('sess,"x"y\n'), 'line 10001 has a quote within a cell'],
+    [
+      'CSV',
+      id + rows(9_999),
+      Buffer.from(`sess,"${`${'x'.repeat(999)}\n`.repeat(1_200)}`),
+      'line 10001 has a row of more than',
+    ],
+  ];
+
+  it.each(faults)('S9: %s is refused with the line and the cause (%#)', async (_form, before, fault, why) => {
+    const whole = Buffer.concat([Buffer.from(`${before}\n`), fault, Buffer.from('sess_last,note\n')]);
+    for (const chunk of [64 * 1024, 3 * 1024 * 1024]) {
+      const error = await readAll(idsFromStream(inChunks(whole, chunk), 'ids.csv')).then(
+        () => null,
+        (failed: unknown) => failed,
+      );
+      expect(error).toBeInstanceOf(UserError);
+      expect(error).toMatchObject({ exitCode: 2, message: expect.stringContaining(why) as unknown });
+      expect((error as UserError).message).toContain('No plan was made.');
+    }
+  });
+
+  it('S9: and fails to be read is refused as well', async () => {
+    const broken = Readable.from(
+      (function* () {
+        yield Buffer.from(id + rows(9_999));
+        throw Object.assign(new Error('read failed'), { code: 'EIO', syscall: 'read' });
+      })(),
+      { objectMode: false },
+    );
+    await expect(readAll(idsFromStream(broken, 'ids.csv'))).rejects.toMatchObject({
+      exitCode: 2,
+      message: "ids.csv can't be read (EIO). No plan was made.",
+    });
   });
 });
 

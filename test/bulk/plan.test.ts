@@ -459,6 +459,26 @@ describe('a plan of ids', () => {
     expect([await plansLeft(), await rows()]).toEqual([0, 0]);
   });
 
+  it.each([
+    ['is not UTF-8', Buffer.from([0x73, 0xff, 0x0a])],
+    ['has a line of more than 1 MiB', Buffer.from(`x,${'y'.repeat(1_100_000)}\n`)],
+    ['has a quote that is never closed', Buffer.from('s,"x\ns2,y\n')],
+  ])('S9: from CSV that %s after a while leaves nothing behind', async (_what, fault) => {
+    const rows5000 = Array.from({ length: 5_000 }, (_, n) => `s${n},note\n`).join('');
+    const csv = Readable.from([Buffer.from(`id,note\n${rows5000}`), fault]);
+    await expect(
+      makePlan(
+        { ledger: harness.ledger, fleet: null },
+        input({ selection: { kind: 'ids', given: idsFromStream(csv, 'ids.csv') } }),
+      ),
+    ).rejects.toMatchObject({
+      name: 'UserError',
+      exitCode: 2,
+      message: expect.stringContaining('line 500') as unknown,
+    });
+    expect([await plansLeft(), await rows()]).toEqual([0, 0]);
+  });
+
   it('is given up while it waits for more ids', async () => {
     const giveUp = new AbortController();
     const endless = new Readable({ read: () => undefined });

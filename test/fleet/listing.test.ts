@@ -236,6 +236,19 @@ describe('a list of live sessions', () => {
     expect(listing.items).toHaveLength(1_000);
   });
 
+  it('I5: ends, incomplete, after 100,000 items, however many of them a page holds', async () => {
+    let sent = 0;
+    const page = (call: number): Page => {
+      const ids = Array.from({ length: 1_000 }, (_, index) => `s${call}-${index}`);
+      sent += ids.length;
+      return { ids, next: `cursor-${call}` };
+    };
+    const listing = await listLive(new Vendor({ queued: page, processing: () => ({}) }).deps, 'agent_a');
+    expect(listing).toMatchObject({ complete: false, error: null });
+    expect(listing.problem).toContain('does not end');
+    expect(sent).toBe(100_000);
+  });
+
   it('I5: is incomplete when items can’t be read, and holds all others of both states', async () => {
     const vendor = new Vendor({
       queued: inPages({ ids: ['a'], unreadable: 1 }, { ids: ['b'], unreadable: 2 }),

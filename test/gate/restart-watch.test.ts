@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { watchForRestart } from '../../src/gate/restart-watch.js';
 import type { QueuedMessage } from '../../src/sessions/index.js';
+import { sessionReader } from '../../src/sessions/wire.js';
 import {
+  BEGINNING,
   FIRST,
   openGateHarness,
   queueFails,
@@ -86,6 +88,26 @@ describe('the watch for a restart', () => {
     expect(await watch([processing, failed, restarted])).toEqual([5_000, 10_000]);
     expect((await harness.result(orderId)).events).toMatchObject([{ kind: 'restarted', turnKey: 'second' }]);
   });
+
+  it.each(['a\0b', 'a\ud800b', 'x'.repeat(1_000)])(
+    'S8: a message whose id no ledger could keep is no restart: %j',
+    async (id) => {
+      const reader = sessionReader(SESSION);
+      const created_at = new Date(BEGINNING - 600_000).toISOString();
+      const messages = [{ id, role: 'user', created_at }];
+      reader.write(Buffer.from(JSON.stringify({ session: { id: SESSION, messages } })));
+      const [turn] = reader.end().transcript.turns;
+      if (turn === undefined) throw new Error('It shows no turn.');
+      harness.vendor.reads = [shows('processing', turn), shows('failed', turn)];
+      harness.vendor.cancels = ['failed'];
+      const orderId = await harness.order({ turnKey: turn.key });
+      await harness.worker().carryOut();
+      expect(await harness.result(orderId)).toMatchObject({ outcome: 'cancelled', attribution: 'strong' });
+      // Another message of the same turn came late.
+      expect(await watch([shows('failed', turn), shows('processing', turn)])).not.toEqual([]);
+      expect(await harness.count('restarted')).toBe(0);
+    },
+  );
 
   it('tells that messages wait in the queue, and then looks for longer', async () => {
     await cancelled();

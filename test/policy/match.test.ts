@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { globCovers, globMatches } from '../../src/policy/glob.js';
 import { matches, matchVerdict, type MatchSubject } from '../../src/policy/match.js';
+import { shortened } from '../../src/text/printable.js';
 import type { Match } from '../../src/policy/policy.js';
 
 const known: MatchSubject = {
@@ -152,6 +153,53 @@ describe('what is not known about a session', () => {
           matchVerdict({ all: [{ not: one }, { not: other }] }, subject),
         );
       }),
+    );
+  });
+});
+
+describe('a name that was shortened where it came in', () => {
+  const verdictOf = (agents: string[], full: string, agentId: string | null = 'agent_1'): boolean | null =>
+    matchVerdict({ agents }, { ...known, agentId, agentName: shortened(full, 500) });
+  const long = `support-${'x'.repeat(600)}-prod`;
+
+  it.each<[string, string[], boolean | null]>([
+    ['a pattern that fits whatever follows', ['support-*'], true],
+    ['a pattern for everything', ['*'], true],
+    ['a pattern for what follows', ['*-prod'], null],
+    ['a pattern for both ends', ['support-*-prod'], null],
+    ['another beginning', ['sales-*-prod'], false],
+    ['a name in full', ['support-triage'], false],
+    ['as many single characters as are left of it', ['?'.repeat(500)], null],
+    ['the sign that it was shortened by', ['*…'], null],
+  ])('I5: decides only what its beginning decides: %s', (_what, agents, expected) => {
+    expect(verdictOf(agents, long)).toBe(expected);
+    expect(verdictOf(agents, long.slice(0, 500) + '…')).toBe(expected);
+  });
+
+  it('is none with fewer characters, whatever it ends with', () => {
+    expect(verdictOf(['*…'], `${'x'.repeat(498)}…`)).toBe(true);
+    expect(verdictOf(['*…'], 'x…')).toBe(true);
+  });
+
+  it('I5: never decides otherwise than the name in full', () => {
+    const unit = fc.constantFrom('a', 'b', 'e\u0301', '\u00e9', '😀', '…');
+    const name = fc.tuple(
+      fc.string({ unit, maxLength: 4 }),
+      unit,
+      fc.integer({ min: 480, max: 510 }),
+      fc.string({ unit, maxLength: 4 }),
+    );
+    const glob = fc.string({ unit: fc.oneof(unit, fc.constantFrom('*', '?')), minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(name, glob, ([begin, filler, count, end], pattern) => {
+        const full = begin + filler.repeat(count) + end;
+        const verdict = verdictOf([pattern], full, 'no-glob-fits-this');
+        if (verdict !== null) {
+          const ofId = globMatches(pattern, 'no-glob-fits-this');
+          expect(verdict).toBe(ofId || globMatches(pattern, full));
+        }
+      }),
+      { numRuns: 1_000 },
     );
   });
 });

@@ -1,0 +1,107 @@
+/**
+ * How much Curfew takes of what comes from outside: every size and every length in one place, each with its unit. docs/security.md
+ * shows them as a table that is made from here. Pure, so that workflows, the policy core, commands and tests may all import it.
+ */
+
+export type BoundUnit = 'bytes' | 'characters' | 'items' | 'values' | 'levels' | 'pages' | 'times the page size';
+
+export interface Bound {
+  /** The most that is taken. */
+  readonly most: number;
+  /** Bytes are those of UTF-8; characters are code points. */
+  readonly unit: BoundUnit;
+  /** What is measured; for people. */
+  readonly of: string;
+  /** What becomes of more than that; for people. */
+  readonly beyond: string;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+const UNKNOWN = 'is unknown, and what is unknown ends nothing';
+const UNREADABLE = 'the answer is unreadable, and reading stops there';
+const HOLE = 'the item is unreadable: the list is incomplete, and the coverage says so';
+const REFUSED = 'refused, with exit code 2 or the error of the update';
+
+/** What the vendor answers. */
+export const VENDOR_BOUNDS = {
+  answer: {
+    most: 8 * MIB,
+    unit: 'bytes',
+    of: 'an answer, decompressed; a session with its transcript is read in pieces and bounded by time alone',
+    beyond: UNREADABLE,
+  },
+  listItems: { most: 10, unit: 'times the page size', of: 'items on a page of a list', beyond: UNREADABLE },
+  unpagedItems: { most: 10_000, unit: 'items', of: 'items of a list that is asked for whole', beyond: UNREADABLE },
+  values: {
+    most: 200_000,
+    unit: 'values',
+    of: 'texts, numbers, lists and objects in an answer that is read whole',
+    beyond: UNREADABLE,
+  },
+  listed: { most: 100_000, unit: 'items', of: 'items of a list, all pages together', beyond: 'the list is incomplete' },
+  listPages: { most: 1_000, unit: 'pages', of: 'pages of a list', beyond: 'the list is incomplete' },
+  depth: {
+    most: 10_000,
+    unit: 'levels',
+    of: 'lists and objects inside one another, in a session or an answer of over 64 KiB',
+    beyond: UNREADABLE,
+  },
+  unchecked: { most: 64 * KIB, unit: 'bytes', of: 'an answer whose values are not counted', beyond: 'they are' },
+  error: { most: 64 * KIB, unit: 'bytes', of: 'the answer of a refusal', beyond: 'its status alone counts' },
+  text: {
+    most: 4_096,
+    unit: 'characters',
+    of: 'a text or number in a session that is read in pieces',
+    beyond: UNKNOWN,
+  },
+  cursor: { most: 2_000, unit: 'characters', of: 'the cursor to the next page', beyond: UNREADABLE },
+  pathId: {
+    most: 248,
+    unit: 'bytes',
+    of: 'the id of a session, agent or trigger, with at most 200 characters',
+    beyond: `from people: ${REFUSED}; from the vendor: ${HOLE}`,
+  },
+  id: {
+    most: 200,
+    unit: 'bytes',
+    of: 'any other id: of a message, creator or team',
+    beyond: `${UNKNOWN}; a message, which stands for its turn, is known by the SHA-256 of its id`,
+  },
+  email: { most: 320, unit: 'bytes', of: 'the address of a creator', beyond: UNKNOWN },
+  state: {
+    most: 100,
+    unit: 'characters',
+    of: 'a state, channel, role or type',
+    beyond: 'is an unknown one, and kept shortened',
+  },
+  name: {
+    most: 500,
+    unit: 'characters',
+    of: 'a name of a session, agent or team',
+    beyond: 'is shortened, and unknown to the rules that compare it',
+  },
+  scalar: { most: 64, unit: 'characters', of: 'a time, or a number written as text', beyond: UNKNOWN },
+  amount: { most: Number.MAX_SAFE_INTEGER, unit: 'values', of: 'credits, tokens, counts', beyond: UNKNOWN },
+  errorMessage: { most: 200, unit: 'characters', of: 'the message of a refusal', beyond: 'is shortened' },
+  errorCode: { most: 100, unit: 'characters', of: 'the code of a refusal', beyond: 'is shortened' },
+} as const satisfies Record<string, Bound>;
+
+/** What people write into files. */
+export const FILE_BOUNDS = {
+  idsLine: {
+    most: MIB,
+    unit: 'bytes',
+    of: 'a line, or a row of CSV, of a file of ids',
+    beyond: 'refused, with its line and exit code 2; no plan is left',
+  },
+} as const satisfies Record<string, Bound>;
+
+/** What people and other programs give: texts of orders, watches and bulk jobs. */
+export const REQUEST_BOUNDS = {
+  line: { most: 200, unit: 'characters', of: 'a reason, or a name of who asks', beyond: REFUSED },
+} as const satisfies Record<string, Bound>;
+
+/** Characters of an id of a session or agent: see {@link VENDOR_BOUNDS}.pathId for its bytes. */
+export const PATH_ID_CHARACTERS = 200;

@@ -10,7 +10,7 @@ import { policyOf } from '../watch/limits.js';
 import { span } from './output.js';
 import { standingDocument } from './standing-document.js';
 import { amount, limitWords, verdictName, whyWords } from './standing-words.js';
-import { standing } from './words.js';
+import { readAgeWords, standing } from './words.js';
 
 /** All that is known about what may end one session. */
 export interface Explanation {
@@ -281,7 +281,8 @@ const modeOf = ({ policy }: PolicyStanding, { breakers }: Explanation): string =
 function orderWords(view: OrderView, nowMs: number): string {
   const { result } = view;
   const ago = `${span(nowMs - Date.parse(result.orderedAt))} ago`;
-  return `order ${ago} by ${result.requestedBy}${reasonOf(view)}: ${standing(view, nowMs)}`;
+  const readAge = readAgeWords(result);
+  return `order ${ago} by ${result.requestedBy}${reasonOf(view)}${readAge === null ? '' : ` (${readAge})`}: ${standing(view, nowMs)}`;
 }
 
 const reasonOf = ({ result: { reason } }: OrderView): string => {

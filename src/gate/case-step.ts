@@ -17,6 +17,7 @@ import { settleForbidden, settleWhatIsClear, settlementOf, type Judged } from '.
 import type { Limiter, Urgency } from './limiter.js';
 import { meetRefusal, refusedIn } from './refusal.js';
 import type { PolicyRules, RuleVerdict } from './rules.js';
+import { maxReadAge } from './fresh-read.js';
 import { TryAgain } from './try-again.js';
 import { notePhase, noteWaits, tryAgain } from './waits.js';
 
@@ -132,7 +133,11 @@ async function readSession(
 ): Promise<Read | null> {
   try {
     const read = await (urgency === 'now'
-      ? deps.gate.readToSend(sessionId, mayProbe)
+      ? deps.gate.readToSend(
+          sessionId,
+          mayProbe,
+          Math.max(...orders.map(({ maxReadAgeMs }) => maxReadAge(maxReadAgeMs))),
+        )
       : deps.gate.read(sessionId, urgency, mayProbe));
     await deps.account.works();
     await noteAccepted(deps, sessionId, orders, 'read');
@@ -181,7 +186,10 @@ async function send(
   if (senders.length === 0) return { next: 'attempt', afterMs: 0 };
 
   const orderIds = senders.map(({ order }) => order.id);
-  const result = await deps.gate.send({ sessionId, read, orderIds, permits, owner });
+  const maxReadAges = new Map(
+    senders.flatMap(({ order: { id, maxReadAgeMs } }) => (maxReadAgeMs === null ? [] : [[id, maxReadAgeMs]])),
+  );
+  const result = await deps.gate.send({ sessionId, read, orderIds, permits, maxReadAges, owner });
   switch (result.kind) {
     case 'paused':
       throw new TryAgain(
@@ -289,8 +297,8 @@ async function judgeByRules(deps: CaseDependencies, order: OpenOrder, read: Read
 /** A request of this turn left so short a time ago that its effect may not be seen yet. */
 const isInDoubt = ({ sent }: Judged, { sighting }: Read): boolean =>
   sent.some(
-    ({ answer, readAtMs, answeredAtMs }) =>
-      answer !== 'refused' && sighting.atMs - (answeredAtMs ?? readAtMs) < IN_DOUBT_MS,
+    ({ answer, readAtMs, leftByMs, answeredAtMs }) =>
+      answer !== 'refused' && sighting.atMs - (answeredAtMs ?? leftByMs ?? readAtMs) < IN_DOUBT_MS,
   );
 
 /** Held time counts towards nothing, so an order that can't be judged would wait without a word. */

@@ -24,6 +24,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_ledger': { up: createLedger },
   '0002_enforcement': { up: addEnforcement },
   '0003_bulk': { up: addBulk },
+  '0004_read_age': { up: addReadAge },
 };
 
 /** How the tables of a database compare with those that this version works with; `empty`: there are none. */
@@ -440,4 +441,8 @@ async function addBulk(db: Kysely<unknown>): Promise<void> {
     .on('bulk_targets')
     .columns(['session_id', 'plan_id'])
     .execute();
+}
+
+async function addReadAge(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('orders').addColumn('max_read_age_ms', 'integer').execute();
 }

@@ -61,6 +61,8 @@ export interface OrdersTable {
   last_pass_at: number | null;
   last_pass_counts: Generated<Flag>;
   alerted_at: number | null;
+  /** How old a read may be that lets a request for this order out, ms; null: as old as for any order. */
+  max_read_age_ms: Generated<number | null>;
 }
 
 export interface OutcomesTable {
@@ -84,6 +86,7 @@ export interface RequestsTable {
   registered_at: number;
   lease_until: number;
   status: 'open' | 'answered' | 'withdrawn';
+  /** Vendor's clock: the latest moment at which it can have left; null: an older Curfew let it out. */
   sent_at: number | null;
   answered_at: number | null;
   answer: string | null;

@@ -104,6 +104,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
       owner: 'case',
       worker: 'worker-1',
       readAtMs: NOW,
+      leavesByMs: NOW + 2_000,
       ...given,
     });
     const register = (orderIds: readonly string[], at = NOW, given: Partial<requests.Departure> = {}) =>
@@ -133,7 +134,13 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
           limit: { max_runtime: '45m', nested: { ms: 2_700_000 } },
           observed: { runtimeMs: 2_712_345, errorMs: 15_000 },
         };
-        const id = await order({ source: 'policy', reason, turnKey: 'turn-9', evenIfExempt: true });
+        const id = await order({
+          source: 'policy',
+          reason,
+          turnKey: 'turn-9',
+          evenIfExempt: true,
+          maxReadAgeMs: 10_000,
+        });
         expect(await viewOf(id)).toEqual({
           orderId: id,
           phase: 'ordered',
@@ -147,6 +154,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
             attribution: null,
             reason,
             requestedBy: 'ops@example.com',
+            maxReadAgeMs: 10_000,
             attempts: 0,
             orderedAt: '2026-01-05T12:00:00.000Z',
             endedAt: null,
@@ -162,6 +170,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
             policy: 'no-all-nighters',
             reason,
             evenIfExempt: true,
+            maxReadAgeMs: 10_000,
             turnKey: 'turn-9',
             turnStartedAtMs: null,
             turnFixed: true,
@@ -556,9 +565,23 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         await requests.withdrawRequest(db, withdrawn, [id]);
         const third = await registered([id], NOW + 40, { readAtMs: NOW + 39 });
         const all = [
-          { id: first, answer: 'refused', state: null, readAtMs: NOW - 100, answeredAtMs: NOW + 100 },
-          { id: second, answer: 'accepted', state: 'completed', readAtMs: NOW, answeredAtMs: NOW + 20 },
-          { id: third, answer: 'unknown', state: null, readAtMs: NOW + 39, answeredAtMs: null },
+          {
+            id: first,
+            answer: 'refused',
+            state: null,
+            readAtMs: NOW - 100,
+            leftByMs: NOW + 2_000,
+            answeredAtMs: NOW + 100,
+          },
+          {
+            id: second,
+            answer: 'accepted',
+            state: 'completed',
+            readAtMs: NOW,
+            leftByMs: NOW + 2_000,
+            answeredAtMs: NOW + 20,
+          },
+          { id: third, answer: 'unknown', state: null, readAtMs: NOW + 39, leftByMs: NOW + 2_000, answeredAtMs: null },
         ];
         expect(await requests.requestsForTurn(db, SESSION, 'turn-1', 0, null)).toEqual(all);
         expect(await requests.requestsForTurn(db, SESSION, 'turn-1', NOW, null)).toEqual(all.slice(1));

@@ -12,7 +12,7 @@ import { startRefusal } from '../../temporal/start-refusal.js';
 import { checkedSessionIds, contextOf, openControlPlane, openExistingLedger, requester } from '../context.js';
 import { heldWords, holdDocument } from '../hold-words.js';
 import { span, table } from '../output.js';
-import { outcomeName, shorten, standing } from '../words.js';
+import { outcomeName, readAgeWords, shorten, standing } from '../words.js';
 
 const RECENT = 50;
 
@@ -177,6 +177,7 @@ function details({ views, nowMs, address }: Orders & { readonly address: string 
       ['requests', String(result.attempts)],
       ['ordered', `${result.orderedAt} by ${result.requestedBy}`],
       ['reason', result.reason.text],
+      ['read age', readAgeWords(result)],
       ['ended', result.endedAt],
       ['last error', result.lastError === null ? null : `${result.lastError.at} ${result.lastError.message}`],
       ...result.events.map(({ at, kind, ...data }): [string, string] => [

@@ -19,6 +19,7 @@ export interface LedgerDatabase {
   breakers: BreakersTable;
   watches: WatchesTable;
   deliveries: DeliveriesTable;
+  unjudged: UnjudgedTable;
   bulk_jobs: BulkJobsTable;
   bulk_targets: BulkTargetsTable;
 }
@@ -205,6 +206,22 @@ export interface WatchesTable {
   order_id: string | null;
   closed_at: number | null;
   closed_by: string | null;
+}
+
+/** A session that could not be judged when someone last tried. */
+export interface UnjudgedTable {
+  session_id: string;
+  /** case, fleet or watch */
+  by: string;
+  reason: string;
+  /** For people. */
+  text: string;
+  /** First failure since it could be judged. */
+  since: number;
+  last_at: number;
+  /** session: by an alert of its own; many: by one for many; among-many: in such a one's stead none. Null: not yet. */
+  told: string | null;
+  told_at: number | null;
 }
 
 /** What was told by which notification route. */

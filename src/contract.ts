@@ -149,6 +149,8 @@ export interface OrderResult {
   readonly reason: OrderReason;
   /** Claimed by who ordered, not authenticated. */
   readonly requestedBy: string;
+  /** How old a read may be that lets a request for this order out, ms; left out: at most 2 s, as for any order. */
+  readonly maxReadAgeMs?: number;
   /** Cancel requests sent for the ordered turn, those of unknown effect included. */
   readonly attempts: number;
   readonly orderedAt: string;

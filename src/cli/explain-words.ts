@@ -4,13 +4,15 @@ import type { PolicyStanding } from '../fleet/standing.js';
 import type { Breaker } from '../ledger/breakers.js';
 import type { PauseSwitch } from '../ledger/pause-switch.js';
 import type { OrderView } from '../ledger/results.js';
+import type { UnjudgedSpell } from '../ledger/unjudged.js';
 import type { Facts } from '../policy/facts.js';
 import { flightOf } from '../policy/state.js';
 import { policyOf } from '../watch/limits.js';
 import { span } from './output.js';
 import { standingDocument } from './standing-document.js';
 import { amount, limitWords, verdictName, whyWords } from './standing-words.js';
-import { standing } from './words.js';
+import { unjudgedDocument, unjudgedWords } from './unjudged-words.js';
+import { readAgeWords, standing } from './words.js';
 
 /** All that is known about what may end one session. */
 export interface Explanation {
@@ -36,6 +38,8 @@ export interface Explanation {
   readonly watchedBy: string | null;
   /** The last orders on it, and what bulk jobs ended in it; newest first. */
   readonly orders: readonly OrderView[];
+  /** Since when and why it can't be judged; null: it can. */
+  readonly unjudged: UnjudgedSpell | null;
   /** Bulk jobs that are about to end its turn: applied, and without an outcome for it. */
   readonly bulkJobs: readonly BulkClaim[];
   /** Some scan has listed its agent; null: its agent is not known. */
@@ -106,6 +110,7 @@ export function explainDocument(explanation: Explanation): unknown {
     watchedBy: explanation.watchedBy,
     agentWatched: explanation.agentWatched,
     scanning: explanation.isScanning,
+    notJudgeable: explanation.unjudged === null ? null : unjudgedDocument(explanation.unjudged),
     bulkJobs: explanation.bulkJobs,
     orders: orders.map(({ result }) => result),
   };
@@ -281,7 +286,8 @@ const modeOf = ({ policy }: PolicyStanding, { breakers }: Explanation): string =
 function orderWords(view: OrderView, nowMs: number): string {
   const { result } = view;
   const ago = `${span(nowMs - Date.parse(result.orderedAt))} ago`;
-  return `order ${ago} by ${result.requestedBy}${reasonOf(view)}: ${standing(view, nowMs)}`;
+  const readAge = readAgeWords(result);
+  return `order ${ago} by ${result.requestedBy}${reasonOf(view)}${readAge === null ? '' : ` (${readAge})`}: ${standing(view, nowMs)}`;
 }
 
 const reasonOf = ({ result: { reason } }: OrderView): string => {
@@ -295,8 +301,9 @@ const isUnwatched = ({ agentWatched, isScanning, version, draft, watchedBy }: Ex
 
 /** What keeps policies from acting, or from knowing. */
 function holds(explanation: Explanation): string[] {
-  const { pauseSwitch, isScanning, scanAgeMs, version, draft, ledgerNowMs, facts, standings } = explanation;
+  const { pauseSwitch, isScanning, scanAgeMs, version, draft, ledgerNowMs, facts, standings, unjudged } = explanation;
   const lines: string[] = [];
+  if (unjudged !== null) lines.push(unjudgedWords(unjudged, ledgerNowMs));
   if (pauseSwitch.paused) {
     const since = pauseSwitch.changedAtMs === null ? '' : ` for ${span(ledgerNowMs - pauseSwitch.changedAtMs)}`;
     lines.push(`Curfew is paused${since}${pauseSwitch.reason === null ? '' : ` (${pauseSwitch.reason})`}.`);

@@ -4,7 +4,7 @@ import type { OrderResult } from '../contract.js';
 import type { HistoryEvent } from '../ledger/history.js';
 import type { OrderView } from '../ledger/results.js';
 import { table } from './output.js';
-import { outcomeName, shorten } from './words.js';
+import { outcomeName, readAgeWords, shorten } from './words.js';
 
 const ORDER_COLUMNS = [
   'orderedAt',
@@ -28,6 +28,7 @@ const ORDER_COLUMNS = [
   'lastErrorType',
   'lastErrorMessage',
   'events',
+  'maxReadAgeMs',
 ] as const;
 
 const EVENT_COLUMNS = ['at', 'kind', 'sessionId', 'orderId', 'data'] as const;
@@ -39,7 +40,8 @@ function orderRecord({
   events,
   ...result
 }: OrderResult): Record<(typeof ORDER_COLUMNS)[number], unknown> {
-  const { orderedAt, sessionId, agentId, turnKey, outcome, attribution, requestedBy, attempts, endedAt } = result;
+  const { orderedAt, sessionId, agentId, turnKey, outcome, attribution, requestedBy, attempts, endedAt, maxReadAgeMs } =
+    result;
   return {
     orderedAt,
     sessionId,
@@ -62,6 +64,7 @@ function orderRecord({
     lastErrorType: lastError?.type,
     lastErrorMessage: lastError?.message,
     events: events.map(({ kind }) => kind).join(' '),
+    maxReadAgeMs,
   };
 }
 
@@ -107,7 +110,7 @@ export function ordersTable(views: readonly OrderView[]): string {
     result.sessionId,
     result.outcome === null ? 'open' : outcomeName(result.outcome),
     byWords(result),
-    shorten(result.reason.text ?? '', 80),
+    shorten([result.reason.text, readAgeWords(result)].filter((part) => part !== null).join('; '), 80),
   ]);
   return table(['ORDERED', 'SESSION', 'OUTCOME', 'BY', 'WHY'], rows);
 }

@@ -8,12 +8,14 @@ import type { Breaker } from '../ledger/breakers.js';
 import type { PauseSwitch } from '../ledger/pause-switch.js';
 import type { PoliciesInForce } from '../ledger/policy-versions.js';
 import type { OrderView } from '../ledger/results.js';
+import type { UnjudgedSpell } from '../ledger/unjudged.js';
 import { trippedWords } from './breaker-words.js';
 import { heldWords, holdDocument } from './hold-words.js';
 import { modeCounts, policiesWords } from './in-force-words.js';
 import { span, table } from './output.js';
 import { standingDocument } from './standing-document.js';
 import { amount, leftWords, limitLeft, verdictName } from './standing-words.js';
+import { unjudgedDocument, unjudgedWords } from './unjudged-words.js';
 import { shorten, standing } from './words.js';
 
 /** All that `curfew status` shows, as the ledger has it. */
@@ -27,6 +29,8 @@ export interface Status {
   readonly breakers: readonly Breaker[];
   /** At most 1,000. */
   readonly openOrders: readonly OrderView[];
+  /** Sessions that can't be judged, the longest first. At most 1,000. */
+  readonly unjudged: readonly UnjudgedSpell[];
   /** At most 1,000. */
   readonly openWatches: number;
   readonly live: LiveSessions;
@@ -63,6 +67,7 @@ export function statusDocument(status: Status): unknown {
     requestsHeld: holdDocument(hold),
     breakers: breakers.map(({ policy, openedAtMs, reason }) => ({ policy, openedAt: iso(openedAtMs), ...reason })),
     cases: { openOrders: openOrders.length, stuck: stuckOf(openOrders).map(({ result }) => result) },
+    notJudgeable: status.unjudged.map(unjudgedDocument),
     watches: { open: status.openWatches },
     coverage: live.coverage === null ? null : coverageDocument(live.coverage, nowMs),
     live: {
@@ -92,7 +97,8 @@ export function statusWords(status: Status): string {
   return [headWords(status), nearestWords(status.live)].join('\n\n');
 }
 
-function headWords({ nowMs, inForce, pauseSwitch, hold, breakers, openOrders, openWatches, live }: Status): string {
+function headWords(status: Status): string {
+  const { nowMs, inForce, pauseSwitch, hold, breakers, openOrders, unjudged, openWatches, live } = status;
   const lines: [string, string][] = [
     ['policies', policiesWords({ inForce })],
     ['sending', pauseWords(pauseSwitch, nowMs)],
@@ -110,6 +116,7 @@ function headWords({ nowMs, inForce, pauseSwitch, hold, breakers, openOrders, op
         'stuck',
         pc.yellow(`${view.result.sessionId}: ${shorten(standing(view, nowMs), 140)}`),
       ]),
+    ...unjudgedLines(unjudged, nowMs),
     ...(openWatches === 0 ? [] : [['watches', `${atLeast(openWatches)} open`] as [string, string]]),
     ...coverageLines(live, nowMs, inForce.kind === 'none').map((text, index): [string, string] => [
       index === 0 ? 'fleet' : '',
@@ -117,6 +124,15 @@ function headWords({ nowMs, inForce, pauseSwitch, hold, breakers, openOrders, op
     ]),
   ];
   return lines.map(([name, text]) => `${name.padEnd(9)} ${text}`).join('\n');
+}
+
+function unjudgedLines(unjudged: readonly UnjudgedSpell[], nowMs: number): [string, string][] {
+  const shown = unjudged.slice(0, STUCK_SHOWN).map((spell) => unjudgedWords(spell, nowMs));
+  const more =
+    unjudged.length > shown.length
+      ? [`${atLeast(unjudged.length)} sessions in all can't be judged: --json has them`]
+      : [];
+  return [...shown, ...more].map((text) => ['unjudged', pc.yellow(text)]);
 }
 
 function pauseWords({ paused, reason, changedBy, changedAtMs }: PauseSwitch, nowMs: number): string {

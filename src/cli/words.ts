@@ -36,6 +36,10 @@ export function outcomeWords(result: OrderResult): string {
 
 export const outcomeName = (outcome: Outcome): string => (COLOURS[outcome] ?? pc.yellow)(outcome);
 
+/** By how old a read an order goes, where a person has said so; null: as every order. */
+export const readAgeWords = ({ maxReadAgeMs }: OrderResult): string | null =>
+  maxReadAgeMs === undefined ? null : `goes by reads up to ${span(maxReadAgeMs)} old`;
+
 /** Where an open order stands, in one line. */
 export function standing(view: OrderView, nowMs: number): string {
   const { result, phase, nextTryAtMs } = view;

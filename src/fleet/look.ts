@@ -1,6 +1,8 @@
 import { HeldError, honouredMs } from '../gate/hold.js';
 import { backoffMs } from '../policy/backoff.js';
+import { noteRead, noteUnread } from '../gate/unjudged.js';
 import { fromRetrieve } from '../policy/observation.js';
+import { flightOf } from '../policy/state.js';
 import { SessionsError, type SessionsErrorKind } from '../sessions/index.js';
 import { storeFindings, type WrittenOrder } from './act.js';
 import type { Fleet, Tracked } from './fleet.js';
@@ -50,6 +52,7 @@ export async function lookAtSession(
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
     const waitMs = await putOff(deps, session, error);
+    await noteIfUnjudged(deps, session, error, waitMs);
     session.lookAtMs = waitMs === null ? null : contextOf(scanMs).nowMs + waitMs;
     // What concerns the vendor as a whole is over when the next list comes.
     session.putOffUntilMs = CONCERNS_SESSION.has(error.kind) ? session.lookAtMs : null;
@@ -58,6 +61,7 @@ export async function lookAtSession(
   session.failures = 0;
   session.putOffUntilMs = null;
   await deps.account.works();
+  await noteRead(deps, session.sessionId);
   deps.vendorClock.note(answer);
   const atMs = deps.vendorClock.at(answer.sentAt);
   if (atMs === null) {
@@ -68,6 +72,17 @@ export async function lookAtSession(
   const { events, cancels } = judgeSession(session, [seen], contextOf(scanMs));
   const found = { sessions: [session], scans: [], events, cancels: cancels.map((verdict) => ({ session, verdict })) };
   return storeFindings(deps, found, contextOf(scanMs).rules);
+}
+
+/** Its time has come, so it may be over a limit; where it is not there any more, nobody waits for a judgement. */
+async function noteIfUnjudged(
+  deps: LookDependencies,
+  { sessionId, listed, facts }: Tracked,
+  error: SessionsError,
+  waitMs: number | null,
+): Promise<void> {
+  if (flightOf(facts.timeline.state) !== 'in-flight' || (error.kind === 'not-found' && !listed)) return;
+  await noteUnread(deps, { sessionId, by: 'fleet', orderId: null }, error, waitMs ?? 0);
 }
 
 /** @returns for how long, ms; null: until a list shows it again */

@@ -9,6 +9,8 @@ const ALIKE_SESSIONS = 3;
 const ALIKE_WITHIN_MS = 10 * 60_000;
 /** Another worker may have been refused since, and died before it saw the key work again: so the mark is looked at now and then, ms. */
 const SURE_FOR_MS = 60_000;
+/** Whether the vendor answers anybody is known for so long, ms. */
+const ANSWERS_FOR_MS = 30_000;
 /** A key that was accepted so short a time ago may be refused for one session only, ms: it is tried before it is called refused. */
 const ACCEPTED_LATELY_MS = 60_000;
 
@@ -28,6 +30,8 @@ export interface Account {
    * @param forMs - so long this session has been refused already
    */
   concernsAccount(error: SessionsError, forMs?: number): Promise<boolean | null>;
+  /** Whether the vendor answers this account at all: it has done so within the last of these ms, or does when asked. */
+  answers(withinMs: number): Promise<boolean>;
   /** Whether this process got any answer with the key so short a time ago. */
   acceptedWithin(ms: number): boolean;
 }
@@ -58,8 +62,17 @@ export function createAccount(
     }
   };
 
+  let silentAt = -Infinity;
+
   return {
     acceptedWithin,
+    async answers(withinMs) {
+      if (acceptedWithin(Math.min(withinMs, ANSWERS_FOR_MS))) return true;
+      // Many may ask in an outage.
+      if (monotonic() - silentAt <= ANSWERS_FOR_MS) return false;
+      silentAt = monotonic();
+      return (await probe()) === false;
+    },
     async works() {
       acceptedAt = monotonic();
       if (known === 'works' && monotonic() - worksSince < SURE_FOR_MS) return;

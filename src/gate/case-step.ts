@@ -17,7 +17,9 @@ import { settleForbidden, settleWhatIsClear, settlementOf, type Judged } from '.
 import type { Limiter, Urgency } from './limiter.js';
 import { meetRefusal, refusedIn } from './refusal.js';
 import type { PolicyRules, RuleVerdict } from './rules.js';
-import { TryAgain } from './try-again.js';
+import { maxReadAge } from './fresh-read.js';
+import { TryAgain, type TryAgainReason } from './try-again.js';
+import { noteRead, noteUnjudged, noteUnread, TOO_SLOW } from './unjudged.js';
 import { notePhase, noteWaits, tryAgain } from './waits.js';
 
 /** What the case does next. Plain data: it travels through Temporal. */
@@ -69,7 +71,10 @@ export async function attemptCase(
     if (open.length === 0) return { next: 'done' };
 
     const toSend = open.filter(({ conclusion }) => conclusion.kind === 'send');
-    if (toSend.length === 0) return look(deps, sessionId, read, 0, [read.sighting]);
+    if (toSend.length === 0) {
+      await noteRead(deps, sessionId, true);
+      return look(deps, sessionId, read, 0, [read.sighting]);
+    }
     return send(deps, sessionId, owner, read, orders, toSend, failures, beganAt);
   });
 }
@@ -121,6 +126,9 @@ async function look(
 const isAPersonsWish = async ({ limiter, ledger }: CaseDependencies, orders: readonly OpenOrder[]): Promise<boolean> =>
   orders.some(({ source }) => source === 'person') || (limiter.held() !== null && (await takeWantedProbe(ledger)));
 
+/** What keeps a read away that says nothing of the account. */
+const OF_SESSION: ReadonlySet<TryAgainReason> = new Set<TryAgainReason>(['ApiUnavailable', 'Refused']);
+
 /** @returns null when the vendor forbids this session: then its orders are settled */
 async function readSession(
   deps: CaseDependencies,
@@ -132,16 +140,29 @@ async function readSession(
 ): Promise<Read | null> {
   try {
     const read = await (urgency === 'now'
-      ? deps.gate.readToSend(sessionId, mayProbe)
+      ? deps.gate.readToSend(
+          sessionId,
+          mayProbe,
+          Math.max(...orders.map(({ maxReadAgeMs }) => maxReadAge(maxReadAgeMs))),
+        )
       : deps.gate.read(sessionId, urgency, mayProbe));
     await deps.account.works();
+    await noteRead(deps, sessionId);
     await noteAccepted(deps, sessionId, orders, 'read');
     return read;
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
+    const about = { sessionId, by: 'case', orderId: orders[0]?.id ?? null } as const;
+    const again = async (wait: TryAgain): Promise<TryAgain> => {
+      // What the vendor forbids for good gets an outcome, which is told.
+      if (OF_SESSION.has(wait.reason) && error.kind !== 'forbidden') await noteUnread(deps, about, error, wait.afterMs);
+      return wait;
+    };
     const refused = refusedIn(error);
-    if (refused === null) throw await tryAgain(deps, error, failures);
-    const met = await meetRefusal(deps, orders, refused, error, failures);
+    if (refused === null) throw await again(await tryAgain(deps, error, failures));
+    const met = await meetRefusal(deps, orders, refused, error, failures).catch(async (wait: unknown) => {
+      throw wait instanceof TryAgain ? await again(wait) : wait;
+    });
     const known = orders.map((order) => ({
       order,
       turn: { key: order.turnKey, startedAtMs: order.turnStartedAtMs },
@@ -181,7 +202,10 @@ async function send(
   if (senders.length === 0) return { next: 'attempt', afterMs: 0 };
 
   const orderIds = senders.map(({ order }) => order.id);
-  const result = await deps.gate.send({ sessionId, read, orderIds, permits, owner });
+  const maxReadAges = new Map(
+    senders.flatMap(({ order: { id, maxReadAgeMs } }) => (maxReadAgeMs === null ? [] : [[id, maxReadAgeMs]])),
+  );
+  const result = await deps.gate.send({ sessionId, read, orderIds, permits, maxReadAges, owner });
   switch (result.kind) {
     case 'paused':
       throw new TryAgain(
@@ -200,14 +224,11 @@ async function send(
     case 'nothing-to-send':
       return { next: 'attempt', afterMs: 0 };
     case 'read-too-old':
-      throw new TryAgain(
-        'ReadTooOld',
-        `The read of the session was ${result.ageMs} ms old when the request was to leave; nothing was sent.`,
-        backoffMs(failures + 1, deps.timing.retryCapMs, deps.random()),
-      );
+      throw await tooOld(deps, sessionId, orderIds, result.ageMs, failures);
     case 'not-sent':
       throw await tryAgain(deps, result.error, failures);
     case 'answered':
+      await noteRead(deps, sessionId, true);
       break;
   }
   if (result.error === null) {
@@ -230,6 +251,19 @@ async function send(
   const met = await meetRefusal(deps, known, refused, error, failures);
   await settleForbidden(deps, sessionId, senders, met, error);
   return { next: 'attempt', afterMs: 0 };
+}
+
+async function tooOld(
+  deps: CaseDependencies,
+  sessionId: string,
+  orderIds: readonly string[],
+  ageMs: number,
+  failures: number,
+): Promise<TryAgain> {
+  const text = `The read of the session was ${ageMs} ms old when the request was to leave; nothing was sent.`;
+  const waitMs = backoffMs(failures + 1, deps.timing.retryCapMs, deps.random());
+  await noteUnjudged(deps, { sessionId, by: 'case', orderId: orderIds[0] ?? null, reason: TOO_SLOW, text }, waitMs);
+  return new TryAgain('ReadTooOld', text, waitMs);
 }
 
 /** Policy orders are judged again on the fresh read, before each request. */
@@ -289,8 +323,8 @@ async function judgeByRules(deps: CaseDependencies, order: OpenOrder, read: Read
 /** A request of this turn left so short a time ago that its effect may not be seen yet. */
 const isInDoubt = ({ sent }: Judged, { sighting }: Read): boolean =>
   sent.some(
-    ({ answer, readAtMs, answeredAtMs }) =>
-      answer !== 'refused' && sighting.atMs - (answeredAtMs ?? readAtMs) < IN_DOUBT_MS,
+    ({ answer, readAtMs, leftByMs, answeredAtMs }) =>
+      answer !== 'refused' && sighting.atMs - (answeredAtMs ?? leftByMs ?? readAtMs) < IN_DOUBT_MS,
   );
 
 /** Held time counts towards nothing, so an order that can't be judged would wait without a word. */

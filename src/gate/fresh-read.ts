@@ -1,8 +1,13 @@
 import { viewOf, type Sighting } from '../policy/sighting.js';
 import { flightOf } from '../policy/state.js';
 
-/** A read older than this lets no cancel request out, ms (invariant I1). */
+/** A read older than this lets no cancel request out, ms (invariant I1), but for orders of which a person has said otherwise. */
 export const FRESH_READ_MS = 2_000;
+/**
+ * The most that a person may say, ms. The older the read, the likelier it is that another turn runs by now; and what a request
+ * may still do is looked for over the times that follow from this one ({@link IN_DOUBT_MS} among them).
+ */
+export const OLDEST_READ_MS = 60_000;
 
 /**
  * An answer that takes longer than this to arrive is slow, ms: it leaves less than half of {@link FRESH_READ_MS} for what comes
@@ -40,6 +45,14 @@ export function freshFrom(read: TimedRead, before: TimedRead | null): number {
   const turn = { key: before.sighting.turnKey, startedAtMs: before.sighting.turnStartedAtMs };
   return viewOf(read.sighting, turn) === 'in-flight' ? read.receivedAt : read.sentAt;
 }
+
+/** How old a read may be that lets a request for an order out, ms. */
+export const maxReadAge = (saidMs: number | null | undefined): number =>
+  Math.min(Math.max(saidMs ?? 0, FRESH_READ_MS), OLDEST_READ_MS);
+
+/** Whether a read is young enough by itself, with what an order has to spare for all that comes after a read. */
+export const isYoungEnough = ({ sentAt, receivedAt }: TimedRead, maxAgeMs: number): boolean =>
+  receivedAt - sentAt <= maxAgeMs - FRESH_READ_MS;
 
 /** Vendor's time, ms since the Unix epoch, before which the turn that a read showed was not yet looked for. */
 export const notBeforeMs = (read: TimedRead): number =>

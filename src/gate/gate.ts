@@ -9,7 +9,16 @@ import type { Logger } from '../telemetry.js';
 import { spanned } from '../tracing/spans.js';
 import type { TriggerRun } from '../triggers/ended-runs.js';
 import type { Clock } from './clock.js';
-import { FRESH_READ_MS, freshFrom, isSlow, notBeforeMs, showsTurnInFlight, type TimedRead } from './fresh-read.js';
+import {
+  FRESH_READ_MS,
+  freshFrom,
+  isSlow,
+  isYoungEnough,
+  maxReadAge,
+  notBeforeMs,
+  showsTurnInFlight,
+  type TimedRead,
+} from './fresh-read.js';
 import type { Limiter, Patience, Urgency } from './limiter.js';
 
 /** One read of a session, and when it was. */
@@ -28,6 +37,8 @@ export interface SendRequest {
   readonly orderIds: readonly string[];
   /** For orders that policies gave: the permit that each needs. */
   readonly permits?: ReadonlyMap<string, PermitRequest>;
+  /** For orders of which a person has said so: how old the read may be, ms. */
+  readonly maxReadAges?: ReadonlyMap<string, number>;
   /** Who sends for this session: a case or a bulk job. */
   readonly owner: string;
 }
@@ -71,6 +82,8 @@ export interface Basis {
   readonly atMs: number;
   /** Null: there was none, and none is wanted (bulk `--fast`). */
   readonly read: Pick<Read, 'sentAt' | 'freshFrom' | 'session'> | null;
+  /** How old it may be, ms; left out: {@link FRESH_READ_MS}. */
+  readonly maxAgeMs?: number;
 }
 
 export interface GateDependencies {
@@ -98,8 +111,12 @@ export interface Gate {
    * @throws SessionsError for every other failure
    */
   read(sessionId: string, urgency?: Urgency, mayProbe?: boolean): Promise<Read>;
-  /** The same for a read that a request may follow: one that was slow is taken again, so that it can be believed. */
-  readToSend(sessionId: string, mayProbe?: boolean): Promise<Read>;
+  /**
+   * The same for a read that a request may follow: one that was slow is taken again, so that it can be believed.
+   *
+   * @param maxAgeMs - how old it may be for some order; left out: {@link FRESH_READ_MS}
+   */
+  readToSend(sessionId: string, mayProbe?: boolean, maxAgeMs?: number): Promise<Read>;
   /**
    * Sends one cancel request for the turn that the read showed in flight, after writing it into the ledger, and writes
    * the answer there too. A process that dies in between leaves the row open: known to have been sent, answer unknown.
@@ -121,34 +138,57 @@ export function createGate(deps: GateDependencies): Gate {
     read: (sessionId, urgency, mayProbe = false) =>
       spannedRead(sessionId, () => read(sessionId, urgency, { mayProbe })),
 
-    readToSend: (sessionId, mayProbe = false) =>
+    readToSend: (sessionId, mayProbe = false, maxAgeMs = FRESH_READ_MS) =>
       spannedRead(sessionId, async () => {
         const first = await read(sessionId, 'now', { mayProbe });
-        if (!isSlow(first) || !showsTurnInFlight(first)) return first;
+        if (!isSlow(first) || !showsTurnInFlight(first) || isYoungEnough(first, maxAgeMs)) return first;
         const second = await read(sessionId, 'now', { mayProbe });
         return { ...second, freshFrom: freshFrom(second, first) };
       }),
 
-    async send({ sessionId, read, orderIds, permits = new Map(), owner }) {
-      const { sighting } = read;
-      if (sighting.turnKey === null) throw new Error('A cancel request needs a read that showed a turn.');
-      const departure: Departure = {
-        sessionId,
-        agentId: read.agentId,
-        turn: { key: sighting.turnKey, startedAtMs: sighting.turnStartedAtMs },
-        orderIds,
-        permits,
-        owner,
-        worker,
-        readAtMs: notBeforeMs(read),
-      };
-      const journal = journalOf(departure);
-      const result = await dispatch(sessionId, { atMs: sighting.atMs, read }, journal);
-      return result.kind === 'answered' ? { ...result, orderIds: journal.sentFor() } : result;
+    async send(request) {
+      const { read, orderIds, maxReadAges } = request;
+      const { turnKey: key, turnStartedAtMs: startedAtMs } = read.sighting;
+      if (key === null) throw new Error('A cancel request needs a read that showed a turn.');
+      const limitOf = (orderId: string): number => maxReadAge(maxReadAges?.get(orderId));
+      // For all orders while the read is young enough for all; then for those alone of which a person has said more.
+      const limits = [...new Set(orderIds.map(limitOf))].sort((a, b) => a - b);
+      let result: SendResult = { kind: 'nothing-to-send' };
+      for (const maxAgeMs of limits) {
+        const mayGo = orderIds.filter((orderId) => limitOf(orderId) >= maxAgeMs);
+        const isLast = maxAgeMs === limits.at(-1);
+        if (!isLast && clock.monotonic() - read.freshFrom > maxAgeMs) continue;
+        result = await sendFor({ ...request, orderIds: mayGo }, { key, startedAtMs }, maxAgeMs);
+        if (result.kind !== 'read-too-old') break;
+      }
+      return result;
     },
 
     dispatch,
   };
+
+  async function sendFor(
+    { sessionId, read, orderIds, permits = new Map(), owner }: SendRequest,
+    turn: Departure['turn'],
+    maxAgeMs: number,
+  ): Promise<SendResult> {
+    const { sighting } = read;
+    const basis: Basis = { atMs: sighting.atMs, read, maxAgeMs };
+    const departure: Departure = {
+      sessionId,
+      agentId: read.agentId,
+      turn,
+      orderIds,
+      permits,
+      owner,
+      worker,
+      readAtMs: notBeforeMs(read),
+      leavesByMs: Math.ceil(sighting.atMs + read.freshFrom - read.sentAt + maxAgeMs),
+    };
+    const journal = journalOf(departure);
+    const result = await dispatch(sessionId, basis, journal);
+    return result.kind === 'answered' ? { ...result, orderIds: journal.sentFor() } : result;
+  }
 
   function spannedRead(sessionId: string, work: () => Promise<Read>): Promise<Read> {
     return spanned('gate.read', { 'curfew.session_id': sessionId }, work);
@@ -206,7 +246,7 @@ export function createGate(deps: GateDependencies): Gate {
 
   async function dispatch<Held extends { readonly kind: string }>(
     sessionId: string,
-    { atMs, read }: Basis,
+    { atMs, read, maxAgeMs = FRESH_READ_MS }: Basis,
     journal: Journal<Held>,
   ): Promise<DispatchResult<Held>> {
     // Without a read it is the leave of the ledger that must not grow old: a pause or another sender may have come since.
@@ -220,7 +260,7 @@ export function createGate(deps: GateDependencies): Gate {
     const { attempt } = registration;
     // The last look at the clock: nothing that can wait stands between here and the request.
     const ageMs = clock.monotonic() - countsFrom;
-    if (ageMs > FRESH_READ_MS) {
+    if (ageMs > maxAgeMs) {
       await journal.withdraw();
       return { kind: 'read-too-old', ageMs: Math.round(ageMs) };
     }
@@ -230,7 +270,7 @@ export function createGate(deps: GateDependencies): Gate {
     let answer: RequestAnswer;
     let failure: SessionsError | null = null;
     try {
-      const { value, status } = await sessions.cancelSession(sessionId, { sendBefore: countsFrom + FRESH_READ_MS });
+      const { value, status } = await sessions.cancelSession(sessionId, { sendBefore: countsFrom + maxAgeMs });
       answer = {
         answer: 'accepted',
         state: value.state,

@@ -79,7 +79,7 @@ export async function bulkRequestsForTurn(
   return rows.flatMap((row): RequestRow[] => {
     const answer = (row.answer ?? 'unknown') as RequestRow['answer'];
     const id = `${row.plan_id}/${row.seq}`;
-    const times = { readAtMs: row.read_at ?? 0, answeredAtMs: row.answered_at };
+    const times = { readAtMs: row.read_at ?? 0, leftByMs: null, answeredAtMs: row.answered_at };
     // The row is of the last one. A job asks again only what was refused.
     const refused = Array.from({ length: row.attempts - 1 }, (_, index): RequestRow => ({
       ...{ ...times, id: `${id}/${index + 1}`, answer: 'refused', state: null },

@@ -12,6 +12,7 @@ export const TOLD_EVENTS = [
   'would-end',
   'restarted',
   'not-ending',
+  'not-judgeable',
   'retries-exhausted',
   'forbidden',
   'gone',

@@ -9,6 +9,7 @@ export const EVENT_KINDS = [
   'queued-messages-waiting',
   'may-have-hit-newer-turn',
   'not-ending',
+  'not-judgeable',
   'retries-exhausted',
   'gone',
   'forbidden',
@@ -49,6 +50,7 @@ export type EventKind = (typeof EVENT_KINDS)[number];
 export const ALERTS: ReadonlySet<EventKind> = new Set<EventKind>([
   'may-have-hit-newer-turn',
   'not-ending',
+  'not-judgeable',
   'retries-exhausted',
   'gone',
   'forbidden',

@@ -6,6 +6,7 @@ import type { LedgerDatabase } from './schema.js';
 import { LEASE_MS } from './requests.js';
 import { LONGEST_REQUEST_MS } from '../policy/conclusion.js';
 import { readPauseSwitch } from './pause-switch.js';
+import { countUnjudged } from './unjudged.js';
 
 /** States of bulk jobs that still want something. `planned` only while it can be applied. */
 export const GAUGED_BULK_STATES = ['planned', 'running', 'paused'] as const satisfies readonly BulkState[];
@@ -21,6 +22,8 @@ export interface LedgerGauges {
   readonly openCases: number;
   /** Those of them for which someone was alerted. */
   readonly stuckCases: number;
+  /** Sessions that can't be judged now. */
+  readonly unjudgedSessions: number;
   /** Ledger's clock, ms since the Unix epoch; null: none is open. Not of those that wait because their bulk job is halted. */
   readonly oldestOpenOrderAtMs: number | null;
   /** Cancel requests that are out and may still take effect, without an answer. */
@@ -94,6 +97,7 @@ export async function readGauges(db: Kysely<LedgerDatabase>, nowMs: number): Pro
     openOrders: Number(orders.orders),
     openCases: Number(orders.cases),
     stuckCases: Number(orders.stuck),
+    unjudgedSessions: await countUnjudged(db, nowMs),
     oldestOpenOrderAtMs: oldest === undefined ? null : Number(oldest.ordered_at),
     requestsUnanswered: Number(unanswered) + bulkUnanswered,
     paused: (await readPauseSwitch(db)).paused,

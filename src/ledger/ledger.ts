@@ -50,6 +50,14 @@ import { modesSoFar, permitsTaken } from './policy-record.js';
 import * as requests from './requests.js';
 import { removeExpired, type Removed } from './retention.js';
 import { orderViews, type OrderFilter, type OrderView } from './results.js';
+import {
+  endUnjudged,
+  noteUnjudged,
+  tellUnjudged,
+  unjudgedSessions,
+  type FailedJudgement,
+  type UnjudgedSpell,
+} from './unjudged.js';
 import * as watches from './watches.js';
 
 /** An event without its time: the ledger's clock gives it. */
@@ -236,6 +244,17 @@ export interface Ledger {
     /** Sessions whose watch should have been looked at before the given time, the longest overdue first. */
     overdue(dueBeforeMs: number, limit: number): Promise<string[]>;
   };
+  /** Sessions that can't be judged, because reads fail or come too late. */
+  readonly unjudged: {
+    /** Leaves word of a failure. @returns the spell that it belongs to */
+    note(failed: FailedJudgement): Promise<UnjudgedSpell>;
+    /** Tells of a spell, once. @returns what was told now */
+    tell(failed: Pick<FailedJudgement, 'sessionId' | 'orderId'>): Promise<'session' | 'many' | null>;
+    /** It can be judged again. @param butFor - a reason that this does not refute @returns the spell that this ended */
+    end(sessionId: string, butFor: string | null): Promise<UnjudgedSpell | null>;
+    /** Those that can't be judged now, and that someone was told of; the longest first. */
+    now(filter: { readonly sessionId?: string; readonly limit: number }): Promise<UnjudgedSpell[]>;
+  };
   readonly meta: {
     read(key: string): Promise<string | null>;
     /** All whose key begins so, in the order of their keys. @param prefix - letters, dashes and slashes */
@@ -411,6 +430,12 @@ function ledgerOn({ db, describe, close }: OpenedDatabase): Ledger {
       get: (sessionId) => watches.readWatch(db, sessionId),
       open: (limit) => watches.openWatches(db, limit),
       overdue: (dueBeforeMs, limit) => watches.overdueWatches(db, dueBeforeMs, limit),
+    },
+    unjudged: {
+      note: async (failed) => noteUnjudged(db, failed, await now()),
+      tell: async (failed) => tellUnjudged(db, failed, await now()),
+      end: async (sessionId, butFor) => endUnjudged(db, sessionId, butFor, await now()),
+      now: async (filter) => unjudgedSessions(db, await now(), filter),
     },
     meta: {
       read: (key) => readMeta(db, key),

@@ -24,6 +24,8 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_ledger': { up: createLedger },
   '0002_enforcement': { up: addEnforcement },
   '0003_bulk': { up: addBulk },
+  '0004_read_age': { up: addReadAge },
+  '0005_unjudged': { up: addUnjudged },
 };
 
 /** How the tables of a database compare with those that this version works with; `empty`: there are none. */
@@ -440,4 +442,25 @@ async function addBulk(db: Kysely<unknown>): Promise<void> {
     .on('bulk_targets')
     .columns(['session_id', 'plan_id'])
     .execute();
+}
+
+async function addReadAge(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('orders').addColumn('max_read_age_ms', 'integer').execute();
+}
+
+async function addUnjudged(db: Kysely<unknown>): Promise<void> {
+  const int8 = dialectOf(db) === 'sqlite' ? 'integer' : 'bigint';
+  await creator(db)(
+    db.schema
+      .createTable('unjudged')
+      .addColumn('session_id', 'text', (column) => column.primaryKey().notNull())
+      .addColumn('by', 'text', (column) => column.notNull())
+      .addColumn('reason', 'text', (column) => column.notNull())
+      .addColumn('text', 'text', (column) => column.notNull())
+      .addColumn('since', int8, (column) => column.notNull())
+      .addColumn('last_at', int8, (column) => column.notNull())
+      .addColumn('told', 'text')
+      .addColumn('told_at', int8),
+  );
+  await db.schema.createIndex('unjudged_told_at').on('unjudged').column('told_at').execute();
 }

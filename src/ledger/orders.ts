@@ -22,6 +22,8 @@ export interface NewOrder {
   readonly turnKey: string | null;
   /** Vendor's time of that turn's message, ms; left out or null: not known. */
   readonly turnStartedAtMs?: number | null;
+  /** How old a read may be that lets a request for this order out, ms; left out or null: as old as for any order. Only a person may say so. */
+  readonly maxReadAgeMs?: number | null;
 }
 
 /** An order without an outcome, with what is needed to carry it out. */
@@ -32,6 +34,8 @@ export interface OpenOrder {
   readonly policy: string | null;
   readonly reason: OrderReason;
   readonly evenIfExempt: boolean;
+  /** See {@link NewOrder}. */
+  readonly maxReadAgeMs: number | null;
   readonly turnKey: string | null;
   readonly turnStartedAtMs: number | null;
   /** True once the turn is fixed: it was given with the order, or was seen in flight after it. */
@@ -83,6 +87,7 @@ const orderColumns = [
   'counted_ms',
   'alerted_at',
   'last_error_json',
+  'max_read_age_ms',
 ] as const;
 
 type OrderRow = Pick<Selectable<OrdersTable>, (typeof orderColumns)[number]>;
@@ -105,6 +110,7 @@ export async function createOrder(db: Kysely<LedgerDatabase>, order: NewOrder, n
       limit_json: order.reason.limit === null ? null : JSON.stringify(order.reason.limit),
       observed_json: order.reason.observed === null ? null : JSON.stringify(order.reason.observed),
       even_if_exempt: order.evenIfExempt ? 1 : 0,
+      max_read_age_ms: order.maxReadAgeMs ?? null,
       ordered_at: nowMs,
       open: 1,
       phase: 'ordered' satisfies CasePhase,
@@ -372,6 +378,7 @@ function toOpenOrder(row: OrderRow, nowMs: number): OpenOrder {
     policy: row.policy,
     reason: reasonOf(row),
     evenIfExempt: row.even_if_exempt === 1,
+    maxReadAgeMs: row.max_read_age_ms,
     turnKey: row.turn_key,
     turnStartedAtMs: row.turn_started_at,
     turnFixed: row.bound_at !== null,

@@ -23,6 +23,8 @@ export interface Departure {
   readonly worker: string;
   /** Vendor's time of the read that showed the turn in flight, ms. */
   readonly readAtMs: number;
+  /** Vendor's time after which it does not leave any more, ms. */
+  readonly leavesByMs: number;
 }
 
 export type Registration =
@@ -57,6 +59,8 @@ export interface RequestAnswer {
 export interface RequestRow extends SentRequest {
   readonly id: string;
   readonly readAtMs: number;
+  /** Vendor's time by which it had left, ms; null: not known. */
+  readonly leftByMs: number | null;
   readonly answeredAtMs: number | null;
 }
 
@@ -132,6 +136,7 @@ export async function registerRequest(
         worker: departure.worker,
         attempt,
         read_at: departure.readAtMs,
+        sent_at: departure.leavesByMs,
         registered_at: nowMs,
         lease_until: nowMs + LEASE_MS,
         status: 'open',
@@ -290,7 +295,7 @@ export async function requestsForTurn(
 ): Promise<RequestRow[]> {
   const rows = await db
     .selectFrom('requests')
-    .select(['id', 'answer', 'answer_state', 'read_at', 'answered_at'])
+    .select(['id', 'answer', 'answer_state', 'read_at', 'sent_at', 'answered_at'])
     .where('session_id', '=', sessionId)
     .where('turn_key', '=', turnKey)
     .where('status', '!=', 'withdrawn')
@@ -303,6 +308,7 @@ export async function requestsForTurn(
     answer: (row.answer ?? 'unknown') as SentRequest['answer'],
     state: row.answer_state,
     readAtMs: row.read_at,
+    leftByMs: row.sent_at,
     answeredAtMs: row.answered_at,
   }));
   const ofBulkJobs = await bulkRequestsForTurn(db, sessionId, turnKey, registeredAfterMs, turnStartedAtMs);

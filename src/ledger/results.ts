@@ -67,6 +67,7 @@ export async function viewsOf(db: Kysely<LedgerDatabase>, rows: readonly OrderRo
       attribution: row.attribution as Attribution | null,
       reason: reasonOf(row),
       requestedBy: row.requested_by,
+      ...(row.max_read_age_ms === null ? {} : { maxReadAgeMs: row.max_read_age_ms }),
       attempts: row.attempts,
       orderedAt: iso(row.ordered_at),
       endedAt: row.ended_at === null ? null : iso(row.ended_at),

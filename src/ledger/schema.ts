@@ -19,6 +19,7 @@ export interface LedgerDatabase {
   breakers: BreakersTable;
   watches: WatchesTable;
   deliveries: DeliveriesTable;
+  unjudged: UnjudgedTable;
   bulk_jobs: BulkJobsTable;
   bulk_targets: BulkTargetsTable;
 }
@@ -61,6 +62,8 @@ export interface OrdersTable {
   last_pass_at: number | null;
   last_pass_counts: Generated<Flag>;
   alerted_at: number | null;
+  /** How old a read may be that lets a request for this order out, ms; null: as old as for any order. */
+  max_read_age_ms: Generated<number | null>;
 }
 
 export interface OutcomesTable {
@@ -84,6 +87,7 @@ export interface RequestsTable {
   registered_at: number;
   lease_until: number;
   status: 'open' | 'answered' | 'withdrawn';
+  /** Vendor's clock: the latest moment at which it can have left; null: an older Curfew let it out. */
   sent_at: number | null;
   answered_at: number | null;
   answer: string | null;
@@ -202,6 +206,22 @@ export interface WatchesTable {
   order_id: string | null;
   closed_at: number | null;
   closed_by: string | null;
+}
+
+/** A session that could not be judged when someone last tried. */
+export interface UnjudgedTable {
+  session_id: string;
+  /** case, fleet or watch */
+  by: string;
+  reason: string;
+  /** For people. */
+  text: string;
+  /** First failure since it could be judged. */
+  since: number;
+  last_at: number;
+  /** session: by an alert of its own; many: by one for many; among-many: in such a one's stead none. Null: not yet. */
+  told: string | null;
+  told_at: number | null;
 }
 
 /** What was told by which notification route. */

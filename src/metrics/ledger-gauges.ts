@@ -108,6 +108,11 @@ export const LEDGER_GAUGES: readonly LedgerGauge[] = [
     ({ gauges }) => gauges.stuckCases,
   ),
   plain(
+    'curfew_sessions_not_judgeable',
+    'Sessions that should be judged now and can not be: reads of them fail, or come too late.',
+    ({ gauges }) => gauges.unjudgedSessions,
+  ),
+  plain(
     'curfew_oldest_open_order_timestamp_seconds',
     'When the oldest order without an outcome was given, Unix time; absent when none is open. Not of paused bulk jobs.',
     ({ gauges }) => seconds(gauges.oldestOpenOrderAtMs),

@@ -42,6 +42,7 @@ export const NOTICE_TYPES = {
   'ended-unattributed': 'curfew.session.ended',
   restarted: 'curfew.session.restarted',
   'not-ending': 'curfew.session.not_ending',
+  'not-judgeable': 'curfew.session.not_judgeable',
   'retries-exhausted': 'curfew.session.retries_exhausted',
   forbidden: 'curfew.session.forbidden',
   gone: 'curfew.session.gone',
@@ -145,6 +146,43 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     ],
     remedies: [caseOf(item), ...exempting(item)],
   }),
+  'not-judgeable': (item) => {
+    const sessions = numberOf(item.data, 'sessions');
+    if (sessions !== null) {
+      return {
+        title: 'Can’t be judged',
+        lines: [
+          `${sessions} sessions can’t be judged now: reads of them fail, or come too late. None of them is ended meanwhile. Those that follow are not told one by one.`,
+          ...readProblemOf(item),
+        ],
+        remedies: [
+          { purpose: 'See which', command: 'curfew status' },
+          { purpose: 'Find out what is wrong', command: 'curfew doctor' },
+        ],
+      };
+    }
+    const since = textOf(item.data, 'since');
+    return {
+      title: 'Can’t be judged',
+      lines: [
+        `${sessionOf(item)} it can’t be read in time${since === null ? '' : ` since ${momentOf(since)}`}. What can’t be judged is not ended; Curfew goes on trying.`,
+        ...readProblemOf(item),
+        ...(item.order === null ? [] : [ruleOf(item)]),
+      ],
+      remedies: [
+        ...(item.sessionId === null
+          ? []
+          : [
+              {
+                purpose: 'If reads come, but too late, and it is to end all the same',
+                command: `curfew cancel ${shellWord(item.sessionId)} --even-if-read-is-old 10s`,
+              },
+            ]),
+        ...(item.order === null ? explaining(item) : [caseOf(item)]),
+        ...exempting(item),
+      ],
+    };
+  },
   'retries-exhausted': (item) => ({
     title: 'Given up',
     lines: [
@@ -419,6 +457,11 @@ function hindranceOf({ data }: Item): string[] {
 }
 
 /** Why a turn was to end, as the order says it. */
+const readProblemOf = ({ data }: Item): string[] => {
+  const problem = textOf(data, 'text');
+  return problem === null ? [] : [`In the way: ${closed(problem)}`];
+};
+
 const whyOf = ({ order }: Item): string[] =>
   order?.reason.text == null ? [] : [`It was to end: ${closed(order.reason.text)}`];
 

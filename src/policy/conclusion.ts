@@ -135,16 +135,18 @@ function concludeRequested(
  * our read and the answer, and it does not run any more. The vendor has no precondition, so this race remains; it is
  * reported. A newer turn that is seen in flight, or that ended normally, was not hit.
  *
- * @param request - vendor's times, ms: of the read before the request, and of its answer (null when none was stored)
+ * @param request - vendor's times, ms: of the read before the request; by which it had left (null: not known); of its answer
+ *   (null when none was stored)
  */
 export function newerTurnPerhapsHit(
-  request: { readonly readAtMs: number; readonly answeredAtMs: number | null },
+  request: { readonly readAtMs: number; readonly leftByMs?: number | null; readonly answeredAtMs: number | null },
   ordered: OrderedTurn,
   sighting: Sighting,
 ): Turn | null {
   const from = request.readAtMs;
   // The vendor's clock is read in whole seconds.
-  const until = (request.answeredAtMs ?? request.readAtMs + LONGEST_REQUEST_MS) + 1_000;
+  const leftBy = request.leftByMs ?? request.readAtMs + LONGEST_UNTIL_LEFT_MS;
+  const until = (request.answeredAtMs ?? leftBy + LONGEST_REQUEST_MS) + 1_000;
   const inBetween = (turn: Turn): boolean =>
     turn.key !== ordered.key && turn.startedAtMs !== null && turn.startedAtMs >= from && turn.startedAtMs <= until;
 
@@ -155,3 +157,5 @@ export function newerTurnPerhapsHit(
 
 /** A cancel request is given up on after 100 s: the vendor's own budget is 90 s. */
 export const LONGEST_REQUEST_MS = 100_000;
+/** A read takes at most 30 s, and a request leaves at most 2 s after it, unless its order says otherwise. */
+const LONGEST_UNTIL_LEFT_MS = 32_000;

@@ -4,7 +4,7 @@ import type { LimitName } from './policy.js';
 
 /**
  * All that is remembered of one session between two looks. Plain JSON of about one to two kilobytes, whatever the session
- * does. `observe` makes it from what was seen, `remember` adds what was said about it.
+ * does; of some more where scans come every few seconds. `observe` makes it from what was seen, `remember` adds what was said about it.
  */
 export interface Facts {
   readonly subject: MatchSubject;

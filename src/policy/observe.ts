@@ -11,14 +11,20 @@ export interface ObserveOptions {
 /** A gap is longer than this many scans: one missed scan is not one. */
 export const SCANS_WITHOUT_GAP = 2;
 
-/** So many of the newest observations can still change places. */
+/** So many of the newest observations can still change places, at least. */
 export const REORDERED_AT_MOST = 4;
+/** A read takes at most so long, ms; the lists of all scans meanwhile are newer than it. */
+const LONGEST_READ_MS = 30_000;
+
+/** The same where scans are that close: a slow read must still find its place, or its session would never be judged. */
+export const reorderedAtMost = (scanMs: number): number =>
+  Math.max(REORDERED_AT_MOST, Math.ceil(LONGEST_READ_MS / scanMs) + 1);
 
 /**
  * Adds an observation to what is known of a session.
  *
  * Observations may arrive late and twice: they count by their time, not by the order in which they come, and the same
- * observations give the same facts in any order, as long as none comes later than {@link REORDERED_AT_MOST} others that
+ * observations give the same facts in any order, as long as none comes later than {@link reorderedAtMost} others that
  * are newer. One that comes later still is left out. So give each read of a session here soon, those at the gate too.
  *
  * @param facts - null at the first sight of the session
@@ -42,8 +48,9 @@ export function observe(facts: Facts | null, observation: Observation, { scanMs 
 
   const isNewest = place === facts.recent.length;
   const recent = facts.recent.toSpliced(place, 0, glimpse);
-  const settled = recent.length > REORDERED_AT_MOST ? recent.shift() : undefined;
-  const base = settled === undefined ? facts.base : extend(facts.base, settled, gapMs);
+  // The interval may have been shorter before.
+  const settled = recent.splice(0, recent.length - reorderedAtMost(scanMs));
+  const base = settled.reduce<Timeline | null>((before, one) => extend(before, one, gapMs), facts.base);
   return {
     ...facts,
     subject: isNewest

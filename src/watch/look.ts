@@ -3,6 +3,7 @@ import { orderReasonOf } from '../fleet/consequences.js';
 import { mayOrder } from '../fleet/order-again.js';
 import type { Read } from '../gate/gate.js';
 import { TryAgain } from '../gate/try-again.js';
+import { noteRead, noteUnread } from '../gate/unjudged.js';
 import { tryAgain } from '../gate/waits.js';
 import type { NewOrder } from '../ledger/orders.js';
 import { refusalsOf } from '../ledger/refusals.js';
@@ -72,10 +73,14 @@ async function readSession(deps: WatchDependencies, sessionId: string, failures:
   try {
     const read = await deps.gate.read(sessionId);
     await deps.account.works();
+    await noteRead(deps, sessionId);
     return read;
   } catch (error) {
-    if (error instanceof SessionsError) throw await tryAgain(deps, error, failures);
-    throw error;
+    if (!(error instanceof SessionsError)) throw error;
+    const wait = await tryAgain(deps, error, failures);
+    if (wait.reason === 'ApiUnavailable')
+      await noteUnread(deps, { sessionId, by: 'watch', orderId: null }, error, wait.afterMs);
+    throw wait;
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Assessment } from '../policy/assess.js';
 import type { Facts } from '../policy/facts.js';
 import { readLimits } from '../policy/limits.js';
+import { REORDERED_AT_MOST } from '../policy/observe.js';
 import type { Limits } from '../policy/policy.js';
 import { RETRIEVE_SPACING_MS } from '../policy/reading.js';
 import { flightOf } from '../policy/state.js';
@@ -78,7 +79,8 @@ function paceOf(
   const sights = [...(base === null ? [] : [{ atMs: base.seenAtMs, total: base[unit] }])];
   for (const glimpse of recent) sights.push({ atMs: glimpse.atMs, total: glimpse[unit] });
   const known = sights.filter((sight): sight is { atMs: number; total: number } => sight.total !== null);
-  const [first, beforeLast, last] = [known[0], known.at(-2), known.at(-1)];
+  const first = known.at(-1 - REORDERED_AT_MOST) ?? known[0];
+  const [beforeLast, last] = [known.at(-2), known.at(-1)];
   if (first === undefined || beforeLast === undefined || last === undefined || last.atMs <= first.atMs) return null;
   return {
     perMs: Math.max(0, last.total - first.total) / (last.atMs - first.atMs),

@@ -274,7 +274,15 @@ describe('a person’s word', () => {
     const { orderId = '', sessionId = '' } = harness.joined[0] ?? {};
     const [order] = await harness.ledger.orders.beginPass(sessionId);
     const departure = {
-      ...{ sessionId, agentId: null, orderIds: [orderId], owner: 'case', worker: 'w', readAtMs: Date.now() },
+      ...{
+        sessionId,
+        agentId: null,
+        orderIds: [orderId],
+        owner: 'case',
+        worker: 'w',
+        readAtMs: Date.now(),
+        leavesByMs: Date.now(),
+      },
       turn: { key: order?.turnKey ?? '', startedAtMs: null },
     };
     expect(await harness.ledger.requests.register(departure)).toEqual({
@@ -295,7 +303,15 @@ describe('I3: one sender for a session', () => {
       reason: { text: null, policy: null, policyVersion: null, limit: null, observed: null },
     });
     const departure = {
-      ...{ sessionId: id, agentId: null, orderIds: [orderId], owner: 'case', worker: 'w', readAtMs: Date.now() },
+      ...{
+        sessionId: id,
+        agentId: null,
+        orderIds: [orderId],
+        owner: 'case',
+        worker: 'w',
+        readAtMs: Date.now(),
+        leavesByMs: Date.now(),
+      },
       turn: { key: 'other', startedAtMs: null },
     };
     const registered = await harness.ledger.requests.register(departure);

@@ -72,6 +72,7 @@ function explanation(
     breakers: [],
     watchedBy: null,
     orders: [],
+    unjudged: null,
     bulkJobs: [],
     agentWatched: true,
     scanAgeMs: 5_000,
@@ -200,6 +201,26 @@ describe('the headline of `curfew explain`', () => {
     expect(said).toContain('Its turn is being ended: ordered by policy hard-stop (version 2), because: has run 47m');
     expect(said).toContain('confirming (1 request sent)');
     expect(said).toContain('curfew cases abandon sess_1');
+  });
+
+  it('says that it can’t be judged and why, and by how old a read an order goes', () => {
+    const spell = {
+      by: 'case',
+      reason: 'too-slow',
+      text: 'The read was 2300 ms old.',
+      lastMs: NOW,
+      told: true,
+    } as const;
+    const order = { ...openOrder, result: { ...openOrder.result, maxReadAgeMs: 10_000 } };
+    const words = explainWords(
+      explanation(seen('processing'), [], {
+        orders: [order],
+        unjudged: { ...spell, sessionId: 'sess_1', sinceMs: NOW - 3 * MINUTE },
+      }),
+    );
+    expect(words).toContain('sess_1 could not be judged for 3 min');
+    expect(words).toContain('curfew cancel sess_1 --even-if-read-is-old 10s');
+    expect(words).toContain('(goes by reads up to 10 s old)');
   });
 
   it('says that no worker is there to carry a policy out', () => {

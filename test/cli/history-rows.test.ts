@@ -1,6 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
-import { eventDocument, eventsCsv, eventsHeader, ordersCsv, ordersHeader } from '../../src/cli/history-rows.js';
+import {
+  eventDocument,
+  eventsCsv,
+  eventsHeader,
+  ordersCsv,
+  ordersHeader,
+  ordersTable,
+} from '../../src/cli/history-rows.js';
 import { readMoment } from '../../src/cli/moment.js';
 import { UserError } from '../../src/errors.js';
 import type { OrderView } from '../../src/ledger/results.js';
@@ -39,10 +46,10 @@ const view = (given: Partial<OrderView['result']>): OrderView => ({
 describe('history as CSV', () => {
   it('has a row per order, with as many cells as the header', () => {
     expect(ordersHeader()).toBe(
-      'orderedAt,sessionId,agentId,turnKey,outcome,attribution,policy,policyVersion,limit,limitValue,observed,errorBound,unit,reason,requestedBy,attempts,endedAt,lastErrorAt,lastErrorType,lastErrorMessage,events\r\n',
+      'orderedAt,sessionId,agentId,turnKey,outcome,attribution,policy,policyVersion,limit,limitValue,observed,errorBound,unit,reason,requestedBy,attempts,endedAt,lastErrorAt,lastErrorType,lastErrorMessage,events,maxReadAgeMs\r\n',
     );
     expect(ordersCsv([view({})])).toBe(
-      '2026-01-05T12:00:00.000Z,sess_1,agent_1,msg_1,cancelled,strong,no-all-nighters,3,max_runtime,2700000,2820000,10000,ms,"has run 47m, limit 45m",policy no-all-nighters,1,2026-01-05T12:00:03.000Z,,,,restarted may-have-hit-newer-turn\r\n',
+      '2026-01-05T12:00:00.000Z,sess_1,agent_1,msg_1,cancelled,strong,no-all-nighters,3,max_runtime,2700000,2820000,10000,ms,"has run 47m, limit 45m",policy no-all-nighters,1,2026-01-05T12:00:03.000Z,,,,restarted may-have-hit-newer-turn,\r\n',
     );
   });
 
@@ -64,7 +71,12 @@ describe('history as CSV', () => {
   it('leaves the cells of an open order without a reason empty', () => {
     const reason = { text: null, policy: null, policyVersion: null, limit: null, observed: null };
     const row = ordersCsv([view({ outcome: null, attribution: null, endedAt: null, reason, events: [] })]);
-    expect(row).toBe('2026-01-05T12:00:00.000Z,sess_1,agent_1,msg_1,,,,,,,,,,,policy no-all-nighters,1,,,,,\r\n');
+    expect(row).toBe('2026-01-05T12:00:00.000Z,sess_1,agent_1,msg_1,,,,,,,,,,,policy no-all-nighters,1,,,,,,\r\n');
+  });
+
+  it('says how old a read an order may go by, where a person has said so', () => {
+    expect(ordersCsv([view({ maxReadAgeMs: 10_000 })])).toMatch(/,10000\r\n$/);
+    expect(ordersTable([view({ maxReadAgeMs: 10_000 })])).toContain('goes by reads up to 10 s old');
   });
 
   it('has events with their data as JSON', () => {

@@ -178,6 +178,44 @@ describe('the vendor', () => {
   });
 });
 
+describe('a session that may be over a limit, and can’t be judged', () => {
+  const told = async () => (await harness.events()).filter(({ kind }) => kind === 'not-judgeable');
+
+  it.each(['timeout', 'unreadable', 'server-error', 'forbidden'] as const)(
+    'is told of within two minutes, once, where each read of it fails: %s',
+    async (kind) => {
+      const { fleet } = harness;
+      fleet.session(SESSION, turnSince(at(-HOUR)));
+      fleet.session('session-2', turnSince(at(-MINUTE)));
+      fleet.fails = ({ operation, subject }) => (operation === 'retrieveSession' && subject === SESSION ? kind : null);
+      await harness.apply([rule]);
+      const process = harness.process();
+      await process.run(2 * MINUTE + 20 * SECOND);
+      expect(await told()).toMatchObject([{ sessionId: SESSION, data: { reason: kind, by: 'fleet' } }]);
+      expect(await harness.ledger.unjudged.now({ limit: 10 })).toMatchObject([{ sessionId: SESSION, by: 'fleet' }]);
+      await process.run(HOUR);
+      expect(await told()).toHaveLength(1);
+      fleet.fails = () => null;
+      await process.run(5 * MINUTE);
+      expect((await harness.orders()).map(({ sessionId }) => sessionId)).toContain(SESSION);
+      expect(await harness.ledger.unjudged.now({ limit: 10 })).toEqual([]);
+    },
+  );
+
+  it('is not told of while the API answers nobody', async () => {
+    const { fleet } = harness;
+    fleet.session(SESSION, turnSince(at(-HOUR)));
+    await harness.apply([rule]);
+    fleet.fails = ({ operation }) => (operation === 'retrieveSession' ? 'server-error' : null);
+    const process = harness.process();
+    await process.run(10 * SECOND);
+    fleet.fails = () => 'server-error';
+    await process.run(HOUR);
+    expect(await told()).toEqual([]);
+    expect(await kinds()).toContain('coverage-lost');
+  });
+});
+
 describe('the vendor’s Date header', () => {
   const limit = policy({ max_runtime: 10 * MINUTE, max_queue_time: 10 * MINUTE, max_continuous_runtime: 12 * MINUTE });
   /** One in each kind of knowledge. All are past their limits eleven minutes after the beginning, not before nine. */

@@ -7,6 +7,7 @@ import {
   BEGINNING,
   FIRST,
   cancelFails,
+  Killed,
   openGateHarness,
   SESSION,
   shows,
@@ -194,6 +195,137 @@ describe('I1: no cancel request leaves on an old read', () => {
     });
   });
 
+  describe('where a person has said how old the read may be', () => {
+    const said = (maxReadAgeMs: number, more: Parameters<GateHarness['order']>[0] = {}): Promise<string> => {
+      harness.vendor.maxReadAgeMs = Math.min(maxReadAgeMs, 60_000);
+      return harness.order({ ...more, maxReadAgeMs });
+    };
+    const slowly = (ms: number) => ({ hooks: { after: once('requests.register', () => harness.clock.advance(ms)) } });
+
+    it('I1: lets a request out on a read of that age, and books when it left at the latest', async () => {
+      harness.vendor.reads = [processing, failed];
+      harness.vendor.cancels = ['failed'];
+      const orderId = await said(10_000);
+      const readSentAt = harness.clock.monotonic();
+      expect(await harness.worker(slowly(10_000 - READ_MS)).carryOut()).toEqual([]);
+      expect(harness.vendor.cancelOptions).toEqual([{ sendBefore: readSentAt + 10_000 }]);
+      expect(await harness.result(orderId)).toMatchObject({ ...cancelled, maxReadAgeMs: 10_000 });
+      const [sent] = await harness.ledger.requests.forTurn(SESSION, FIRST.key, 0, FIRST.startedAtMs);
+      expect((sent?.leftByMs ?? 0) - (sent?.readAtMs ?? 0)).toBe(10_000);
+    });
+
+    it('I1: sends nothing on a read that is older than that', async () => {
+      harness.vendor.reads = [processing];
+      await said(10_000);
+      const waits = await harness.worker(slowly(10_001 - READ_MS)).carryOut({ onWait: () => 'stop' });
+      expect(waits.map(({ reason }) => reason)).toEqual(['ReadTooOld']);
+      expect(harness.vendor.cancelCalls).toBe(0);
+    });
+
+    it('I1: no order may go by a read of more than a minute, whatever the ledger says', async () => {
+      harness.vendor.reads = [processing];
+      await said(600_000);
+      await harness.worker(slowly(60_001 - READ_MS)).carryOut({ onWait: () => 'stop' });
+      expect(harness.vendor.cancelCalls).toBe(0);
+    });
+
+    it('I1: no other order on the session profits from it', async () => {
+      harness.vendor.reads = [processing, failed];
+      harness.vendor.cancels = ['failed'];
+      const other = await harness.order();
+      const sayer = await said(10_000);
+      const registered: (readonly string[])[] = [];
+      const { deps } = harness.worker(slowly(5_000));
+      const ledger = {
+        ...deps.ledger,
+        requests: {
+          ...deps.ledger.requests,
+          register: (departure: Departure) => {
+            registered.push([...departure.orderIds].sort());
+            return deps.ledger.requests.register(departure);
+          },
+        },
+      };
+      await harness.worker({ ledger }).carryOut();
+      expect(registered).toEqual([[other, sayer].sort(), [sayer]]);
+      expect(await harness.requests()).toMatchObject([{ status: 'withdrawn' }, { status: 'answered' }]);
+      expect(harness.vendor.cancelCalls).toBe(1);
+    });
+
+    it('goes by one slow read, if that is young enough with time to spare', async () => {
+      harness.vendor.reads = [processing, failed];
+      harness.vendor.cancels = ['failed'];
+      harness.vendor.readMs = 8_000;
+      await said(10_000);
+      const sentAt = harness.clock.monotonic();
+      expect(await harness.worker().carryOut()).toEqual([]);
+      expect(harness.vendor.cancelOptions).toEqual([{ sendBefore: sentAt + 10_000 }]);
+    });
+
+    it('takes a second read, as for every order, when the first has used up too much', async () => {
+      harness.vendor.reads = [processing, processing, failed];
+      harness.vendor.cancels = ['failed'];
+      harness.vendor.readMs = 8_001;
+      await said(10_000);
+      const sentAt = harness.clock.monotonic();
+      expect(await harness.worker().carryOut()).toEqual([]);
+      expect(harness.vendor.cancelOptions).toEqual([{ sendBefore: sentAt + 2 * 8_001 + 10_000 }]);
+    });
+
+    it('I1: still sends nothing for a turn that the read does not show in flight', async () => {
+      harness.vendor.reads = [shows('processing', FIRST, { key: 'second', startedAtMs: BEGINNING + 10 })];
+      harness.vendor.readMs = 8_000;
+      await said(10_000, { turnKey: FIRST.key, turnStartedAtMs: FIRST.startedAtMs });
+      await harness.worker().carryOut({ onWait: () => 'stop' });
+      expect(harness.vendor.cancelCalls).toBe(0);
+    });
+
+    it('I6: pause and exemption hold for it, too', async () => {
+      await harness.ledger.pauseSwitch.set(true, 'ops', null);
+      harness.vendor.reads = [processing];
+      harness.vendor.readMs = 8_000;
+      const orderId = await said(10_000);
+      const waits = await harness.worker().carryOut({ onWait: () => 'stop' });
+      expect(waits.map(({ reason }) => reason)).toEqual(['Paused']);
+      await harness.ledger.pauseSwitch.set(false, 'ops', null);
+      await harness.ledger.exemptions.add({ sessionId: SESSION, forMs: 3_600_000, reason: null, by: 'ops' });
+      await harness.worker().carryOut();
+      expect(await harness.result(orderId)).toMatchObject({ outcome: 'exempted' });
+      expect(harness.vendor.cancelCalls).toBe(0);
+    });
+
+    it('tells of a turn that began in all that time, and may have been hit', async () => {
+      const unseen: Turn = { key: 'second', startedAtMs: BEGINNING + 9_000 };
+      harness.vendor.reads = [processing, shows('failed', FIRST, unseen)];
+      harness.vendor.cancels = ['failed'];
+      await said(10_000);
+      await harness.worker(slowly(9_500)).carryOut();
+      expect(await harness.events()).toContain('may-have-hit-newer-turn');
+    });
+
+    it('tells of a turn that an unanswered request may have hit, however late that left', async () => {
+      const unseen: Turn = { key: 'second', startedAtMs: BEGINNING + 150_000 };
+      harness.vendor.reads = [processing, shows('failed', FIRST, unseen)];
+      harness.vendor.cancels = [cancelFails('connection-lost')];
+      await said(60_000);
+      await expect(
+        harness
+          .worker({
+            hooks: {
+              after: once('requests.register', () => harness.clock.advance(55_000)),
+              before: (call) => {
+                if (call === 'requests.answer') throw new Killed();
+              },
+            },
+          })
+          .carryOut(),
+      ).rejects.toThrow(Killed);
+      harness.clock.advance(120_000);
+      await harness.worker().carryOut();
+      expect(await harness.events()).toContain('may-have-hit-newer-turn');
+    });
+  });
+
   it('reads after its turn in the limiter, so that a queue there ages nothing', async () => {
     harness.vendor.reads = [processing, failed];
     harness.vendor.cancels = ['failed'];
@@ -342,6 +474,7 @@ describe('I3: one sender per session at a time', () => {
     owner: 'bulk/1',
     worker: 'other',
     readAtMs: harness.clock.wall(),
+    leavesByMs: harness.clock.wall() + 2_000,
   });
 
   it('I3: holds while the request of another sender is under way, and goes on after its answer', async () => {

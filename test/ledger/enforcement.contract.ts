@@ -94,6 +94,7 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
         owner: 'case',
         worker: 'worker-1',
         readAtMs: at,
+        leavesByMs: at + 2_000,
       };
       return (await registerRequest(on, departure, () => Promise.resolve(at))).kind;
     };

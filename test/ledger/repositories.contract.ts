@@ -8,6 +8,14 @@ import * as orders from '../../src/ledger/orders.js';
 import { readPauseSwitch, setPauseSwitch } from '../../src/ledger/pause-switch.js';
 import * as requests from '../../src/ledger/requests.js';
 import { orderViews } from '../../src/ledger/results.js';
+import {
+  countUnjudged,
+  endUnjudged,
+  noteUnjudged,
+  tellUnjudged,
+  unjudgedSessions,
+  type FailedJudgement,
+} from '../../src/ledger/unjudged.js';
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
 const MINUTE = 60_000;
@@ -104,6 +112,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
       owner: 'case',
       worker: 'worker-1',
       readAtMs: NOW,
+      leavesByMs: NOW + 2_000,
       ...given,
     });
     const register = (orderIds: readonly string[], at = NOW, given: Partial<requests.Departure> = {}) =>
@@ -133,7 +142,13 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
           limit: { max_runtime: '45m', nested: { ms: 2_700_000 } },
           observed: { runtimeMs: 2_712_345, errorMs: 15_000 },
         };
-        const id = await order({ source: 'policy', reason, turnKey: 'turn-9', evenIfExempt: true });
+        const id = await order({
+          source: 'policy',
+          reason,
+          turnKey: 'turn-9',
+          evenIfExempt: true,
+          maxReadAgeMs: 10_000,
+        });
         expect(await viewOf(id)).toEqual({
           orderId: id,
           phase: 'ordered',
@@ -147,6 +162,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
             attribution: null,
             reason,
             requestedBy: 'ops@example.com',
+            maxReadAgeMs: 10_000,
             attempts: 0,
             orderedAt: '2026-01-05T12:00:00.000Z',
             endedAt: null,
@@ -162,6 +178,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
             policy: 'no-all-nighters',
             reason,
             evenIfExempt: true,
+            maxReadAgeMs: 10_000,
             turnKey: 'turn-9',
             turnStartedAtMs: null,
             turnFixed: true,
@@ -556,9 +573,23 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         await requests.withdrawRequest(db, withdrawn, [id]);
         const third = await registered([id], NOW + 40, { readAtMs: NOW + 39 });
         const all = [
-          { id: first, answer: 'refused', state: null, readAtMs: NOW - 100, answeredAtMs: NOW + 100 },
-          { id: second, answer: 'accepted', state: 'completed', readAtMs: NOW, answeredAtMs: NOW + 20 },
-          { id: third, answer: 'unknown', state: null, readAtMs: NOW + 39, answeredAtMs: null },
+          {
+            id: first,
+            answer: 'refused',
+            state: null,
+            readAtMs: NOW - 100,
+            leftByMs: NOW + 2_000,
+            answeredAtMs: NOW + 100,
+          },
+          {
+            id: second,
+            answer: 'accepted',
+            state: 'completed',
+            readAtMs: NOW,
+            leftByMs: NOW + 2_000,
+            answeredAtMs: NOW + 20,
+          },
+          { id: third, answer: 'unknown', state: null, readAtMs: NOW + 39, leftByMs: NOW + 2_000, answeredAtMs: null },
         ];
         expect(await requests.requestsForTurn(db, SESSION, 'turn-1', 0, null)).toEqual(all);
         expect(await requests.requestsForTurn(db, SESSION, 'turn-1', NOW, null)).toEqual(all.slice(1));
@@ -627,6 +658,77 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
           changedAtMs: NOW + 2,
         });
         expect(await kinds()).toEqual(['paused', 'resumed']);
+      });
+    });
+
+    describe('sessions that can not be judged', () => {
+      const failure = (given: Partial<FailedJudgement> = {}): FailedJudgement => ({
+        ...{ sessionId: SESSION, by: 'fleet', orderId: null, reason: 'timeout', text: 'not answered in time' },
+        ...given,
+      });
+      const now = (at: number) => unjudgedSessions(db, at, { limit: 10 });
+      const events = async () =>
+        (await db.selectFrom('events').selectAll().where('kind', '=', 'not-judgeable').orderBy('seq').execute()).map(
+          ({ session_id: sessionId, order_id: orderId, data_json: json }) => ({
+            sessionId,
+            orderId,
+            ...(JSON.parse(json ?? '{}') as object),
+          }),
+        );
+
+      it('are one spell from the first failure to the next read, and are shown once someone was told', async () => {
+        const id = await order();
+        const told = { sinceMs: NOW, reason: 'too-slow', text: 'old', by: 'case' };
+        expect(await noteUnjudged(db, failure(), NOW)).toMatchObject({ sinceMs: NOW, lastMs: NOW, told: false });
+        const again = failure({ by: 'case', reason: 'too-slow', text: 'old' });
+        expect(await noteUnjudged(db, again, NOW + 5)).toMatchObject({ ...told, lastMs: NOW + 5 });
+        expect(await now(NOW + 5)).toEqual([]);
+        expect(await tellUnjudged(db, { sessionId: SESSION, orderId: id }, NOW + 6)).toBe('session');
+        expect(await tellUnjudged(db, { sessionId: SESSION, orderId: id }, NOW + 7)).toBeNull();
+        expect(await now(NOW + 7)).toMatchObject([{ ...told, sessionId: SESSION, told: true }]);
+        expect(await events()).toEqual([
+          {
+            ...{ sessionId: SESSION, orderId: id, reason: 'too-slow', text: 'old', by: 'case' },
+            since: new Date(NOW).toISOString(),
+          },
+        ]);
+        expect(await endUnjudged(db, SESSION, 'too-slow', NOW + 8)).toBeNull();
+        expect(await endUnjudged(db, SESSION, null, NOW + 8)).toMatchObject({ told: true });
+        expect(await endUnjudged(db, SESSION, null, NOW + 8)).toBeNull();
+        expect(await noteUnjudged(db, failure(), NOW + 9)).toMatchObject({ sinceMs: NOW + 9, told: false });
+      });
+
+      it('of a case are shown only while an order is open', async () => {
+        const id = await order();
+        await noteUnjudged(db, failure({ by: 'case' }), NOW);
+        await tellUnjudged(db, failure(), NOW);
+        expect(await countUnjudged(db, NOW)).toBe(1);
+        await settle(id, 'abandoned');
+        expect(await countUnjudged(db, NOW)).toBe(0);
+        await noteUnjudged(db, failure({ by: 'fleet' }), NOW);
+        expect(await countUnjudged(db, NOW)).toBe(1);
+      });
+
+      it('begin anew five minutes after the last try, and are forgotten after a day', async () => {
+        await noteUnjudged(db, failure(), NOW);
+        await tellUnjudged(db, failure(), NOW);
+        expect(await now(NOW + 5 * MINUTE)).toHaveLength(1);
+        expect(await now(NOW + 5 * MINUTE + 1)).toEqual([]);
+        await noteUnjudged(db, failure({ sessionId: 'session-2' }), NOW + 24 * 60 * MINUTE + 1);
+        expect(await db.selectFrom('unjudged').select('session_id').execute()).toEqual([{ session_id: 'session-2' }]);
+      });
+
+      it('are told one by one five times, then once for all, until that is long past', async () => {
+        const tell = async (sessionId: string, at: number) => {
+          await noteUnjudged(db, failure({ sessionId }), at);
+          return tellUnjudged(db, { sessionId, orderId: null }, at);
+        };
+        const told = [];
+        for (let index = 0; index < 8; index += 1) told.push(await tell(`s-${index}`, NOW + index));
+        expect(told).toEqual(['session', 'session', 'session', 'session', 'session', 'many', null, null]);
+        expect(await countUnjudged(db, NOW + 8)).toBe(8);
+        expect((await events()).at(-1)).toMatchObject({ sessionId: null, sessions: 6 });
+        expect(await tell('s-late', NOW + 11 * MINUTE)).toBe('session');
       });
     });
 

@@ -80,6 +80,7 @@ export function describeWatches(name: string, freshUrl: () => Promise<string>): 
           owner: 'case',
           worker: 'worker-1',
           readAtMs: 0,
+          leavesByMs: 2_000,
         },
         () => ledger.now(),
       );

@@ -218,7 +218,18 @@ export function describeLedgerMetrics(name: string, freshUrl: () => Promise<stri
       const events = [{ kind: 'not-ending', sessionId: 'sess_1', orderId: stuck }] as const;
       await ledger.orders.settle({ settlements: [], events, alertedOrderIds: [stuck] });
       await ledger.meta.claim('account-refused', 'unauthorized');
+      const unread = {
+        sessionId: 'sess_3',
+        by: 'fleet',
+        orderId: null,
+        reason: 'timeout',
+        text: 'not answered',
+      } as const;
+      await ledger.unjudged.note(unread);
+      await ledger.unjudged.tell(unread);
       const after = await scrape();
+      expect(before.value('curfew_sessions_not_judgeable')).toBe(0);
+      expect(after.value('curfew_sessions_not_judgeable')).toBe(1);
       expect(after.value('curfew_open_orders')).toBe(3);
       expect(after.value('curfew_open_cases')).toBe(2);
       expect(after.value('curfew_stuck_cases')).toBe(1);

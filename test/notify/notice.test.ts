@@ -155,6 +155,46 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     ],
   ],
   [
+    'a session whose orders can not be judged',
+    anItem(
+      'not-judgeable',
+      { reason: 'too-slow', text: 'The read was 2300 ms old.', since: '2026-01-05T11:58:00.000Z', by: 'case' },
+      anOrder(),
+    ),
+    [
+      'Can’t be judged',
+      `${ORDERED} it can’t be read in time since 2026-01-05 11:58:00 UTC. What can’t be judged is not ended; Curfew goes on trying.`,
+      'In the way: The read was 2300 ms old.',
+      RULE,
+      'If reads come, but too late, and it is to end all the same: curfew cancel sess_1 --even-if-read-is-old 10s',
+      'See the case: curfew cases sess_1',
+      EXEMPT,
+    ],
+  ],
+  [
+    'a session that a scan can not judge',
+    anItem('not-judgeable', { reason: 'timeout', text: 'not answered in time', by: 'fleet' }),
+    [
+      'Can’t be judged',
+      'Session `sess_1`: it can’t be read in time. What can’t be judged is not ended; Curfew goes on trying.',
+      'In the way: not answered in time.',
+      'If reads come, but too late, and it is to end all the same: curfew cancel sess_1 --even-if-read-is-old 10s',
+      EXPLAIN,
+      EXEMPT,
+    ],
+  ],
+  [
+    'many sessions that can not be judged',
+    anItem('not-judgeable', { reason: 'timeout', text: 'not answered in time', sessions: 6 }),
+    [
+      'Can’t be judged',
+      '6 sessions can’t be judged now: reads of them fail, or come too late. None of them is ended meanwhile. Those that follow are not told one by one.',
+      'In the way: not answered in time.',
+      'See which: curfew status',
+      'Find out what is wrong: curfew doctor',
+    ],
+  ],
+  [
     'a turn that was given up',
     anItem('retries-exhausted', { triedForMs: 86_400_000 }, anOrder()),
     [

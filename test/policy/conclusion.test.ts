@@ -420,8 +420,16 @@ describe('newerTurnPerhapsHit', () => {
   });
 
   it('takes the longest request as the span when no answer was stored', () => {
-    const unanswered = { ...request, answeredAtMs: null };
-    const latest = request.readAtMs + LONGEST_REQUEST_MS + 1_000;
+    const leftByMs = request.readAtMs + 40_000;
+    const unanswered = { ...request, leftByMs, answeredAtMs: null };
+    const latest = leftByMs + LONGEST_REQUEST_MS + 1_000;
+    expect(newerTurnPerhapsHit(unanswered, ORDERED, sawNewer('failed', { turnStartedAtMs: latest }))).not.toBeNull();
+    expect(newerTurnPerhapsHit(unanswered, ORDERED, sawNewer('failed', { turnStartedAtMs: latest + 1 }))).toBeNull();
+  });
+
+  it('allows for the slowest read where nobody noted by when the request had left', () => {
+    const unanswered = { ...request, leftByMs: null, answeredAtMs: null };
+    const latest = request.readAtMs + 32_000 + LONGEST_REQUEST_MS + 1_000;
     expect(newerTurnPerhapsHit(unanswered, ORDERED, sawNewer('failed', { turnStartedAtMs: latest }))).not.toBeNull();
     expect(newerTurnPerhapsHit(unanswered, ORDERED, sawNewer('failed', { turnStartedAtMs: latest + 1 }))).toBeNull();
   });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { fromListItem, fromRetrieve, type Observation } from '../../src/policy/observation.js';
+import type { Facts } from '../../src/policy/facts.js';
 import { observe, REORDERED_AT_MOST } from '../../src/policy/observe.js';
 import { absent, everyScan, factsOf, listed, MINUTE, retrieved, SCAN, SECOND, session, T0, user } from './observing.js';
 import { transcriptOf } from '../../src/policy/turn.js';
@@ -237,6 +238,33 @@ describe('order', () => {
   it('leaves out what comes again', () => {
     const facts = factsOf(...story);
     for (const again of story) expect(observe(facts, again, SCAN)).toBe(facts);
+  });
+
+  it.each([
+    ['every second', SECOND],
+    ['every 2 s', 2 * SECOND],
+    ['every 5 s', 5 * SECOND],
+    ['every 15 s', 15 * SECOND],
+  ])('gives a read that took 30 s its place among the lists of scans %s', (_title, scanMs) => {
+    const options = { scanMs };
+    const slow = retrieved(0, 'processing', [['m1', -60 * MINUTE]]);
+    const meanwhile = everyScan(1, 30 * SECOND, 'processing', () => null, scanMs);
+    const before = everyScan(-60 * SECOND, -1, 'processing', () => null, scanMs);
+    const fold = (all: readonly Observation[]): Facts | null =>
+      all.reduce<Facts | null>((facts, one) => observe(facts, one, options), null);
+    const late = fold([...before, ...meanwhile, slow]);
+    expect(late?.timeline).toEqual(fold([...before, slow, ...meanwhile])?.timeline);
+    expect(late?.timeline.turn).toMatchObject({ key: 'm1', confirmedAtMs: T0 });
+    expect(JSON.stringify(late).length).toBeLessThan(8_000);
+  });
+
+  it('keeps no more of them than it needs when scans become rarer', () => {
+    const often = everyScan(0, 60 * SECOND, 'processing', () => null, SECOND).reduce<Facts | null>(
+      (facts, one) => observe(facts, one, { scanMs: SECOND }),
+      null,
+    );
+    expect(often?.recent).toHaveLength(31);
+    expect(observe(often, listed(75 * SECOND, 'processing'), SCAN).recent).toHaveLength(REORDERED_AT_MOST);
   });
 
   it('leaves out what comes later than any observation can be put right', () => {

@@ -115,8 +115,9 @@ export function everyScan(
   to: number,
   state: string,
   credits: (at: number) => number | null = () => null,
+  scanMs = SCAN.scanMs,
 ): Observation[] {
   const seen: Observation[] = [];
-  for (let at = from; at <= to; at += SCAN.scanMs) seen.push(listed(at, state, credits(at)));
+  for (let at = from; at <= to; at += scanMs) seen.push(listed(at, state, credits(at)));
   return seen;
 }

@@ -59,6 +59,8 @@ export class ScriptedVendor implements SessionsClient {
   /** What happens while a cancel request is under way. */
   duringCancel: () => void | Promise<void> = () => undefined;
   readMs = READ_MS;
+  /** How old the read before a cancel request may be, ms: more where a person has said so. */
+  maxReadAgeMs = 2_000;
   /** The vendor's clock minus ours, ms. */
   skewMs = 0;
 
@@ -87,7 +89,7 @@ export class ScriptedVendor implements SessionsClient {
   async cancelSession(sessionId: string, options?: CancelOptions): Promise<Answer<CancelAnswer>> {
     const sentAt = this.clock.monotonic();
     // Watched in every test.
-    const broken = this.#reads.brokenBy(sessionId, sentAt);
+    const broken = this.#reads.brokenBy(sessionId, sentAt, this.maxReadAgeMs);
     if (broken !== null) this.brokenPromises.push(broken);
 
     const reply = next(this.cancels, this.cancelCalls, 'fail');

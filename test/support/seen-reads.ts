@@ -23,16 +23,20 @@ export class SeenReads {
     this.#seen.set(sessionId, [...(this.#seen.get(sessionId) ?? []), { sentAt, receivedAt, turnKey }].slice(-2));
   }
 
-  /** What a request that leaves now breaks; null: nothing. */
-  brokenBy(sessionId: string, leavesAt: number): string | null {
+  /**
+   * What a request that leaves now breaks; null: nothing.
+   *
+   * @param maxAgeMs - how old the read may be, as a person has said
+   */
+  brokenBy(sessionId: string, leavesAt: number, maxAgeMs = 2_000): string | null {
     const [last, before] = [...(this.#seen.get(sessionId) ?? [])].reverse();
     if (last === undefined || last.turnKey === null) {
       return `I1: a cancel request for ${sessionId} left without a turn seen in flight`;
     }
-    if (leavesAt - last.sentAt <= 2_000) return null;
+    if (leavesAt - last.sentAt <= maxAgeMs) return null;
     const wasSlow = last.receivedAt - last.sentAt > 1_000;
     const seenTwice = before?.turnKey === last.turnKey;
-    if (wasSlow && seenTwice && leavesAt - last.receivedAt <= 2_000) return null;
+    if (wasSlow && seenTwice && leavesAt - last.receivedAt <= maxAgeMs) return null;
     return `I1: a cancel request for ${sessionId} left on an old read`;
   }
 }

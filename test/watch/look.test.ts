@@ -275,6 +275,17 @@ describe('I5, I10: what is not known ends nothing', () => {
     expect(harness.vendor.cancelCalls).toBe(1);
   });
 
+  it('can’t be read for long, though the API answers: someone is told, once', async () => {
+    const player = watchPlayer(harness);
+    running();
+    const { vendor } = harness;
+    vendor.retrieveSession = () => Promise.reject(readFails('timeout'));
+    await player.register({ max_runtime: MINUTE });
+    await player.play({ before: () => (harness.clock.wall() > BEGINNING + HOUR ? 'stop' : undefined) });
+    expect(await harness.count('not-judgeable')).toBe(1);
+    expect(await harness.ledger.unjudged.now({ limit: 10 })).toMatchObject([{ by: 'watch', reason: 'timeout' }]);
+  });
+
   it('answers carry no Date header: nothing can be timed', async () => {
     const player = watchPlayer(harness);
     running();

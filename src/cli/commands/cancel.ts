@@ -1,9 +1,12 @@
 import type { TemporalTarget } from '../../temporal/connection.js';
+import { shortened } from '../../text/printable.js';
 import { shell } from '../../text/shell.js';
 import type { Command } from 'commander';
 import { caseWorkflowId, ENDED_OUTCOMES, REFUSED_OUTCOMES, type OrderResult } from '../../contract.js';
 import { idsFromList } from '../../bulk/ids.js';
-import { ExitCode } from '../../errors.js';
+import { parseDuration } from '../../config.js';
+import { ExitCode, UserError } from '../../errors.js';
+import { FRESH_READ_MS, OLDEST_READ_MS } from '../../gate/fresh-read.js';
 import type { OrderView } from '../../ledger/results.js';
 import { startRefusal } from '../../temporal/start-refusal.js';
 import {
@@ -32,6 +35,7 @@ interface CancelOptions {
   readonly reason?: string;
   readonly wait?: boolean;
   readonly evenIfExempt?: boolean;
+  readonly evenIfReadIsOld?: string;
 }
 
 export function registerCancel(program: Command): void {
@@ -45,6 +49,10 @@ export function registerCancel(program: Command): void {
     .option('--reason <text>', 'why; shown to whoever asks what ended the session')
     .option('--wait', 'wait until each turn is seen to have ended, or has another outcome')
     .option('--even-if-exempt', 'also end sessions that are exempt')
+    .option(
+      '--even-if-read-is-old <duration>',
+      'for sessions that take long to read: go by a read up to so old instead of 2s, at most 60s; what began since may be hit',
+    )
     .addHelpText(
       'after',
       `
@@ -53,6 +61,7 @@ More than ${MOST_IDS} sessions become a bulk plan, which is to be applied: nothi
 Examples:
   $ curfew cancel sess_xYz789AbCd --wait
   $ curfew cancel sess_1 sess_2 --reason "loops since noon" --wait
+  $ curfew cancel sess_1 --even-if-read-is-old 10s --wait
   $ curfew cancel sess_1 --wait --json | jq -r '.orders[0].outcome'
 
 Exit codes: without --wait 0 when ordered; with --wait 0 when no ordered turn runs any more,
@@ -65,8 +74,16 @@ Exit codes: without --wait 0 when ordered; with --wait 0 when no ordered turn ru
 
 async function cancel(ids: readonly string[], options: CancelOptions, command: Command): Promise<number> {
   const sessionIds = checkedSessionIds(ids);
+  const maxReadAgeMs = readAgeOf(options.evenIfReadIsOld);
   const context = contextOf(command, true);
-  if (sessionIds.length > MOST_IDS) return planInstead(sessionIds, options, context);
+  if (sessionIds.length > MOST_IDS) {
+    if (maxReadAgeMs === null) return planInstead(sessionIds, options, context);
+    throw new UserError(
+      `--even-if-read-is-old is for at most ${MOST_IDS} sessions that someone has looked at. Nothing was ordered.`,
+      'Name the sessions that take long to read in a command of their own.',
+      ExitCode.usage,
+    );
+  }
   const { config, out } = context;
   const plane = await openControlPlane(config);
   try {
@@ -75,7 +92,7 @@ async function cancel(ids: readonly string[], options: CancelOptions, command: C
       const why = pauseSwitch.reason === null ? '' : ` (${pauseSwitch.reason})`;
       out.say(`Curfew is paused${why}: orders are kept, and carried out after \`curfew resume\`.`);
     }
-    const orderIds = await order(plane, sessionIds, options, out);
+    const orderIds = await order(plane, sessionIds, { ...options, maxReadAgeMs }, out);
     const interrupt = onInterrupt();
     const enough = options.wait === true ? allSettled : firstWord(Date.now() + FIRST_WORD_MS);
     const views = await followOrders(plane.ledger, orderIds, out, enough, interrupt.signal);
@@ -96,6 +113,23 @@ async function cancel(ids: readonly string[], options: CancelOptions, command: C
   }
 }
 
+/**
+ * Up to 2 s are every order's, and a read that is older than a minute says too little of the turn that runs now.
+ *
+ * @returns ms; null: not given
+ */
+export function readAgeOf(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const ageMs = parseDuration(text);
+  if (ageMs !== null && ageMs > FRESH_READ_MS && ageMs <= OLDEST_READ_MS) return Math.round(ageMs);
+  const wrong = ageMs === null ? 'is not a valid duration' : ageMs > FRESH_READ_MS ? 'is too long' : 'is too short';
+  throw new UserError(
+    `--even-if-read-is-old ${shortened(text, 40)} ${wrong}. Nothing was ordered.`,
+    'More than 2s, which every order has; at most 60s, because by then another turn may run: --even-if-read-is-old 10s.',
+    ExitCode.usage,
+  );
+}
+
 /** Nothing is ordered before a person has seen how many it is, and said so: the plan is to be applied. */
 async function planInstead(
   sessionIds: readonly string[],
@@ -114,7 +148,7 @@ async function planInstead(
 async function order(
   plane: ControlPlane,
   sessionIds: readonly string[],
-  options: CancelOptions,
+  options: CancelOptions & { readonly maxReadAgeMs: number | null },
   out: Output,
 ): Promise<string[]> {
   const orderIds: string[] = [];
@@ -128,6 +162,7 @@ async function order(
         requestedBy: requester(),
         reason: { text: options.reason ?? null, policy: null, policyVersion: null, limit: null, observed: null },
         evenIfExempt: options.evenIfExempt === true,
+        maxReadAgeMs: options.maxReadAgeMs,
         turnKey: null,
       });
       try {

@@ -7,14 +7,17 @@ import { ExitCode, UserError } from '../../errors.js';
 import { readHold, wantProbe, type HoldMark } from '../../gate/hold-mark.js';
 import { jobOfView, viewsOfSession } from '../../ledger/bulk-results.js';
 import type { OrderView } from '../../ledger/results.js';
+import type { UnjudgedSpell } from '../../ledger/unjudged.js';
 import { resolveTemporal } from '../../temporal/connection.js';
 import { startRefusal } from '../../temporal/start-refusal.js';
 import { checkedSessionIds, contextOf, openControlPlane, openExistingLedger, requester } from '../context.js';
 import { heldWords, holdDocument } from '../hold-words.js';
 import { span, table } from '../output.js';
-import { outcomeName, shorten, standing } from '../words.js';
+import { unjudgedDocument, unjudgedWords } from '../unjudged-words.js';
+import { outcomeName, readAgeWords, shorten, standing } from '../words.js';
 
 const RECENT = 50;
+const UNJUDGED_SHOWN = 5;
 
 export function registerCases(program: Command): void {
   const cases = program
@@ -46,6 +49,10 @@ Examples:
             : await viewsOfSession(ledger, sessionId, RECENT);
         const nowMs = await ledger.now();
         const hold = await readHold(ledger);
+        const unjudged = await ledger.unjudged.now({
+          ...(sessionId === undefined ? {} : { sessionId }),
+          limit: RECENT,
+        });
         if (sessionId !== undefined && views.length === 0) {
           throw new UserError(
             `No order was ever given for ${sessionId}.`,
@@ -53,8 +60,12 @@ Examples:
             ExitCode.failed,
           );
         }
-        const document = { orders: views.map(({ result }) => result), requestsHeld: holdDocument(hold) };
-        const orders = { views, nowMs, hold };
+        const document = {
+          orders: views.map(({ result }) => result),
+          requestsHeld: holdDocument(hold),
+          notJudgeable: unjudged.map(unjudgedDocument),
+        };
+        const orders = { views, nowMs, hold, unjudged };
         if (sessionId === undefined) out.result(document, orders, (view) => `${heldFirst(view)}${overview(view)}`);
         else {
           const withAddress = { ...orders, address: addressOf(config) };
@@ -140,8 +151,18 @@ interface Orders {
   readonly nowMs: number;
 }
 
-const heldFirst = ({ hold, nowMs }: { readonly hold: HoldMark | null; readonly nowMs: number }): string =>
-  hold === null ? '' : `${pc.yellow(heldWords(hold, nowMs))}\n\n`;
+interface Hindrances {
+  readonly hold: HoldMark | null;
+  readonly unjudged: readonly UnjudgedSpell[];
+  readonly nowMs: number;
+}
+
+const heldFirst = ({ hold, unjudged, nowMs }: Hindrances): string => {
+  const shown = unjudged.slice(0, UNJUDGED_SHOWN).map((spell) => unjudgedWords(spell, nowMs));
+  const more = unjudged.length > shown.length ? ['More sessions can’t be judged: curfew status'] : [];
+  const lines = [...(hold === null ? [] : [heldWords(hold, nowMs)]), ...shown, ...more];
+  return lines.length === 0 ? '' : `${pc.yellow(lines.join('\n'))}\n\n`;
+};
 
 function overview({ views, nowMs }: Orders): string {
   if (views.length === 0) return 'No cases. To end the current turn of a session: curfew cancel ID --wait';
@@ -177,6 +198,7 @@ function details({ views, nowMs, address }: Orders & { readonly address: string 
       ['requests', String(result.attempts)],
       ['ordered', `${result.orderedAt} by ${result.requestedBy}`],
       ['reason', result.reason.text],
+      ['read age', readAgeWords(result)],
       ['ended', result.endedAt],
       ['last error', result.lastError === null ? null : `${result.lastError.at} ${result.lastError.message}`],
       ...result.events.map(({ at, kind, ...data }): [string, string] => [

@@ -56,17 +56,19 @@ export function registerExplain(program: Command): void {
 type Draft = { readonly name: string; readonly file: Awaited<ReturnType<typeof readPolicySource>>['file'] };
 
 async function explain(config: Config, ledger: Ledger, sessionId: string, draft: Draft | null): Promise<Explanation> {
-  const [known, watch, breakers, exemptions, pauseSwitch, orders, targeted, coverage, ledgerNowMs] = await Promise.all([
-    ledger.facts.of(sessionId),
-    ledger.watches.get(sessionId),
-    ledger.breakers.open(),
-    ledger.exemptions.running(),
-    ledger.pauseSwitch.read(),
-    viewsOfSession(ledger, sessionId, LAST_ORDERS),
-    ledger.bulk.ofSession(sessionId, LAST_ORDERS),
-    readCoverage(ledger),
-    ledger.now(),
-  ]);
+  const [known, watch, breakers, exemptions, pauseSwitch, orders, targeted, coverage, spells, ledgerNowMs] =
+    await Promise.all([
+      ledger.facts.of(sessionId),
+      ledger.watches.get(sessionId),
+      ledger.breakers.open(),
+      ledger.exemptions.running(),
+      ledger.pauseSwitch.read(),
+      viewsOfSession(ledger, sessionId, LAST_ORDERS),
+      ledger.bulk.ofSession(sessionId, LAST_ORDERS),
+      readCoverage(ledger),
+      ledger.unjudged.now({ sessionId, limit: 1 }),
+      ledger.now(),
+    ]);
   const scan = known?.scan ?? null;
   const remembered = known === null ? (watch?.facts ?? null) : asOfLastScan(known.stored, scan);
   const scanMs = scan === null || scan.scanMs === 0 ? DEFAULT_SCAN_MS : scan.scanMs;
@@ -109,6 +111,7 @@ async function explain(config: Config, ledger: Ledger, sessionId: string, draft:
     breakers,
     watchedBy: openWatch?.requestedBy ?? null,
     orders,
+    unjudged: spells[0] ?? null,
     bulkJobs: targeted.flatMap(({ job, target }) =>
       (job.state === 'running' || job.state === 'paused') && target.status !== 'case' && !isOutcome(target.status)
         ? [

@@ -44,7 +44,7 @@ export function registerStatus(program: Command): void {
 async function readStatus(ledger: Ledger, reader: RulesReader, limit: number): Promise<Status> {
   const rules = await reader.read();
   const policies = rules.kind === 'known' ? rules.rules.policies : [];
-  const [inForce, pauseSwitch, breakers, openOrders, watches, live, hold, nowMs] = await Promise.all([
+  const [inForce, pauseSwitch, breakers, openOrders, watches, live, hold, unjudged, nowMs] = await Promise.all([
     ledger.policies.inForce(),
     ledger.pauseSwitch.read(),
     ledger.breakers.open(),
@@ -52,9 +52,10 @@ async function readStatus(ledger: Ledger, reader: RulesReader, limit: number): P
     ledger.watches.open(MOST_OPEN_ORDERS),
     readLiveSessions(ledger, policies, limit),
     readHold(ledger),
+    ledger.unjudged.now({ limit: MOST_OPEN_ORDERS }),
     ledger.now(),
   ]);
-  return { nowMs, inForce, pauseSwitch, hold, breakers, openOrders, openWatches: watches.length, live };
+  return { nowMs, inForce, pauseSwitch, hold, breakers, openOrders, unjudged, openWatches: watches.length, live };
 }
 
 async function follow(ledger: Ledger, rules: RulesReader, limit: number, out: Output): Promise<void> {

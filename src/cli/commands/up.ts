@@ -3,6 +3,7 @@ import { payloadEncryption } from '../../codec/encryption.js';
 import type { Config } from '../../config.js';
 import { SEARCH_ATTRIBUTES } from '../../contract.js';
 import { cacheDir, prepareHome } from '../../home.js';
+import { homeTrust, refuseUntrustedHome, tightenHomeFiles } from '../../home-trust.js';
 import { createCredentials, createSessionsClient } from '../../sessions/index.js';
 import { serveSdkMetrics } from '../../metrics/sdk-metrics.js';
 import type { RunningService } from '../../service.js';
@@ -128,6 +129,10 @@ async function ensureTemporal(
   signal: AbortSignal,
 ): Promise<{ server: EmbeddedServer; target: TemporalTarget } | null> {
   await prepareHome(config.home);
+  refuseUntrustedHome(config.home);
+  tightenHomeFiles(config.home);
+  const { warning } = homeTrust(config.home);
+  if (warning !== null) log.warn(`${warning.says} ${warning.next}`);
   if (resolveTemporal(config).kind === 'configured') {
     if (ui) out.say('--ui has no effect: a Temporal is configured, and this one is not started here.');
     return null;

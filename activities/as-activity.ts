@@ -9,11 +9,17 @@ import { spanOfStep } from '../src/tracing/spans.js';
 /** Shows the server every so often that this worker is alive, ms. A quarter of the heartbeat timeout. */
 const HEARTBEAT_MS = 2_000;
 
-/** Runs a step under a background heartbeat, and translates what it throws into Temporal's terms. */
+/**
+ * Runs a step under a background heartbeat, and translates what it throws into Temporal's terms.
+ *
+ * @param ownId - id of the workflow that this step is for, where it has one of its own: see {@link refuseOthersId}
+ */
 export async function asActivity<T>(
   deps: Pick<CaseDependencies, 'timing'>,
   step: (failures: number) => Promise<T>,
+  ownId?: string,
 ): Promise<T> {
+  if (ownId !== undefined) refuseOthersId(Context.current().info, ownId);
   const timer = setInterval(() => heartbeat(), HEARTBEAT_MS);
   try {
     heartbeat();
@@ -23,6 +29,22 @@ export async function asActivity<T>(
   } finally {
     clearInterval(timer);
   }
+}
+
+/**
+ * Under `cancel/A` the orders of A are carried out. A case that was started there for B would keep them waiting, while it does
+ * what the case of B does already. Under an id that is none of ours it is in nobody's way.
+ *
+ * @throws {ApplicationFailure} that ends the workflow, so that the right one can be started
+ */
+function refuseOthersId({ workflowExecution }: Info, ownId: string): void {
+  const workflowId = workflowExecution?.workflowId ?? '';
+  const kind = workflowId.slice(0, workflowId.indexOf('/') + 1);
+  if (kind === '' || workflowId === ownId || !ownId.startsWith(kind)) return;
+  throw ApplicationFailure.nonRetryable(
+    `A workflow that is for ${ownId} was started as ${workflowId}, where it would keep the right one from its work. So it was closed.`,
+    'InvalidInput',
+  );
 }
 
 /** What the step logs names what it is about; so does its span, where spans are recorded. */

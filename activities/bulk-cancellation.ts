@@ -1,5 +1,5 @@
 import { Context } from '@temporalio/activity';
-import type { BulkStatus } from '../src/contract.js';
+import { bulkWorkflowId, type BulkStatus } from '../src/contract.js';
 import type { BulkDependencies } from '../src/bulk/dependencies.js';
 import { runBulk, type BulkStep } from '../src/bulk/run.js';
 import { readBulkStatus } from '../src/bulk/status.js';
@@ -22,12 +22,15 @@ export function createBulkActivities(deps: BulkActivityDependencies) {
   return {
     /** Works on the job for some minutes. The heartbeat shows in Temporal where it stands; what counts is in the ledger. */
     cancelBulk: ({ planId }: { readonly planId: string }): Promise<BulkStep> =>
-      asActivity(deps, () =>
-        runBulk(deps, planId, {
-          stop: AbortSignal.any([deps.stopping, Context.current().cancellationSignal]),
-          sliceMs: SLICE_MS,
-          onProgress: ({ state, phase, counts }) => Context.current().heartbeat({ state, phase, counts }),
-        }),
+      asActivity(
+        deps,
+        () =>
+          runBulk(deps, planId, {
+            stop: AbortSignal.any([deps.stopping, Context.current().cancellationSignal]),
+            sliceMs: SLICE_MS,
+            onProgress: ({ state, phase, counts }) => Context.current().heartbeat({ state, phase, counts }),
+          }),
+        bulkWorkflowId(planId),
       ),
 
     /** A program's word on the job; people use `curfew bulk`. */

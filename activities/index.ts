@@ -21,7 +21,11 @@ export function createActivities(deps: ActivityDependencies) {
   return {
     /** One pass through the gate. An already ended session is success. */
     cancelSession: (input: { sessionId: string }): Promise<Step> =>
-      asActivity(deps, (failures) => attemptCase(deps, input.sessionId, caseWorkflowId(input.sessionId), failures)),
+      asActivity(
+        deps,
+        (failures) => attemptCase(deps, input.sessionId, caseWorkflowId(input.sessionId), failures),
+        caseWorkflowId(input.sessionId),
+      ),
 
     /** One confirming read after a request. */
     confirmCancellation: (input: { sessionId: string; look: number; sightings: readonly Sighting[] }): Promise<Step> =>

@@ -1,4 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
+import { notificationWorkflowId } from '../src/contract.js';
 import type { CaseDependencies } from '../src/gate/case-step.js';
 import { NotDelivered, type Notifier } from '../src/notify/deliver.js';
 import { asActivity } from './as-activity.js';
@@ -12,20 +13,24 @@ export function createNotificationActivities(deps: NotificationDependencies) {
   return {
     /** Sends one message by a route. @returns whether there is more to tell */
     deliverNotifications: (input: { route: string }): Promise<{ more: boolean }> =>
-      asActivity(deps, async (failures) => {
-        try {
-          return await deps.notifier.deliverNext(input.route, failures);
-        } catch (error) {
-          if (!(error instanceof NotDelivered)) throw error;
-          throw ApplicationFailure.create({
-            type: 'NotDelivered',
-            message: error.message,
-            nextRetryDelay: error.afterMs,
-            // Told in our own log already, once.
-            category: 'BENIGN',
-          });
-        }
-      }),
+      asActivity(
+        deps,
+        async (failures) => {
+          try {
+            return await deps.notifier.deliverNext(input.route, failures);
+          } catch (error) {
+            if (!(error instanceof NotDelivered)) throw error;
+            throw ApplicationFailure.create({
+              type: 'NotDelivered',
+              message: error.message,
+              nextRetryDelay: error.afterMs,
+              // Told in our own log already, once.
+              category: 'BENIGN',
+            });
+          }
+        },
+        notificationWorkflowId(input.route),
+      ),
   };
 }
 

@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
-import type { WatchAnswer, WatchStatus } from '../src/contract.js';
+import { watchWorkflowId, type WatchAnswer, type WatchStatus } from '../src/contract.js';
 import { extendWatch, registerWatch, releaseWatch, WatchClosedError } from '../src/watch/change.js';
 import type { WatchDependencies } from '../src/watch/dependencies.js';
 import { lookAtWatch, WatchUnknownError, type WatchLook } from '../src/watch/look.js';
@@ -11,7 +11,7 @@ export function createWatchActivities(deps: WatchDependencies) {
   return {
     /** Writes a watch that someone's code asks for. A request that can't be carried out fails for good, and says why. */
     registerWatch: (input: { request: unknown }): Promise<WatchStatus> =>
-      asActivity(deps, () => refusing(() => registerWatch(deps, input.request))),
+      asActivity(deps, () => refusing(() => registerWatch(deps, input.request)), watchOf(input.request)),
 
     /** Extends or releases an open watch. */
     changeWatch: (input: { sessionId: string; change: 'extend' | 'release'; request: unknown }): Promise<WatchAnswer> =>
@@ -25,8 +25,18 @@ export function createWatchActivities(deps: WatchDependencies) {
 
     /** One look at the watched session, and the order that may follow. */
     lookAtWatch: (input: { sessionId: string }): Promise<WatchLook> =>
-      asActivity(deps, (failures) => refusing(() => lookAtWatch(deps, input.sessionId, failures))),
+      asActivity(
+        deps,
+        (failures) => refusing(() => lookAtWatch(deps, input.sessionId, failures)),
+        watchWorkflowId(input.sessionId),
+      ),
   };
+}
+
+/** Of the watch that is asked for, as far as that can be read. */
+function watchOf(request: unknown): string | undefined {
+  const { sessionId } = (request ?? {}) as { readonly sessionId?: unknown };
+  return typeof sessionId === 'string' ? watchWorkflowId(sessionId) : undefined;
 }
 
 export type WatchActivities = ReturnType<typeof createWatchActivities>;

@@ -94,6 +94,17 @@ const rules = {
     const mount = volumes.find(({ target }) => path.startsWith(`${target}/`));
     return mount && existsSync(path.replace(mount.target, mount.source)) ? [] : [path];
   },
+  'what takes orders without a password and can be reached by a browser takes none': () => [
+    ...services
+      .filter(([, { image = '' }]) => image.startsWith('temporalio/ui:'))
+      .filter(([, { environment }]) => environment?.TEMPORAL_DISABLE_WRITE_ACTIONS !== 'true')
+      .map(([name]) => `${name}: write actions`),
+    ...(/^frontend\.httpAllowedHosts:\n {2}- value: \['none\.invalid'\]$/m.test(
+      read('deploy/temporal/dynamic-config.yaml'),
+    )
+      ? []
+      : ["the HTTP API of Temporal's server"]),
+  ],
   'Prometheus scrapes what there is': () => {
     const targets = read('deploy/prometheus/prometheus.yml').match(/[\w-]+(?=:\d+[\],])/g) ?? [];
     const workers = named(services.filter(([, { build }]) => build));

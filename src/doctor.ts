@@ -11,6 +11,7 @@ import { systemClock } from './gate/clock.js';
 import { readHold } from './gate/hold-mark.js';
 import { holdWords } from './gate/hold.js';
 import { createLimiter } from './gate/limiter.js';
+import { homeTrust } from './home-trust.js';
 import { LedgerUnavailableError, unavailableAsUserError } from './ledger/errors.js';
 import { proxyFor } from './http/proxy.js';
 import { openLedgerIfAny, type Ledger } from './ledger/ledger.js';
@@ -61,13 +62,7 @@ export async function runChecks(config: Config, { notify }: CheckOptions): Promi
   await check('node', () =>
     Promise.resolve({ status: 'ok', says: `Node.js ${process.version} on ${process.platform} ${process.arch}.` }),
   );
-  await check('home', () =>
-    Promise.resolve(
-      existsSync(config.home)
-        ? { status: 'ok', says: `${config.home}` }
-        : { status: 'warning', says: `${config.home} does not exist yet.`, next: '`curfew up` makes it.' },
-    ),
-  );
+  await check('home', () => Promise.resolve(checkHome(config.home)));
   const accepted = await checkVendor(config, check);
   const ledger = await checkLedger(config, check);
   try {
@@ -80,6 +75,15 @@ export async function runChecks(config: Config, { notify }: CheckOptions): Promi
     await ledger?.close();
   }
   return results;
+}
+
+function checkHome(home: string): Finding {
+  if (!existsSync(home)) {
+    return { status: 'warning', says: `${home} does not exist yet.`, next: '`curfew up` makes it.' };
+  }
+  const { refusal, warning } = homeTrust(home);
+  if (refusal !== null) return { status: 'failed', ...refusal, exitCode: ExitCode.refused };
+  return warning === null ? { status: 'ok', says: home } : { status: 'warning', ...warning };
 }
 
 type Check = (name: string, look: () => Promise<Finding>) => Promise<void>;

@@ -1,6 +1,7 @@
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'libsql';
+import { openPrivateFile } from './private-file.js';
 
 /** A lock that is held. */
 export interface FileLock {
@@ -18,6 +19,8 @@ export interface FileLock {
  * @returns null when another holder, in this or another process, has it
  */
 export function tryFileLock(path: string): FileLock | null {
+  // SQLite would make it readable for all, and follow a link.
+  closeSync(openPrivateFile(path, 'append'));
   const database = new Database(path, { timeout: 0 });
   try {
     database.exec('BEGIN EXCLUSIVE');

@@ -17,7 +17,10 @@ export type LogFormat = (typeof LOG_FORMATS)[number];
  * @param level - from `CURFEW_LOG`
  */
 export function createLogger(level: LogLevel, pretty: boolean): PinoLogger {
-  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, mixin: fieldsOfNow };
+  const options = {
+    ...{ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, mixin: fieldsOfNow },
+    formatters: { log: withErrorsNamed },
+  };
   if (!pretty) {
     const lines = pino.destination({ dest: 2, sync: true });
     return pino(options, { write: (line: string) => void lines.write(escapedJson(line)) });
@@ -32,6 +35,18 @@ export function createLogger(level: LogLevel, pretty: boolean): PinoLogger {
   return pino(options, { write: (line: string) => void lines.write(`${printableLogLine(line)}\n`) });
 }
 
+/**
+ * JSON has nothing of an error: `"error":{}`. Pino looks at the field `err` alone, and others log theirs under names of their own,
+ * Temporal's SDK as `error`.
+ */
+const withErrorsNamed = (fields: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [
+      name,
+      value instanceof Error && name !== 'err' ? pino.stdSerializers.err(value) : value,
+    ]),
+  );
+
 /** A line of JSON for people: what it says comes from anywhere. Of the texts in it only a stack is more than one line. */
 export function printableLogLine(line: string): string {
   return JSON.stringify(printableLog(JSON.parse(line) as Readonly<Record<string, unknown>>));
@@ -40,12 +55,16 @@ export function printableLogLine(line: string): string {
 const printableLog = (fields: Readonly<Record<string, unknown>>): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(fields).map(([name, value]) => {
-      if (name === 'err' && typeof value === 'object' && value !== null) {
-        return [name, printableLog(value as Readonly<Record<string, unknown>>)];
+      if (isError(value)) {
+        return [name, printableLog(value)];
       }
       return [name, name === 'stack' && typeof value === 'string' ? printableStack(value) : printableData(value)];
     }),
   );
+
+/** As an error stands in a line. */
+const isError = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && 'stack' in value && 'message' in value;
 
 /** The message at its head may hold line ends; the places below are ours. */
 function printableStack(stack: string): string {

@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { expect, it } from '@jest/globals';
 import { printableLogLine } from '../src/telemetry.js';
 
@@ -22,4 +24,36 @@ it('a log for people can be forged by no name and no message; stacks keep their 
     },
     cases: [{ id: 'x y' }],
   });
+});
+
+/** What a process with our logger writes to stderr. */
+function logged(pretty: boolean, call: string): string {
+  const telemetry = fileURLToPath(new URL('../src/telemetry.ts', import.meta.url));
+  const script = `const { createLogger } = await import(${JSON.stringify(telemetry)}); const log = createLogger('info', ${pretty}); ${call}`;
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    ['--import', 'tsx', '--input-type', 'module', '--eval', script],
+    { encoding: 'utf8' },
+  );
+  expect(status).toBe(0);
+  return stderr;
+}
+
+const FAILURE = `Object.assign(new TypeError('no \\u001b[2Jorder', { cause: new Error('its cause') }), { code: 'E1' })`;
+
+it.each(['err', 'error', 'reason'])('an error is named in the log, whatever field it stands in: %s', (field) => {
+  const line = logged(false, `log.warn({ ${field}: ${FAILURE}, attempt: 2 }, 'Failed to activate');`);
+  expect(JSON.parse(line)).toMatchObject({
+    msg: 'Failed to activate',
+    attempt: 2,
+    [field]: {
+      type: 'TypeError',
+      message: expect.stringContaining('order: its cause') as unknown,
+      code: 'E1',
+      stack: expect.stringContaining('\n    at ') as unknown,
+    },
+  });
+  const words = logged(true, `log.warn({ ${field}: ${FAILURE} }, 'Failed to activate');`);
+  expect(words).toContain('no [2Jorder');
+  expect(words).toContain('its cause');
 });

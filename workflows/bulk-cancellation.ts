@@ -17,6 +17,7 @@ import type { BulkActivities } from '../activities/bulk-cancellation.js';
 import type { CleanupActivities } from '../activities/cleanup.js';
 import {
   BULK_ABORT_UPDATE,
+  BULK_CANCELLATION,
   BULK_PAUSE_UPDATE,
   BULK_RATE_UPDATE,
   BULK_RESUME_UPDATE,
@@ -25,6 +26,7 @@ import {
   type BulkStatus,
 } from '../src/contract.js';
 import { BULK_CHANGE, BULK_RUN, CLEANUP_START } from '../src/temporal/timeouts.js';
+import { maybe, number, problemOf, refuseInput, refusingUpdate, text, word, type Shape } from './inputs.js';
 
 /** A plan that was applied; or, from a Schedule, the name of a `cleanup` entry, of which each run makes a plan. */
 export type BulkInput = { readonly planId: string } | { readonly cleanup: string };
@@ -35,6 +37,14 @@ export interface BulkWord {
   /** Claimed, not authenticated. */
   readonly requestedBy?: string;
 }
+
+const PLAN: Shape = { fields: { planId: word }, example: '{ "planId": "b-2345678" }' };
+const CLEANUP: Shape = { fields: { cleanup: word }, example: '{ "cleanup": "stale-queue" }' };
+const WORD: Shape = {
+  fields: { reason: maybe(text), requestedBy: maybe(word) },
+  example: '{ "reason": "the wrong sessions", "requestedBy": "a-service" }',
+};
+const RATE: Shape = { fields: { rate: number, requestedBy: maybe(word) }, example: '{ "rate": 20 }' };
 
 export const pauseUpdate = defineUpdate<BulkStatus, [BulkWord?]>(BULK_PAUSE_UPDATE);
 export const resumeUpdate = defineUpdate<BulkStatus, [BulkWord?]>(BULK_RESUME_UPDATE);
@@ -58,7 +68,9 @@ const REST = '1 minute';
  * @returns where the job stands at the end; null: there is none, because a cleanup found nothing to do
  */
 export async function bulkCancellation(input: BulkInput): Promise<BulkStatus | null> {
-  return 'cleanup' in input ? cleanUp(input.cleanup) : carryOut(input.planId);
+  if (problemOf(input, CLEANUP) === null) return cleanUp((input as { cleanup: string }).cleanup);
+  refuseInput(BULK_CANCELLATION, input, PLAN);
+  return carryOut((input as { planId: string }).planId);
 }
 
 async function carryOut(planId: string): Promise<BulkStatus | null> {
@@ -70,10 +82,10 @@ async function carryOut(planId: string): Promise<BulkStatus | null> {
       news = true;
       return status;
     };
-  setHandler(pauseUpdate, steer('pause'));
-  setHandler(resumeUpdate, steer('resume'));
-  setHandler(abortUpdate, steer('abort'));
-  setHandler(rateUpdate, steer('rate'));
+  setHandler(pauseUpdate, steer('pause'), { validator: ifAny(refusingWord(BULK_PAUSE_UPDATE, WORD)) });
+  setHandler(resumeUpdate, steer('resume'), { validator: ifAny(refusingWord(BULK_RESUME_UPDATE, WORD)) });
+  setHandler(abortUpdate, steer('abort'), { validator: ifAny(refusingWord(BULK_ABORT_UPDATE, WORD)) });
+  setHandler(rateUpdate, steer('rate'), { validator: refusingWord(BULK_RATE_UPDATE, RATE) });
   setHandler(lookSignal, () => {
     news = true;
   });
@@ -97,6 +109,15 @@ async function carryOut(planId: string): Promise<BulkStatus | null> {
   await condition(allHandlersFinished);
   return reportBulk({ planId });
 }
+
+const refusingWord = (update: string, shape: Shape) => refusingUpdate(update, shape, 'InvalidBulkSteer');
+
+/** All of it may be left out. */
+const ifAny =
+  (validator: (value: unknown) => void) =>
+  (value?: unknown): void => {
+    if (value !== undefined && value !== null) validator(value);
+  };
 
 /** A run of a Schedule. It lasts as long as its job, so that the next run is skipped while one is at work. */
 async function cleanUp(name: string): Promise<BulkStatus | null> {

@@ -1,11 +1,15 @@
 import { continueAsNew, proxyActivities, sleep, workflowInfo } from '@temporalio/workflow';
 import type { NotificationActivities } from '../activities/notification.js';
+import { NOTIFICATION } from '../src/contract.js';
 import { NOTIFICATION_DELIVERY } from '../src/temporal/timeouts.js';
+import { refuseInput, word, type Shape } from './inputs.js';
 
 export interface NotificationInput {
   /** Name of the route in the policy file. */
   readonly route: string;
 }
+
+const INPUT: Shape = { fields: { route: word }, example: '{ "route": "ops" }' };
 
 const { deliverNotifications } = proxyActivities<NotificationActivities>(NOTIFICATION_DELIVERY);
 
@@ -13,7 +17,9 @@ const { deliverNotifications } = proxyActivities<NotificationActivities>(NOTIFIC
  * Tells by one route what is pending, message by message, until nothing is. Each waits a second: so a burst becomes one
  * message, and Slack's limit of one a second is kept. What is told, and what a failure means, the activity knows.
  */
-export async function notification({ route }: NotificationInput): Promise<void> {
+export async function notification(input: NotificationInput): Promise<void> {
+  refuseInput(NOTIFICATION, input, INPUT);
+  const { route } = input;
   for (;;) {
     await sleep('1 second');
     const { more } = await deliverNotifications({ route });

@@ -8,7 +8,9 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { EnforcementActivities, RoundOfWorker } from '../activities/policy-enforcement.js';
+import { fleetTaskQueue, POLICY_ENFORCEMENT } from '../src/contract.js';
 import { ENFORCEMENT_ROUND, ENFORCEMENT_ROUND_AT_HOME } from '../src/temporal/timeouts.js';
+import { maybe, refuseInput, word, type Shape } from './inputs.js';
 
 export interface EnforcementInput {
   /** Of the worker that did the last round; see `Round`. */
@@ -16,6 +18,17 @@ export interface EnforcementInput {
   /** That worker's own task queue; null or left out: any worker may do the next round. */
   readonly taskQueue?: string | null;
 }
+
+const INPUT: Shape = {
+  fields: {
+    memory: maybe(word),
+    // Rounds are for workers of Curfew: on any other queue they would be anybody's.
+    taskQueue: maybe(
+      (value) => word(value) ?? (String(value).startsWith(fleetTaskQueue('')) ? null : 'is no worker’s'),
+    ),
+  },
+  example: '{ "memory": null }',
+};
 
 /**
  * The fleet under the policies in force: round after round, and in between asleep until the next scan or the next deadline,
@@ -26,7 +39,8 @@ export interface EnforcementInput {
  * task queue of that worker alone, and to any worker when it doesn't take it.
  */
 export async function policyEnforcement(input: EnforcementInput): Promise<void> {
-  let { memory, taskQueue = null } = input;
+  refuseInput(POLICY_ENFORCEMENT, input, INPUT);
+  let { memory = null, taskQueue = null } = input;
   for (;;) {
     const round = await nextRound(memory, taskQueue);
     if (round.next === 'rest') return;

@@ -21,12 +21,14 @@ import {
   CASE_QUERY,
   JOIN_UPDATE,
   RETRY_NOW_UPDATE,
+  SESSION_CANCELLATION,
   type CasePhase,
   type CaseResult,
   type CaseStatus,
 } from '../src/contract.js';
 import type { Step } from '../src/gate/case-step.js';
 import { GATE_PASS, LEDGER_READ, RESTART_LOOK, SESSION_READ } from '../src/temporal/timeouts.js';
+import { maybe, refuseInput, refusingUpdate, time, truth, word, type Shape } from './inputs.js';
 
 export interface CaseInput {
   readonly sessionId: string;
@@ -35,6 +37,12 @@ export interface CaseInput {
   /** ISO 8601; when the case began. Carried over when the case continues as new. */
   readonly since?: string;
 }
+
+const INPUT: Shape = {
+  fields: { sessionId: word, searchAttributes: maybe(truth), since: maybe(time) },
+  example: '{ "sessionId": "sess_1", "searchAttributes": true }',
+};
+const JOIN: Shape = { fields: { orderId: word }, example: '{ "orderId": "…" }' };
 
 export const joinUpdate = defineUpdate<{ caseId: string }, [{ orderId: string }]>(JOIN_UPDATE);
 export const retryNowUpdate = defineUpdate<void>(RETRY_NOW_UPDATE);
@@ -56,6 +64,7 @@ const { reportCase } = proxyActivities<Activities>(LEDGER_READ);
  * ledger; joining only wakes the case, so that a lost update loses no order. Closes when no order is open.
  */
 export async function sessionCancellation(input: CaseInput): Promise<CaseResult> {
+  refuseInput(SESSION_CANCELLATION, input, INPUT);
   const { sessionId } = input;
   const since = input.since ?? workflowInfo().startTime.toISOString();
   const orderIds: string[] = [];
@@ -64,13 +73,17 @@ export async function sessionCancellation(input: CaseInput): Promise<CaseResult>
   let joined = false;
   let interruptWait = (): void => {};
 
-  setHandler(joinUpdate, ({ orderId }) => {
-    if (!orderIds.includes(orderId)) orderIds.push(orderId);
-    if (orderIds.length > 50) orderIds.shift();
-    joined = true;
-    interruptWait();
-    return { caseId: workflowInfo().workflowId };
-  });
+  setHandler(
+    joinUpdate,
+    ({ orderId }) => {
+      if (!orderIds.includes(orderId)) orderIds.push(orderId);
+      if (orderIds.length > 50) orderIds.shift();
+      joined = true;
+      interruptWait();
+      return { caseId: workflowInfo().workflowId };
+    },
+    { validator: refusingUpdate(JOIN_UPDATE, JOIN) },
+  );
   setHandler(retryNowUpdate, () => interruptWait());
   setHandler(caseQuery, () => ({ sessionId, phase, orderIds: [...orderIds], note: details }));
 

@@ -18,6 +18,7 @@ import {
   EXTEND_UPDATE,
   LOOK_SIGNAL,
   RELEASE_UPDATE,
+  SESSION_WATCH,
   WATCH_QUERY,
   type WatchAnswer,
   type WatchExtension,
@@ -27,12 +28,15 @@ import {
 } from '../src/contract.js';
 import { WATCH_CHANGE, WATCH_LOOK } from '../src/temporal/timeouts.js';
 import type { WatchLook } from '../src/watch/look.js';
+import { problemOf, refuseInput, word, type Shape } from './inputs.js';
 
 /** To go on with a watch that is in the ledger already. */
 export interface ResumedWatch {
   readonly sessionId: string;
   readonly resume: true;
 }
+
+const RESUMED: Shape = { fields: { sessionId: word }, example: '{ "sessionId": "sess_1", "resume": true }' };
 
 export const extendUpdate = defineUpdate<WatchAnswer, [WatchExtension]>(EXTEND_UPDATE);
 export const releaseUpdate = defineUpdate<WatchAnswer, [WatchRelease]>(RELEASE_UPDATE);
@@ -47,7 +51,9 @@ const { lookAtWatch } = proxyActivities<WatchActivities>(WATCH_LOOK);
  * it. The ledger remembers limits, facts and order, so this can be lost and started again. In between it sleeps.
  */
 export async function sessionWatch(input: WatchInput | ResumedWatch): Promise<WatchStatus> {
-  refuseNonObject(input);
+  refuseUnreadable(input);
+  // What a registration says is read by the activity, which can name the field.
+  if ('resume' in input) refuseInput(SESSION_WATCH, input, RESUMED);
   let status: WatchStatus | null = null;
   let registered = 'resume' in input;
   // News that the last look did not know of.
@@ -76,10 +82,10 @@ export async function sessionWatch(input: WatchInput | ResumedWatch): Promise<Wa
 
   setHandler(watchQuery, () => status);
   setHandler(lookSignal, wake);
-  setHandler(extendUpdate, (request) => change('extend', request), { validator: refuseNonObject });
+  setHandler(extendUpdate, (request) => change('extend', request), { validator: refuseUnreadable });
   setHandler(releaseUpdate, (request) => change('release', request), {
     validator: (request: WatchRelease | undefined) => {
-      if (request !== undefined) refuseNonObject(request);
+      if (request !== undefined) refuseUnreadable(request);
     },
   });
 
@@ -130,10 +136,11 @@ export async function sessionWatch(input: WatchInput | ResumedWatch): Promise<Wa
 }
 
 /** What it is about is told by the activity, which can name the field; here only what is no request at all. */
-function refuseNonObject(request: unknown): void {
-  if (typeof request === 'object' && request !== null && !Array.isArray(request)) return;
+function refuseUnreadable(request: unknown): void {
+  const problem = problemOf(request, { fields: {} });
+  if (problem === null) return;
   throw ApplicationFailure.nonRetryable(
-    'The request is no object. For example: { limits: { maxRuntime: "30m" } }',
+    `The request can't be carried out: ${problem}. For example: { limits: { maxRuntime: "30m" } }`,
     'InvalidWatch',
   );
 }

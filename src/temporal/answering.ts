@@ -12,6 +12,8 @@ export interface ServerPlace {
   readonly address: string;
   /** Of its HTTP API on the same host. Null for a server that an older Curfew started: it is not known. */
   readonly httpPort: number | null;
+  /** The one host name that its HTTP API answers to; null: any. */
+  readonly httpHost: string | null;
 }
 
 const POLL_MS = 200;
@@ -23,15 +25,15 @@ const ANSWER_WITHIN_MS = 2_000;
  *
  * On the usual port a server of someone else may answer, which was quicker to take it, while ours is still on its way to
  * find that out; orders would then go to a stranger. So the namespace's id, which every server makes up for itself, is
- * asked for twice: at the gRPC address, and at the HTTP port that only we and our server know.
+ * asked for twice: at the gRPC address, and at the HTTP port by the host name that only we and our server know.
  */
-export async function isAnswering({ address, httpPort }: ServerPlace): Promise<boolean> {
+export async function isAnswering({ address, httpPort, httpHost }: ServerPlace): Promise<boolean> {
   const connection = Connection.lazy({ address, interceptors: [], channelArgs: LOOPBACK_CHANNEL_ARGS });
   try {
     const { namespaceInfo } = await connection.withDeadline(Date.now() + ANSWER_WITHIN_MS, () =>
       connection.workflowService.describeNamespace({ namespace: NAMESPACE }),
     );
-    return httpPort === null || namespaceInfo?.id === (await namespaceIdAt(httpPort));
+    return httpPort === null || namespaceInfo?.id === (await namespaceIdAt(httpPort, httpHost));
   } catch {
     return false;
   } finally {
@@ -65,8 +67,9 @@ export async function waitUntilAnswering(
 
 const described = z.object({ namespaceInfo: z.object({ id: z.string().min(1) }) });
 
-async function namespaceIdAt(httpPort: number): Promise<string> {
+async function namespaceIdAt(httpPort: number, httpHost: string | null): Promise<string> {
   const answer = await got(`http://127.0.0.1:${httpPort}/api/v1/namespaces/${NAMESPACE}`, {
+    ...(httpHost === null ? {} : { headers: { host: httpHost } }),
     retry: { limit: 0 },
     followRedirect: false,
     timeout: { request: ANSWER_WITHIN_MS },

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { existsSync, realpathSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
@@ -64,7 +65,10 @@ export interface EmbeddedServerOptions {
   logger?: ServerLogger;
   /** Ends the waiting; what was started is stopped. */
   signal?: AbortSignal;
-  /** Whether the server brings its web UI along. Default true. */
+  /**
+   * Whether the server brings its web UI along. Default false: it takes orders from whoever reaches its port, pages in the user's
+   * browser among them.
+   */
   ui?: boolean;
 }
 
@@ -208,8 +212,13 @@ class Supervisor implements EmbeddedServer {
     const { home, logger, onProgress } = this.options;
     const note = readServerNote(home);
     if (note?.pid == null || !isServerOf(home, note.pid)) return null;
-    onProgress?.('taking over the Temporal server that an earlier curfew left running');
     const orphan = adoptServer(home, note.pid);
+    if (!this.#isAsWanted(note)) {
+      onProgress?.('replacing the Temporal server that an earlier curfew left running');
+      await stopServer(orphan);
+      return null;
+    }
+    onProgress?.('taking over the Temporal server that an earlier curfew left running');
     const timing = { timeoutMs: ADOPT_WITHIN_MS, signal: this.#stopping.signal };
     const state = await waitUntilAnswering(orphan, note, timing);
     if (state !== 'answering') {
@@ -225,8 +234,13 @@ class Supervisor implements EmbeddedServer {
     return orphan;
   }
 
+  /** One that an older Curfew started answers every host name; and a UI stays no longer than it is asked for. */
+  #isAsWanted({ httpHost, uiUrl: ui }: ServerNote): boolean {
+    return httpHost !== null && (ui !== null) === (this.options.ui === true);
+  }
+
   async #startFresh(): Promise<ServerProcess> {
-    const { home, ui = true } = this.options;
+    const { home, ui = false } = this.options;
     const note = readServerNote(home);
     // Killed while it made its file, the server can't read it ever after. Nothing was stored in it yet.
     if (note?.databaseReady === false) removeDatabase(home);
@@ -250,15 +264,17 @@ class Supervisor implements EmbeddedServer {
     const { home, binary, env, searchAttributes, onProgress } = this.options;
     // A new one each time, from the range where the system gives every caller another one: nobody else looks for it.
     const httpPort = await freePort();
+    const httpHost = `${randomBytes(16).toString('hex')}.invalid`;
     onProgress?.('starting the Temporal server');
     const before = readServerNote(home);
     const databaseExists = existsSync(homePaths(home).temporalDb);
-    const server = spawnServer({ home, binary, env, ports, httpPort, searchAttributes });
+    const server = spawnServer({ home, binary, env, ports, httpPort, httpHost, searchAttributes });
     if (server.pid === 0) throw new StartFailure(await server.exited, '');
     // In the same tick: even if we are killed now, the next one finds the server.
     const note: ServerNote = {
       address: grpcAddress(ports),
       httpPort,
+      httpHost,
       uiUrl: uiUrl(ports),
       namespace: NAMESPACE,
       pid: server.pid,
@@ -333,7 +349,9 @@ class Supervisor implements EmbeddedServer {
       const lock = tryFileLock(homePaths(this.options.home).temporalLock);
       if (lock === null) continue;
       this.#lock = lock;
-      this.#ports = portsOf(known(this.#joined));
+      // The address has to stay. A UI of the other's goes with it, and one that it had not is not begun half-way.
+      const ports = portsOf(known(this.#joined));
+      this.#ports = this.options.ui === true ? ports : { ...ports, ui: null };
       this.#joined = null;
       try {
         await this.#getServer();

@@ -1,14 +1,17 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { isFileLockHeld } from '../file-lock.js';
 import { homePaths } from '../home.js';
+import { replacePrivateFile } from '../private-file.js';
 
 const schema = z.object({
   /** `host:port` of Temporal's gRPC frontend, on the loopback interface. */
   address: z.string(),
   /** Port of its HTTP API on the same host; null, or missing in notes of older versions: not known. */
   httpPort: z.number().int().positive().nullable().default(null),
+  /** The one host name that its HTTP API answers to; null, or missing in notes of older versions: any. */
+  httpHost: z.string().min(1).nullable().default(null),
   uiUrl: z.string().nullable(),
   namespace: z.string(),
   /** Process id of the server; null when it was stopped. */
@@ -35,10 +38,11 @@ export function readServerNote(home: string): ServerNote | null {
 
 /** Writes the note so that a reader sees the old or the new one, readable by its user alone. */
 export function writeServerNote(home: string, note: ServerNote): void {
-  const path = homePaths(home).temporalNote;
-  const partial = `${path}.${process.pid}.partial`;
-  writeFileSync(partial, `${JSON.stringify(note, null, 2)}\n`, { mode: 0o600 });
-  renameSync(partial, path);
+  replacePrivateFile(
+    homePaths(home).temporalNote,
+    `${JSON.stringify(note, null, 2)}
+`,
+  );
 }
 
 /**

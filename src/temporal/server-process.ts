@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readSync, renameSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, lstatSync, readSync, renameSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isFree, steadyPort } from '../free-port.js';
 import { homePaths } from '../home.js';
+import { openPrivateFile } from '../private-file.js';
 import { childEnvironment } from './run-command.js';
 import type { SearchAttributes } from './search-attributes.js';
 import { systemUser, userName } from '../user.js';
@@ -43,13 +44,15 @@ export function spawnServer(options: {
   ports: ServerPorts;
   /** Of its HTTP API: by it one knows that it is this server that answers. */
   httpPort: number;
+  /** The one host name that its HTTP API answers to. */
+  httpHost: string;
   searchAttributes: SearchAttributes;
 }): ServerProcess {
-  const { home, binary, env, ports, httpPort, searchAttributes } = options;
+  const { home, binary, env, ports, httpPort, httpHost, searchAttributes } = options;
   const paths = homePaths(home);
   rotateLog(paths.temporalLog);
-  const log = openSync(paths.temporalLog, 'a', 0o600);
-  const logStart = statSync(paths.temporalLog).size;
+  const log = openPrivateFile(paths.temporalLog, 'append');
+  const logStart = fstatSync(log).size;
   const args = [
     ...['server', 'start-dev', '--db-filename', paths.temporalDb],
     // WAL with NORMAL survives a crash of the process; a power cut may cost the last moments, which the ledger restores.
@@ -57,6 +60,11 @@ export function spawnServer(options: {
     ...['--ip', HOST, '--port', String(ports.grpc), '--http-port', String(httpPort)],
     ...(ports.ui === null ? ['--headless'] : ['--ui-port', String(ports.ui)]),
     ...Object.entries(searchAttributes).flatMap(([name, type]) => ['--search-attribute', `${name}=${type}`]),
+    // A page in the user's browser reaches loopback ports, also by a name that points there, and may send what this API takes.
+    // It can't know this name.
+    ...['--dynamic-config-value', `frontend.httpAllowedHosts=${JSON.stringify([httpHost])}`],
+    // On the same port, for any host. Curfew has no use for it.
+    ...['--dynamic-config-value', 'system.enableNexus=false'],
     // After some crashes of workers in a row a case would stand still for up to 10 min.
     ...['--dynamic-config-value', 'history.workflowTaskRetryMaxInterval="20s"'],
     // The server would ask Temporal's site for newer versions.
@@ -64,13 +72,15 @@ export function spawnServer(options: {
     ...['--log-level', 'warn', '--color', 'never'],
   ];
   // In a process group of its own: Ctrl-C in the terminal is for us, the server has to outlast the worker.
-  const child = spawn(binary, args, {
-    cwd: home,
-    env: serverEnvironment(env, home),
-    detached: true,
-    windowsHide: true,
-    stdio: ['ignore', log, log],
-  });
+  const child = withPrivateFiles(() =>
+    spawn(binary, args, {
+      cwd: home,
+      env: serverEnvironment(env, home),
+      detached: true,
+      windowsHide: true,
+      stdio: ['ignore', log, log],
+    }),
+  );
   closeSync(log);
   child.unref();
   const exited = new Promise<string>((resolve) => {
@@ -83,6 +93,16 @@ export function spawnServer(options: {
   });
   // Without a process id the start failed, and `exited` says why; 0 is nobody's id, and never signalled.
   return { pid: child.pid ?? 0, exited, logTail: () => readTail(paths.temporalLog, logStart) };
+}
+
+/** What is started meanwhile makes files for its user alone. The mask is the process's: it is set for this one tick. */
+function withPrivateFiles<T>(start: () => T): T {
+  const before = process.umask(0o077);
+  try {
+    return start();
+  } finally {
+    process.umask(before);
+  }
 }
 
 /** The server asks who it runs as, and does not start without an answer: for a user who is a mere number we give one. */
@@ -131,16 +151,16 @@ export async function choosePorts(wanted: readonly ServerPorts[], ui: boolean): 
 /** The server appends for as long as it runs; one old log is kept. */
 function rotateLog(path: string): void {
   try {
-    if (statSync(path).size > LOG_LIMIT_BYTES) renameSync(path, `${path}.1`);
+    if (lstatSync(path).size > LOG_LIMIT_BYTES) renameSync(path, `${path}.1`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }
 
 function readTail(path: string, from: number): string {
-  const file = openSync(path, 'r');
+  const file = openPrivateFile(path, 'read');
   try {
-    const size = statSync(path).size;
+    const { size } = fstatSync(file);
     const start = Math.max(from, size - 64_000);
     const buffer = Buffer.alloc(Math.max(0, size - start));
     readSync(file, buffer, 0, buffer.length, start);

@@ -52,7 +52,7 @@ export async function startEnvironment({
     const exited = once(server, 'exit').then(() => 'ended');
     const state = await waitUntilAnswering(
       { exited },
-      { address, httpPort },
+      { address, httpPort, httpHost: null },
       { timeoutMs: UP_WITHIN_MS, signal: new AbortController().signal },
     );
     if (state === 'answering') {

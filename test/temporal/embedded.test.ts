@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { request, type IncomingMessage } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,7 +16,13 @@ import {
   type EmbeddedServerOptions,
   type ServerExit,
 } from '../../src/temporal/embedded.js';
-import { isServerOf, readEmbeddedNote, readServerNote, writeServerNote } from '../../src/temporal/server-note.js';
+import {
+  isServerOf,
+  readEmbeddedNote,
+  readServerNote,
+  writeServerNote,
+  type ServerNote,
+} from '../../src/temporal/server-note.js';
 import { choosePorts, spawnServer } from '../../src/temporal/server-process.js';
 import { isAnswering, waitUntilAnswering } from '../../src/temporal/answering.js';
 import { freePort } from '../../src/free-port.js';
@@ -80,6 +87,15 @@ async function statusOf(workflowId: string): Promise<string> {
   return (await temporal.workflow.getHandle(workflowId).describe()).status.name;
 }
 
+/** What the server's HTTP API answers to a request, as a program sends it that names the host as it likes. */
+async function httpStatus(path: string, host: string): Promise<number | undefined> {
+  const port = readServerNote(home)!.httpPort!;
+  const asked = request({ host: '127.0.0.1', port, path, headers: { host } }).end();
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  answer.resume();
+  return answer.statusCode;
+}
+
 function isAlive(pid: number): boolean {
   return isServerOf(home, pid);
 }
@@ -108,6 +124,53 @@ describe('the embedded Temporal server', () => {
     expect(isFileLockHeld(homePaths(home).temporalLock)).toBe(false);
     expect(readEmbeddedNote(home)).toBeNull();
     expect(resolveTemporal({ env: { HOME: home }, home })).toEqual({ kind: 'none' });
+  });
+
+  it('answers by HTTP to one host name alone, which no page in a browser can know or send', async () => {
+    await start();
+    const { httpHost, httpPort } = readServerNote(home)!;
+    const api = '/api/v1/namespaces/default';
+    expect(await httpStatus(api, httpHost!)).toBe(200);
+    const names = ['127.0.0.1', 'localhost', 'example.com', `x${httpHost}`, `${httpHost}.example.com`, '*'];
+    for (const host of names.flatMap((name) => [name, `${name}:${httpPort}`])) {
+      expect([host, await httpStatus(api, host)]).toEqual([host, 403]);
+      expect([host, await httpStatus(`${api}/workflows`, host)]).toEqual([host, 403]);
+    }
+    // The same port has another API, which looks at no host.
+    expect(await httpStatus('/namespaces/default/task-queues/curfew/nexus-services/any/any', '127.0.0.1')).toBe(404);
+    expect(httpHost).toMatch(/^[0-9a-f]{32}\.invalid$/);
+  });
+
+  it('has another host name at each start', async () => {
+    await (await start()).stop();
+    const before = readServerNote(home)!.httpHost;
+    await start();
+    expect(readServerNote(home)!.httpHost).not.toBe(before);
+  });
+
+  it('makes all of its files for its user alone, whatever mask the process has, and does not change that one', async () => {
+    const before = process.umask(0o000);
+    try {
+      await start();
+      expect(process.umask()).toBe(0o000);
+    } finally {
+      process.umask(before);
+    }
+    const loose = readdirSync(home).filter((name) => (statSync(join(home, name)).mode & 0o077) !== 0);
+    expect(readdirSync(home)).toContain('temporal.db');
+    expect(loose).toEqual([]);
+  });
+
+  it('writes its log through no link', async () => {
+    const elsewhere = join(dirname(home), 'elsewhere');
+    writeFileSync(elsewhere, 'precious');
+    symlinkSync(elsewhere, homePaths(home).temporalLog);
+    await expect(start()).rejects.toMatchObject({
+      exitCode: ExitCode.refused,
+      message: expect.stringContaining('temporal.log is a symbolic link') as unknown,
+    });
+    expect(readFileSync(elsewhere, 'utf8')).toBe('precious');
+    expect(isFileLockHeld(homePaths(home).temporalLock)).toBe(false);
   });
 
   it('comes back after kill -9, at the same address, with its workflows, and says so', async () => {
@@ -188,7 +251,7 @@ describe('two homes whose servers want the same port at the same time', () => {
     const { grpc } = await choosePorts([], false);
     const wish = { address: `127.0.0.1:${grpc}`, uiUrl: null, namespace: 'default', pid: null, startedAt: '' };
     for (const each of [home, otherHome]) {
-      writeServerNote(each, { ...wish, httpPort: null, ownerPid: null, databaseReady: false });
+      writeServerNote(each, { ...wish, httpPort: null, httpHost: null, ownerPid: null, databaseReady: false });
     }
     return await Promise.all([start(), start({ home: otherHome })]);
   }
@@ -207,8 +270,9 @@ describe('two homes whose servers want the same port at the same time', () => {
     const stranger = await start({ home: otherHome });
     const httpPort = await freePort();
     const ports = { grpc: Number(stranger.address.split(':').at(-1)), ui: null };
-    const late = spawnServer({ home, binary, env: process.env, ports, httpPort, searchAttributes: {} });
-    const place = { address: stranger.address, httpPort };
+    const http = { httpPort, httpHost: 'late.invalid' };
+    const late = spawnServer({ home, binary, env: process.env, ports, ...http, searchAttributes: {} });
+    const place = { address: stranger.address, ...http };
     const signal = new AbortController().signal;
     expect(await isAnswering(place)).toBe(false);
     expect(await waitUntilAnswering(late, place, { timeoutMs: 30_000, signal })).toBe('exited');
@@ -273,6 +337,23 @@ describe('several curfews on one home', () => {
     expect(isAlive(other.pid)).toBe(false);
   });
 
+  it.each([
+    ['answers any host', (note: ServerNote) => ({ ...note, httpHost: null })],
+    ['has a UI that nobody asks for now', (note: ServerNote) => ({ ...note, uiUrl: 'http://127.0.0.1:8233' })],
+  ])('replace one left behind that %s, at the same address and with its workflows', async (_, as) => {
+    const other = await startInOtherProcess();
+    await startWorkflow('orphaned');
+    other.child.kill('SIGKILL');
+    await once(other.child, 'exit');
+    writeServerNote(home, as(readServerNote(home)!));
+
+    const server = await start();
+    expect(server).toMatchObject({ address: other.address, started: true, uiUrl: null });
+    expect(isAlive(other.pid)).toBe(false);
+    expect(await statusOf('orphaned')).toBe('RUNNING');
+    expect(readServerNote(home)!.httpHost).not.toBeNull();
+  });
+
   it('start an adopted server again when it is killed', async () => {
     const other = await startInOtherProcess();
     other.child.kill('SIGKILL');
@@ -319,6 +400,7 @@ describe('an embedded server that does not come up', () => {
     const stub = {
       address: '127.0.0.1:1',
       httpPort: null,
+      httpHost: null,
       uiUrl: null,
       namespace: 'default',
       startedAt: '',

@@ -3,6 +3,7 @@ import { payloadEncryption } from '../../codec/encryption.js';
 import type { Config } from '../../config.js';
 import { SEARCH_ATTRIBUTES } from '../../contract.js';
 import { cacheDir, prepareHome } from '../../home.js';
+import { homeTrust, refuseUntrustedHome, tightenHomeFiles } from '../../home-trust.js';
 import { createCredentials, createSessionsClient } from '../../sessions/index.js';
 import { serveSdkMetrics } from '../../metrics/sdk-metrics.js';
 import type { RunningService } from '../../service.js';
@@ -21,6 +22,10 @@ interface ServiceCommandOptions {
   readonly adoptTemporal?: boolean;
 }
 
+interface UpOptions extends ServiceCommandOptions {
+  readonly ui?: boolean;
+}
+
 interface ServeOptions extends ServiceCommandOptions {
   readonly apply?: PolicyApplication | undefined;
 }
@@ -33,6 +38,7 @@ export function registerUp(program: Command): void {
       'Starts Curfew in the foreground: a Temporal server of its own when none is configured (TEMPORAL_ADDRESS or a profile), and a worker that enforces the policies in force. With a file, that is what is in force from then on. Prints `curfew ready` when orders are carried out.',
     )
     .argument('[file]', 'policy file to put in force; without it, what is in force stays so')
+    .option('--ui', 'with the web UI of the Temporal that is started here')
     .option('--adopt-temporal', 'take over a ledger that belonged to another Temporal')
     .addHelpText(
       'after',
@@ -43,15 +49,16 @@ Examples:
 
 State is kept in the home folder (CURFEW_HOME); \`curfew doctor\` shows where. Without a configured Temporal the first start
 obtains the Temporal CLI: TEMPORAL_CLI_PATH, PATH, Curfew's cache, a download, or \`go install\` (some minutes, once).
+The UI asks for no password: any program of this machine can end and start workflows by it, your browser among them. Leave it off when you are through.
 Ctrl-C stops; open cases go on with the next start.`,
     )
-    .action(async (file: string | undefined, options: ServiceCommandOptions, command: Command) => {
+    .action(async (file: string | undefined, { ui = false, ...options }: UpOptions, command: Command) => {
       // A file with problems is told before anything is started.
       const source = file === undefined ? undefined : await readPolicySource(file);
       const apply = file === undefined || source === undefined ? undefined : applicationOf(file, source);
       await untilInterrupted(command, async (context, signal) => {
         sayWarnings(context.out, source?.warnings ?? []);
-        const own = await ensureTemporal(context, signal);
+        const own = await ensureTemporal(context, ui, signal);
         try {
           await serve(
             context,
@@ -121,10 +128,18 @@ async function requireVendorSettings(config: Config): Promise<void> {
 /** @returns null when a Temporal is configured, and so none is needed */
 async function ensureTemporal(
   { config, out, log }: CommandContext,
+  ui: boolean,
   signal: AbortSignal,
 ): Promise<{ server: EmbeddedServer; target: TemporalTarget } | null> {
   await prepareHome(config.home);
-  if (resolveTemporal(config).kind === 'configured') return null;
+  refuseUntrustedHome(config.home);
+  tightenHomeFiles(config.home);
+  const { warning } = homeTrust(config.home);
+  if (warning !== null) log.warn(`${warning.says} ${warning.next}`);
+  if (resolveTemporal(config).kind === 'configured') {
+    if (ui) out.say('--ui has no effect: a Temporal is configured, and this one is not started here.');
+    return null;
+  }
   const { obtainTemporalCli } = await import('../../temporal/binary.js');
   const { startEmbeddedServer } = await import('../../temporal/embedded.js');
   const onProgress = (text: string): void => out.say(text);
@@ -136,7 +151,13 @@ async function ensureTemporal(
     onProgress,
     logger: log,
     searchAttributes: SEARCH_ATTRIBUTES,
+    ui,
   });
+  if (ui && server.uiUrl === null) {
+    out.say(
+      'There is no UI: the Temporal server of this home was started without one, by another `curfew up`. Stop that one first.',
+    );
+  }
   const { address, namespace, uiUrl } = server;
   return { server, target: { kind: 'embedded', address, namespace, uiUrl, encryption: payloadEncryption(config.env) } };
 }

@@ -23,7 +23,6 @@ const WORKER_READY_MS = 60_000;
 export interface Stage {
   readonly simulator: Simulator;
   readonly ledger: Ledger;
-  readonly uiUrl: string | null;
   /** Starts `curfew worker`, and waits until it is ready. */
   startWorker(): Promise<ChildProcess>;
   /** The one that was started last. */
@@ -78,7 +77,6 @@ export async function setStage(env: Environment, out: Output, signal: AbortSigna
     let lastWorker: ChildProcess | null = null;
     const stage: Omit<Stage, 'ledger' | 'write'> = {
       simulator,
-      uiUrl: server.uiUrl,
       close,
       async startWorker() {
         const worker = start(['worker'], 'pipe');

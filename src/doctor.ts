@@ -3,6 +3,7 @@ import { readCleanups, type CleanupStanding } from './cleanup/standing.js';
 import { payloadEncryption } from './codec/encryption.js';
 import type { Config } from './config.js';
 import { TASK_QUEUE } from './contract.js';
+import type { DotEnv } from './dot-env.js';
 import { ExitCode, UserError } from './errors.js';
 import { listVisibleAgents } from './fleet/agents.js';
 import { teamsCoverage } from './fleet/coverage.js';
@@ -68,6 +69,7 @@ export async function runChecks(config: Config, { notify }: CheckOptions): Promi
         : { status: 'warning', says: `${config.home} does not exist yet.`, next: '`curfew up` makes it.' },
     ),
   );
+  if (config.dotEnv !== null) await checkDotEnv(config.dotEnv, check);
   const accepted = await checkVendor(config, check);
   const ledger = await checkLedger(config, check);
   try {
@@ -83,6 +85,14 @@ export async function runChecks(config: Config, { notify }: CheckOptions): Promi
 }
 
 type Check = (name: string, look: () => Promise<Finding>) => Promise<void>;
+
+/** A file that one forgot, or never knew of, decides where Curfew works. */
+const checkDotEnv = ({ path, names, ignored }: DotEnv, check: Check): Promise<void> =>
+  check('settings', () => {
+    const taken = names.length === 0 ? 'nothing' : names.toSorted().join(', ');
+    const rest = ignored.length === 0 ? '' : ` No settings of Curfew, and so not taken: ${ignored.join(', ')}.`;
+    return Promise.resolve({ status: 'ok', says: `From ${path}: ${taken}.${rest}` });
+  });
 
 /** @returns whether the vendor answers and accepts the key */
 async function checkVendor(config: Config, check: Check): Promise<boolean> {

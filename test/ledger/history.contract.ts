@@ -5,7 +5,7 @@ import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
 import { createOrder, settleOrders, type NewOrder } from '../../src/ledger/orders.js';
 import { modesSoFar, permitsTaken } from '../../src/ledger/policy-record.js';
 import { applyPolicyFile } from '../../src/ledger/policy-versions.js';
-import { RETENTION_BATCH, removeExpired } from '../../src/ledger/retention.js';
+import { newestRow, RETENTION_BATCH, removeExpired } from '../../src/ledger/retention.js';
 import { readPolicyFile } from '../../src/policy-file/index.js';
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
@@ -315,6 +315,21 @@ export function describeHistory(name: string, freshUrl: () => Promise<string>): 
         const left = await db.selectFrom('watches').select('session_id').orderBy('session_id').execute();
         expect(left.map((row) => row.session_id)).toEqual(['closed-lately', 'open']);
         expect(await db.selectFrom('policy_versions').select('version').execute()).toEqual([{ version: 1 }]);
+      });
+
+      it('knows the time of the newest row, whatever it is', async () => {
+        expect(await newestRow(db)).toBeNull();
+        const id = await order(NOW - 3 * DAY, { turnKey: 't' });
+        expect(await newestRow(db)).toBe(NOW - 3 * DAY);
+        await settle(id, NOW - 2 * DAY, 't');
+        expect(await newestRow(db)).toBe(NOW - 2 * DAY);
+        await db
+          .insertInto('agent_scans')
+          .values({ agent_id: 'a', scan_json: '{}', updated_at: NOW - DAY })
+          .execute();
+        expect(await newestRow(db)).toBe(NOW - DAY);
+        await recordEvents(db, [{ kind: 'paused', at: NOW }]);
+        expect(await newestRow(db)).toBe(NOW);
       });
 
       it('takes a bounded number at a time, until nothing is left', async () => {

@@ -247,7 +247,7 @@ export interface Ledger {
   };
   readonly meta: {
     read(key: string): Promise<string | null>;
-    /** All whose key begins so, in the order of their keys. @param prefix - letters, dashes and slashes */
+    /** All whose key begins so, in the order of their keys. */
     under(prefix: string): Promise<{ readonly key: string; readonly value: string }[]>;
     /** Writes a value if none is there. @returns whether this call wrote it */
     claim(key: string, value: string): Promise<boolean>;

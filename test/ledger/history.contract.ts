@@ -131,6 +131,22 @@ export function describeHistory(name: string, freshUrl: () => Promise<string>): 
     });
 
     describe('events', () => {
+      it('are filtered by policy and plan as these are written, signs that SQL takes for patterns included', async () => {
+        for (const policy of ['a_b', 'axb', 'A_B', 'a"b', 'a\\b', '%']) {
+          await recordEvents(db, [{ kind: 'would-end', at: NOW, data: { policy, plan: `p-${policy}` } }]);
+        }
+        const found = async (filter: Parameters<typeof eventHistory>[1]): Promise<unknown[]> => {
+          const all: unknown[] = [];
+          for await (const page of eventHistory(db, filter)) all.push(...page.map(({ event }) => event['policy']));
+          return all;
+        };
+        for (const policy of ['a_b', 'A_B', 'a"b', 'a\\b', '%']) {
+          expect(await found({ policy })).toEqual([policy]);
+          expect(await found({ planId: `p-${policy}` })).toEqual([policy]);
+        }
+        expect(await found({ policy: '%b' })).toEqual([]);
+      });
+
       it('come oldest first over many pages, and the last so many', async () => {
         const events = Array.from({ length: 1_100 }, (_, i) => ({
           kind: i === 1_099 ? ('resumed' as const) : ('warned' as const),

@@ -28,7 +28,10 @@ export type { AgentInput, SessionInput, TeamInput, TurnInput } from './world-sch
 export interface SimulatorOptions {
   /** Default 0: any free port. */
   readonly port?: number;
-  /** Default 127.0.0.1. The control API asks for no credential: think before you bind to more. */
+  /**
+   * Default 127.0.0.1. The control API asks for no credential: think before you bind to more. Requests that name another host
+   * than this one, or this machine, are refused.
+   */
   readonly host?: string;
   /** Personal key and the user id that goes with it; defaults `simulator-key` and `simulator-user`. */
   readonly apiKey?: string;
@@ -84,8 +87,8 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   if (scenario !== undefined) populate(world, scenario);
 
   const closing = new AbortController();
-  const server = createServer(world, { apiKey, userId, accessToken, team }, closing.signal);
   const host = options.host ?? '127.0.0.1';
+  const server = createServer(world, { apiKey, userId, accessToken, team }, closing.signal, host);
   await listen(server, options.port ?? 0, host);
   const { port } = server.server.address() as AddressInfo;
   const origin = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;

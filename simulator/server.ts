@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { isOwnHost } from '../src/http/own-host.js';
 import { errorAnswer } from './answer.js';
 import { controlRoutes } from './control.js';
 import { isAuthorized, type Credentials } from './credentials.js';
@@ -23,8 +24,17 @@ declare module 'fastify' {
 
 const MAX_ID_LENGTH = 500;
 
-/** The HTTP side of a world: the vendor's API under `/api/v1`, the control API under `/simulator`. */
-export function createServer(world: World, credentials: Credentials, closing: AbortSignal): FastifyInstance {
+/**
+ * The HTTP side of a world: the vendor's API under `/api/v1`, the control API under `/simulator`.
+ *
+ * @param listening - host that it is going to listen on; requests that name another one are refused
+ */
+export function createServer(
+  world: World,
+  credentials: Credentials,
+  closing: AbortSignal,
+  listening: string,
+): FastifyInstance {
   const app = fastify({
     logger: false,
     // Also ends connections on which a request hangs.
@@ -45,6 +55,8 @@ export function createServer(world: World, credentials: Credentials, closing: Ab
   app.addHook('onRequest', async (request, reply) => {
     // The world's clock, not the machine's: clients measure age against this header.
     reply.header('date', new Date(world.now()).toUTCString()).header('x-request-id', request.id);
+    // The control API asks for no credential: a page whose name was made to point here must not have one either.
+    if (!isOwnHost(request.hostname, listening)) throw foreignHost();
   });
   void app.register(
     (api, _options, done) => {
@@ -140,6 +152,9 @@ function methodsByRoute(app: FastifyInstance): (url: string) => readonly string[
     return [];
   };
 }
+
+const foreignHost = (): ApiError =>
+  new ApiError(403, 'unknown_host', 'The request names another host than this simulator, so it is not answered.');
 
 function noSuchRoute(methods: readonly string[]): ApiError {
   if (methods.length === 0) return new ApiError(404, 'not_found', 'There is no such path.');

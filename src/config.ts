@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parse } from 'dotenv';
 import ms, { type StringValue } from 'ms';
+import { readDotEnv, type DotEnv } from './dot-env.js';
 import { ExitCode, UserError } from './errors.js';
 import { DEFAULT_SCAN_MS } from './fleet/stored-facts.js';
 import { homePaths, resolveHome } from './home.js';
@@ -17,6 +16,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface Config {
   /** The process environment over the `.env` file of the folder one stands in. */
   readonly env: Environment;
+  /** Null: there is no such file. */
+  readonly dotEnv: DotEnv | null;
   /** Absolute path. */
   readonly home: string;
   readonly databaseUrl: string;
@@ -50,11 +51,13 @@ export const DEFAULT_API_BASE_URL = 'https://api.gumloop.com/api/v1';
  * @throws UserError with exit code 2 that names the setting, its value's form, and an example
  */
 export function loadConfig(processEnv: Environment, folder: string): Config {
-  const env = { ...readDotEnv(join(folder, '.env')), ...definedOnly(processEnv) };
+  const dotEnv = readDotEnv(join(folder, '.env'), processEnv);
+  const env = { ...dotEnv?.settings, ...definedOnly(processEnv) };
   const home = resolveHome(env);
   checkProxies(env);
   return {
     env,
+    dotEnv: dotEnv?.source ?? null,
     home,
     databaseUrl: secretSetting(env, 'CURFEW_DATABASE_URL') ?? homePaths(home).ledger,
     apiBaseUrl: env['GUMLOOP_BASE_URL'] || DEFAULT_API_BASE_URL,
@@ -77,47 +80,6 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
 
 const definedOnly = (env: Environment): Record<string, string> =>
   Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
-
-function readDotEnv(path: string): Record<string, string> {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    if (code === 'ENOENT') return {};
-    throw new UserError(
-      `The file ${path} can't be read (${code}).`,
-      'Make it readable, or move it away.',
-      ExitCode.usage,
-    );
-  }
-  const broken = brokenLine(text);
-  if (broken !== null) {
-    throw new UserError(
-      `The file ${path} is broken in line ${broken}: it is neither NAME=value, nor a comment, nor blank.`,
-      'Correct that line; values with spaces or # go into quotes.',
-      ExitCode.usage,
-    );
-  }
-  return parse(text);
-}
-
-/** The dotenv parser passes over what it can't read; a misspelt setting must not pass. @returns its line, from 1 */
-function brokenLine(text: string): number | null {
-  let openQuote: { readonly quote: string; readonly line: number } | null = null;
-  for (const [index, line] of text.split(/\r?\n/).entries()) {
-    if (openQuote !== null) {
-      if (line.includes(openQuote.quote)) openQuote = null;
-      continue;
-    }
-    if (/^\s*(#.*)?$/.test(line)) continue;
-    const value = /^\s*(?:export\s+)?[\w.-]+\s*(?:=|:\s)\s*(.*)$/.exec(line)?.[1];
-    if (value === undefined) return index + 1;
-    const quote = /^["'`]/.exec(value)?.[0];
-    if (quote !== undefined && !value.slice(1).includes(quote)) openQuote = { quote, line: index + 1 };
-  }
-  return openQuote?.line ?? null;
-}
 
 function logLevelOf(text: string | undefined): LogLevel {
   if (text === undefined || text === '') return 'info';

@@ -3,6 +3,7 @@ import { readCleanups, type CleanupStanding } from './cleanup/standing.js';
 import { payloadEncryption } from './codec/encryption.js';
 import type { Config } from './config.js';
 import { TASK_QUEUE } from './contract.js';
+import type { DotEnv } from './dot-env.js';
 import { ExitCode, UserError } from './errors.js';
 import { listVisibleAgents } from './fleet/agents.js';
 import { teamsCoverage } from './fleet/coverage.js';
@@ -22,6 +23,7 @@ import { createCredentials, createSessionsClient, SessionsError } from './sessio
 import { checkBelonging, SEARCH_ATTRIBUTES_META } from './temporal/belonging.js';
 import { connectClient, resolveTemporal, type TemporalClient } from './temporal/connection.js';
 import { readAttributesStanding } from './temporal/search-attributes-standing.js';
+import { distance } from './text/distance.js';
 import { USER_AGENT } from './version.js';
 
 export interface CheckResult {
@@ -35,7 +37,7 @@ export interface CheckResult {
   readonly exitCode: ExitCode;
 }
 
-/** A clock further off than this makes times in the ledger hard to read beside the vendor's, ms. Decisions use the vendor's clock. */
+/** A clock further off than this makes times in the ledger hard to read beside the vendor's, ms. Turns are timed by the vendor's clock. */
 const TOLERATED_SKEW_MS = 5_000;
 
 type Finding = Pick<CheckResult, 'status' | 'says'> & { readonly next?: string; readonly exitCode?: ExitCode };
@@ -63,9 +65,11 @@ export async function runChecks(config: Config, { notify }: CheckOptions): Promi
     Promise.resolve({ status: 'ok', says: `Node.js ${process.version} on ${process.platform} ${process.arch}.` }),
   );
   await check('home', () => Promise.resolve(checkHome(config.home)));
-  const accepted = await checkVendor(config, check);
+  if (config.dotEnv !== null) await checkDotEnv(config.dotEnv, check);
+  const { accepted, skewMs } = await checkVendor(config, check);
   const ledger = await checkLedger(config, check);
   try {
+    await check('clock', () => lookAtClocks(skewMs, ledger));
     if (ledger !== null) await checkHold(ledger, check);
     if (accepted) await checkTeams(config, ledger, check);
     await checkPayloadKeys(config, check);
@@ -88,11 +92,26 @@ function checkHome(home: string): Finding {
 
 type Check = (name: string, look: () => Promise<Finding>) => Promise<void>;
 
-/** @returns whether the vendor answers and accepts the key */
-async function checkVendor(config: Config, check: Check): Promise<boolean> {
+/** A file that one forgot, or never knew of, decides where Curfew works. */
+const checkDotEnv = ({ path, names, ignored }: DotEnv, check: Check): Promise<void> =>
+  check('settings', () => {
+    const taken = names.length === 0 ? 'nothing' : names.toSorted().join(', ');
+    const rest = ignored.length === 0 ? '' : ` No settings of Curfew, and so not taken: ${ignored.join(', ')}.`;
+    return Promise.resolve({ status: 'ok', says: `From ${path}: ${taken}.${rest}` });
+  });
+
+interface VendorChecked {
+  /** The vendor answers and accepts the key. */
+  readonly accepted: boolean;
+  /** How far our clock is ahead of the vendor's, ms, to within a second; null: not known. */
+  readonly skewMs: number | null;
+}
+
+async function checkVendor(config: Config, check: Check): Promise<VendorChecked> {
   const credentials = createCredentials(config.env);
   let usable = false;
   let accepted = false;
+  let skewMs: number | null = null;
   await check('key', async () => {
     await credentials.headers();
     usable = true;
@@ -121,22 +140,38 @@ async function checkVendor(config: Config, check: Check): Promise<boolean> {
       const sentWallMs = Date.now();
       const { value, serverDateMs } = await sessions.listAgents({ pageSize: 1 });
       accepted = true;
-      const skewMs = serverDateMs === null ? null : serverDateMs - sentWallMs;
-      if (skewMs !== null && Math.abs(skewMs) > TOLERATED_SKEW_MS) {
-        return {
-          status: 'warning',
-          says: `${config.apiBaseUrl} answers; its clock is ${Math.round(skewMs / 1000)} s from ours.`,
-          next: 'Set the clock of this machine (NTP). Curfew judges by the vendor’s clock, but times in the ledger are ours.',
-        };
-      }
+      skewMs = serverDateMs === null ? null : sentWallMs - serverDateMs;
       const none = value.agents.length === 0 ? ' It shows no agents of its own to this key.' : '';
       return { status: 'ok', says: `${config.apiBaseUrl} answers and accepts the key.${none}` };
     } finally {
       sessions.close();
     }
   });
-  return accepted;
+  return { accepted, skewMs };
 }
+
+/** Retention, exemptions and leases go by the ledger's clock; a ledger in a file has that of this machine. */
+async function lookAtClocks(skewMs: number | null, ledger: Ledger | null): Promise<Finding> {
+  const newest = ledger === null ? null : await ledger.newestRow();
+  const rowAgeMs = ledger === null || newest === null ? null : (await ledger.now()) - newest;
+  const says = [
+    skewMs === null ? 'The vendor’s time is not known' : `Ours is ${apart(skewMs)} the vendor’s`,
+    ...(rowAgeMs === null ? [] : [`the ledger’s is ${apart(rowAgeMs)} its newest row`]),
+  ];
+  const isOff = skewMs !== null && Math.abs(skewMs) > TOLERATED_SKEW_MS;
+  const isBehind = rowAgeMs !== null && rowAgeMs < -TOLERATED_SKEW_MS;
+  return {
+    status: isOff || isBehind ? 'warning' : skewMs === null ? 'skipped' : 'ok',
+    says: `${says.join('; ')}.`,
+    ...(isOff || isBehind ? { next: CLOCK_ADVICE } : {}),
+  };
+}
+
+/** The vendor's `Date` has whole seconds. */
+const apart = (ms: number): string => (Math.abs(ms) < 2_000 ? 'within 2 seconds of' : distance(ms));
+
+const CLOCK_ADVICE =
+  'Set the clock of this machine (NTP), and of the database’s where the ledger is PostgreSQL. Turns are timed by the vendor’s clock. While the ledger’s is over an hour off, its retention removes nothing; times in it are wrong.';
 
 /** Which agents a worker with this key watches, and which not. */
 async function checkTeams(config: Config, ledger: Ledger | null, check: Check): Promise<void> {

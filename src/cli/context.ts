@@ -73,7 +73,7 @@ export interface ControlPlane {
 
 /** Ledger and Temporal, for commands that give orders. Fails before anything is written when either is away. */
 export async function openControlPlane(config: Config): Promise<ControlPlane> {
-  const target = resolveTemporal({ env: config.env, home: config.home });
+  const target = resolveTemporal(config);
   const temporal = await connectClient(target, { retryForMs: COMMAND_PATIENCE_MS });
   try {
     const ledger = await openExistingLedger(config);

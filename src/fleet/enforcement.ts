@@ -197,11 +197,11 @@ async function runRound(deps: EnforcementDependencies, memory: Memory, signal: A
   return waitMs;
 }
 
-async function readStanding({ rules, ledger, monotonic }: EnforcementDependencies): Promise<Standing | null> {
+async function readStanding({ rules, ledger, monotonic, vendorClock }: EnforcementDependencies): Promise<Standing | null> {
   const readAt = monotonic();
   const inForce = await rules.read();
   if (inForce.kind !== 'known') return null;
-  return { rules: inForce.rules, exempt: await ledger.exemptions.running(), readAt };
+  return { rules: inForce.rules, exempt: await ledger.exemptions.running(vendorClock.now()), readAt };
 }
 
 /** New rules may be about other agents, and may be broken already. */

@@ -1,5 +1,6 @@
 import type { Clock } from '../gate/clock.js';
-import type { Answer } from '../sessions/index.js';
+import type { Limiter } from '../gate/limiter.js';
+import { SessionsError, type Answer, type SessionsClient } from '../sessions/index.js';
 
 /**
  * The vendor's time, as far as its answers told it, moved on by our monotonic clock. Turns are judged by it and by no other
@@ -79,4 +80,23 @@ export function createVendorClock(clock: Clock): VendorClock {
         : `the vendor’s Date header is ${seconds} s ahead of this machine’s clock: one of them is wrong, and nothing is timed until they agree; set the clock of this machine`;
     },
   };
+}
+
+/**
+ * Vendor's time now, with one cheap request, so that it is known where nothing else is asked of the vendor. One that fails
+ * leaves what was known before.
+ */
+export async function askVendorTime(deps: {
+  readonly sessions: Pick<SessionsClient, 'listAgents'>;
+  readonly limiter: Pick<Limiter, 'acquire'>;
+  readonly vendorClock: Pick<VendorClock, 'note' | 'now'>;
+}): Promise<number | null> {
+  const { sessions, limiter, vendorClock } = deps;
+  try {
+    await limiter.acquire('later');
+    vendorClock.note(await sessions.listAgents({ pageSize: 1 }));
+  } catch (error) {
+    if (!(error instanceof SessionsError)) throw error;
+  }
+  return vendorClock.now();
 }

@@ -1,7 +1,9 @@
 import fastify, { type FastifyReply } from 'fastify';
 import { ExitCode, UserError } from '../errors.js';
+import { isLoopbackHost } from '../loopback-host.js';
 import { HTTP_ADDRESS, urlOf, type HttpAddress } from './address.js';
 import type { Health } from './health.js';
+import { isOwnHost } from './own-host.js';
 
 export interface HttpServer {
   /** `http://127.0.0.1:9464`, with the port that was taken. */
@@ -22,7 +24,8 @@ const EXPOSITION = 'text/plain; version=0.0.4; charset=utf-8';
 
 /**
  * Serves `/metrics`, `/healthz` and `/readyz`, and nothing that changes anything. Whoever reaches the address may read: no
- * answer holds a secret, the id of a session or what was said in one.
+ * answer holds a secret, the id of a session or what was said in one. On a loopback address, pages in a browser of this machine
+ * are kept from reading by the host that they name.
  *
  * @throws UserError when the address can't be listened on
  */
@@ -37,9 +40,12 @@ export async function startHttpServer({ address, health, metrics }: HttpServerOp
     void reply.code(500);
     return { error: 'internal error' };
   });
-  app.addHook('onRequest', (_request, reply, done) => {
+  app.addHook('onRequest', async (request, reply) => {
     void reply.header('cache-control', 'no-store');
-    done();
+    // On other addresses probes and scrapers name a pod, a service or a node, by names that we can't know.
+    if (isLoopbackHost(address.host) && !isOwnHost(request.hostname, address.host)) {
+      return reply.code(403).send({ error: 'unknown host name' });
+    }
   });
 
   app.get('/metrics', async (_request, reply) => reply.type(EXPOSITION).send(await metrics()));

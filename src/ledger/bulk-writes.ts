@@ -4,6 +4,7 @@ import { countsOf, move } from './bulk-counts.js';
 import { jsonRows, type BulkJob, type TargetStatus } from './bulk-plans.js';
 import { RUN_LEASE_MS, type RunKey } from './bulk-run.js';
 import { lockJob } from './bulk-steering.js';
+import { earliestNow } from './exemptions.js';
 import { ledgerNow, lockSessions, readSwitchForShare } from './locks.js';
 import { tell } from './news.js';
 import type { RequestAnswer } from './requests.js';
@@ -177,12 +178,13 @@ async function exemptSessions(
   departures: readonly BulkDeparture[],
   nowMs: number,
 ): Promise<Set<string>> {
+  const oldestReadMs = Math.min(...departures.map(({ readAtMs }) => readAtMs));
   const rows = await trx
     .selectFrom('exemptions')
     .select('session_id')
     .where('session_id', 'in', sessionRows(trx, departures))
     .where('ended_at', 'is', null)
-    .where('until', '>', nowMs)
+    .where('until', '>', earliestNow(nowMs, oldestReadMs))
     .execute();
   return new Set(rows.map((row) => row.session_id));
 }

@@ -1,7 +1,6 @@
 import { sql, type Kysely, type RawBuilder } from 'kysely';
 import type { Attribution, OrderReason, Outcome } from '../contract.js';
-import { dialectOf } from './dialect.js';
-import { ALERTS, type EventKind } from './events.js';
+import { ALERTS, valueOfEvent, type EventKind } from './events.js';
 import { claimMeta, dropMeta, readMeta, replaceMeta } from './meta.js';
 import { reasonOf } from './orders.js';
 import type { LedgerDatabase } from './schema.js';
@@ -253,7 +252,7 @@ function pendingEvents(db: Kysely<LedgerDatabase>, audience: Audience, afterMs: 
       .where('events.at', '>', afterMs)
       .where('events.kind', 'in', TOLD_EVENTS)
       // A cleanup that went as it does every night is no news.
-      .where((eb) => eb.or([eb('events.kind', 'not in', ROUTINE), eb('events.data_json', 'not like', '%"cleanup":"%')]))
+      .where((eb) => eb.or([eb('events.kind', 'not in', ROUTINE), eb(valueOfEvent(db, 'cleanup'), 'is', null)]))
       .where((eb) =>
         eb.or([
           ...(audience.policies.length === 0 ? [] : [eb(policy, 'in', audience.policies)]),
@@ -286,11 +285,9 @@ function pendingOutcomes(db: Kysely<LedgerDatabase>, audience: Audience, afterMs
 const untold = (route: string, item: RawBuilder<string>): RawBuilder<boolean> =>
   sql`not exists (select 1 from deliveries where deliveries.route = ${route} and deliveries.item = ${item})`;
 
-/** The one place that looks into an event's JSON: in SQL, so that another route's thousands of events are not read here. */
+/** In SQL, so that another route's thousands of events are not read here. */
 const policyOfEvent = (db: Kysely<LedgerDatabase>): RawBuilder<string | null> =>
-  dialectOf(db) === 'sqlite'
-    ? sql`coalesce(json_extract(events.data_json, '$.policy'), orders.policy)`
-    : sql`coalesce(events.data_json::json ->> 'policy', orders.policy)`;
+  sql`coalesce(${valueOfEvent(db, 'policy')}, orders.policy)`;
 
 async function ordersOf(
   db: Kysely<LedgerDatabase>,

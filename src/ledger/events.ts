@@ -1,4 +1,5 @@
-import type { Kysely } from 'kysely';
+import { sql, type Kysely, type RawBuilder } from 'kysely';
+import { dialectOf } from './dialect.js';
 import { tell } from './news.js';
 import type { LedgerDatabase } from './schema.js';
 import { storableJson } from '../text/storable.js';
@@ -87,3 +88,9 @@ export async function recordEvents(db: Kysely<LedgerDatabase>, events: readonly 
     .execute();
   for (const { kind } of events) tell({ kind: 'event', event: kind });
 }
+
+/** A text of an event's data, for statements that ask for it: compared as it is, with no sign that stands for others. @param key - letters */
+export const valueOfEvent = (db: Kysely<LedgerDatabase>, key: string): RawBuilder<string | null> =>
+  dialectOf(db) === 'sqlite'
+    ? sql`json_extract(events.data_json, ${sql.lit(`$.${key}`)})`
+    : sql`events.data_json::json ->> ${sql.lit(key)}`;

@@ -61,13 +61,30 @@ export async function unexempt(
   });
 }
 
-/** @returns until when each exempt session is so, ms since the Unix epoch */
-export async function runningExemptions(db: Kysely<LedgerDatabase>, nowMs: number): Promise<Map<string, number>> {
+/**
+ * When an exemption counts as over: when it is over by every clock. One that ran ahead would end it too early, and with it a
+ * session that was to be left alone; one that is behind only ends it late.
+ *
+ * @param ledgerMs - ledger's clock
+ * @param vendorMs - vendor's clock; null: not known
+ */
+export const earliestNow = (ledgerMs: number, vendorMs: number | null): number =>
+  Math.min(ledgerMs, vendorMs ?? ledgerMs);
+
+/**
+ * @param vendorNowMs - see {@link earliestNow}
+ * @returns until when each exempt session is so, ms since the Unix epoch
+ */
+export async function runningExemptions(
+  db: Kysely<LedgerDatabase>,
+  nowMs: number,
+  vendorNowMs: number | null = null,
+): Promise<Map<string, number>> {
   const rows = await db
     .selectFrom('exemptions')
     .select(['session_id', 'until'])
     .where('ended_at', 'is', null)
-    .where('until', '>', nowMs)
+    .where('until', '>', earliestNow(nowMs, vendorNowMs))
     .execute();
   const until = new Map<string, number>();
   for (const row of rows) until.set(row.session_id, Math.max(row.until, until.get(row.session_id) ?? 0));
@@ -89,9 +106,8 @@ export async function replaceFileExemptions(
     .where('by', '=', POLICY_FILE)
     .where('ended_at', 'is', null)
     .execute();
-  const running = exemptions.filter(({ untilMs }) => untilMs > nowMs);
-  // In one order, so that two appliers never wait for each other.
-  for (const { sessionId, untilMs, reason } of running.toSorted((a, b) => (a.sessionId < b.sessionId ? -1 : 1))) {
+  // In one order, so that two appliers never wait for each other. Those that are over by this clock may run by the vendor's.
+  for (const { sessionId, untilMs, reason } of exemptions.toSorted((a, b) => (a.sessionId < b.sessionId ? -1 : 1))) {
     await lockSession(trx, sessionId);
     await trx
       .insertInto('exemptions')

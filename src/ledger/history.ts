@@ -2,7 +2,7 @@ import { sql, type Kysely } from 'kysely';
 import type { OrderEvent } from '../contract.js';
 import { appliedJobs, countSettledTargets, pageOfSettledTargets, seqOfLast, type AppliedJob } from './bulk-history.js';
 import { viewOfTarget } from './bulk-results.js';
-import type { EventKind } from './events.js';
+import { valueOfEvent, type EventKind } from './events.js';
 import { selectOrders, toEvent, viewsOf, type OrderRow, type OrderView } from './results.js';
 import type { LedgerDatabase } from './schema.js';
 
@@ -185,22 +185,16 @@ export async function* eventHistory(db: Kysely<LedgerDatabase>, filter: HistoryF
   const matching = () => {
     let query = db.selectFrom('events').leftJoin('orders', 'orders.id', 'events.order_id');
     if (filter.kinds !== undefined) query = query.where('events.kind', 'in', filter.kinds);
-    if (filter.planId !== undefined) {
-      // An underscore in the id stands for any character here; ids of one length that differ only there do not occur.
-      query = query.where('events.data_json', 'like', `%"plan":${JSON.stringify(filter.planId)}%`);
-    }
+    if (filter.planId !== undefined) query = query.where(valueOfEvent(db, 'plan'), '=', filter.planId);
     if (filter.sessionId !== undefined) query = query.where('events.session_id', '=', filter.sessionId);
     // The sign keeps the planner on the order of `seq`: by the index on times, each page would be sorted anew.
     if (filter.sinceMs !== undefined) query = query.where(sql<number>`+events.at`, '>=', filter.sinceMs);
     if (filter.untilMs !== undefined) query = query.where(sql<number>`+events.at`, '<', filter.untilMs);
     if (filter.policy !== undefined) {
       const { policy } = filter;
-      // Events of a policy without an order name it in their data. A name has no character that JSON or LIKE would escape.
+      // Events of a policy without an order name it in their data.
       query = query.where((eb) =>
-        eb.or([
-          eb('orders.policy', '=', policy),
-          eb('events.data_json', 'like', `%"policy":${JSON.stringify(policy)}%`),
-        ]),
+        eb.or([eb('orders.policy', '=', policy), eb(valueOfEvent(db, 'policy'), '=', policy)]),
       );
     }
     return query;

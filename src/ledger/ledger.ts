@@ -48,7 +48,7 @@ import {
 } from './policy-versions.js';
 import { modesSoFar, permitsTaken } from './policy-record.js';
 import * as requests from './requests.js';
-import { removeExpired, type Removed } from './retention.js';
+import { newestRow, removeExpired, type Removed } from './retention.js';
 import { orderViews, type OrderFilter, type OrderView } from './results.js';
 import {
   endUnjudged,
@@ -127,8 +127,11 @@ export interface Ledger {
     add(exemption: Omit<NewExemption, 'untilMs'> & { readonly forMs: number }): Promise<{ untilMs: number }>;
     /** @returns how many running exemptions it ended */
     end(sessionId: string, by: string): Promise<number>;
-    /** @returns until when each exempt session is so, ms since the Unix epoch */
-    running(): Promise<Map<string, number>>;
+    /**
+     * @param vendorNowMs - vendor's clock where it is known: an exemption runs until it is over by both clocks
+     * @returns until when each exempt session is so, ms since the Unix epoch
+     */
+    running(vendorNowMs?: number | null): Promise<Map<string, number>>;
   };
   readonly facts: {
     /** Everything that is remembered of sessions listed by the last scan, or changed within the given time. */
@@ -163,8 +166,14 @@ export interface Ledger {
     orders(filter: HistoryFilter): AsyncGenerator<OrderView[]>;
     events(filter: HistoryFilter): AsyncGenerator<HistoryEvent[]>;
   };
-  /** Removes some of what is older than the retention, ms; again, until nothing is left of it. */
-  removeExpired(retentionMs: number): Promise<Removed>;
+  /**
+   * Removes some of what is older than the retention, ms; again, until nothing is left of it.
+   *
+   * @param latestMs - ages are counted from here where the ledger's clock is later, ms since the Unix epoch
+   */
+  removeExpired(retentionMs: number, latestMs: number): Promise<Removed>;
+  /** The latest time of what was ordered, decided, seen or happened, ms since the Unix epoch; null: nothing yet. */
+  newestRow(): Promise<number | null>;
   readonly deliveries: {
     /** Whether anything younger than the given time is to be told. */
     pending(audience: deliveries.Audience, youngerThanMs: number): Promise<boolean>;
@@ -257,7 +266,7 @@ export interface Ledger {
   };
   readonly meta: {
     read(key: string): Promise<string | null>;
-    /** All whose key begins so, in the order of their keys. @param prefix - letters, dashes and slashes */
+    /** All whose key begins so, in the order of their keys. */
     under(prefix: string): Promise<{ readonly key: string; readonly value: string }[]>;
     /** Writes a value if none is there. @returns whether this call wrote it */
     claim(key: string, value: string): Promise<boolean>;
@@ -358,7 +367,7 @@ function ledgerOn({ db, describe, close }: OpenedDatabase): Ledger {
         return { untilMs: at + forMs };
       },
       end: async (sessionId, by) => unexempt(db, sessionId, by, await now()),
-      running: async () => runningExemptions(db, await now()),
+      running: async (vendorNowMs = null) => runningExemptions(db, await now(), vendorNowMs),
     },
     facts: {
       load: async (withinMs) => loadFleet(db, (await now()) - withinMs),
@@ -382,7 +391,8 @@ function ledgerOn({ db, describe, close }: OpenedDatabase): Ledger {
       orders: (filter) => orderHistory(db, filter),
       events: (filter) => eventHistory(db, filter),
     },
-    removeExpired: async (retentionMs) => removeExpired(db, retentionMs, await now()),
+    removeExpired: async (retentionMs, latestMs) => removeExpired(db, retentionMs, Math.min(await now(), latestMs)),
+    newestRow: () => newestRow(db),
     deliveries: {
       pending: async (audience, youngerThanMs) =>
         deliveries.anythingPending(db, audience, (await now()) - youngerThanMs),

@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely';
+import { sql, type Kysely } from 'kysely';
 import type { LedgerDatabase } from './schema.js';
 
 export async function readMeta(db: Kysely<LedgerDatabase>, key: string): Promise<string | null> {
@@ -6,12 +6,16 @@ export async function readMeta(db: Kysely<LedgerDatabase>, key: string): Promise
   return row?.value ?? null;
 }
 
-/** @param prefix - without signs that stand for others in LIKE: letters, dashes and slashes */
 export const metaUnder = (
   db: Kysely<LedgerDatabase>,
   prefix: string,
 ): Promise<{ readonly key: string; readonly value: string }[]> =>
-  db.selectFrom('meta').selectAll().where('key', 'like', `${prefix}%`).orderBy('key').execute();
+  db
+    .selectFrom('meta')
+    .selectAll()
+    .where(sql<string>`substr(key, 1, ${sql.lit([...prefix].length)})`, '=', prefix)
+    .orderBy('key')
+    .execute();
 
 /** Writes a value if none is there. @returns true when it was written by this call */
 export async function claimMeta(db: Kysely<LedgerDatabase>, key: string, value: string): Promise<boolean> {

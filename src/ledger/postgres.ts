@@ -26,7 +26,10 @@ export interface PostgresLimits {
   readonly connectMs: number;
   /** How long to wait for a lock, ms. */
   readonly lockMs: number;
-  /** How long to wait for an answer, ms; a network that swallows packets would else hold a caller for many minutes. */
+  /**
+   * How long to wait for an answer, ms; a network that swallows packets would else hold a caller for many minutes. A little
+   * later PostgreSQL ends the statement as well.
+   */
   readonly answerMs: number;
   /** After how long PostgreSQL ends a transaction whose process does nothing (stopped, cut off), ms. It holds locks. */
   readonly idleInTransactionMs: number;
@@ -144,14 +147,14 @@ class LedgerPool implements PostgresPool {
 
 const BEGINS = /^(begin|start transaction)\b/;
 const ENDS = /^(commit|rollback)$/;
-/** A SELECT waits for nobody but those who change tables. */
-const READS = /^\s*select\b/i;
+/** The server gives up after us, so that which of the two did so is no matter of chance, ms. */
+const SERVER_GIVES_UP_LATER_MS = 1_000;
 
 /**
  * One connection for as long as it is borrowed from the pool.
  *
  * Limits of the server are set within each transaction, and end with it: set for the connection, they would pass to other
- * clients of a pooler, or not be there. So what changes something runs in a transaction, also where the caller asked for none.
+ * clients of a pooler, or not be there. So everything runs in a transaction, also where the caller asked for none.
  */
 class LedgerClient implements PostgresPoolClient {
   readonly #limits: string;
@@ -160,10 +163,14 @@ class LedgerClient implements PostgresPoolClient {
 
   constructor(
     private readonly client: pg.PoolClient,
-    { lockMs, idleInTransactionMs }: PostgresLimits,
+    { lockMs, answerMs, idleInTransactionMs }: PostgresLimits,
     private readonly errors: PostgresErrors,
   ) {
-    this.#limits = `set local lock_timeout = ${lockMs}; set local idle_in_transaction_session_timeout = ${idleInTransactionMs}`;
+    this.#limits = [
+      `set local lock_timeout = ${lockMs}`,
+      `set local statement_timeout = ${answerMs + SERVER_GIVES_UP_LATER_MS}`,
+      `set local idle_in_transaction_session_timeout = ${idleInTransactionMs}`,
+    ].join('; ');
   }
 
   query<Row>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<Row>>;
@@ -178,7 +185,7 @@ class LedgerClient implements PostgresPoolClient {
 
   async #run<Row>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<Row>> {
     if (BEGINS.test(sql)) return await this.#begin(sql);
-    if (this.#inTransaction || READS.test(sql)) return await this.#send<Row>(sql, parameters);
+    if (this.#inTransaction) return await this.#send<Row>(sql, parameters);
     await this.#begin('begin');
     try {
       const result = await this.#send<Row>(sql, parameters);

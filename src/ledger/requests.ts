@@ -4,6 +4,7 @@ import { LONGEST_REQUEST_MS, type SentRequest } from '../policy/conclusion.js';
 import type { Outcome } from '../contract.js';
 import { bulkRequestsForTurn, bulkRequestsUnderWay, bulkRequestUnderWay, ordersOfHaltedJobs } from './bulk-requests.js';
 import { takePermit, type PermitRequest } from './breakers.js';
+import { earliestNow } from './exemptions.js';
 import { lockSession, readSwitchForShare } from './locks.js';
 import { settleOrders } from './orders.js';
 import type { LedgerDatabase } from './schema.js';
@@ -186,7 +187,7 @@ async function ordersThatMaySend(
     .select('id')
     .where('session_id', '=', sessionId)
     .where('ended_at', 'is', null)
-    .where('until', '>', nowMs)
+    .where('until', '>', earliestNow(nowMs, departure.readAtMs))
     .executeTakeFirst();
   const isExempt = (order: (typeof orders)[number]): boolean => exemption !== undefined && order.even_if_exempt === 0;
   await settle('exempted', orders.filter(isExempt));

@@ -57,6 +57,23 @@ export async function removeExpired(db: Kysely<LedgerDatabase>, retentionMs: num
   };
 }
 
+/** What running workers write all the time. @returns ms since the Unix epoch; null: nothing yet */
+export async function newestRow(db: Kysely<LedgerDatabase>): Promise<number | null> {
+  const times = await Promise.all([
+    latest(db, 'events', 'at'),
+    latest(db, 'orders', 'ordered_at'),
+    latest(db, 'outcomes', 'decided_at'),
+    latest(db, 'agent_scans', 'updated_at'),
+  ]);
+  return times.reduce((newest, time) => (newest === null || (time !== null && time > newest) ? time : newest), null);
+}
+
+async function latest(db: Kysely<LedgerDatabase>, table: string, column: string): Promise<number | null> {
+  const { rows } = await sql<{ newest: number | null }>`
+    select max(${sql.ref(column)}) as newest from ${sql.table(table)}`.execute(db);
+  return rows[0]?.newest ?? null;
+}
+
 /** The age of an order is that of its outcome. */
 async function removeOrders(db: Kysely<LedgerDatabase>, before: number): Promise<number> {
   return db.transaction().execute(async (trx) => {

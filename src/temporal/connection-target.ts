@@ -1,6 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import { loadClientConfigProfile, toClientOptions, type ClientConfigProfile } from '@temporalio/envconfig';
 import { payloadEncryption, type Encryption } from '../codec/encryption.js';
+import { redirects, type DotEnv } from '../dot-env.js';
 import { ExitCode, UserError } from '../errors.js';
 import { isLoopbackHost } from '../loopback-host.js';
 import { secretSetting } from '../secret-setting.js';
@@ -41,9 +42,18 @@ const DEFAULT_NAMESPACE = 'default';
  *
  * "Named" means that an address, an API key or a profile is really given; a namespace alone names no server.
  *
+ * @param settings.dotEnv - where a part of the settings comes from; it must not send a key of elsewhere away
  * @throws {UserError} (usage) when the settings are unreadable or contradict each other
  */
-export function resolveTemporal({ env, home }: { env: NodeJS.ProcessEnv; home: string }): TemporalTarget {
+export function resolveTemporal({
+  env,
+  home,
+  dotEnv = null,
+}: {
+  env: NodeJS.ProcessEnv;
+  home: string;
+  dotEnv?: DotEnv | null;
+}): TemporalTarget {
   const settings = withApiKey(presentOnly(env));
   checkSwitch(settings);
   const encryption = payloadEncryption(settings);
@@ -54,6 +64,7 @@ export function resolveTemporal({ env, home }: { env: NodeJS.ProcessEnv; home: s
     return { kind: 'embedded', address: note.address, namespace: note.namespace, uiUrl: note.uiUrl, encryption };
   }
   checkSecrets(profile);
+  if (dotEnv !== null) checkSource(profile, settings, dotEnv);
   checkTls(profile);
   const { tls } = toClientOptions(profile).connectionOptions;
   const address = profile.address ?? DEFAULT_ADDRESS;
@@ -147,6 +158,30 @@ function checkSecrets({ apiKey, grpcMeta = {} }: ClientConfigProfile): void {
       ExitCode.usage,
     );
   }
+}
+
+/** What decides where a key goes, whatever the key comes from. */
+const DESTINATION = /^TEMPORAL_(ADDRESS|TLS|TLS_.+)$/;
+/** A profile says where its own key goes. That of a variable would go there as well. */
+const PROFILE = /^TEMPORAL_(PROFILE|CONFIG_FILE)$/;
+
+function checkSource(
+  { apiKey, grpcMeta = {} }: ClientConfigProfile,
+  settings: Record<string, string>,
+  { path, names }: DotEnv,
+): void {
+  const isOfFile = (name: string): boolean => names.includes(name);
+  const secrets = [
+    ...(apiKey === undefined ? [] : ['TEMPORAL_API_KEY']),
+    ...Object.keys(grpcMeta).map((name) => `TEMPORAL_GRPC_META_${name.toUpperCase().replaceAll('-', '_')}`),
+  ].filter((name) => !isOfFile(name));
+  const [secret] = secrets;
+  if (secret === undefined) return;
+  const isVariable = secrets.some((name) => settings[name] !== undefined);
+  const destination = names.find((name) => DESTINATION.test(name) || (isVariable && PROFILE.test(name)));
+  if (destination === undefined) return;
+  const from = settings[`${secret}_FILE`] !== undefined ? `${secret}_FILE` : isVariable ? secret : 'the config file';
+  throw redirects({ path, destination, secret: from, what: 'Temporal’s API key, or a header,' });
 }
 
 function checkTls({ tls }: ClientConfigProfile): void {

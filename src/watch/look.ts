@@ -100,7 +100,7 @@ async function judge(
   const scanMs = scanMsOf(watch.limits);
   const seen = observe(watch.facts, fromRetrieve(session, atMs), { scanMs });
   const nowMs = Math.max(deps.vendorClock.now() ?? atMs, seen.timeline.seenAtMs);
-  const exemptUntilMs = (await deps.ledger.exemptions.running()).get(watch.sessionId);
+  const exemptUntilMs = (await deps.ledger.exemptions.running(deps.vendorClock.now())).get(watch.sessionId);
   const exempt = exemptUntilMs !== undefined;
   const assessment = assess(seen, [policyOf(watch.limits)], nowMs, { scanMs, exempt });
   const facts = remember(seen, assessment);

@@ -79,11 +79,15 @@ describe('a ledger behind a pooler with one connection', () => {
 
   it('keeps its own limits, whatever another client has left there', async () => {
     const { db } = await open();
-    await asStranger(`set lock_timeout = '1h'; set idle_in_transaction_session_timeout = '2h'`);
-    const limits = sql<{ lock: string; idle: string }>`
-      select current_setting('lock_timeout') as lock, current_setting('idle_in_transaction_session_timeout') as idle`;
-    const within = await db.transaction().execute((trx) => limits.execute(trx));
-    expect(within.rows).toEqual([{ lock: '10s', idle: '30s' }]);
+    await asStranger(
+      `set lock_timeout = '1h'; set idle_in_transaction_session_timeout = '2h'; set statement_timeout = '3h'`,
+    );
+    const limits = sql<{ lock: string; idle: string; statement: string }>`
+      select current_setting('lock_timeout') as lock, current_setting('idle_in_transaction_session_timeout') as idle,
+        current_setting('statement_timeout') as statement`;
+    const own = [{ lock: '10s', idle: '30s', statement: '61s' }];
+    expect((await db.transaction().execute((trx) => limits.execute(trx))).rows).toEqual(own);
+    expect((await limits.execute(db)).rows).toEqual(own);
   });
 
   it('gives up on a lock with and without a transaction of the caller', async () => {

@@ -5,7 +5,7 @@ import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
 import { createOrder, settleOrders, type NewOrder } from '../../src/ledger/orders.js';
 import { modesSoFar, permitsTaken } from '../../src/ledger/policy-record.js';
 import { applyPolicyFile } from '../../src/ledger/policy-versions.js';
-import { RETENTION_BATCH, removeExpired } from '../../src/ledger/retention.js';
+import { newestRow, RETENTION_BATCH, removeExpired } from '../../src/ledger/retention.js';
 import { readPolicyFile } from '../../src/policy-file/index.js';
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
@@ -131,6 +131,22 @@ export function describeHistory(name: string, freshUrl: () => Promise<string>): 
     });
 
     describe('events', () => {
+      it('are filtered by policy and plan as these are written, signs that SQL takes for patterns included', async () => {
+        for (const policy of ['a_b', 'axb', 'A_B', 'a"b', 'a\\b', '%']) {
+          await recordEvents(db, [{ kind: 'would-end', at: NOW, data: { policy, plan: `p-${policy}` } }]);
+        }
+        const found = async (filter: Parameters<typeof eventHistory>[1]): Promise<unknown[]> => {
+          const all: unknown[] = [];
+          for await (const page of eventHistory(db, filter)) all.push(...page.map(({ event }) => event['policy']));
+          return all;
+        };
+        for (const policy of ['a_b', 'A_B', 'a"b', 'a\\b', '%']) {
+          expect(await found({ policy })).toEqual([policy]);
+          expect(await found({ planId: `p-${policy}` })).toEqual([policy]);
+        }
+        expect(await found({ policy: '%b' })).toEqual([]);
+      });
+
       it('come oldest first over many pages, and the last so many', async () => {
         const events = Array.from({ length: 1_100 }, (_, i) => ({
           kind: i === 1_099 ? ('resumed' as const) : ('warned' as const),
@@ -315,6 +331,21 @@ export function describeHistory(name: string, freshUrl: () => Promise<string>): 
         const left = await db.selectFrom('watches').select('session_id').orderBy('session_id').execute();
         expect(left.map((row) => row.session_id)).toEqual(['closed-lately', 'open']);
         expect(await db.selectFrom('policy_versions').select('version').execute()).toEqual([{ version: 1 }]);
+      });
+
+      it('knows the time of the newest row, whatever it is', async () => {
+        expect(await newestRow(db)).toBeNull();
+        const id = await order(NOW - 3 * DAY, { turnKey: 't' });
+        expect(await newestRow(db)).toBe(NOW - 3 * DAY);
+        await settle(id, NOW - 2 * DAY, 't');
+        expect(await newestRow(db)).toBe(NOW - 2 * DAY);
+        await db
+          .insertInto('agent_scans')
+          .values({ agent_id: 'a', scan_json: '{}', updated_at: NOW - DAY })
+          .execute();
+        expect(await newestRow(db)).toBe(NOW - DAY);
+        await recordEvents(db, [{ kind: 'paused', at: NOW }]);
+        expect(await newestRow(db)).toBe(NOW);
       });
 
       it('takes a bounded number at a time, until nothing is left', async () => {

@@ -254,6 +254,18 @@ describe('a ledger on PostgreSQL', () => {
       await db.destroy();
     });
 
+    it('leaves nothing running that was given up, in a transaction or alone', async () => {
+      const asleep = (): Promise<unknown[]> =>
+        server.admin(`select pid from pg_stat_activity where query like 'select pg_sleep(3600)%' and state = 'active'`);
+      const alone = failureOf(sql`select pg_sleep(3600)`.execute(db));
+      const within = failureOf(db.transaction().execute((trx) => sql`select pg_sleep(3600)`.execute(trx)));
+      while ((await asleep()).length < 2) await sleep(20);
+      for (const failure of await Promise.all([alone, within]))
+        expect(failure).toMatchObject({ reason: 'unreachable' });
+      while ((await asleep()).length > 0) await sleep(50);
+      await db.destroy();
+    }, 60_000);
+
     it('does not let a stopped process keep its locks', async () => {
       const stopped = db.transaction().execute(async (trx) => {
         await lockSession(trx, 'counter');

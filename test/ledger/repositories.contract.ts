@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Outcome } from '../../src/contract.js';
 import { recordEvents } from '../../src/ledger/events.js';
-import { exempt, unexempt } from '../../src/ledger/exemptions.js';
+import { exempt, runningExemptions, unexempt } from '../../src/ledger/exemptions.js';
 import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
 import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
 import * as orders from '../../src/ledger/orders.js';
@@ -19,6 +19,7 @@ import {
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
 const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
 const SESSION = 'session-1';
 
 /**
@@ -758,8 +759,21 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
       it('that overlap hold until the last one is over', async () => {
         await add(NOW + MINUTE);
         await add(NOW + 2 * MINUTE);
-        expect(await register([await order()], NOW + MINUTE + 1)).toEqual({ kind: 'nothing-to-send' });
-        expect(await register([await order()], NOW + 2 * MINUTE)).toMatchObject({ kind: 'registered' });
+        const at = (ms: number) => [NOW + ms, { readAtMs: NOW + ms }] as const;
+        expect(await register([await order()], ...at(MINUTE + 1))).toEqual({ kind: 'nothing-to-send' });
+        expect(await register([await order()], ...at(2 * MINUTE))).toMatchObject({ kind: 'registered' });
+      });
+
+      it('I6: hold until they are over by the vendor’s clock as well, when the ledger’s runs ahead', async () => {
+        await add(NOW + MINUTE);
+        expect(await register([await order()], NOW + 402 * DAY, { readAtMs: NOW + 1 })).toEqual({
+          kind: 'nothing-to-send',
+        });
+        expect(await register([await order()], NOW + 1, { readAtMs: NOW + 402 * DAY })).toEqual({
+          kind: 'nothing-to-send',
+        });
+        expect([...(await runningExemptions(db, NOW + 402 * DAY, NOW + 1)).keys()]).toEqual([SESSION]);
+        expect([...(await runningExemptions(db, NOW + 402 * DAY, null)).keys()]).toEqual([]);
       });
 
       it('are ended together, once, and leave word', async () => {

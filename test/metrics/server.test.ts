@@ -3,6 +3,7 @@ import { ExitCode } from '../../src/errors.js';
 import { readHttpAddress, urlOf } from '../../src/http/address.js';
 import { createHealth, type HealthBook } from '../../src/http/health.js';
 import { startHttpServer, type HttpServer } from '../../src/http/server.js';
+import { askAs } from '../support/ask.js';
 
 let server: HttpServer | undefined;
 afterEach(async () => {
@@ -106,5 +107,31 @@ it('a port that is taken is named, with what to do', async () => {
     exitCode: ExitCode.usage,
     message: expect.stringContaining(`127.0.0.1:${port}`),
     next: expect.stringContaining('port 0'),
+  });
+});
+
+describe('a request that names a foreign host', () => {
+  const paths = ['/metrics', '/healthz', '/readyz', '/elsewhere'];
+  const statuses = (url: string, host: string): Promise<number[]> =>
+    Promise.all(paths.map((path) => askAs(`${url}${path}`, host)));
+
+  it('is refused on loopback, where a page of a browser could have sent it', async () => {
+    const url = await serve(createHealth());
+    const { port } = new URL(url);
+    for (const host of ['evil.test', `evil.test:${port}`, '10.0.0.1', 'localhost.evil.test', '127.0.0.1.evil.test']) {
+      expect(await statuses(url, host)).toEqual([403, 403, 403, 403]);
+    }
+    for (const host of [`127.0.0.1:${port}`, 'localhost', '[::1]', '127.1.2.3']) {
+      expect(await statuses(url, host)).toEqual([200, 200, 200, 404]);
+    }
+  });
+
+  it('is answered on other addresses: probes and scrapers name pods and services', async () => {
+    const address = { host: '0.0.0.0', port: 0 };
+    server = await startHttpServer({ address, health: createHealth(), metrics: () => Promise.resolve('x 1\n') });
+    const url = server.url.replace('0.0.0.0', '127.0.0.1');
+    for (const host of ['curfew.ops.svc:9464', '10.0.0.1:9464']) {
+      expect(await statuses(url, host)).toEqual([200, 200, 200, 404]);
+    }
   });
 });

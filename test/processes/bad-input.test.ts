@@ -168,7 +168,7 @@ describe('where no Curfew has run', () => {
   });
 
   it('a broken .env is told with its line', async () => {
-    writeFileSync(join(folder, '.env'), 'GUMLOOP_USER_ID=someone\nthis is not a setting\n');
+    writeFileSync(join(folder, '.env'), 'GUMLOOP_USER_ID=someone\nthis is not a setting\n', { mode: 0o600 });
     const ended = await runCurfew(['cases'], settings);
     expectTwoLines(ended);
     expect(ended.code).toBe(ExitCode.usage);

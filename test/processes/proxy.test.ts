@@ -82,8 +82,8 @@ interface Check {
   readonly status: string;
   readonly says: string;
 }
-async function doctor(more: Settings): Promise<{ checks: Record<string, Check>; ended: Ended }> {
-  const ended = await runCurfew(['doctor', '--notify', '--json'], { ...settings, ...more });
+async function doctor(more: Settings, common = settings): Promise<{ checks: Record<string, Check>; ended: Ended }> {
+  const ended = await runCurfew(['doctor', '--notify', '--json'], { ...common, ...more });
   const { checks } = JSON.parse(ended.stdout) as { checks: Check[] };
   return { checks: Object.fromEntries(checks.map((check) => [check.name, check])), ended };
 }
@@ -100,11 +100,16 @@ it('reaches vendor and receivers through the proxy of the environment, and says 
   expect(JSON.stringify(proxy.told)).not.toContain(API_KEY);
   expect(ended.stdout + ended.stderr).not.toContain('hunter2');
 
-  // From a .env file, too.
-  writeFileSync(join(folder, '.env'), `HTTPS_PROXY=${address}\n`);
+  // From a .env file, too, where it holds the key as well.
+  const inFile = { HTTPS_PROXY: address, GUMLOOP_API_KEY: API_KEY, GUMLOOP_BASE_URL: settings['GUMLOOP_BASE_URL'] };
+  const lines = Object.entries(inFile).map(([name, value]) => `${name}=${value}\n`);
+  writeFileSync(join(folder, '.env'), lines.join(''), { mode: 0o600 });
+  // An empty setting would win over the file's.
+  const { GUMLOOP_API_KEY: _key, GUMLOOP_BASE_URL: _url, ...others } = settings;
   try {
-    expect((await doctor({})).checks['api']).toMatchObject({ status: 'ok' });
-    expect((await doctor({ NO_PROXY: 'temporal.test' })).checks['api']).toMatchObject({ status: 'failed' });
+    expect((await doctor({}, others)).checks['api']).toMatchObject({ status: 'ok' });
+    expect((await doctor({ NO_PROXY: 'temporal.test' }, others)).checks['api']).toMatchObject({ status: 'failed' });
+    expect((await runCurfew(['doctor'], settings)).stderr).toContain('sets HTTPS_PROXY, and so where');
   } finally {
     rmSync(join(folder, '.env'));
   }

@@ -210,10 +210,11 @@ function announce(
     ledger: service.ledgerPlace,
     http: service.http,
     home: config.home,
+    settingsFile: config.dotEnv?.path ?? null,
     pid: process.pid,
   };
   const { policies } = service;
-  out.result(document, { ...document, where, policies }, ({ temporal, api, ledger, http, ...view }) =>
+  out.result(document, { ...document, where, policies }, ({ temporal, api, ledger, http, settingsFile, ...view }) =>
     [
       'curfew ready',
       `  Temporal  ${view.where} (${temporal.started})${temporal.uiUrl === null ? '' : `  UI ${temporal.uiUrl}`}`,
@@ -221,6 +222,7 @@ function announce(
       `  ledger    ${ledger}`,
       `  policies  ${policiesWords(view.policies)}`,
       ...(http === null ? [] : [`  metrics   ${http}/metrics`]),
+      ...(settingsFile === null ? [] : [`  settings  ${settingsFile}`]),
     ].join('\n'),
   );
 }

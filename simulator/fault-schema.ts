@@ -138,6 +138,13 @@ const formFaults = [
     ...anywhere,
     megabytes: z.number().positive().max(512).default(16),
   }),
+  z.strictObject({
+    fault: z.literal('padded'),
+    ...anywhere,
+    kilobytes: z.number().positive().max(65_536).default(16),
+    /** Text in one byte a character, text that a client keeps in two, very many small values, or one deep in another. */
+    with: z.enum(['text', 'wide-text', 'values', 'depth']).default('text'),
+  }),
   z.strictObject({ fault: z.literal('null-state'), ...anywhere }),
   z.strictObject({ fault: z.literal('missing-state'), ...anywhere }),
   z.strictObject({ fault: z.literal('unknown-state'), ...anywhere, state: z.string().default('cancelled') }),

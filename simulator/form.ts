@@ -30,8 +30,32 @@ function deformOnce(session: WireSession, fault: FormFault): WireSession {
       return { ...session, id: 'sess_ofSomebodyElse' };
     case 'oversize-body':
       return { ...session, messages: [hugeMessage(fault.megabytes), ...(session.messages ?? [])] };
+    case 'padded':
+      return { ...session, padding: paddingOf(fault) };
   }
 }
+
+/** A field that no client knows, of about so many bytes on the wire. */
+function paddingOf({ kilobytes, with: what }: Extract<FormFault, { fault: 'padded' }>): unknown {
+  const bytes = Math.round(kilobytes * 1024);
+  switch (what) {
+    case 'text':
+      return 'x'.repeat(bytes);
+    case 'wide-text':
+      // One such character, and the whole text takes two bytes for each.
+      return `ж${'x'.repeat(bytes - 2)}`;
+    case 'values':
+      return Array.from({ length: Math.ceil(bytes / '{},'.length) }, () => ({}));
+    case 'depth': {
+      let value: unknown = [];
+      for (let level = 1; level < Math.min(bytes / 2, DEEPEST); level += 1) value = [value];
+      return value;
+    }
+  }
+}
+
+/** Deeper, and writing it as JSON fails. */
+const DEEPEST = 1_000;
 
 const without = (session: WireSession, field: string): WireSession =>
   Object.fromEntries(Object.entries(session).filter(([name]) => name !== field));

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { trace } from '@opentelemetry/api';
+import { context, ROOT_CONTEXT, trace } from '@opentelemetry/api';
 
 /** What a piece of work is about: with each line that is logged while it goes on. */
 export interface LogFields {
@@ -15,6 +15,9 @@ const current = new AsyncLocalStorage<LogFields>();
 
 /** Does a piece of work; what it logs carries these fields, unless the line has its own value for one. */
 export const logAbout = <T>(fields: LogFields, work: () => T): T => current.run(fields, work);
+
+/** Logs a line that carries no fields but its own: it was kept back, and another piece of work is going on by now. */
+export const logAlone = (log: () => void): void => current.run({}, () => context.with(ROOT_CONTEXT, log));
 
 /** Fields of the line that is being logged; the trace, too, when one is being recorded. */
 export function fieldsOfNow(): Record<string, string> {

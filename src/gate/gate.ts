@@ -265,7 +265,7 @@ export function createGate(deps: GateDependencies): Gate {
       return { kind: 'read-too-old', ageMs: Math.round(ageMs) };
     }
 
-    if (journal.quiet !== true) log.info({ sessionId, attempt }, 'sending cancel request');
+    if (journal.quiet !== true) log.debug({ sessionId, attempt }, 'sending cancel request');
     const renewal = journal.renew === undefined ? undefined : setInterval(renew, LEASE_RENEWAL_MS);
     let answer: RequestAnswer;
     let failure: SessionsError | null = null;

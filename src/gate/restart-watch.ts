@@ -55,8 +55,9 @@ export async function watchForRestart(
           data: { turnKey: sighting.turnKey, state: sighting.state },
         }));
       await deps.ledger.recordEvents(events);
-      if (events.length > 0)
-        deps.log.warn({ sessionId, turnKey: sighting.turnKey }, 'session started again after its end');
+      for (const { orderId } of events) {
+        deps.log.warn({ sessionId, orderId, turnKey: sighting.turnKey }, 'session started again after its end');
+      }
       return { next: (await orderRestart(deps, ended, read, queued)) ? 'attempt' : 'done' };
     }
 
@@ -103,8 +104,9 @@ async function orderRestart(
     if (!queued && !beganWithTheEnd(result, read)) continue;
     const order = await deps.rules.onRestart(result, read);
     if (order === null) continue;
-    await deps.ledger.orders.create(order);
-    deps.log.warn({ sessionId: order.sessionId, policy, turnKey: order.turnKey }, order.reason.text ?? '');
+    const orderId = await deps.ledger.orders.create(order);
+    const { sessionId, turnKey, reason } = order;
+    deps.log.warn({ sessionId, turnKey, orderId, policy, reason: reason.text }, 'policy ordered the end of a turn');
     ordered = true;
   }
   return ordered;

@@ -363,4 +363,18 @@ describe('faults of the simulator', () => {
     expect(reply.text.length).toBeGreaterThan(3 * 1024 * 1024);
     expect(reply.body.session.messages.at(-1)?.role).toBe('user');
   });
+
+  it.each([
+    ['text', 64],
+    ['wide-text', 64],
+    ['values', 64],
+    ['depth', 2],
+  ] as const)('padded gives the session a field of its size, with %s', async (what, kilobytes) => {
+    const { id } = await startWith({ fault: 'padded', kilobytes, with: what });
+    const reply = await bench.retrieve(id);
+    const { padding } = reply.body.session as { padding?: unknown };
+    const size = JSON.stringify(padding).length;
+    expect(size).toBeGreaterThan(0.9 * kilobytes * 1024);
+    expect(size).toBeLessThan(1.1 * kilobytes * 1024);
+  });
 });

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Outcome } from '../../src/contract.js';
+import { caseWorkflowId, type Outcome } from '../../src/contract.js';
 import { createEnforcement, type Round } from '../../src/fleet/enforcement.js';
 import { createGateRules } from '../../src/fleet/gate-rules.js';
 import { createRulesReader } from '../../src/fleet/rules-in-force.js';
@@ -17,6 +17,7 @@ import { TryAgain } from '../../src/gate/try-again.js';
 import { LedgerUnavailableError } from '../../src/ledger/errors.js';
 import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
 import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
+import { aboutWorkflow, logAbout } from '../../src/log-context.js';
 import { NO_METERS, type Meters } from '../../src/metrics/meters.js';
 import type { Exemption, Policy, PolicyFile } from '../../src/policy/policy.js';
 import { DEFAULT_TIMING } from '../../src/policy/timing.js';
@@ -33,6 +34,7 @@ import {
   type SessionsOperation,
   type Team,
 } from '../../src/sessions/index.js';
+import type { Logger } from '../../src/telemetry.js';
 import { FREE_LIMITER } from './free-limiter.js';
 import { hooked, type LedgerHooks } from './gate-harness.js';
 import { transcriptOf } from '../../src/policy/turn.js';
@@ -300,9 +302,11 @@ export interface FleetHarness {
     readonly joinFails?: boolean;
     readonly meters?: Meters;
     readonly random?: () => number;
+    /** In the place of the one that it shows. */
+    readonly log?: Logger;
   }): EnforcingProcess;
   /** Plays the case of a session, on the fake clock: until no order is open, the look for a restart included. @returns its waits */
-  carryOut(sessionId: string, stop?: (wait: TryAgain) => boolean): Promise<TryAgain[]>;
+  carryOut(sessionId: string, stop?: (wait: TryAgain) => boolean, log?: Logger): Promise<TryAgain[]>;
   orders(): Promise<OrderRow[]>;
   events(kind?: string): Promise<{ kind: string; sessionId: string | null; data: Record<string, unknown> }[]>;
   close(): Promise<void>;
@@ -327,11 +331,12 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
     joinFails = false,
     meters = NO_METERS,
     random = () => 0.5,
+    log: logHere,
   } = {}) => {
     const log = newLog();
     const here = hooks === undefined ? ledger : hooked(ledger, hooks);
     const enforcement = createEnforcement({
-      ...{ sessions: fleet, ledger: here, limiter, log, scanMs, meters },
+      ...{ sessions: fleet, ledger: here, limiter, log: logHere ?? log, scanMs, meters },
       account: createAccount(here, fleet, log, clock.monotonic),
       vendorClock: createVendorClock(clock),
       rules: createRulesReader(here),
@@ -385,8 +390,9 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
     };
   };
 
-  const carryOut: FleetHarness['carryOut'] = async (sessionId, stop = () => false) => {
-    const log = newLog();
+  const carryOut: FleetHarness['carryOut'] = (sessionId, stop = () => false, log = newLog()) =>
+    logAbout(aboutWorkflow(caseWorkflowId(sessionId)), () => playCase(sessionId, stop, log));
+  const playCase = async (sessionId: string, stop: (wait: TryAgain) => boolean, log: Logger): Promise<TryAgain[]> => {
     const vendorClock = createVendorClock(clock);
     const deps: CaseDependencies & { sessions: SessionsClient } = {
       ...{ sessions: fleet, ledger, limiter, log, timing: DEFAULT_TIMING, meters: NO_METERS, random: () => 0.5 },
@@ -397,9 +403,9 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
     const waits: TryAgain[] = [];
     let step: Step = { next: 'attempt', afterMs: 0 };
     let look = { number: 0, queued: false };
-    for (let count = 0; count < 500; count += 1) {
+    for (let count = 0; count < 5_000; count += 1) {
       try {
-        if (step.next === 'attempt') step = await attemptCase(deps, sessionId, `cancel/${sessionId}`, 0);
+        if (step.next === 'attempt') step = await attemptCase(deps, sessionId, caseWorkflowId(sessionId), 0);
         else if (step.next === 'look') step = await confirmCase(deps, sessionId, step.sightings, step.look, 0);
         else {
           const watch = await watchForRestart(deps, sessionId, look.number, look.queued, 0);

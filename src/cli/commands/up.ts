@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { payloadEncryption } from '../../codec/encryption.js';
 import type { Config } from '../../config.js';
 import { SEARCH_ATTRIBUTES } from '../../contract.js';
+import { groupLines } from '../../grouped-log.js';
 import { cacheDir, prepareHome } from '../../home.js';
 import { homeTrust, refuseUntrustedHome, tightenHomeFiles } from '../../home-trust.js';
 import { createCredentials, createSessionsClient } from '../../sessions/index.js';
@@ -103,7 +104,10 @@ async function untilInterrupted(
   command: Command,
   work: (context: CommandContext, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  const context = contextOf(command, false);
+  const settings = contextOf(command, false);
+  const log = groupLines(settings.log);
+  const context = { ...settings, log };
+  process.once('exit', log.close);
   const { signal } = onInterrupt(WORKER_LEAVES_WITHIN_MS);
   await requireVendorSettings(context.config);
   const tracing = await startTracing(context.config.env, context.log);
@@ -115,6 +119,7 @@ async function untilInterrupted(
     process.exitCode = INTERRUPTED;
   } finally {
     await tracing?.shutdown();
+    log.close();
   }
 }
 

@@ -24,6 +24,8 @@ const UNREADABLE = 'the answer is unreadable, and reading stops there';
 const HOLE = 'the item is unreadable: the list is incomplete, and the coverage says so';
 const REFUSED = 'refused, with exit code 2 or the error of the update';
 
+const REFUSED_FILE = 'refused with exit code 2, before it is read any further';
+
 /** What the vendor answers. */
 export const VENDOR_BOUNDS = {
   answer: {
@@ -90,6 +92,27 @@ export const VENDOR_BOUNDS = {
 
 /** What people write into files. */
 export const FILE_BOUNDS = {
+  policyFile: { most: 1_000_000, unit: 'characters', of: 'a policy file', beyond: REFUSED_FILE },
+  policyAliases: { most: 1_000, unit: 'items', of: 'aliases, and anchors, of a policy file', beyond: REFUSED_FILE },
+  policyKeys: { most: 50_000, unit: 'items', of: 'keys of a policy file', beyond: REFUSED_FILE },
+  policyValues: {
+    most: 200_000,
+    unit: 'values',
+    of: 'texts, numbers, lists and mappings of a policy file, those that aliases repeat included',
+    beyond: REFUSED_FILE,
+  },
+  policyLevels: {
+    most: 40,
+    unit: 'levels',
+    of: 'lists and mappings inside one another in a policy file',
+    beyond: REFUSED_FILE,
+  },
+  policyFindings: {
+    most: 100,
+    unit: 'items',
+    of: 'problems, and warnings, of a policy file that are shown',
+    beyond: 'the others are counted',
+  },
   idsLine: {
     most: MIB,
     unit: 'bytes',

@@ -3,7 +3,8 @@
  * shows them as a table that is made from here. Pure, so that workflows, the policy core, commands and tests may all import it.
  */
 
-export type BoundUnit = 'bytes' | 'characters' | 'items' | 'values' | 'levels' | 'pages' | 'times the page size';
+export type BoundUnit =
+  'bytes' | 'characters' | 'items' | 'values' | 'levels' | 'pages' | 'times the page size' | 'units';
 
 export interface Bound {
   /** The most that is taken. */
@@ -50,7 +51,12 @@ export const VENDOR_BOUNDS = {
     of: 'lists and objects inside one another, in a session or an answer of over 64 KiB',
     beyond: UNREADABLE,
   },
-  unchecked: { most: 64 * KIB, unit: 'bytes', of: 'an answer whose values are not counted', beyond: 'they are' },
+  unchecked: {
+    most: 64 * KIB,
+    unit: 'bytes',
+    of: 'an answer whose values are not counted',
+    beyond: 'its values are counted before it is parsed',
+  },
   error: { most: 64 * KIB, unit: 'bytes', of: 'the answer of a refusal', beyond: 'its status alone counts' },
   text: {
     most: 4_096,
@@ -85,7 +91,7 @@ export const VENDOR_BOUNDS = {
     beyond: 'is shortened, and unknown to the rules that compare it',
   },
   scalar: { most: 64, unit: 'characters', of: 'a time, or a number written as text', beyond: UNKNOWN },
-  amount: { most: Number.MAX_SAFE_INTEGER, unit: 'values', of: 'credits, tokens, counts', beyond: UNKNOWN },
+  amount: { most: Number.MAX_SAFE_INTEGER, unit: 'units', of: 'credits, tokens, counts', beyond: UNKNOWN },
   errorMessage: { most: 200, unit: 'characters', of: 'the message of a refusal', beyond: 'is shortened' },
   errorCode: { most: 100, unit: 'characters', of: 'the code of a refusal', beyond: 'is shortened' },
 } as const satisfies Record<string, Bound>;

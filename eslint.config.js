@@ -27,7 +27,10 @@ export default tseslint.config(
     // The pure core: imports nothing but itself, reads no clock.
     files: ['src/policy/**'],
     rules: {
-      'no-restricted-imports': ['error', { patterns: [nodeBuiltins, { group: ['../*', '!../contract.js', '!../bounds.js', '!./*'] }] }],
+      'no-restricted-imports': [
+        'error',
+        { patterns: [nodeBuiltins, { group: ['../*', '!../contract.js', '!../bounds.js', '!./*'] }] },
+      ],
       'no-restricted-properties': [
         'error',
         { object: 'Date', property: 'now', message: 'Time comes in as a value.' },

@@ -3,7 +3,8 @@
  * shows them as a table that is made from here. Pure, so that workflows, the policy core, commands and tests may all import it.
  */
 
-export type BoundUnit = 'bytes' | 'characters' | 'items' | 'values' | 'levels' | 'pages' | 'times the page size';
+export type BoundUnit =
+  'bytes' | 'characters' | 'items' | 'values' | 'levels' | 'pages' | 'times the page size' | 'units';
 
 export interface Bound {
   /** The most that is taken. */
@@ -23,6 +24,8 @@ const UNKNOWN = 'is unknown, and what is unknown ends nothing';
 const UNREADABLE = 'the answer is unreadable, and reading stops there';
 const HOLE = 'the item is unreadable: the list is incomplete, and the coverage says so';
 const REFUSED = 'refused, with exit code 2 or the error of the update';
+
+const REFUSED_FILE = 'refused with exit code 2, before it is read any further';
 
 /** What the vendor answers. */
 export const VENDOR_BOUNDS = {
@@ -48,7 +51,12 @@ export const VENDOR_BOUNDS = {
     of: 'lists and objects inside one another, in a session or an answer of over 64 KiB',
     beyond: UNREADABLE,
   },
-  unchecked: { most: 64 * KIB, unit: 'bytes', of: 'an answer whose values are not counted', beyond: 'they are' },
+  unchecked: {
+    most: 64 * KIB,
+    unit: 'bytes',
+    of: 'an answer whose values are not counted',
+    beyond: 'its values are counted before it is parsed',
+  },
   error: { most: 64 * KIB, unit: 'bytes', of: 'the answer of a refusal', beyond: 'its status alone counts' },
   text: {
     most: 4_096,
@@ -83,13 +91,34 @@ export const VENDOR_BOUNDS = {
     beyond: 'is shortened, and unknown to the rules that compare it',
   },
   scalar: { most: 64, unit: 'characters', of: 'a time, or a number written as text', beyond: UNKNOWN },
-  amount: { most: Number.MAX_SAFE_INTEGER, unit: 'values', of: 'credits, tokens, counts', beyond: UNKNOWN },
+  amount: { most: Number.MAX_SAFE_INTEGER, unit: 'units', of: 'credits, tokens, counts', beyond: UNKNOWN },
   errorMessage: { most: 200, unit: 'characters', of: 'the message of a refusal', beyond: 'is shortened' },
   errorCode: { most: 100, unit: 'characters', of: 'the code of a refusal', beyond: 'is shortened' },
 } as const satisfies Record<string, Bound>;
 
 /** What people write into files. */
 export const FILE_BOUNDS = {
+  policyFile: { most: 1_000_000, unit: 'characters', of: 'a policy file', beyond: REFUSED_FILE },
+  policyAliases: { most: 1_000, unit: 'items', of: 'aliases, and anchors, of a policy file', beyond: REFUSED_FILE },
+  policyKeys: { most: 50_000, unit: 'items', of: 'keys of a policy file', beyond: REFUSED_FILE },
+  policyValues: {
+    most: 200_000,
+    unit: 'values',
+    of: 'texts, numbers, lists and mappings of a policy file, those that aliases repeat included',
+    beyond: REFUSED_FILE,
+  },
+  policyLevels: {
+    most: 40,
+    unit: 'levels',
+    of: 'lists and mappings inside one another in a policy file',
+    beyond: REFUSED_FILE,
+  },
+  policyFindings: {
+    most: 100,
+    unit: 'items',
+    of: 'problems, and warnings, of a policy file that are shown',
+    beyond: 'the others are counted',
+  },
   idsLine: {
     most: MIB,
     unit: 'bytes',

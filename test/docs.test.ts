@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
+import { withBoundsTable } from '../scripts/lib/bounds-table.js';
 import { loadConfig } from '../src/config.js';
 import { OUTCOMES, SEARCH_ATTRIBUTES } from '../src/contract.js';
 import { ExitCode } from '../src/errors.js';
@@ -80,6 +81,11 @@ describe('docs/outcomes.md', () => {
     const eventRow = events.find((line) => line.split('|')[1]?.includes(`\`${kind}\``) === true);
     expect(eventRow?.split('|')[2]?.trim()).toBe(ALERTS.has(kind) ? 'alert' : '');
   });
+});
+
+it('docs/security.md has the table of bounds that src/bounds.ts makes', async () => {
+  // After a change: npx tsx scripts/bounds-table.ts
+  expect(read('docs/security.md')).toBe(await withBoundsTable(read('docs/security.md')));
 });
 
 it.each(Object.entries(SEARCH_ATTRIBUTES))('docs/operating.md adds the search attribute %s as %s', (name, type) => {

@@ -91,7 +91,7 @@ function undefinedRoutes(data: Mapping): Finding[] {
         error(
           [...path, 'notify', index],
           `the route ${shown(name)} is not defined`,
-          didYouMean(name, defined) ?? known,
+          () => didYouMean(name, defined) ?? known,
         ),
       ];
     });

@@ -11,10 +11,13 @@ export interface Finding {
   readonly at: 'key' | 'value';
   /** What the path does not say. */
   readonly message: string;
-  readonly suggestion: string | null;
+  /** As a function where it takes time to find: it is found only for what is shown. */
+  readonly suggestion: Suggestion;
 }
 
-export const error = (path: Path, message: string, suggestion: string | null = null): Finding => ({
+export type Suggestion = string | null | (() => string | null);
+
+export const error = (path: Path, message: string, suggestion: Suggestion = null): Finding => ({
   severity: 'error',
   path,
   at: 'value',
@@ -22,7 +25,7 @@ export const error = (path: Path, message: string, suggestion: string | null = n
   suggestion,
 });
 
-export const warning = (path: Path, message: string, suggestion: string | null = null): Finding => ({
+export const warning = (path: Path, message: string, suggestion: Suggestion = null): Finding => ({
   ...error(path, message, suggestion),
   severity: 'warning',
 });

@@ -77,12 +77,12 @@ const NO_MERGING =
 
 function unknownKey(path: Path, key: string): Finding {
   const known = keysAt(path.slice(0, -1));
-  const meant = key === '<<' ? NO_MERGING : didYouMean(key, known);
+  const meant = (): string | null => (key === '<<' ? NO_MERGING : didYouMean(key, known));
   const list = known.length === 0 ? null : `Known here: ${known.join(', ')}.`;
   // Among the routes, what looks like an unknown key may be an address or secret that lacks its key.
-  const untold = path[0] === 'notify' && meant === null;
+  const untold = path[0] === 'notify' && meant() === null;
   const name = untold ? 'this key' : isPlainKey(key) || key === '<<' ? key : shown(key);
-  const finding = error(path, `${name} is not known here`, meant ?? belongsElsewhere(key, path) ?? list);
+  const finding = error(path, `${name} is not known here`, () => meant() ?? belongsElsewhere(key, path) ?? list);
   return { ...finding, at: 'key', ...(untold ? { untold } : {}) };
 }
 

@@ -21,14 +21,16 @@ export const problemLines = ({ file, line, column, message, suggestion }: Proble
   ...(suggestion === null ? [] : [`    ${suggestion}`]),
 ];
 
-/** The file can't be put in force. Carries all problems at once, sorted by line. */
+/** The file can't be put in force. Carries all problems at once, or the first hundred, sorted by line. */
 export class PolicyFileError extends UserError {
   constructor(
     readonly file: string,
     readonly problems: readonly Problem[],
     readonly warnings: readonly Problem[] = [],
+    /** Those that are not among `problems` included: of many only the first are. */
+    readonly total = problems.length,
   ) {
-    const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
+    const count = total === 1 ? 'a problem' : `${total} problems`;
     super(
       [`${file} has ${count}. No policy was changed.`, ...problems.flatMap(problemLines)],
       `Correct these lines, then see what the file means: ${shell`curfew policy check ${file}`}`,

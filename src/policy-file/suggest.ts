@@ -1,5 +1,14 @@
 const plain = (word: string): string => word.toLowerCase().replaceAll(/[\s_-]/g, '');
 
+/** Of the lists that are asked about again and again, such as that of all time zones. */
+const knownForms = new WeakMap<readonly string[], readonly string[]>();
+
+function formsOf(candidates: readonly string[]): readonly string[] {
+  const forms = knownForms.get(candidates) ?? candidates.map(plain);
+  knownForms.set(candidates, forms);
+  return forms;
+}
+
 /**
  * The candidate that was probably meant: the same but for case and separators, or a few typing mistakes away, or one that
  * contains the word as a whole ("runtime" for "max_runtime").
@@ -8,12 +17,18 @@ export function closest(word: string, candidates: readonly string[]): string | n
   const wanted = plain(word);
   if (wanted === '' || wanted.length > 60) return null;
   const mistakes = wanted.length <= 4 ? 1 : wanted.length <= 8 ? 2 : 3;
+  const forms = formsOf(candidates);
   const [best] = candidates
-    .map((candidate) => ({ candidate, distance: editDistance(wanted, plain(candidate)) }))
+    .flatMap((candidate, index) => {
+      const form = forms[index] ?? '';
+      // The distance is at least the difference in length.
+      if (Math.abs(form.length - wanted.length) > mistakes) return [];
+      return [{ candidate, distance: editDistance(wanted, form) }];
+    })
     .filter(({ distance }) => distance <= mistakes)
     .sort((a, b) => a.distance - b.distance);
   if (best !== undefined) return best.candidate;
-  const containing = candidates.filter((candidate) => wanted.length >= 3 && plain(candidate).includes(wanted));
+  const containing = candidates.filter((_, index) => wanted.length >= 3 && forms[index]?.includes(wanted));
   return containing.length === 1 ? (containing[0] ?? null) : null;
 }
 

@@ -10,7 +10,7 @@ export interface Credentials {
   headers(): Promise<Record<string, string>>;
   /** Team that every request names, or null. The vendor checks a team key against it. */
   readonly teamId: string | null;
-  /** Replaces every credential that is set, and those lately read from a file, by `[redacted]`. */
+  /** Replaces every credential that is set, and those lately read from a file, by `[redacted]`, percent-encoded and in base64 as well. */
   redact(text: string): string;
   /** Kind and source of the credential, for people: "personal key from GUMLOOP_API_KEY_FILE". No secret. */
   describe(): string;
@@ -74,8 +74,8 @@ export function createCredentials(env: Readonly<Record<string, string | undefine
 
     redact(text) {
       // Longest first: a key that begins another one would leave the rest of it standing.
-      const forms = [...fixedSecrets, ...fileSecrets].flatMap(formsOf).sort((a, b) => b.length - a.length);
-      return forms.reduce((left, form) => left.replaceAll(form, '[redacted]'), text);
+      const secrets = [...fixedSecrets, ...fileSecrets].sort((a, b) => b.length - a.length);
+      return secrets.flatMap(formsOf).reduce((left, form) => left.replace(form, '[redacted]'), text);
     },
 
     describe() {
@@ -125,9 +125,40 @@ function headerProblem(value: string): string | null {
     : 'it holds a space, a line break or another character that cannot be in a request header';
 }
 
-/** As it is, and as it stands in a URL. A value that is no token is never sent, so nobody can repeat it in another form. */
-const formsOf = (secret: string): string[] =>
-  headerProblem(secret) === null ? [secret, encodeURIComponent(secret)] : [secret];
+/**
+ * As it is, as it stands in a URL, and in base64 wherever it may begin in what was encoded. A value that is no token is never
+ * sent, so nobody can repeat it in another form.
+ */
+function formsOf(secret: string): RegExp[] {
+  const plain = patternOf(secret);
+  if (headerProblem(secret) !== null) return [new RegExp(plain, 'g')];
+  const encoded = [...secret].map((sign) => `(?:${patternOf(sign)}|%${hexOf(sign)})`).join('');
+  return [new RegExp(plain, 'g'), new RegExp(encoded, 'gi'), ...base64Of(secret).map((form) => new RegExp(form, 'g'))];
+}
+
+const patternOf = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+const hexOf = (sign: string): string => sign.charCodeAt(0).toString(16).padStart(2, '0');
+
+/** Shorter ones would black out words that have nothing to do with it. */
+const LEAST_BASE64 = 8;
+
+/**
+ * What base64 and base64url make of a secret behind 0, 1 or 2 other bytes: the letters that depend on the secret alone, with those
+ * beside them that depend on it in part.
+ */
+const base64Of = (secret: string): string[] =>
+  [0, 1, 2].flatMap((offset) => {
+    const letters = Buffer.concat([Buffer.alloc(offset), Buffer.from(secret)])
+      .toString('base64')
+      .replace(/=+$/, '');
+    const whole = letters.slice(Math.ceil((offset * 8) / 6), Math.floor(((offset + secret.length) * 8) / 6));
+    if (whole.length < LEAST_BASE64) return [];
+    const either = patternOf(whole)
+      .replace(/\\\+|-/g, '[+-]')
+      .replace(/\/|_/g, '[/_]');
+    const before = offset === 0 ? '' : '[\\w+/-]?';
+    return [`${before}${either}(?:[\\w+/-]?={0,2})`];
+  });
 
 const refusal = (message: string, next: string = NO_CREDENTIAL): UserError =>
   new UserError(message, next, ExitCode.usage);

@@ -100,6 +100,34 @@ describe('settings', () => {
     expect(credentials.redact('abc+def, abc%2Bdef, abc+ and abc')).toBe('[redacted], [redacted], [redacted] and abc');
   });
 
+  it.each(['gum_5ecret-Key+with=signs', 'a?>~b??>>~~c/d+e', 'hunter2hunter2'])(
+    'S13: redact %s in base64, at any place of what was encoded, and percent-encoded',
+    (key) => {
+      const credentials = createCredentials({ GUMLOOP_API_KEY: key, GUMLOOP_USER_ID: 'u' });
+      for (const encoding of ['base64', 'base64url'] as const) {
+        for (const before of ['', ':', 'u:', 'Bearer ', 'user_42:', 'x'.repeat(11)]) {
+          for (const behind of ['', '!', '!!', '!!!', ' and more']) {
+            const text = Buffer.from(before + key + behind).toString(encoding);
+            const shown = credentials.redact(`Authorization: Basic ${text}; retry`);
+            expect(shown).toContain('[redacted]');
+            // Whatever of it is left says nothing of the key.
+            for (const part of shown.match(/[\w+/-]{4,}/g) ?? []) {
+              for (const skip of [0, 1, 2, 3]) {
+                expect(Buffer.from(part.slice(skip), encoding).toString()).not.toContain(key.slice(0, 4));
+                expect(Buffer.from(part.slice(skip), encoding).toString()).not.toContain(key.slice(-4));
+              }
+            }
+          }
+        }
+      }
+      const all = [...key].map((sign) => `%${sign.charCodeAt(0).toString(16)}`).join('');
+      for (const form of [encodeURIComponent(key), all, all.toUpperCase(), encodeURIComponent(key).toLowerCase()]) {
+        if (form.toLowerCase() === form && /^[^%]*$/.test(form) && form !== key) continue;
+        expect(credentials.redact(`key=${form}.`)).toBe('key=[redacted].');
+      }
+    },
+  );
+
   it('do not print a key that was set as the name of a file by mistake', async () => {
     const credentials = createCredentials({ GUMLOOP_API_KEY_FILE: 'gum_hunter2', GUMLOOP_USER_ID: 'u' });
     const { message, next } = await refusalOf(credentials);

@@ -43,9 +43,9 @@ export function registerPolicy(program: Command): void {
         out.result(validDocument(file, read, teams), { file, read, teams }, validInWords);
       } catch (error) {
         if (!(error instanceof PolicyFileError)) throw error;
-        const { problems, warnings } = error;
+        const { problems, warnings, total } = error;
         const document = { file, valid: false, problems, warnings, policies: [], cleanup: [] };
-        out.result(document, { file, problems, warnings }, brokenInWords);
+        out.result(document, { file, problems, warnings, total }, brokenInWords);
         process.exitCode = error.exitCode;
       }
     });
@@ -131,11 +131,16 @@ function teamLines(check: TeamsCheck): string[] {
   ];
 }
 
-const brokenInWords = ({ file, problems, warnings }: Pick<PolicyFileError, 'file' | 'problems' | 'warnings'>): string =>
+const brokenInWords = ({
+  file,
+  problems,
+  warnings,
+  total,
+}: Pick<PolicyFileError, 'file' | 'problems' | 'warnings' | 'total'>): string =>
   [
     problems.flatMap(problemLines).join('\n'),
     ...warningLines(warnings),
-    `${file}: ${counted(problems.length, 'problem', 'problems')}.`,
+    `${file}: ${counted(total, 'problem', 'problems')}.`,
   ].join('\n\n');
 
 const paragraph = (title: string, lines: readonly string[]): string =>

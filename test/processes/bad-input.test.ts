@@ -92,6 +92,7 @@ describe('where no Curfew has run', () => {
   it.each([
     ['a wrong id', ['cancel', 'sess_1', 'agents/../../x'], 'agents/../../x'],
     ['an empty id', ['cancel', ''], 'session id'],
+    ['a read that may be too old', ['cancel', 'sess_1', '--even-if-read-is-old', '2m'], '60s'],
     ['a bulk plan of nothing', ['bulk', 'plan'], '--all'],
     ['a bulk plan of a file that is not there', ['bulk', 'plan', '--ids-file', 'missing.txt'], 'missing.txt'],
     ['a bulk plan that contradicts itself', ['bulk', 'plan', '--ids-file', 'x', '--agent', 'a'], '--agent'],

@@ -53,3 +53,60 @@ it.concurrent.each<[string, FaultInput]>([
   }),
   LIMIT_MS,
 );
+
+it.concurrent(
+  'a person orders on an older read: one slow read is enough, and the order says so wherever it is shown',
+  inOwnHome({}, async (own) => {
+    own.simulator.world.addSession({
+      ...{ runsFor: null, id: 'sess_slow', agent: 'agent_test', turnAge: '3h' },
+      faults: [{ fault: 'lagging-answer', on: 'retrieve', delay: '3s', times: 'forever' }],
+    });
+    await own.up();
+    interface Orders {
+      readonly orders: readonly { readonly outcome: string | null; readonly maxReadAgeMs?: number }[];
+    }
+    const order = ['cancel', 'sess_slow', '--even-if-read-is-old', '10s', '--wait'];
+    expect((await own.curfew<Orders>(...order)).orders).toMatchObject([{ outcome: 'cancelled', maxReadAgeMs: 10_000 }]);
+    const [cancelled] = own.simulator.world.truth().cancels;
+    expect(cancelled).toMatchObject({ sessionId: 'sess_slow' });
+    const { orders } = await own.curfew<Orders>('cases', 'sess_slow');
+    expect(orders).toMatchObject([{ maxReadAgeMs: 10_000 }]);
+    for (const command of [['cases', 'sess_slow'], ['history']]) {
+      expect((await own.run(...command)).stdout).toContain('goes by reads up to 10 s old');
+    }
+  }),
+  LIMIT_MS,
+);
+
+it.concurrent(
+  'a session that can not be read is told of, and shown with what a person can do; its neighbour is ended',
+  inOwnHome({}, async (own) => {
+    for (const id of ['sess_unread', 'sess_other']) {
+      const faults: FaultInput[] =
+        id === 'sess_unread' ? [{ fault: 'server-error', on: 'retrieve', times: 'forever' }] : [];
+      own.simulator.world.addSession({ runsFor: null, id, agent: 'agent_test', turnAge: '3h', faults });
+    }
+    await own.up();
+    await own.curfew('cancel', 'sess_unread');
+    await own.curfew('cancel', 'sess_other', '--wait');
+    interface Status {
+      readonly notJudgeable: readonly unknown[];
+    }
+    const unread = async () => (await own.curfew<Status>('status')).notJudgeable;
+    await until(async () => (await unread()).length > 0, LIMIT_MS);
+    expect(await unread()).toMatchObject([
+      { sessionId: 'sess_unread', by: 'case', reason: 'server-error', told: true },
+    ]);
+    expect((await own.curfew<Status>('cases')).notJudgeable).toHaveLength(1);
+    for (const command of [['status'], ['cases'], ['cases', 'sess_unread']]) {
+      const { stdout } = await own.run(...command);
+      expect(stdout).toContain('sess_unread could not be judged for');
+      expect(stdout).toContain('curfew cancel sess_unread --even-if-read-is-old 10s');
+    }
+    // Nothing else is known of it.
+    expect((await own.run('explain', 'sess_unread')).stderr).toContain('sess_unread could not be judged for');
+    expect((await own.run('history', '--events')).stdout.match(/not-judgeable/g)).toHaveLength(1);
+    expect(own.simulator.world.truth().cancels.map(({ sessionId }) => sessionId)).toEqual(['sess_other']);
+  }),
+  LIMIT_MS,
+);

@@ -1,3 +1,4 @@
+import { shell } from '../../text/shell.js';
 import type { Command } from 'commander';
 import type { Config } from '../../config.js';
 import { ExitCode, UserError } from '../../errors.js';
@@ -20,6 +21,7 @@ import { policyOf } from '../../watch/limits.js';
 import { checkedSessionIds, contextOf, openExistingLedger } from '../context.js';
 import { explainDocument, explainWords, type Explanation } from '../explain-words.js';
 import { readPolicySource } from '../policy-source.js';
+import { unjudgedWords } from '../unjudged-words.js';
 
 const LAST_ORDERS = 5;
 /** A person waits, and the ledger knows something too, ms. */
@@ -78,6 +80,14 @@ async function explain(config: Config, ledger: Ledger, sessionId: string, draft:
   const agentScan = scan ?? (agentId === null ? null : await ledger.facts.scanOf(agentId));
   const facts = 'seen' in read ? observe(remembered, read.seen, { scanMs }) : remembered;
   if (facts === null) {
+    const [spell] = spells;
+    if (spell !== undefined) {
+      throw new UserError(
+        `Nothing is known of ${unjudgedWords(spell, ledgerNowMs)}.`,
+        `Its orders: ${shell`curfew cases ${sessionId}`}`,
+        ExitCode.failed,
+      );
+    }
     const problem = 'problem' in read ? read.problem : '';
     throw new UserError(
       `Nothing is known of ${sessionId}: ${problem}; and no worker has seen it.`,

@@ -1,6 +1,6 @@
 import type { Notice, Remedy } from './notice.js';
-import { begun, joined, replaced, words, type Printable } from '../text/printable.js';
-import { moment, quoted } from './words.js';
+import { begun, joined, LONGEST_NAME, replaced, words, type Printable } from '../text/printable.js';
+import { moment, plain, quoted } from './words.js';
 
 /** Slack's limits for a message; a message over them is refused whole. Source: Slack, reference of blocks. */
 const MOST_SECTION_CHARACTERS = 3_000;
@@ -68,7 +68,7 @@ export function slackSummary(notices: readonly Notice[]): SlackMessage {
 }
 
 export const slackTest = (route: string): SlackMessage => ({
-  text: words`Curfew: test of the route ${escaped(quoted(route))}`,
+  text: words`Curfew: test of the route ${escaped(plain(route, LONGEST_NAME))}`,
   blocks: [
     section([
       words`${SIGNS.notice} *Test* · route ${escaped(quoted(route))}`,

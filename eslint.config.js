@@ -7,6 +7,12 @@ const nodeBuiltins = {
   message: 'Workflows and the policy core know no I/O and no clock: take data in, give decisions out.',
 };
 
+/** What is printable is decided in src/text alone: elsewhere a type could be claimed that no function gave. */
+const noClaim = {
+  selector: 'TSAsExpression[typeAnnotation.typeName.name="Printable"]',
+  message: 'Make it printable with src/text/printable.ts instead of claiming it.',
+};
+
 export default tseslint.config(
   { ignores: ['dist*/', 'node_modules/', 'coverage/'] },
   eslint.configs.recommended,
@@ -56,15 +62,21 @@ export default tseslint.config(
     },
   },
   {
+    files: ['src/**'],
+    ignores: ['src/text/**'],
+    rules: { 'no-restricted-syntax': ['error', noClaim] },
+  },
+  {
     // What is printed passes src/cli/output.ts, which makes text from outside printable.
     files: ['src/**'],
-    ignores: ['src/cli/output.ts', 'src/cli/paged-output.ts', 'src/cli/main.ts', 'src/tracing/sdk.ts'],
+    ignores: ['src/cli/output.ts', 'src/cli/paged-output.ts', 'src/cli/main.ts', 'src/tracing/sdk.ts', 'src/text/**'],
     plugins: { curfew: { rules: { 'words-from-view': wordsFromView } } },
     rules: {
       'curfew/words-from-view': 'error',
       'no-console': 'error',
       'no-restricted-syntax': [
         'error',
+        noClaim,
         {
           selector: 'CallExpression[callee.property.name="write"][callee.object.property.name=/^std(out|err)$/]',
           message: 'Print with Output (src/cli/output.ts): it makes text from outside printable.',

@@ -1,4 +1,4 @@
-import { printableLine } from './text/printable.js';
+import { joined, printableLine, type Printable } from './text/printable.js';
 
 /** Exit codes of the `curfew` command, fixed by contract. */
 export const ExitCode = {
@@ -21,7 +21,8 @@ export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
  */
 export class UserError extends Error {
   override readonly name = 'UserError';
-  readonly next: string;
+  declare readonly message: Printable;
+  readonly next: Printable;
 
   constructor(
     message: string | readonly string[],
@@ -29,7 +30,7 @@ export class UserError extends Error {
     readonly exitCode: ExitCode = ExitCode.failed,
   ) {
     const lines = typeof message === 'string' ? [message] : message;
-    super(lines.map(printableLine).join('\n'));
+    super(joined(lines.map(printableLine), '\n'));
     this.next = printableLine(next);
   }
 }

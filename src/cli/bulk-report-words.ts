@@ -3,7 +3,8 @@ import { kindOf, type ReportKind } from '../bulk/report.js';
 import type { BulkStatus, BulkTargetResult, Outcome } from '../contract.js';
 import { shell } from '../text/shell.js';
 import { count, jobHead } from './bulk-words.js';
-import { csv } from './history-rows.js';
+import { csv } from '../text/csv.js';
+import type { Printable } from '../text/printable.js';
 import { table } from './output.js';
 import { OUTCOME_WORDS, outcomeName, shorten } from './words.js';
 
@@ -27,9 +28,9 @@ const COLUMNS = [
   'events',
 ] as const;
 
-export const reportHeader = (): string => csv([[...COLUMNS]]);
+export const reportHeader = (): Printable => csv([[...COLUMNS]]);
 
-export const reportCsv = (results: readonly BulkTargetResult[]): string =>
+export const reportCsv = (results: readonly BulkTargetResult[]): Printable =>
   csv(results.map((result) => COLUMNS.map((column) => record(result)[column])));
 
 function record({ lastError, reason, events, ...result }: BulkTargetResult): Record<(typeof COLUMNS)[number], unknown> {

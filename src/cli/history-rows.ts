@@ -1,5 +1,5 @@
-import { printableJson, visible } from '../text/printable.js';
-import { stringify } from 'csv-stringify/sync';
+import { csv } from '../text/csv.js';
+import { printableJson, type Printable } from '../text/printable.js';
 import type { OrderResult } from '../contract.js';
 import type { HistoryEvent } from '../ledger/history.js';
 import type { OrderView } from '../ledger/results.js';
@@ -80,28 +80,17 @@ function eventRecord({ sessionId, orderId, event }: HistoryEvent): Record<(typeo
   return { at, kind, sessionId, orderId, data: printableJson(data) };
 }
 
-export const ordersHeader = (): string => csv([[...ORDER_COLUMNS]]);
-export const eventsHeader = (): string => csv([[...EVENT_COLUMNS]]);
+export const ordersHeader = (): Printable => csv([[...ORDER_COLUMNS]]);
+export const eventsHeader = (): Printable => csv([[...EVENT_COLUMNS]]);
 
-export const ordersCsv = (views: readonly OrderView[]): string => {
+export const ordersCsv = (views: readonly OrderView[]): Printable => {
   const rows = views.map(({ result }) => orderRecord(result));
   return csv(rows.map((row) => ORDER_COLUMNS.map((column) => row[column])));
 };
-export const eventsCsv = (events: readonly HistoryEvent[]): string => {
+export const eventsCsv = (events: readonly HistoryEvent[]): Printable => {
   const rows = events.map(eventRecord);
   return csv(rows.map((row) => EVENT_COLUMNS.map((column) => row[column])));
 };
-
-/**
- * Spreadsheets run what begins with =, +, -, @, tab or return as a formula, and part of this text comes from whoever ordered,
- * named an agent or answered an error. Such cells get an apostrophe in front. A cell is one line without control characters, as
- * long as it is; JSON has the text itself.
- */
-export const csv = (rows: readonly (readonly unknown[])[]): string =>
-  stringify(
-    rows.map((row) => row.map((cell) => (typeof cell === 'string' ? visible(cell) : cell))),
-    { escape_formulas: true, record_delimiter: 'windows', quoted_match: /[\r\n]/ },
-  );
 
 /** For people: the time, what was ended and what became of it, and by whose word. */
 export function ordersTable(views: readonly OrderView[]): string {

@@ -1,3 +1,4 @@
+import { words } from '../text/printable.js';
 import { writeNews } from './output.js';
 
 /** Exit code of a command that was interrupted, by the convention of shells. */
@@ -49,6 +50,6 @@ export function leaveForSure(): void {
 /** Keeps nothing alive itself. */
 const exitAfter = (ms: number): NodeJS.Timeout =>
   setTimeout(() => {
-    writeNews(`curfew: still not done ${ms / 1_000} s after it was told to stop; it ends now.`);
+    writeNews(words`curfew: still not done ${ms / 1_000} s after it was told to stop; it ends now.`);
     process.exit(process.exitCode ?? INTERRUPTED);
   }, ms).unref();

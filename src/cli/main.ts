@@ -23,7 +23,7 @@ import { registerUp } from './commands/up.js';
 import { registerWatch } from './commands/watch.js';
 import { leaveForSure } from './interrupt.js';
 import { createOutput, writeNews } from './output.js';
-import { printableLine, terminalText } from '../text/printable.js';
+import { printableLine, terminalText, words } from '../text/printable.js';
 
 // `curfew cases | head` closes the pipe early. That is no failure, and no reason for a worker to stop.
 for (const stream of [process.stdout, process.stderr]) {
@@ -100,7 +100,7 @@ function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
   const known = isLedgerUnavailable(error) ? unavailableAsUserError(error) : error;
   if (known instanceof UserError) {
-    writeNews(`curfew: ${known.message}\n  next: ${known.next}`);
+    writeNews(words`curfew: ${known.message}\n  next: ${known.next}`);
     if (process.argv.includes('--json')) {
       const { message, next, exitCode } = known;
       createOutput(true).result({ error: { message, next, exitCode } }, null, () => '');
@@ -109,8 +109,8 @@ function report(error: unknown): number {
   }
   const message = error instanceof Error ? error.message : String(error);
   writeNews(
-    `curfew: ${printableLine(message)}\n  next: this is not expected; CURFEW_LOG=debug shows more, and \`curfew doctor\` checks the parts.`,
+    words`curfew: ${printableLine(message)}\n  next: this is not expected; CURFEW_LOG=debug shows more, and \`curfew doctor\` checks the parts.`,
   );
-  if (process.env['CURFEW_LOG'] === 'debug' && error instanceof Error) writeNews(error.stack ?? '');
+  if (process.env['CURFEW_LOG'] === 'debug' && error instanceof Error) writeNews(terminalText(error.stack ?? ''));
   return ExitCode.failed;
 }

@@ -2,6 +2,7 @@ import Table from 'cli-table3';
 import logUpdate, { logUpdateStderr } from 'log-update';
 import pc from 'picocolors';
 import {
+  type Printable,
   printableData,
   printableJson,
   printableLine,
@@ -63,16 +64,16 @@ export function createOutput(json: boolean): Output {
 }
 
 /** Words of printable data. */
-export const inWords = <T>(view: T, words: (view: T) => string): string => terminalText(words(printableData(view)));
+export const inWords = <T>(view: T, words: (view: T) => string): Printable => terminalText(words(printableData(view)));
 
 /** To stdout, with an end of line. */
-function writeResult(text: string): void {
+function writeResult(text: Printable): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** To stderr, with an end of line. Lines of others must be printable already: this looks after the terminal alone. */
-export function writeNews(text: string): void {
-  process.stderr.write(`${terminalText(text)}\n`);
+/** To stderr, with an end of line. */
+export function writeNews(text: Printable): void {
+  process.stderr.write(`${text}\n`);
 }
 
 /** What may still stand in one cell; colours are not counted where there are any. */

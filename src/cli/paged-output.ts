@@ -1,15 +1,18 @@
 import { once } from 'node:events';
-import { printableJson } from '../text/printable.js';
+import { joined, printableJson, words, type Printable } from '../text/printable.js';
 
 /** One JSON document a line. */
-export const jsonLines = (documents: readonly unknown[]): string =>
-  documents.map((document) => `${printableJson(document)}\n`).join('');
+export const jsonLines = (documents: readonly unknown[]): Printable =>
+  joined(
+    documents.map((document) => words`${printableJson(document)}\n`),
+    '',
+  );
 
 /** Writes pages to stdout as they come, no faster than they are read. */
 export async function writePages<T>(
   pages: AsyncGenerator<T[]>,
-  header: string,
-  textOf: (page: readonly T[]) => string,
+  header: Printable | '',
+  textOf: (page: readonly T[]) => Printable | '',
 ): Promise<void> {
   await write(header);
   for await (const page of pages) {
@@ -19,7 +22,7 @@ export async function writePages<T>(
 }
 
 /** Waits for slow readers, so that what is not read yet fills no memory. @returns false when nobody reads any more */
-export async function write(text: string): Promise<boolean> {
+export async function write(text: Printable | ''): Promise<boolean> {
   if (text === '' || process.stdout.destroyed) return !process.stdout.destroyed;
   if (!process.stdout.write(text)) {
     await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]).catch(() => {});

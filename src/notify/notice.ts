@@ -3,13 +3,14 @@ import type { Item, ToldKind } from '../ledger/deliveries.js';
 import { ALERTS, type EventKind } from '../ledger/events.js';
 import { durationText } from '../policy/reason.js';
 import { shellWord } from '../text/shell.js';
+import { joined, LONGEST_NAME, untrusted, words, type Printable, type Untrusted } from '../text/printable.js';
 import { moment, plain, quoted } from './words.js';
 
 /** Something that a person can do about it, and the command for it. */
 export interface Remedy {
-  readonly purpose: string;
+  readonly purpose: Printable;
   /** Null: nothing of ours does it. */
-  readonly command: string | null;
+  readonly command: Printable | null;
 }
 
 /** One item as people and programs are told it. */
@@ -22,16 +23,16 @@ export interface Notice {
   /** Wants a person now. */
   readonly alert: boolean;
   /** Two or three words. */
-  readonly title: string;
+  readonly title: Printable;
   /** What happened, by which rule, with the numbers. Names are in backticks. */
-  readonly lines: readonly string[];
+  readonly lines: readonly Printable[];
   readonly remedies: readonly Remedy[];
   /** Null: about no policy. */
-  readonly policy: string | null;
+  readonly policy: Untrusted | null;
   readonly policyVersion: number | null;
-  readonly agentId: string | null;
-  readonly agentName: string | null;
-  readonly turnKey: string | null;
+  readonly agentId: Untrusted | null;
+  readonly agentName: Untrusted | null;
+  readonly turnKey: Untrusted | null;
   readonly item: Item;
 }
 
@@ -76,11 +77,11 @@ export function noticeOf(item: Item): Notice {
     atMs: item.atMs,
     alert: ALERTS.has(item.kind as EventKind),
     ...WORDS[item.kind](item),
-    policy: textOf(data, 'policy') ?? order?.reason.policy ?? null,
+    policy: textOf(data, 'policy') ?? ofOthers(order?.reason.policy),
     policyVersion: numberOf(data, 'policyVersion') ?? order?.reason.policyVersion ?? null,
-    agentId: textOf(data, 'agentId') ?? order?.agentId ?? null,
+    agentId: textOf(data, 'agentId') ?? ofOthers(order?.agentId),
     agentName: textOf(data, 'agentName'),
-    turnKey: textOf(data, 'turnKey') ?? order?.turnKey ?? null,
+    turnKey: textOf(data, 'turnKey') ?? ofOthers(order?.turnKey),
     item,
   };
 }
@@ -88,57 +89,57 @@ export function noticeOf(item: Item): Notice {
 const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
   warned: (item) => {
     const graceUntil = textOf(item.data, 'graceUntil');
-    const observes = textOf(item.data, 'mode') === 'observe';
-    const then = observes ? 'The policy only observes: nothing will be ended.' : null;
-    const grace = graceUntil === null ? null : `Over the limit, in grace until ${momentOf(graceUntil)}.`;
-    const next = grace === null ? 'At the limit its turn will be ended.' : 'Then its turn will be ended.';
+    const observes = item.data['mode'] === 'observe';
+    const then = observes ? words`The policy only observes: nothing will be ended.` : null;
+    const grace = graceUntil === null ? null : words`Over the limit, in grace until ${momentOf(graceUntil)}.`;
+    const next = grace === null ? words`At the limit its turn will be ended.` : words`Then its turn will be ended.`;
     return {
-      title: 'Warning',
-      lines: [`${sessionOf(item)} ${numbersOf(item)}`, ruleOf(item), sentences(grace, then ?? next)],
+      title: words`Warning`,
+      lines: [words`${sessionOf(item)} ${numbersOf(item)}`, ruleOf(item), sentences(grace, then ?? next)],
       remedies: [...exempting(item), ...explaining(item)],
     };
   },
   'would-end': (item) => ({
-    title: 'Would end',
+    title: words`Would end`,
     lines: [
-      `${sessionOf(item)} ${numbersOf(item)}`,
+      words`${sessionOf(item)} ${numbersOf(item)}`,
       ruleOf(item),
-      textOf(item.data, 'breaker') === 'open'
-        ? 'Nothing was ended: the breaker of the policy is open.'
-        : 'Nothing was ended: the policy only observes.',
+      item.data['breaker'] === 'open'
+        ? words`Nothing was ended: the breaker of the policy is open.`
+        : words`Nothing was ended: the policy only observes.`,
     ],
     remedies: [...exempting(item), ...explaining(item)],
   }),
   cancelled: (item) => ({
-    title: 'Session ended',
+    title: words`Session ended`,
     lines: [
-      `${sessionOf(item)} ${numbersOf(item)}`,
+      words`${sessionOf(item)} ${numbersOf(item)}`,
       ruleOf(item),
-      `Its turn was ended by Curfew${item.order?.attribution === 'probable' ? ', as far as can be told' : ''}.${endingOf(item)}`,
+      words`Its turn was ended by Curfew${item.order?.attribution === 'probable' ? ', as far as can be told' : ''}.${endingOf(item)}`,
     ],
-    remedies: [...exempting(item, 'Let its next turns run'), ...explaining(item)],
+    remedies: [...exempting(item, words`Let its next turns run`), ...explaining(item)],
   }),
   'ended-unattributed': (item) => ({
-    title: 'Session ended',
+    title: words`Session ended`,
     lines: [
-      `${sessionOf(item)} ${numbersOf(item)}`,
+      words`${sessionOf(item)} ${numbersOf(item)}`,
       ruleOf(item),
-      `Its turn is over; whether by our request or otherwise, nobody can tell.${endingOf(item)}`,
+      words`Its turn is over; whether by our request or otherwise, nobody can tell.${endingOf(item)}`,
     ],
-    remedies: [...exempting(item, 'Let its next turns run'), ...explaining(item)],
+    remedies: [...exempting(item, words`Let its next turns run`), ...explaining(item)],
   }),
   restarted: (item) => ({
-    title: 'Started again',
+    title: words`Started again`,
     lines: [
-      `${sessionOf(item)} another turn was seen after the one that was to end${stateOf(item)}. It is left alone, unless the rule has \`on_restart: cancel\`.`,
+      words`${sessionOf(item)} another turn was seen after the one that was to end${stateOf(item)}. It is left alone, unless the rule has \`on_restart: cancel\`.`,
       ruleOf(item),
     ],
-    remedies: [...exempting(item), ...explaining(item), ...ending('End the new turn', item)],
+    remedies: [...exempting(item), ...explaining(item), ...ending(words`End the new turn`, item)],
   }),
   'not-ending': (item) => ({
-    title: 'Does not end',
+    title: words`Does not end`,
     lines: [
-      `${sessionOf(item)} its turn could not be ended${triedFor(item)}. Curfew goes on trying.`,
+      words`${sessionOf(item)} its turn could not be ended${triedFor(item)}. Curfew goes on trying.`,
       ...hindranceOf(item),
       ...whyOf(item),
       ...othersOfJob(item),
@@ -150,22 +151,22 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     const sessions = numberOf(item.data, 'sessions');
     if (sessions !== null) {
       return {
-        title: 'Can’t be judged',
+        title: words`Can’t be judged`,
         lines: [
-          `${sessions} sessions can’t be judged now: reads of them fail, or come too late. None of them is ended meanwhile. Those that follow are not told one by one.`,
+          words`${sessions} sessions can’t be judged now: reads of them fail, or come too late. None of them is ended meanwhile. Those that follow are not told one by one.`,
           ...readProblemOf(item),
         ],
         remedies: [
-          { purpose: 'See which', command: 'curfew status' },
-          { purpose: 'Find out what is wrong', command: 'curfew doctor' },
+          { purpose: words`See which`, command: words`curfew status` },
+          { purpose: words`Find out what is wrong`, command: words`curfew doctor` },
         ],
       };
     }
     const since = textOf(item.data, 'since');
     return {
-      title: 'Can’t be judged',
+      title: words`Can’t be judged`,
       lines: [
-        `${sessionOf(item)} it can’t be read in time${since === null ? '' : ` since ${momentOf(since)}`}. What can’t be judged is not ended; Curfew goes on trying.`,
+        words`${sessionOf(item)} it can’t be read in time${since === null ? '' : words` since ${momentOf(since)}`}. What can’t be judged is not ended; Curfew goes on trying.`,
         ...readProblemOf(item),
         ...(item.order === null ? [] : [ruleOf(item)]),
       ],
@@ -174,8 +175,8 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
           ? []
           : [
               {
-                purpose: 'If reads come, but too late, and it is to end all the same',
-                command: `curfew cancel ${shellWord(item.sessionId)} --even-if-read-is-old 10s`,
+                purpose: words`If reads come, but too late, and it is to end all the same`,
+                command: words`curfew cancel ${shellWord(item.sessionId)} --even-if-read-is-old 10s`,
               },
             ]),
         ...(item.order === null ? explaining(item) : [caseOf(item)]),
@@ -184,75 +185,78 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     };
   },
   'retries-exhausted': (item) => ({
-    title: 'Given up',
+    title: words`Given up`,
     lines: [
-      `${sessionOf(item)} its turn could not be ended${triedFor(item)}, and was given up. As far as is known IT STILL RUNS.`,
+      words`${sessionOf(item)} its turn could not be ended${triedFor(item)}, and was given up. As far as is known IT STILL RUNS.`,
       ...whyOf(item),
       ...othersOfJob(item),
       ruleOf(item),
     ],
     remedies: [
-      { purpose: "End it in the vendor's own interface, or through its support.", command: null },
-      ...ending('Try again', item),
+      { purpose: words`End it in the vendor's own interface, or through its support.`, command: null },
+      ...ending(words`Try again`, item),
     ],
   }),
   forbidden: (item) => ({
-    title: 'Forbidden',
+    title: words`Forbidden`,
     lines: [
-      `${sessionOf(item)} the vendor does not let our key ${item.data['on'] === 'read' ? 'see' : 'end'} it (${refusalOf(item)}). It goes on as it was.`,
+      words`${sessionOf(item)} the vendor does not let our key ${item.data['on'] === 'read' ? 'see' : 'end'} it (${refusalOf(item)}). It goes on as it was.`,
       ...whyOf(item),
       ...othersOfJob(item),
       ruleOf(item),
     ],
     remedies: [
       ...((numberOf(item.data, 'status') ?? 403) === 403
-        ? [{ purpose: 'Give the key update access to the agent.', command: null }]
+        ? [{ purpose: words`Give the key update access to the agent.`, command: null }]
         : [caseOf(item)]),
-      ...ending('Then order again', item),
+      ...ending(words`Then order again`, item),
     ],
   }),
   gone: (item) => ({
-    title: 'Not found',
+    title: words`Not found`,
     lines: [
-      `${sessionOf(item)} the vendor finds it no more (404 on two reads). Whether its turn ended was not seen.`,
+      words`${sessionOf(item)} the vendor finds it no more (404 on two reads). Whether its turn ended was not seen.`,
       ...othersOfJob(item),
       ruleOf(item),
     ],
-    remedies: [{ purpose: 'Check that the key may still see the agent.', command: null }, ...explaining(item)],
+    remedies: [{ purpose: words`Check that the key may still see the agent.`, command: null }, ...explaining(item)],
   }),
   'may-have-hit-newer-turn': (item) => ({
-    title: 'Newer turn perhaps hit',
+    title: words`Newer turn perhaps hit`,
     lines: [
-      `${sessionOf(item)} a turn that began around our cancel request is over, and not by a normal end. The request was meant for the turn before it, and may have ended this one.`,
+      words`${sessionOf(item)} a turn that began around our cancel request is over, and not by a normal end. The request was meant for the turn before it, and may have ended this one.`,
       ruleOf(item),
     ],
     remedies: [
-      { purpose: 'Tell the owner of the session, who may want to send the last message again.', command: null },
+      { purpose: words`Tell the owner of the session, who may want to send the last message again.`, command: null },
       caseOf(item),
     ],
   }),
   'breaker-opened': ({ data }) => {
     const policy = textOf(data, 'policy') ?? '?';
     const [taken, cap, perMs, live] = ['taken', 'capValue', 'perMs', 'liveSessions'].map((key) => numberOf(data, key));
-    const percent = textOf(data, 'cap') === 'max_percent';
-    const of = percent && live != null ? ` (${live} sessions are live)` : '';
-    const window = perMs == null ? '' : ` within ${durationText(perMs)}`;
+    const percent = data['cap'] === 'max_percent';
+    const of = percent && live != null ? words` (${live} sessions are live)` : '';
+    const window = perMs == null ? '' : words` within ${plain(durationText(perMs))}`;
     return {
-      title: 'Breaker opened',
+      title: words`Breaker opened`,
       lines: [
-        `Policy ${quoted(policy)} has used up its cap: it ended ${taken ?? '?'} turns${window}${of}, and ${percent ? 'max_percent' : 'max_cancels'} is ${cap ?? '?'}${percent ? '%' : ''}.`,
-        'It ends nothing more and only observes. Cases that have already sent a request go on.',
+        words`Policy ${quoted(policy)} has used up its cap: it ended ${taken ?? '?'} turns${window}${of}, and ${percent ? 'max_percent' : 'max_cancels'} is ${cap ?? '?'}${percent ? '%' : ''}.`,
+        words`It ends nothing more and only observes. Cases that have already sent a request go on.`,
       ],
       remedies: [
-        { purpose: 'See what it ended', command: 'curfew history' },
-        { purpose: 'When that was right, let it go on', command: `curfew policy resume ${shellWord(policy)}` },
+        { purpose: words`See what it ended`, command: words`curfew history` },
+        {
+          purpose: words`When that was right, let it go on`,
+          command: words`curfew policy resume ${shellWord(policy)}`,
+        },
       ],
     };
   },
   'breaker-closed': ({ data }) => ({
-    title: 'Breaker closed',
+    title: words`Breaker closed`,
     lines: [
-      `Policy ${quoted(textOf(data, 'policy') ?? '?')} acts again as its file says: its breaker was closed by ${quoted(textOf(data, 'by') ?? '?')}. Its caps count from now.`,
+      words`Policy ${quoted(textOf(data, 'policy') ?? '?')} acts again as its file says: its breaker was closed by ${quoted(textOf(data, 'by') ?? '?')}. Its caps count from now.`,
     ],
     remedies: [],
   }),
@@ -260,20 +264,20 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     const status = numberOf(data, 'status');
     const message = textOf(data, 'message');
     return {
-      title: 'Key refused',
+      title: words`Key refused`,
       lines: [
-        `The vendor refuses our key or account${status === null ? '' : ` (${status})`}: no session can be read or ended. Orders are kept, and go on by themselves when the key works again.`,
-        ...(message === null ? [] : [`It says: ${plain(message)}`]),
+        words`The vendor refuses our key or account${status === null ? '' : words` (${status})`}: no session can be read or ended. Orders are kept, and go on by themselves when the key works again.`,
+        ...(message === null ? [] : [words`It says: ${plain(message)}`]),
       ],
       remedies: [
-        { purpose: 'Check the key and the plan of the account; set a new key if need be.', command: null },
-        { purpose: 'Find out what is wrong', command: 'curfew doctor' },
+        { purpose: words`Check the key and the plan of the account; set a new key if need be.`, command: null },
+        { purpose: words`Find out what is wrong`, command: words`curfew doctor` },
       ],
     };
   },
   'account-accepted': () => ({
-    title: 'Key works again',
-    lines: ['The vendor accepts our key again. What was held goes on.'],
+    title: words`Key works again`,
+    lines: [words`The vendor accepts our key again. What was held goes on.`],
     remedies: [],
   }),
   'coverage-lost': ({ data }) => {
@@ -281,51 +285,51 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     const unreadable = numberOf(data, 'unreadable');
     const since = textOf(data, 'since');
     return {
-      title: 'Coverage lost',
+      title: words`Coverage lost`,
       lines: [
-        `There was no complete scan of the fleet${since === null ? '' : ` since ${momentOf(since)}`}: some sessions are not watched. What can't be seen is not ended.`,
+        words`There was no complete scan of the fleet${since === null ? '' : words` since ${momentOf(since)}`}: some sessions are not watched. What can't be seen is not ended.`,
         ...(unreadable === null || unreadable === 0
           ? []
-          : [`The sessions of ${unreadable} ${unreadable === 1 ? 'agent' : 'agents'} could not be listed.`]),
-        ...(problem === null ? [] : [`Problem: ${plain(problem)}`]),
+          : [words`The sessions of ${unreadable} ${unreadable === 1 ? 'agent' : 'agents'} could not be listed.`]),
+        ...(problem === null ? [] : [words`Problem: ${plain(problem)}`]),
       ],
       remedies: [
-        { purpose: 'See what is watched', command: 'curfew status' },
-        { purpose: 'Find out what is wrong', command: 'curfew doctor' },
+        { purpose: words`See what is watched`, command: words`curfew status` },
+        { purpose: words`Find out what is wrong`, command: words`curfew doctor` },
       ],
     };
   },
   'coverage-restored': () => ({
-    title: 'Coverage restored',
-    lines: ['Scans of the fleet are complete again.'],
+    title: words`Coverage restored`,
+    lines: [words`Scans of the fleet are complete again.`],
     remedies: [],
   }),
   'cleanup-failed': ({ data }) => {
     const cleanup = textOf(data, 'cleanup') ?? '?';
     const problem = textOf(data, 'text');
-    if (textOf(data, 'why') === 'schedule-refused') {
+    if (data['why'] === 'schedule-refused') {
       const then = data['earlierStands'] === true ? 'it still runs at its earlier times' : 'it does not run';
       return {
-        title: 'Cleanup not scheduled',
+        title: words`Cleanup not scheduled`,
         lines: [
-          `Temporal refuses the Schedule of cleanup ${quoted(cleanup)}: ${then}. If the policy file is at fault, correct and apply it.`,
-          ...(problem === null ? [] : [`Temporal says: ${plain(problem)}`]),
+          words`Temporal refuses the Schedule of cleanup ${quoted(cleanup)}: ${then}. If the policy file is at fault, correct and apply it.`,
+          ...(problem === null ? [] : [words`Temporal says: ${plain(problem)}`]),
         ],
         remedies: [
-          { purpose: 'See all cleanups', command: 'curfew cleanup list' },
-          { purpose: 'Run it by hand meanwhile', command: `curfew cleanup run ${shellWord(cleanup)}` },
+          { purpose: words`See all cleanups`, command: words`curfew cleanup list` },
+          { purpose: words`Run it by hand meanwhile`, command: words`curfew cleanup run ${shellWord(cleanup)}` },
         ],
       };
     }
     return {
-      title: 'Cleanup failed',
+      title: words`Cleanup failed`,
       lines: [
-        `Cleanup ${quoted(cleanup)} could not look for what to end, and this run was given up. It ended nothing; the next run comes at its time.`,
-        ...(problem === null ? [] : [`Problem: ${plain(problem)}`]),
+        words`Cleanup ${quoted(cleanup)} could not look for what to end, and this run was given up. It ended nothing; the next run comes at its time.`,
+        ...(problem === null ? [] : [words`Problem: ${plain(problem)}`]),
       ],
       remedies: [
-        { purpose: 'Find out what is wrong', command: 'curfew doctor' },
-        { purpose: 'Then run it without waiting', command: `curfew cleanup run ${shellWord(cleanup)}` },
+        { purpose: words`Find out what is wrong`, command: words`curfew doctor` },
+        { purpose: words`Then run it without waiting`, command: words`curfew cleanup run ${shellWord(cleanup)}` },
       ],
     };
   },
@@ -335,13 +339,13 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     const ended = numberOf(data, 'ended') ?? 0;
     const most = numberOf(data, 'maxFailures');
     return {
-      title: 'Trigger off',
+      title: words`Trigger off`,
       lines: [
-        `Trigger ${quoted(trigger)} of agent ${quoted(agent)} is off. Curfew asked to end ${ended} of its sessions before that.`,
-        `The vendor switches a trigger off after ${most === null ? 'a number of' : most} failed runs in a row, and may count a cancelled run as failed. It starts no more sessions.`,
-        'Find out why its sessions ran over a limit, then switch it on again at the vendor. A person may have switched it off as well.',
+        words`Trigger ${quoted(trigger)} of agent ${quoted(agent)} is off. Curfew asked to end ${ended} of its sessions before that.`,
+        words`The vendor switches a trigger off after ${most === null ? 'a number of' : most} failed runs in a row, and may count a cancelled run as failed. It starts no more sessions.`,
+        words`Find out why its sessions ran over a limit, then switch it on again at the vendor. A person may have switched it off as well.`,
       ],
-      remedies: [{ purpose: 'See what was ended', command: 'curfew history --since 1d' }],
+      remedies: [{ purpose: words`See what was ended`, command: words`curfew history --since 1d` }],
     };
   },
   'cleanup-capped': ({ data }) => {
@@ -349,200 +353,216 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     const plan = textOf(data, 'plan');
     const text = textOf(data, 'text');
     return {
-      title: 'Cleanup capped',
+      title: words`Cleanup capped`,
       lines: [
-        `Cleanup ${quoted(cleanup)} found more than its caps let it end; the rest is left alone until its next run.`,
+        words`Cleanup ${quoted(cleanup)} found more than its caps let it end; the rest is left alone until its next run.`,
         ...(text === null ? [] : [closed(text)]),
       ],
       remedies: [
-        ...(plan === null ? [] : [{ purpose: 'See what it ends', command: `curfew bulk status ${shellWord(plan)}` }]),
-        { purpose: 'See what it would end now', command: `curfew cleanup run ${shellWord(cleanup)} --dry-run` },
+        ...(plan === null
+          ? []
+          : [{ purpose: words`See what it ends`, command: words`curfew bulk status ${shellWord(plan)}` }]),
+        {
+          purpose: words`See what it would end now`,
+          command: words`curfew cleanup run ${shellWord(cleanup)} --dry-run`,
+        },
       ],
     };
   },
   'bulk-applied': ({ data }) => {
     const [targets, rate] = [numberOf(data, 'targets'), numberOf(data, 'rate')];
-    const turns = targets === 1 ? 'the turn of 1 session' : `the turns of ${targets ?? 'many'} sessions`;
-    const pace = rate === null ? '' : `, at most ${rateWords(rate)}`;
+    const turns = targets === 1 ? 'the turn of 1 session' : words`the turns of ${targets ?? 'many'} sessions`;
+    const pace = rate === null ? '' : words`, at most ${plain(rateWords(rate))}`;
     return {
-      title: 'Bulk job started',
+      title: words`Bulk job started`,
       lines: [
-        `${actorOf(data)} began to end ${turns}${pace}: bulk job ${jobOf(data)}.`,
-        ...(data['fast'] === true ? ['It sends without the read before each cancel (`--fast`).'] : []),
+        words`${actorOf(data)} began to end ${turns}${pace}: bulk job ${jobOf(data)}.`,
+        ...(data['fast'] === true ? [words`It sends without the read before each cancel (\`--fast\`).`] : []),
         ...becauseOf(data),
       ],
-      remedies: [...onJob(data, 'Look on', 'status', ' --watch'), ...onJob(data, 'Hold it', 'pause')],
+      remedies: [...onJob(data, words`Look on`, 'status', ' --watch'), ...onJob(data, words`Hold it`, 'pause')],
     };
   },
   'bulk-stopped': ({ data }) => {
     const why = textOf(data, 'why');
     return {
-      title: 'Bulk job stopped itself',
+      title: words`Bulk job stopped itself`,
       lines: [
-        `Bulk job ${jobOf(data)} went badly and paused itself. Nothing more of it is sent until a person says so.`,
+        words`Bulk job ${jobOf(data)} went badly and paused itself. Nothing more of it is sent until a person says so.`,
         ...(why === null ? [] : [closed(why)]),
       ],
       remedies: [
-        ...onJob(data, 'See what went wrong', 'report'),
-        ...onJob(data, 'When that is put right, let it go on', 'resume'),
-        ...onJob(data, 'Or leave the rest untouched, for good', 'abort'),
+        ...onJob(data, words`See what went wrong`, 'report'),
+        ...onJob(data, words`When that is put right, let it go on`, 'resume'),
+        ...onJob(data, words`Or leave the rest untouched, for good`, 'abort'),
       ],
     };
   },
   'bulk-paused': ({ data }) => ({
-    title: 'Bulk job paused',
-    lines: [`${actorOf(data)} paused bulk job ${jobOf(data)}. Nothing more of it is sent.`, ...becauseOf(data)],
-    remedies: onJob(data, 'Let it go on', 'resume'),
+    title: words`Bulk job paused`,
+    lines: [words`${actorOf(data)} paused bulk job ${jobOf(data)}. Nothing more of it is sent.`, ...becauseOf(data)],
+    remedies: onJob(data, words`Let it go on`, 'resume'),
   }),
   'bulk-resumed': ({ data }) => ({
-    title: 'Bulk job resumed',
-    lines: [`${actorOf(data)} let bulk job ${jobOf(data)} go on.`],
-    remedies: onJob(data, 'Hold it', 'pause'),
+    title: words`Bulk job resumed`,
+    lines: [words`${actorOf(data)} let bulk job ${jobOf(data)} go on.`],
+    remedies: onJob(data, words`Hold it`, 'pause'),
   }),
   'bulk-aborted': ({ data }) => ({
-    title: 'Bulk job aborted',
+    title: words`Bulk job aborted`,
     lines: [
-      `${actorOf(data)} ended bulk job ${jobOf(data)} for good. What was not sent for yet stays untouched.`,
+      words`${actorOf(data)} ended bulk job ${jobOf(data)} for good. What was not sent for yet stays untouched.`,
       ...becauseOf(data),
     ],
-    remedies: onJob(data, 'See what became of each', 'report'),
+    remedies: onJob(data, words`See what became of each`, 'report'),
   }),
   'bulk-finished': ({ data }) => ({
-    title: 'Bulk job finished',
-    lines: [`Bulk job ${jobOf(data)} has sent all that it had to send.${countsOf(data)}`],
-    remedies: onJob(data, 'See what became of each', 'report'),
+    title: words`Bulk job finished`,
+    lines: [words`Bulk job ${jobOf(data)} has sent all that it had to send.${countsOf(data)}`],
+    remedies: onJob(data, words`See what became of each`, 'report'),
   }),
 };
 
 /** Who gave the word. */
-const actorOf = (data: Item['data']): string => quoted(textOf(data, 'by') ?? '?');
+const actorOf = (data: Item['data']): Printable => quoted(textOf(data, 'by') ?? '?');
 
-const jobOf = (data: Item['data']): string => quoted(textOf(data, 'plan') ?? '?');
+const jobOf = (data: Item['data']): Printable => quoted(textOf(data, 'plan') ?? '?');
 
-const becauseOf = (data: Item['data']): string[] => {
+const becauseOf = (data: Item['data']): Printable[] => {
   const reason = textOf(data, 'reason');
-  return reason === null ? [] : [`Why: ${closed(reason)}`];
+  return reason === null ? [] : [words`Why: ${closed(reason)}`];
 };
 
-function onJob(data: Item['data'], purpose: string, command: string, options = ''): Remedy[] {
+function onJob(
+  data: Item['data'],
+  purpose: Printable,
+  command: 'status' | 'report' | 'pause' | 'resume' | 'abort',
+  options: '' | ' --watch' = '',
+): Remedy[] {
   const plan = textOf(data, 'plan');
-  return plan === null ? [] : [{ purpose, command: `curfew bulk ${command} ${shellWord(plan)}${options}` }];
+  return plan === null ? [] : [{ purpose, command: words`curfew bulk ${command} ${shellWord(plan)}${options}` }];
 }
 
 /** How many targets came to which outcome; those that a case works on have none yet. */
-function countsOf(data: Item['data']): string {
+function countsOf(data: Item['data']): Printable | '' {
   const byStatus = data['byStatus'];
   if (typeof byStatus !== 'object' || byStatus === null) return '';
   const counts = Object.entries(byStatus).flatMap(([status, targets]) =>
     typeof targets === 'number' && targets > 0
-      ? [status === 'case' ? `${targets} in cases that go on` : `${targets} ${plain(status, 40)}`]
+      ? [status === 'case' ? words`${targets} in cases that go on` : words`${targets} ${plain(status, 40)}`]
       : [],
   );
-  return counts.length === 0 ? '' : ` Its targets: ${counts.join(', ')}.`;
+  return counts.length === 0 ? '' : words` Its targets: ${joined(counts, ', ')}.`;
 }
 
 /** Who: the session, and whose agent it is. */
-function sessionOf({ sessionId, data, order }: Item): string {
+function sessionOf({ sessionId, data, order }: Item): Printable {
   const agent = textOf(data, 'agentName') ?? textOf(data, 'agentId') ?? order?.agentId ?? null;
-  return `Session ${quoted(sessionId ?? '?')}${agent === null ? '' : ` of agent ${quoted(agent)}`}:`;
+  return words`Session ${quoted(sessionId ?? '?')}${agent === null ? '' : words` of agent ${quoted(agent)}`}:`;
 }
 
 /** The numbers: "has run 47m 12s, limit 45m (+15s)." */
-const numbersOf = (item: Item): string => closed(textOf(item.data, 'text') ?? item.order?.reason.text ?? 'no numbers');
+const numbersOf = (item: Item): Printable =>
+  closed(textOf(item.data, 'text') ?? item.order?.reason.text ?? 'no numbers');
 
 /** What is in the way of an order, where that is known. */
-function hindranceOf({ data }: Item): string[] {
+function hindranceOf({ data }: Item): Printable[] {
   const why = textOf(data, 'why');
-  return why === null ? [] : [`In the way: ${closed(why)}`];
+  return why === null ? [] : [words`In the way: ${closed(why)}`];
 }
 
 /** Why a turn was to end, as the order says it. */
-const readProblemOf = ({ data }: Item): string[] => {
+const whyOf = ({ order }: Item): Printable[] =>
+  order?.reason.text == null ? [] : [words`It was to end: ${closed(order.reason.text)}`];
+
+const readProblemOf = ({ data }: Item): Printable[] => {
   const problem = textOf(data, 'text');
-  return problem === null ? [] : [`In the way: ${closed(problem)}`];
+  return problem === null ? [] : [words`In the way: ${closed(problem)}`];
 };
 
-const whyOf = ({ order }: Item): string[] =>
-  order?.reason.text == null ? [] : [`It was to end: ${closed(order.reason.text)}`];
-
 /** Such alerts are given once for each job. */
-function othersOfJob({ data }: Item): string[] {
+function othersOfJob({ data }: Item): Printable[] {
   const plan = textOf(data, 'plan');
   if (plan === null) return [];
   return [
-    `Other sessions of the bulk job ${quoted(plan)} may meet the same; \`curfew bulk report ${plan}\` has them all.`,
+    words`Other sessions of the bulk job ${quoted(plan)} may meet the same; \`curfew bulk report ${shellWord(plain(plan, LONGEST_NAME))}\` has them all.`,
   ];
 }
 
 /** Status and code, as far as the event tells them. */
-function refusalOf({ data }: Item): string {
-  return [numberOf(data, 'status') ?? 403, textOf(data, 'code')].filter((one) => one !== null).join(' ');
+function refusalOf({ data }: Item): Printable {
+  const status = words`${numberOf(data, 'status') ?? 403}`;
+  const code = textOf(data, 'code');
+  return code === null ? status : words`${status} ${plain(code, LONGEST_NAME)}`;
 }
 
-function ruleOf({ data, order }: Item): string {
+function ruleOf({ data, order }: Item): Printable {
   const policy = textOf(data, 'policy') ?? order?.reason.policy ?? null;
-  if (policy === null) return order === null ? 'No rule is known.' : `Ordered by ${quoted(order.requestedBy)}.`;
+  if (policy === null)
+    return order === null ? words`No rule is known.` : words`Ordered by ${quoted(order.requestedBy)}.`;
   const version = numberOf(data, 'policyVersion') ?? order?.reason.policyVersion ?? null;
   const limit = textOf(data, 'limit') ?? textOf(order?.reason.limit ?? {}, 'name');
   const parts = [
-    `Rule ${quoted(policy)}`,
-    ...(version === null ? [] : [`version ${version}`]),
-    ...(limit === null ? [] : [`limit ${quoted(limit)}`]),
+    words`Rule ${quoted(policy)}`,
+    ...(version === null ? [] : [words`version ${version}`]),
+    ...(limit === null ? [] : [words`limit ${quoted(limit)}`]),
   ];
-  return `${parts.join(', ')}.`;
+  return words`${joined(parts, ', ')}.`;
 }
 
 /** A further sentence on an ended turn: when, and after how many requests. */
-function endingOf({ order }: Item): string {
+function endingOf({ order }: Item): Printable | '' {
   if (order?.endedAtMs == null) return '';
-  const requests = `${order.attempts} cancel ${order.attempts === 1 ? 'request' : 'requests'}`;
-  return ` It was seen over at ${moment(order.endedAtMs)}, after ${requests}.`;
+  const requests = words`${order.attempts} cancel ${order.attempts === 1 ? 'request' : 'requests'}`;
+  return words` It was seen over at ${moment(order.endedAtMs)}, after ${requests}.`;
 }
 
-function triedFor({ data }: Item): string {
+function triedFor({ data }: Item): Printable | '' {
   const ms = numberOf(data, 'triedForMs');
-  return ms === null ? '' : ` in ${durationText(ms)} of trying`;
+  return ms === null ? '' : words` in ${plain(durationText(ms))} of trying`;
 }
 
-function stateOf({ data }: Item): string {
+function stateOf({ data }: Item): Printable | '' {
   const state = textOf(data, 'state');
-  return state === null ? '' : ` (${plain(state, 40)})`;
+  return state === null ? '' : words` (${plain(state, 40)})`;
 }
 
-const exempting = ({ sessionId }: Item, purpose = 'Let it run on'): Remedy[] =>
+const exempting = ({ sessionId }: Item, purpose = words`Let it run on`): Remedy[] =>
   sessionId === null
     ? []
     : [
         {
           purpose,
-          command: `curfew exempt ${shellWord(sessionId)} --for 2h --reason "why it may"`,
+          command: words`curfew exempt ${shellWord(sessionId)} --for 2h --reason "why it may"`,
         },
       ];
 
 const explaining = ({ sessionId }: Item): Remedy[] =>
-  sessionId === null ? [] : [{ purpose: 'See why', command: `curfew explain ${shellWord(sessionId)}` }];
+  sessionId === null ? [] : [{ purpose: words`See why`, command: words`curfew explain ${shellWord(sessionId)}` }];
 
-const ending = (purpose: string, { sessionId }: Item): Remedy[] =>
-  sessionId === null ? [] : [{ purpose, command: `curfew cancel ${shellWord(sessionId)}` }];
+const ending = (purpose: Printable, { sessionId }: Item): Remedy[] =>
+  sessionId === null ? [] : [{ purpose, command: words`curfew cancel ${shellWord(sessionId)}` }];
 
 const caseOf = ({ sessionId }: Item): Remedy => ({
-  purpose: 'See the case',
-  command: `curfew cases ${shellWord(sessionId ?? '')}`.trim(),
+  purpose: words`See the case`,
+  command: sessionId === null ? words`curfew cases` : words`curfew cases ${shellWord(sessionId)}`,
 });
 
-const closed = (text: string): string => `${plain(text).replace(/\.$/, '')}.`;
+const closed = (text: string | Untrusted): Printable => words`${plain(plain(text).replace(/\.$/, ''))}.`;
 
-const sentences = (...parts: (string | null)[]): string => parts.filter((part) => part !== null).join(' ');
+const sentences = (...parts: (Printable | null)[]): Printable => joined(parts.filter((part) => part !== null));
 
-function momentOf(iso: string): string {
-  const ms = Date.parse(iso);
+function momentOf(iso: string | Untrusted): Printable {
+  const ms = Date.parse(plain(iso, 40));
   return Number.isNaN(ms) ? plain(iso, 40) : moment(ms);
 }
 
+const ofOthers = (text: string | null | undefined): Untrusted | null => (text == null ? null : untrusted(text));
+
 /** What an event carries was written by us, though perhaps by another version: read with care. */
-function textOf(data: Readonly<Record<string, unknown>>, key: string): string | null {
+function textOf(data: Readonly<Record<string, unknown>>, key: string): Untrusted | null {
   const value = data[key];
-  return typeof value === 'string' && value !== '' ? value : null;
+  return typeof value === 'string' && value !== '' ? untrusted(value) : null;
 }
 
 function numberOf(data: Readonly<Record<string, unknown>>, key: string): number | null {

@@ -4,6 +4,20 @@
  * output of ours.
  */
 
+declare const isPrintable: unique symbol;
+/**
+ * Text that people may see as it is. Only the functions of this file make it, so what is shown without having passed one of them
+ * is an error of types.
+ */
+export type Printable = string & { readonly [isPrintable]: true };
+
+declare const isOutside: unique symbol;
+/** A text of others that nobody has looked at: a string, but not one that can be put into words by mistake. */
+export type Untrusted = { readonly [isOutside]: true };
+
+/** Marks a text as one of others, where it comes in. */
+export const untrusted = (text: string): Untrusted => text as unknown as Untrusted;
+
 /** Names of agents and the like, in characters. */
 export const LONGEST_NAME = 120;
 /** Reasons and messages. */
@@ -19,16 +33,40 @@ const INVISIBLE = /[\p{C}\p{Default_Ignorable_Code_Point}]/gu;
 const UNPRINTABLE_IN_JSON = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** Without what can't be seen, and in one line. For whoever compares it first, with a secret say; else {@link printable}. */
-export const visible = (text: string): string => text.replace(WHITE_SPACE, ' ').replace(INVISIBLE, '').trim();
+export const visible = (text: string | Untrusted): string =>
+  (text as string).replace(WHITE_SPACE, ' ').replace(INVISIBLE, '').trim();
 
 /**
  * The one way for outside text into words: one line, no control, format or direction characters, at most `most` characters.
  * JSON has the text itself: {@link printableJson}.
  */
-export const printable = (text: string, most = LONGEST_TEXT): string => shortened(visible(text), most);
+export const printable = (text: string | Untrusted, most = LONGEST_TEXT): Printable =>
+  shortened(visible(text), most) as Printable;
+
+/**
+ * Words of ours around printable ones: `` words`Session ${printable(id)} has run` ``. Takes numbers, printable texts, and texts
+ * that stand in the source; any other string is an error of types.
+ */
+export const words = <const Parts extends readonly (string | number)[]>(
+  ours: TemplateStringsArray,
+  ...parts: { [Index in keyof Parts]: string extends Parts[Index] ? never : Parts[Index] }
+): Printable => ours.map((text, index) => `${text}${parts[index] ?? ''}`).join('') as Printable;
+
+/** The same with signs of ours for others. */
+export const replaced = (text: Printable, signs: readonly (readonly [from: string, to: string])[]): Printable =>
+  signs.reduce<string>((left, [from, to]) => left.replaceAll(from, to), text) as Printable;
+
+/** The first units of a text, without what was torn at their end. */
+export const begun = (text: Printable, units: number, torn: RegExp): Printable =>
+  text.slice(0, units).replace(torn, '') as Printable;
+
+/** Printable words, one after the other. */
+export const joined = (parts: readonly Printable[], between: '' | ' ' | ', ' | '\n' = ' '): Printable =>
+  parts.join(between) as Printable;
 
 /** A line of ours that quotes others: spaces at its beginning stay. What is over `LONGEST_LINE` is cut. */
-export const printableLine = (line: string): string => `${/^ */.exec(line)?.[0] ?? ''}${printable(line, LONGEST_LINE)}`;
+export const printableLine = (line: string): Printable =>
+  `${/^ */.exec(line)?.[0] ?? ''}${printable(line, LONGEST_LINE)}` as Printable;
 
 /** Cuts by characters, so that none is cut in two. */
 export function shortened(text: string, most: number): string {
@@ -59,10 +97,10 @@ export function printableData(data: unknown): unknown {
 }
 
 /** JSON that says the same, with every control and format character escaped: it can be read on a terminal as well. */
-export const printableJson = (value: unknown): string => escapedJson(JSON.stringify(value));
+export const printableJson = (value: unknown): Printable => escapedJson(JSON.stringify(value));
 
 /** The same for what is JSON already; line ends, which can't stand inside a text of JSON, stay. */
-export const escapedJson = (json: string): string =>
+export const escapedJson = (json: string): Printable =>
   json.replace(UNPRINTABLE_IN_JSON, (sign) =>
     sign === '\n'
       ? sign
@@ -70,7 +108,7 @@ export const escapedJson = (json: string): string =>
           .split('')
           .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
           .join(''),
-  );
+  ) as Printable;
 
 /** Colours as picocolors writes them, and nothing else that begins with ESC. */
 // eslint-disable-next-line no-control-regex -- that is what it looks for
@@ -80,8 +118,8 @@ const OURS = /(\x1b\[\d{1,2}m)|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
  * The last look at words that were made of printable parts: lines and colours of ours stay, all else that steers a terminal
  * goes.
  */
-export const terminalText = (words: string): string =>
-  words.replace(OURS, (sign, colour: string | undefined) => colour ?? (sign === '\n' ? sign : ''));
+export const terminalText = (words: string): Printable =>
+  words.replace(OURS, (sign, colour: string | undefined) => colour ?? (sign === '\n' ? sign : '')) as Printable;
 
 /** The same for what must be one line, such as a cell of a table. */
-export const terminalLine = (words: string): string => terminalText(words.replace(WHITE_SPACE, ' '));
+export const terminalLine = (words: string): Printable => terminalText(words.replace(WHITE_SPACE, ' '));

@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { registerBulk } from '../../src/cli/commands/bulk.js';
 import { registerCases } from '../../src/cli/commands/cases.js';
+import { registerDoctor } from '../../src/cli/commands/doctor.js';
 import { registerExempt } from '../../src/cli/commands/exempt.js';
 import { registerExplain } from '../../src/cli/commands/explain.js';
 import { registerHistory } from '../../src/cli/commands/history.js';
@@ -31,6 +32,9 @@ beforeAll(async () => {
   simulator = await startSimulator({ slots: 100 });
   simulator.world.addAgent({ id: 'agent_a', name: EVIL });
   simulator.world.addSession({ id: 'a;id', agent: 'agent_a', turnAge: 3 * HOUR, age: 4 * HOUR });
+  // Ends a text in C, has half a character, and is far too long.
+  simulator.world.addAgent({ id: 'agent_b', name: `${EVIL}\u0000\ud800${'z'.repeat(10_000)}` });
+  simulator.world.addSession({ id: 'b-id', agent: 'agent_b', turnAge: 3 * HOUR, age: 4 * HOUR });
   Object.assign(process.env, {
     CURFEW_HOME: folder,
     CURFEW_DATABASE_URL: join(folder, 'ledger.db'),
@@ -90,7 +94,7 @@ async function curfew(...args: string[]): Promise<{ stdout: string; stderr: stri
   const program = new Command('curfew').option('--json').exitOverride();
   for (const register of [
     ...[registerBulk, registerCases, registerExempt, registerExplain],
-    ...[registerHistory, registerPause, registerPolicy, registerStatus],
+    ...[registerHistory, registerPause, registerPolicy, registerStatus, registerDoctor],
   ]) {
     register(program);
   }
@@ -122,6 +126,8 @@ describe('text that others chose', () => {
     ['cases ID', () => ['cases', 'a;id'], true],
     ['history', () => ['history'], true],
     ['history --events', () => ['history', '--events'], true],
+    ['explain of an agent with a long name', () => ['explain', 'b-id'], true],
+    ['doctor', () => ['doctor'], true],
     ['pause --reason', () => ['pause', '--reason', EVIL], true],
     ['exempt --reason', () => ['exempt', 'other', '--for', '1h', '--reason', EVIL], false],
     ['bulk plan', () => ['bulk', 'plan', '--all', '--reason', EVIL], true],
@@ -139,6 +145,8 @@ describe('text that others chose', () => {
     const text = `${stdout}${stderr}`;
     expect(text).not.toMatch(UNSAFE);
     expect(text).not.toMatch(/^line2/m);
+    // Even a line with several names.
+    expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThan(4_100);
     if (shows) expect(text).toMatch(/evil\[2J\[31mred line2|two words/);
   });
 

@@ -35,7 +35,8 @@ beforeAll(async () => {
       return;
     }
     const target = new URL(asked.url ?? '', simulator.url);
-    const onward = httpRequest(target, { method: asked.method, headers: asked.headers }, (response) => {
+    const headers = { ...asked.headers, host: target.host };
+    const onward = httpRequest(target, { method: asked.method, headers }, (response) => {
       answered.writeHead(response.statusCode ?? 502, response.headers);
       response.pipe(answered);
     });

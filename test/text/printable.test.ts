@@ -7,6 +7,12 @@ import {
   printableJson,
   terminalLine,
   terminalText,
+  words,
+  untrusted,
+  joined,
+  replaced,
+  begun,
+  type Printable,
 } from '../../src/text/printable.js';
 import { shell, shellWord } from '../../src/text/shell.js';
 import '../support/property-seed.js';
@@ -106,5 +112,29 @@ describe('a word of a command', () => {
     expect(shell`curfew policy plan ${'my file.yaml'} --limit ${'3'}`).toBe(
       "curfew policy plan 'my file.yaml' --limit 3",
     );
+  });
+});
+
+describe('the types', () => {
+  it('let nothing into words but what is printable, a number, or ours', () => {
+    const [name, ours]: [string, 'a' | 'b'] = ['evil\n', 'a'];
+    expect(words`Agent ${printable(name)}, ${3} of ${ours}`).toBe('Agent evil, 3 of a');
+    // @ts-expect-error -- a string that can be any
+    expect(words`Agent ${name}`).toContain('\n');
+    // @ts-expect-error -- a text of others
+    expect(words`Agent ${untrusted(name)}`).toContain('\n');
+    // @ts-expect-error -- nobody has looked at it
+    const line: Printable = name;
+    expect(line).toBe(name);
+    // @ts-expect-error -- nor is it a string that could be put anywhere
+    const text: string = untrusted(name);
+    expect(text).toBe(name);
+    expect(printable(untrusted(name))).toBe('evil');
+  });
+
+  it('keep what is printable so', () => {
+    expect(joined([printable('a\n'), words`b`], ', ')).toBe('a, b');
+    expect(replaced(printable('a<b'), [['<', '&lt;']])).toBe('a&lt;b');
+    expect(begun(printable('abc&am'), 6, /&[a-z]*$/)).toBe('abc');
   });
 });

@@ -16,6 +16,7 @@ import {
 import { readMoment } from '../moment.js';
 import type { Output } from '../output.js';
 import { jsonLines, writePages } from '../paged-output.js';
+import type { Printable } from '../../text/printable.js';
 import { positiveNumber } from '../whole-number.js';
 
 /** People read the last ones. */
@@ -96,14 +97,14 @@ type Format = 'json' | 'csv' | 'table';
 
 function writeOrders(out: Output, ledger: Ledger, filter: HistoryFilter, format: Format): Promise<void> {
   const pages = ledger.history.orders(filter);
-  const lines = (views: readonly OrderView[]): string => jsonLines(views.map(({ result }) => result));
+  const lines = (views: readonly OrderView[]): Printable => jsonLines(views.map(({ result }) => result));
   if (format === 'table') return writeTable(out, pages, ordersTable, 'No orders.');
   return format === 'json' ? writePages(pages, '', lines) : writePages(pages, ordersHeader(), ordersCsv);
 }
 
 function writeEvents(out: Output, ledger: Ledger, filter: HistoryFilter, format: Format): Promise<void> {
   const pages = ledger.history.events(filter);
-  const lines = (events: readonly HistoryEvent[]): string => jsonLines(events.map(eventDocument));
+  const lines = (events: readonly HistoryEvent[]): Printable => jsonLines(events.map(eventDocument));
   if (format === 'table') return writeTable(out, pages, eventsTable, 'No events.');
   return format === 'json' ? writePages(pages, '', lines) : writePages(pages, eventsHeader(), eventsCsv);
 }

@@ -57,7 +57,7 @@ const RUNNING = 1;
 /** Ours begin at once; a workflow that does not may be put off for years, ms. */
 const BEGINS_WITHIN_MS = 60_000;
 /** A task that fails so often in a row will do so again. With the waits in between that is a minute or more. */
-const FAILING_FROM = 10;
+const FAILING_FROM = 6;
 
 /** What is wrong with the workflow that runs under an id; null: nothing, or none runs. @throws what Temporal answers */
 export async function strangerAt(client: Client, workflowId: string, type: string): Promise<Stranger | null> {

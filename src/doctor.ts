@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readCleanups, type CleanupStanding } from './cleanup/standing.js';
+import { strangeSchedule } from './cleanup/strange-schedule.js';
 import { payloadEncryption } from './codec/encryption.js';
 import type { Config } from './config.js';
 import { TASK_QUEUE } from './contract.js';
@@ -18,6 +19,7 @@ import { proxyFor } from './http/proxy.js';
 import { openLedgerIfAny, type Ledger } from './ledger/ledger.js';
 import { locateLedger } from './ledger/open.js';
 import { checkRoutes } from './notify/check.js';
+import { findStrangers } from './own-ids-check.js';
 import { teamsNamed } from './policy/match.js';
 import { createCredentials, createSessionsClient, SessionsError } from './sessions/index.js';
 import { checkBelonging, SEARCH_ATTRIBUTES_META } from './temporal/belonging.js';
@@ -298,12 +300,29 @@ async function checkTemporal(config: Config, ledger: Ledger | null, check: Check
         exitCode: ExitCode.unreachable,
       };
     });
+    if (opened !== null && usable && ledger !== null) await checkOwnIds(opened, ledger, check);
     if (opened !== null) await checkSearchAttributes(opened, ledger, check);
     if (ledger !== null) await checkCleanups(ledger, usable ? opened : null, check);
   } finally {
     await (opened as TemporalClient | null)?.close();
   }
 }
+
+const checkOwnIds = ({ client }: TemporalClient, ledger: Ledger, check: Check): Promise<void> =>
+  check('own ids', async () => {
+    const [first, ...more] = await findStrangers(ledger, client);
+    if (first === undefined) {
+      return { status: 'ok', says: 'Nothing else stands in Temporal under the ids that Curfew needs now.' };
+    }
+    const others =
+      more.length === 0
+        ? ''
+        : ` So it is with ${more
+            .map(({ id }) => id)
+            .slice(0, 10)
+            .join(', ')}.`;
+    return { status: 'failed', says: `${first.says}${others}`, next: first.next };
+  });
 
 const checkSearchAttributes = (
   { connection, namespace }: TemporalClient,
@@ -324,11 +343,14 @@ async function checkCleanups(ledger: Ledger, temporal: TemporalClient | null, ch
   await check('cleanups', async () => {
     const cleanups = await readCleanups(ledger, temporal?.client ?? null, entries);
     const stuck = cleanups.flatMap((cleanup) => obstacleOf(cleanup) ?? []);
+    const inTheWay = cleanups.find(({ schedule }) => schedule?.kind === 'foreign')?.entry.name;
+    const foreign = inTheWay === undefined ? null : strangeSchedule(inTheWay, temporal?.namespace ?? '').next;
     if (stuck.length > 0) {
       return {
         status: 'failed',
         says: stuck.join(' '),
-        next: 'If the policy file is at fault, correct and apply it. `curfew cleanup list` shows all cleanups.',
+        next:
+          foreign ?? 'If the policy file is at fault, correct and apply it. `curfew cleanup list` shows all cleanups.',
       };
     }
     if (temporal === null) return { status: 'skipped', says: 'Temporal can’t be asked for their Schedules.' };

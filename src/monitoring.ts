@@ -15,6 +15,7 @@ import type { SdkMetrics } from './metrics/sdk-metrics.js';
 import { sparingly } from './metrics/sparingly.js';
 import type { Logger } from './telemetry.js';
 import type { TemporalClient } from './temporal/connection.js';
+import { unreadyBecauseOf, type Strangers } from './temporal/strangers.js';
 
 /** How a worker is seen from outside: what it counts, and whether it can work. Told of its parts as they come up. */
 export interface Monitoring {
@@ -28,6 +29,7 @@ export interface Monitoring {
   ledgerAway(): void;
   ledgerOpened(ledger: Ledger): void;
   limiterCreated(limiter: Pick<ListeningLimiter, 'hold'>): void;
+  strangersWatched(strangers: Pick<Strangers, 'found'>): void;
   workersCreated(workers: readonly Pick<Worker, 'getState'>[]): void;
   /** The process is on its way out. */
   stopping(): void;
@@ -50,6 +52,7 @@ const NOT_MONITORED: Monitoring = {
   ledgerAway: () => {},
   ledgerOpened: () => {},
   limiterCreated: () => {},
+  strangersWatched: () => {},
   workersCreated: () => {},
   stopping: () => {},
   close: () => Promise.resolve(),
@@ -116,6 +119,9 @@ export async function startMonitoring(
         const hold = limiter.hold();
         return hold === null || hold.untilMs < Date.now() ? null : holdWords(hold);
       });
+    },
+    strangersWatched(strangers) {
+      health.set('own ids', () => Promise.resolve(unreadyBecauseOf(strangers.found())));
     },
     workersCreated(workers) {
       health.set('worker', () => {

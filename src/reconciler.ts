@@ -49,7 +49,7 @@ export async function takeUpNeglected(
     for (let first = 0; first < neglected.length && !signal.aborted; first += AT_ONCE) {
       const batch = neglected.slice(first, first + AT_ONCE);
       const joins = await Promise.allSettled(
-        batch.map(({ sessionId, orderId }) => cases.join(sessionId, orderId, 10_000)),
+        batch.map(({ sessionId, orderId }) => cases.join(sessionId, orderId, 10_000, true)),
       );
       // One that can't be started must not keep the others waiting.
       for (const [index, join] of joins.entries()) {

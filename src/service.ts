@@ -42,6 +42,7 @@ import { keepApiKey } from './temporal/api-key.js';
 import { belongsTogether, SEARCH_ATTRIBUTES_META } from './temporal/belonging.js';
 import { connectClient, connectWorker, type TemporalTarget } from './temporal/connection.js';
 import { createNotifications } from './temporal/notifications.js';
+import { createStrangers } from './temporal/strangers.js';
 import { absentAttributes } from './temporal/search-attributes-standing.js';
 import { ensureSearchAttributes } from './temporal/search-attributes.js';
 import { createWatches } from './temporal/watches.js';
@@ -157,7 +158,10 @@ async function putTogether(
   const vendorClock = createVendorClock(clock);
   const rules = createRulesReader(ledger);
   const account = createAccount(ledger, sessions, log);
-  const cases = createCases(temporal.client, searchAttributes);
+  const strangers = createStrangers(temporal.client, log);
+  monitoring.strangersWatched(strangers);
+  const { ids } = strangers;
+  const cases = createCases(temporal.client, searchAttributes, ids);
   const { scanMs } = config;
   const dependencies: ActivityDependencies = {
     gate: createGate({
@@ -216,17 +220,18 @@ async function putTogether(
   monitoring.workersCreated([worker, fleetWorker]);
 
   const reconciler = reconcile(ledger, cases, log, stopping.signal);
-  const watches = createWatches(temporal.client, searchAttributes);
-  const bulkJobs = reconcileBulkJobs(ledger, createBulkJobs(temporal.client), log, stopping.signal);
+  const watches = createWatches(temporal.client, searchAttributes, ids);
+  const bulkJobs = reconcileBulkJobs(ledger, createBulkJobs(temporal.client, ids), log, stopping.signal);
   const watching = reconcileWatches(ledger, watches, log, stopping.signal);
-  const enforcing = keepEnforcing(ledger, temporal.client, log, stopping.signal);
-  const cleanups = keepSchedules(ledger, temporal.client, log, stopping.signal);
+  const enforcing = keepEnforcing(ledger, temporal.client, log, stopping.signal, ids);
+  const cleanups = keepSchedules(ledger, temporal.client, log, stopping.signal, ids);
   const apiKey = keepApiKey(target, [connection, temporal.connection], log, stopping.signal);
   const { retentionMs } = config;
   const vendorNow = (): Promise<number | null> => askVendorTime({ sessions, limiter, vendorClock });
   const retention = keepRetention({ ledger, vendorNow, wall: () => clock.wall(), retentionMs, log }, stopping.signal);
   const triggers = watchTriggers({ ledger, sessions, limiter, log }, stopping.signal);
-  const notifications = startNotifications(ledger, createNotifications(temporal.client), log, stopping.signal);
+  const notifications = startNotifications(ledger, createNotifications(temporal.client, ids), log, stopping.signal);
+  const lookingAtStrangers = strangers.keep(ledger, stopping.signal);
   void warnAboutAccount(sessions, log);
   const workers = runTogether([worker, fleetWorker]);
   const stopped = workers.stopped.finally(async () => {
@@ -241,6 +246,7 @@ async function putTogether(
       await retention;
       await triggers;
       await apiKey;
+      await lookingAtStrangers;
       await holdTeller.close();
       sessions.close();
       await temporal.close();

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Logger } from '../telemetry.js';
+import { StrangerError } from '../temporal/own-ids.js';
 import type { BulkJobs } from '../temporal/bulk-jobs.js';
 import { isUnderWay } from './run.js';
 
@@ -24,7 +25,13 @@ export async function reconcileBulkJobs(
     try {
       for (const job of await ledger.bulk.list({ states: ['running', 'paused', 'aborted'], limit: MOST })) {
         if (signal.aborted) return;
-        if (job.state !== 'aborted' || isUnderWay(job)) await bulkJobs.ensure(job.planId);
+        if (job.state === 'aborted' && !isUnderWay(job)) continue;
+        try {
+          await bulkJobs.ensure(job.planId);
+        } catch (error) {
+          // One whose id is taken keeps no other from its work; and it was told where it was found.
+          if (!(error instanceof StrangerError)) throw error;
+        }
       }
     } catch (error) {
       log.warn({ err: error }, 'could not make sure that bulk jobs are at work; trying again');

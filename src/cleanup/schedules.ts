@@ -4,7 +4,9 @@ import pMap from 'p-map';
 import type { Ledger } from '../ledger/ledger.js';
 import type { CleanupEntry } from '../policy/policy.js';
 import type { Logger } from '../telemetry.js';
+import { createOwnIds, type LookAtId, type OwnIds } from '../temporal/own-ids.js';
 import { findSchedule, type OurSchedule } from './found-schedule.js';
+import { strangeSchedule } from './strange-schedule.js';
 import { causeOfRefusal, noteRefusals, type FoundRefusal } from './refusals.js';
 import { currentKeyId, rewriteSchedule } from './rewrite-schedule.js';
 import { cleanupOfSchedule, MARK, scheduleOf, type CleanupSchedule } from './schedule.js';
@@ -22,7 +24,13 @@ const AT_ONCE = 4;
  * Keeps a Temporal Schedule for each cleanup of the policies in force. Every worker does so; doing it twice changes nothing.
  * Runs until the signal. What fails is tried again.
  */
-export async function keepSchedules(ledger: Ledger, client: Client, log: Logger, signal: AbortSignal): Promise<void> {
+export async function keepSchedules(
+  ledger: Ledger,
+  client: Client,
+  log: Logger,
+  signal: AbortSignal,
+  ids: OwnIds = createOwnIds(client),
+): Promise<void> {
   let syncedVersion: number | null = null;
   let syncedAt = 0;
   let failing = false;
@@ -36,7 +44,7 @@ export async function keepSchedules(ledger: Ledger, client: Client, log: Logger,
         if (policies.kind === 'known') {
           const { cleanup } = policies.inForce.file;
           await client.withDeadline(Date.now() + SYNC_LIMIT_MS, () =>
-            client.withAbortSignal(signal, () => syncSchedules(ledger, client, log, cleanup, strangers)),
+            client.withAbortSignal(signal, () => syncSchedules(ledger, client, log, cleanup, strangers, ids.found)),
           );
         }
         syncedVersion = version;
@@ -60,6 +68,7 @@ export async function keepSchedules(ledger: Ledger, client: Client, log: Logger,
  * itself: one that fails keeps no other from being created, changed or removed.
  *
  * @param strangers - ids of Schedules that are in the way and not ours, so that each is told once
+ * @param onStranger - gets each of them
  * @throws what failed, when all else is done. A refusal of Temporal's is no failure: trying again would not change it
  */
 export async function syncSchedules(
@@ -68,10 +77,11 @@ export async function syncSchedules(
   log: Logger,
   entries: readonly CleanupEntry[],
   strangers: Set<string>,
+  onStranger: OwnIds['found'] = () => {},
 ): Promise<void> {
   const schedules = client.schedule;
   const keyId = await currentKeyId(schedules);
-  const look: Look = { ledger, schedules, log, strangers, keyId };
+  const look: Look = { ledger, schedules, log, strangers, onStranger, keyId };
   const refused = new Map<string, FoundRefusal>();
   const failed = new Map<string, unknown>();
   await pMap(
@@ -105,13 +115,14 @@ interface Look {
   readonly schedules: ScheduleClient;
   readonly log: Logger;
   readonly strangers: Set<string>;
+  readonly onStranger: OwnIds['found'];
   /** The key that encrypts now; null: payloads are not encrypted. */
   readonly keyId: string | null;
 }
 
 /** @returns null: it is as the entry says, or not ours to change */
 async function ensureSchedule(look: Look, entry: CleanupEntry): Promise<FoundRefusal | null> {
-  const { ledger, schedules, log, strangers, keyId } = look;
+  const { ledger, schedules, log, strangers, onStranger, keyId } = look;
   const { name } = entry;
   const wanted = scheduleOf(entry);
   const found = await findSchedule(schedules, wanted.scheduleId);
@@ -120,6 +131,10 @@ async function ensureSchedule(look: Look, entry: CleanupEntry): Promise<FoundRef
     return refusalOf(() => create(schedules, wanted, created), wanted, false);
   }
   if (found.kind === 'foreign') {
+    const again: LookAtId = async () =>
+      (await findSchedule(schedules, wanted.scheduleId)).kind === 'foreign' ? stranger : null;
+    const stranger = strangeSchedule(name, schedules.options.namespace);
+    onStranger(stranger, again);
     if (!strangers.has(name)) {
       log.error(
         { scheduleId: wanted.scheduleId },

@@ -9,6 +9,7 @@ import type { PauseSwitch } from '../ledger/pause-switch.js';
 import type { PoliciesInForce } from '../ledger/policy-versions.js';
 import type { OrderView } from '../ledger/results.js';
 import type { UnjudgedSpell } from '../ledger/unjudged.js';
+import type { Stranger } from '../temporal/own-ids.js';
 import { trippedWords } from './breaker-words.js';
 import { heldWords, holdDocument } from './hold-words.js';
 import { modeCounts, policiesWords } from './in-force-words.js';
@@ -26,6 +27,8 @@ export interface Status {
   readonly pauseSwitch: PauseSwitch;
   /** Null: the vendor holds no requests back. */
   readonly hold: HoldMark | null;
+  /** What workers have found under ids of Curfew in Temporal that is not Curfew's. */
+  readonly strangers: readonly Stranger[];
   readonly breakers: readonly Breaker[];
   /** At most 1,000. */
   readonly openOrders: readonly OrderView[];
@@ -43,7 +46,7 @@ const STUCK_SHOWN = 5;
 const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
 
 export function statusDocument(status: Status): unknown {
-  const { nowMs, inForce, pauseSwitch, hold, breakers, openOrders, live } = status;
+  const { nowMs, inForce, pauseSwitch, hold, strangers, breakers, openOrders, live } = status;
   return {
     now: iso(nowMs),
     policies:
@@ -65,6 +68,7 @@ export function statusDocument(status: Status): unknown {
       changedAt: iso(pauseSwitch.changedAtMs),
     },
     requestsHeld: holdDocument(hold),
+    strangers,
     breakers: breakers.map(({ policy, openedAtMs, reason }) => ({ policy, openedAt: iso(openedAtMs), ...reason })),
     cases: { openOrders: openOrders.length, stuck: stuckOf(openOrders).map(({ result }) => result) },
     notJudgeable: status.unjudged.map(unjudgedDocument),
@@ -98,11 +102,14 @@ export function statusWords(status: Status): string {
 }
 
 function headWords(status: Status): string {
-  const { nowMs, inForce, pauseSwitch, hold, breakers, openOrders, unjudged, openWatches, live } = status;
+  const { nowMs, inForce, pauseSwitch, hold, strangers, breakers, openOrders, unjudged, openWatches, live } = status;
   const lines: [string, string][] = [
     ['policies', policiesWords({ inForce })],
     ['sending', pauseWords(pauseSwitch, nowMs)],
     ...(hold === null ? [] : [['held', pc.yellow(heldWords(hold, nowMs))] as [string, string]]),
+    ...strangers
+      .slice(0, STUCK_SHOWN)
+      .map(({ says, next }): [string, string] => ['stranger', pc.bold(pc.red(`${says} ${next}`))]),
     ...breakers.map(({ policy, openedAtMs, reason }): [string, string] => [
       'breaker',
       pc.yellow(

@@ -69,14 +69,26 @@ export async function noteCoverage(
   return coverage;
 }
 
-/** A scan that never ends tells nothing by itself. To be called now and then by who does not scan. */
-export async function tellWhenNoScanEnds(ledger: Ledger, log: Logger): Promise<void> {
+/**
+ * A scan that never ends tells nothing by itself. To be called now and then by who does not scan.
+ *
+ * @param enforcingForMs - since when this process has seen to it that policies are enforced; for a ledger where no scan ever ended
+ * @param obstacle - what keeps the workflow over the fleet from running, as far as is known
+ */
+export async function tellWhenNoScanEnds(
+  ledger: Ledger,
+  log: Logger,
+  enforcingForMs: number,
+  obstacle: string | null,
+): Promise<void> {
   const coverage = await readCoverage(ledger);
-  const silentMs = (await ledger.now()) - (coverage?.atMs ?? 0);
-  if (coverage === null || silentMs < lostAfterMs(coverage)) return;
+  const nowMs = await ledger.now();
+  const sinceMs = coverage?.atMs ?? nowMs - enforcingForMs;
+  if (nowMs - sinceMs < (coverage === null ? LOST_AFTER_MS : lostAfterMs(coverage))) return;
   if ((await ledger.meta.read(LOST_META))?.startsWith('told') === true) return;
-  const problem = `No scan has ended since ${new Date(coverage.atMs).toISOString()}.`;
-  await tellLost(ledger, log, coverage.atMs, { problem, unreadable: 0, agents: [] });
+  const why = obstacle === null ? '' : ` ${obstacle}`;
+  const problem = `No scan has ended since ${new Date(sinceMs).toISOString()}.${why}`;
+  await tellLost(ledger, log, sinceMs, { problem, unreadable: 0, agents: [] });
 }
 
 const lostAfterMs = ({ scanMs }: Coverage): number => Math.max(LOST_AFTER_MS, LOST_AFTER_SCANS * scanMs);

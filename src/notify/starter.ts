@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Logger } from '../telemetry.js';
+import { StrangerError } from '../temporal/own-ids.js';
 import type { Notifications } from '../temporal/notifications.js';
 import { NEWS_FOR_MS } from './deliver.js';
 import { createRoutesReader, type RouteInForce } from './routes.js';
@@ -41,7 +42,12 @@ export async function startNotifications(
     try {
       for (const route of await routes.read()) {
         if (signal.aborted) break;
-        await look(ledger, notifications, route, watches);
+        try {
+          await look(ledger, notifications, route, watches);
+        } catch (error) {
+          // A route whose id is taken keeps no other from telling; and it was told where it was found.
+          if (!(error instanceof StrangerError)) throw error;
+        }
       }
       if (troubled) log.info('notifications go on');
       troubled = false;

@@ -9,6 +9,7 @@ import {
   type Client,
 } from '@temporalio/client';
 import { caseWorkflowId, JOIN_UPDATE, RETRY_NOW_UPDATE, SESSION_CANCELLATION, TASK_QUEUE } from '../contract.js';
+import { createOwnIds, type OwnIds } from './own-ids.js';
 import type { CaseInput } from '../../workflows/session-cancellation.js';
 
 const SESSION = defineSearchAttributeKey('CurfewSessionId', SearchAttributeType.KEYWORD);
@@ -18,15 +19,22 @@ export type JoinResult = 'joined' | 'no-worker-yet';
 
 /** Opens cases, and talks to open ones. */
 export interface Cases {
-  /** Makes sure that a case is at work on this order. Safe to repeat. @param withinMs - how long to wait for a worker's word */
-  join(sessionId: string, orderId: string, withinMs: number): Promise<JoinResult>;
-  /** @returns false when no case is open */
+  /**
+   * Makes sure that a case is at work on this order. Safe to repeat.
+   *
+   * @param withinMs - how long to wait for a worker's word
+   * @param neglected - nobody has looked at the order when it was due, so what answers may be no case
+   * @throws {StrangerError} when something else runs under the case's id
+   */
+  join(sessionId: string, orderId: string, withinMs: number, neglected?: boolean): Promise<JoinResult>;
+  /** @returns false when no case is open @throws {StrangerError} when something else runs under its id */
   retryNow(sessionId: string): Promise<boolean>;
 }
 
-export function createCases(client: Client, searchAttributes: boolean): Cases {
+export function createCases(client: Client, searchAttributes: boolean, ids: OwnIds = createOwnIds(client)): Cases {
+  const checkId = (sessionId: string): Promise<void> => ids.check(caseWorkflowId(sessionId), SESSION_CANCELLATION);
   return {
-    async join(sessionId, orderId, withinMs) {
+    async join(sessionId, orderId, withinMs, neglected = false) {
       const input: CaseInput = { sessionId, searchAttributes };
       const start = new WithStartWorkflowOperation(SESSION_CANCELLATION, {
         workflowId: caseWorkflowId(sessionId),
@@ -51,16 +59,20 @@ export function createCases(client: Client, searchAttributes: boolean): Cases {
             startWorkflowOperation: start,
           }),
         );
-        return 'joined';
       } catch (error) {
+        await checkId(sessionId);
         // The case itself is durable by now; it reads its orders from the ledger as soon as a worker takes it up.
         if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isGrpcDeadlineError(error))
           return 'no-worker-yet';
         throw error;
       }
+      if (neglected) await checkId(sessionId);
+      return 'joined';
     },
 
     async retryNow(sessionId) {
+      // No worker of ours would ever answer for it.
+      await checkId(sessionId);
       try {
         await client.workflow.getHandle(caseWorkflowId(sessionId)).executeUpdate(RETRY_NOW_UPDATE);
         return true;

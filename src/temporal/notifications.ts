@@ -1,19 +1,25 @@
 import { LONGEST_SUMMARY } from './summary.js';
 import { printable } from '../text/printable.js';
 import type { Client } from '@temporalio/client';
+import { createOwnIds, type OwnIds } from './own-ids.js';
 import { NOTIFICATION, notificationWorkflowId, TASK_QUEUE } from '../contract.js';
 import type { NotificationInput } from '../../workflows/notification.js';
 
 /** Starts the workflows that tell people. */
 export interface Notifications {
-  /** Makes sure that a route's workflow is at work. @returns the id of its run; that of a running one if there is one */
+  /**
+   * Makes sure that a route's workflow is at work.
+   *
+   * @returns the id of its run; that of a running one if there is one
+   * @throws {StrangerError} when something else runs under the route's id
+   */
   start(route: string): Promise<string>;
 }
 
 /** A start that takes longer is tried again at the next look, ms. */
 const START_LIMIT_MS = 10_000;
 
-export function createNotifications(client: Client): Notifications {
+export function createNotifications(client: Client, ids: OwnIds = createOwnIds(client)): Notifications {
   return {
     async start(route) {
       const input: NotificationInput = { route };
@@ -26,6 +32,7 @@ export function createNotifications(client: Client): Notifications {
           staticSummary: printable(`Tells what happened by the route ${route}`, LONGEST_SUMMARY),
         }),
       );
+      await ids.check(notificationWorkflowId(route), NOTIFICATION);
       return handle.firstExecutionRunId;
     },
   };

@@ -1,4 +1,5 @@
 import { isGrpcServiceError } from '@temporalio/client';
+import { UserError } from '../errors.js';
 import { GrpcStatus } from './grpc-status.js';
 
 /** A server that answers so may take the same start a moment later. */
@@ -19,6 +20,7 @@ const PASSING: readonly number[] = [
  * @returns the server's words; null when it did not answer, or is busy, which passes
  */
 export function startRefusal(error: unknown): string | null {
+  if (error instanceof UserError) return `${error.message} ${error.next}`;
   // The SDK wraps what the server has said, in most of its calls.
   const said = error instanceof Error && !isGrpcServiceError(error) && error.cause != null ? error.cause : error;
   if (isGrpcServiceError(said) && PASSING.includes(Number(said.code))) return null;

@@ -5,6 +5,7 @@ import { createRulesReader, type RulesReader } from '../../fleet/rules-in-force.
 import { readHold } from '../../gate/hold-mark.js';
 import { LedgerUnavailableError } from '../../ledger/errors.js';
 import type { Ledger } from '../../ledger/ledger.js';
+import { readStrangers } from '../../temporal/strangers.js';
 import { contextOf, openExistingLedger } from '../context.js';
 import { onInterrupt } from '../interrupt.js';
 import type { Output } from '../output.js';
@@ -44,18 +45,23 @@ export function registerStatus(program: Command): void {
 async function readStatus(ledger: Ledger, reader: RulesReader, limit: number): Promise<Status> {
   const rules = await reader.read();
   const policies = rules.kind === 'known' ? rules.rules.policies : [];
-  const [inForce, pauseSwitch, breakers, openOrders, watches, live, hold, unjudged, nowMs] = await Promise.all([
-    ledger.policies.inForce(),
-    ledger.pauseSwitch.read(),
-    ledger.breakers.open(),
-    ledger.orders.views({ openOnly: true, limit: MOST_OPEN_ORDERS }),
-    ledger.watches.open(MOST_OPEN_ORDERS),
-    readLiveSessions(ledger, policies, limit),
-    readHold(ledger),
-    ledger.unjudged.now({ limit: MOST_OPEN_ORDERS }),
-    ledger.now(),
-  ]);
-  return { nowMs, inForce, pauseSwitch, hold, breakers, openOrders, unjudged, openWatches: watches.length, live };
+  const [inForce, pauseSwitch, breakers, openOrders, watches, live, hold, unjudged, strangers, nowMs] =
+    await Promise.all([
+      ledger.policies.inForce(),
+      ledger.pauseSwitch.read(),
+      ledger.breakers.open(),
+      ledger.orders.views({ openOnly: true, limit: MOST_OPEN_ORDERS }),
+      ledger.watches.open(MOST_OPEN_ORDERS),
+      readLiveSessions(ledger, policies, limit),
+      readHold(ledger),
+      ledger.unjudged.now({ limit: MOST_OPEN_ORDERS }),
+      readStrangers(ledger),
+      ledger.now(),
+    ]);
+  return {
+    ...{ nowMs, inForce, pauseSwitch, hold, strangers, breakers, openOrders, unjudged, live },
+    openWatches: watches.length,
+  };
 }
 
 async function follow(ledger: Ledger, rules: RulesReader, limit: number, out: Output): Promise<void> {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { error, isPlainKey, label, type Finding, type Path } from './finding.js';
+import { error, isPlainKey, label, type Finding, type Path, type Suggestion } from './finding.js';
 import { kindOf, shown } from './reading.js';
 import { fileSchema } from './schema.js';
 import { didYouMean } from './suggest.js';
@@ -21,8 +21,8 @@ function findingsOfOne(issue: Issue, data: unknown, above: Path): Finding[] {
   const path = [...above, ...issue.path.map((part) => (typeof part === 'number' ? part : String(part)))];
   switch (issue.code) {
     case 'custom': {
-      const suggestion: unknown = issue.params?.['suggestion'];
-      return [error(path, `${label(path)} ${issue.message}`, typeof suggestion === 'string' ? suggestion : null)];
+      const suggestion = issue.params?.['suggestion'] as Suggestion | undefined;
+      return [error(path, `${label(path)} ${issue.message}`, suggestion ?? null)];
     }
     case 'unrecognized_keys':
       return issue.keys.map((key) => unknownKey([...path, key], key));

@@ -20,7 +20,7 @@ export function leaf<T>(read: (value: unknown) => Reading<T>, hints: Hints) {
     .transform((value, context): T => {
       const reading = value === undefined ? bad('is missing', exampleOf(hints)) : readPresent(value, read, hints);
       if ('value' in reading) return reading.value;
-      context.addIssue({ code: 'custom', message: reading.problem, params: { suggestion: reading.suggestion } });
+      context.addIssue({ code: 'custom', message: reading.problem, params: { suggestion: () => reading.suggestion } });
       return z.NEVER;
     })
     .meta(hints);

@@ -7,7 +7,13 @@ import { printableJson, shortened } from '../text/printable.js';
 export type Reading<T> = { readonly value: T } | { readonly problem: string; readonly suggestion: string | null };
 
 export const good = <T>(value: T): Reading<T> => ({ value });
-export const bad = (problem: string, suggestion: string | null = null): Reading<never> => ({ problem, suggestion });
+/** @param suggestion - as a function where it takes time to find: it is found when somebody asks */
+export const bad = (problem: string, suggestion: string | null | (() => string) = null): Reading<never> => ({
+  problem,
+  get suggestion() {
+    return typeof suggestion === 'function' ? suggestion() : suggestion;
+  },
+});
 
 const MOST_SHOWN = 40;
 

@@ -70,8 +70,8 @@ const RENAMED: Readonly<Record<string, string>> = {
 export function readTimeZone(value: unknown): Reading<string> {
   const form = 'Write a name such as Europe/Berlin or UTC.';
   if (typeof value !== 'string') return bad(`is ${shown(value)}, which is not a time zone`, form);
-  const known = new Set([...Intl.supportedValuesOf('timeZone'), ...LINKED_ZONES]);
-  if (known.has(value) && knownToNode(value) !== null) return good(value);
+  const known = databaseNames();
+  if (known.set.has(value) && knownToNode(value) !== null) return good(value);
   const abbreviated = ABBREVIATIONS[value.toUpperCase()];
   if (abbreviated !== undefined) {
     return bad(
@@ -79,8 +79,21 @@ export function readTimeZone(value: unknown): Reading<string> {
       `Did you mean ${abbreviated.join(' or ')}?`,
     );
   }
-  const meant = meantBy(value, [...known]);
-  return bad(`is ${shown(value)}, which is not a time zone`, meant === null ? form : `Did you mean ${meant}?`);
+  return bad(`is ${shown(value)}, which is not a time zone`, () => {
+    const meant = meantBy(value, known.list);
+    return meant === null ? form : `Did you mean ${meant}?`;
+  });
+}
+
+let names: { readonly list: readonly string[]; readonly set: ReadonlySet<string> } | null = null;
+
+/** Node takes some time to list them. */
+function databaseNames(): NonNullable<typeof names> {
+  if (names === null) {
+    const list = [...Intl.supportedValuesOf('timeZone'), ...LINKED_ZONES];
+    names = { list, set: new Set(list) };
+  }
+  return names;
 }
 
 function meantBy(value: string, known: readonly string[]): string | null {
@@ -97,11 +110,19 @@ function meantBy(value: string, known: readonly string[]): string | null {
   return known.find((zone) => zone.toLowerCase().endsWith(`/${city}`)) ?? closest(value, known);
 }
 
+/** What Node was asked before: making a formatter takes a millisecond. Names of the database alone, which are few. */
+const asked = new Map<string, string | null>();
+
 /** @returns what Node calls the zone; null: it does not know it */
 function knownToNode(zone: string): string | null {
+  const before = asked.get(zone);
+  if (before !== undefined) return before;
+  let called: string | null;
   try {
-    return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone;
+    called = new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone;
   } catch {
-    return null;
+    called = null;
   }
+  if (databaseNames().set.has(zone)) asked.set(zone, called);
+  return called;
 }

@@ -67,6 +67,15 @@ describe('a file of under a megabyte', () => {
       )}notify:\n${routes}`,
       18_000,
     ],
+    [
+      'misspelt time zones',
+      `version: 1\ncleanup:\n${repeat(
+        900,
+        (n) =>
+          `  - { name: c${n}, select: { states: [queued], queued_for: 6h }, schedule: { cron: "0 3 * * *", timezone: Europe/Berlim${n} } }\n`,
+      )}`,
+      900,
+    ],
     ['the same key again', `version: 1\n${repeat(40_000, () => 'version: 1\n')}`, 40_000],
   ])(
     'S11: shows the first hundred problems, and the number of the others: %s',

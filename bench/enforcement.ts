@@ -1,20 +1,15 @@
-import { openSync, statSync } from 'node:fs';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { openSync } from 'node:fs';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { cacheDir } from '../src/home.js';
-import { obtainTemporalCli } from '../src/temporal/binary.js';
-import { readServerNote } from '../src/temporal/server-note.js';
+import { enterCurfew } from './curfew.js';
 import { ratio, type Goal } from './figures.js';
 import { LIMITS, POLICY_FILE, type FleetShape } from './fleet.js';
 import type { PollerInput } from './naive-poller.js';
 import { script, start, stopAll } from './processes.js';
 import { temporalFigures, type TemporalFigures } from './temporal-actions.js';
 import { watchRun, type Contestant, type FleetAddress, type RunFigures, type Timeline } from './watched-run.js';
-
-const MAIN = fileURLToPath(new URL('../dist/src/cli/main.js', import.meta.url));
 
 const USAGE = `Usage: npx tsx bench/enforcement.ts [options]      (after \`npm run build\`)
   --sessions N             live sessions                                          (1000)
@@ -101,43 +96,6 @@ function readOptions(args: readonly string[]): Options {
 const usualWarmUpMs = (sessions: number, agents: number, perSecond: number): number =>
   Math.round(30_000 + (1.5 * 1_000 * (2 * agents + sessions)) / perSecond);
 
-interface CurfewContestant extends Contestant {
-  readonly temporalAddress: string;
-}
-
-/** The real thing: `curfew up` with a home of its own. Its Temporal server is another process, and is not counted. */
-async function enterCurfew(fleet: FleetAddress, options: Options, folder: string): Promise<CurfewContestant> {
-  const home = join(folder, 'home');
-  const policies = join(folder, 'policies.yaml');
-  await writeFile(policies, POLICY_FILE);
-  const profiling = options.profile === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`];
-  const { path: binary } = await obtainTemporalCli({ env: process.env, cacheDir: cacheDir(process.env) });
-  const curfew = await start<{ temporal: { address: string } }>([...profiling, MAIN, 'up', policies, '--json'], {
-    cwd: folder,
-    stderr: openSync(join(folder, 'curfew.log'), 'w'),
-    env: {
-      PATH: process.env['PATH'] ?? '',
-      HOME: folder,
-      CURFEW_HOME: home,
-      CURFEW_LOG: 'warn',
-      CURFEW_REQUESTS_PER_SECOND: String(options.requestsPerSecond),
-      TEMPORAL_CLI_PATH: binary,
-      GUMLOOP_BASE_URL: fleet.url,
-      GUMLOOP_API_KEY: fleet.apiKey,
-      GUMLOOP_USER_ID: fleet.userId,
-    },
-  });
-  return {
-    pid: curfew.pid,
-    serverPid: readServerNote(home)?.pid ?? null,
-    stop: () => curfew.stop(),
-    stored: () => sizeOf(join(home, 'ledger.db')) + sizeOf(join(home, 'ledger.db-wal')),
-    temporalAddress: curfew.announced.temporal.address,
-  };
-}
-
-const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-
 async function enterNaive(fleet: FleetAddress, { naiveRate }: Options, folder: string): Promise<Contestant> {
   const input: PollerInput = {
     url: fleet.url,
@@ -204,7 +162,7 @@ async function main(options: Options): Promise<void> {
     curfew = await watchRun(
       options.shape,
       options.timeline,
-      (fleet) => enterCurfew(fleet, options, folder),
+      (fleet) => enterCurfew(fleet, POLICY_FILE, folder, options),
       (text) => say(`curfew  ${text}`),
       async ({ temporalAddress }, { steady, liveSessions }, violations) => {
         temporal = await temporalFigures(temporalAddress, { ...steady, liveSessions }, violations);

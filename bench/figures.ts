@@ -27,3 +27,5 @@ export interface Goal {
   /** Null: not measured, or the run was not at the point that the goal is for. */
   readonly met: boolean | null;
 }
+
+export const megabytes = (bytes: number | null): number | null => (bytes === null ? null : round(bytes / 2 ** 20, 0));

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { scenario, startSimulator } from '../simulator/index.js';
 import { agentsOf, planFleet, type FleetShape, type PlannedSession } from './fleet.js';
+import { WORST_FAULTS } from './worst-vendor.js';
 
 /**
  * The simulated fleet, a process of its own, so that what it costs is not counted. Its argument is a fleet shape as JSON; it
@@ -11,7 +12,11 @@ async function main(): Promise<void> {
   const planned = planFleet(shape);
   const simulator = await startSimulator({
     slots: 2 * shape.sessions,
-    scenario: scenario({ agents: agentsOf(shape), seed: 1 }),
+    scenario: scenario({
+      agents: agentsOf(shape),
+      seed: 1,
+      faults: shape.worst === true ? [...WORST_FAULTS] : [],
+    }),
   });
   const { world, url, controlUrl, apiKey, userId } = simulator;
   const bornAt = world.now();

@@ -1,4 +1,5 @@
-import type { SessionInput } from '../simulator/index.js';
+import type { AgentInput, SessionInput } from '../simulator/index.js';
+import { longId, worstAgent, worstSession } from './worst-vendor.js';
 
 /** Limits of the policies that both contestants enforce. Long, so that no well-behaved turn comes near within a run. */
 export const LIMITS = { runtimeMs: 60 * 60_000, credits: 500 } as const;
@@ -22,6 +23,8 @@ policies:
 export interface FleetShape {
   readonly sessions: number;
   readonly agents: number;
+  /** Sent by the worst vendor that there may be. */
+  readonly worst?: boolean;
   readonly violators: {
     /** Turns that reach `max_runtime`, one after the other at even distances. */
     readonly runtime: number;
@@ -55,12 +58,15 @@ const SHARES = { old: 0.2, churning: 0.1, queued: 0.05, 'close-call': 0.01 } as 
 const CLOSE_CALL_MS = 2_000;
 const MINUTE = 60_000;
 
-export const agentsOf = ({ agents }: FleetShape): { id: string; name: string }[] =>
-  Array.from({ length: agents }, (_, index) => ({ id: `agent_${index}`, name: `bench-agent-${index}` }));
+export const agentsOf = ({ agents, worst = false }: FleetShape): AgentInput[] =>
+  Array.from({ length: agents }, (_, index) => {
+    const agent = { id: `agent_${index}`, name: `bench-agent-${index}` };
+    return worst ? worstAgent(agent, index) : agent;
+  });
 
 /** The same shape gives the same fleet, in every process. */
 export function planFleet(shape: FleetShape): PlannedSession[] {
-  const { sessions, agents, violators } = shape;
+  const { sessions, agents, violators, worst = false } = shape;
   const kinds: Kind[] = [
     ...Array<Kind>(violators.runtime).fill('over-runtime'),
     ...Array<Kind>(violators.credits).fill('over-credits'),
@@ -79,7 +85,9 @@ export function planFleet(shape: FleetShape): PlannedSession[] {
     // Where it stands among its kind, from 0 to 1: turns of one kind differ in age evenly.
     const share = (place + 0.5) / (counts[kind] ?? 1);
     const { input, cycle } = behaviour(kind, share, place, violators);
-    return { kind, cycle, input: { ...input, id: `sess_${index}`, agent: `agent_${index % agents}` } };
+    const id = worst ? longId(`sess_${index}`) : `sess_${index}`;
+    const what = worst ? worstSession(input, index) : input;
+    return { kind, cycle, input: { ...what, id, agent: `agent_${index % agents}` } };
   });
 }
 

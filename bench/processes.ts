@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 export interface Started<T> {
   readonly pid: number;
   readonly announced: T;
-  /** SIGTERM, and after 30 s SIGKILL. */
+  /** SIGTERM, and SIGKILL when it takes longer than a worker may take to let its requests finish. */
   stop(): Promise<void>;
 }
 
@@ -59,17 +59,21 @@ export const stopAll = async (): Promise<void> => {
 
 const running = new Set<ChildProcess>();
 
+const LEAVES_WITHIN_MS = 90_000;
+
 async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = once(child, 'exit');
   child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), 30_000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), LEAVES_WITHIN_MS);
   await gone;
   clearTimeout(timer);
 }
 
 /** What a process has used since its start. */
 export interface ProcessUse {
+  /** Name of the program, at most 15 characters. */
+  readonly program: string;
   /** User and system, all threads, s. */
   readonly cpuSeconds: number;
   readonly rssBytes: number;
@@ -94,6 +98,7 @@ export function useOf(pid: number): ProcessUse | null {
   const [userTicks, systemTicks] = [Number(fields[11]), Number(fields[12])];
   const kilobytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0);
   return {
+    program: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')),
     cpuSeconds: (userTicks + systemTicks) / TICKS,
     rssBytes: kilobytes('VmRSS') * 1_024,
     rssPeakBytes: kilobytes('VmHWM') * 1_024,

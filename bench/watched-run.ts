@@ -100,6 +100,8 @@ export interface RunFigures {
     readonly drain: WindowFigures;
   };
   readonly rssPeakBytes: number | null;
+  /** Of its Temporal server. */
+  readonly serverRssPeakBytes: number | null;
   /** From the start to the last retrieve of the warm-up: by then everything was seen, s. */
   readonly firstSightSeconds: number | null;
   /** Absolute times of the steady window. */
@@ -118,14 +120,19 @@ export async function watchRun<C extends Contestant>(
   const fleet: Started<FleetAddress> = await start<FleetAddress>(script('fleet-process.ts', JSON.stringify(shape)));
   const { bornAt, controlUrl } = fleet.announced;
   const contestant = await enter(fleet.announced);
+  // One that dies has no figures afterwards.
+  const peaks = { ours: 0, servers: 0 };
   const snapshot = async (): Promise<Snapshot> => {
     const { requests } = await got(`${controlUrl}/requests`).json<RequestCounts>();
     const { pid, serverPid } = contestant;
     const serverUse = serverPid === null ? null : useOf(serverPid);
+    const use = useOf(pid);
+    peaks.ours = Math.max(peaks.ours, use?.rssPeakBytes ?? 0);
+    peaks.servers = Math.max(peaks.servers, serverUse?.rssPeakBytes ?? 0);
     return {
       atMs: Date.now(),
       requests,
-      use: useOf(pid),
+      use,
       serverUse,
       stored: contestant.stored(),
       load: loadavg()[0] ?? 0,
@@ -171,7 +178,8 @@ export async function watchRun<C extends Contestant>(
       violations: between(steady, violated, live),
       drain: between(violated, drained, live),
     },
-    rssPeakBytes: drained.use?.rssPeakBytes ?? null,
+    rssPeakBytes: peaks.ours || null,
+    serverRssPeakBytes: peaks.servers || null,
     firstSightSeconds: quietAt === null ? null : round((quietAt - bornAt) / 1_000, 0),
     steady: { fromMs: warm.atMs, toMs: steady.atMs },
   };

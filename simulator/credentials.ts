@@ -2,8 +2,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 
 /** What the simulator accepts. Nothing here is secret: it guards only invented sessions. */
 export interface Credentials {
-  /** Personal key; needs the user id in `x-auth-key`. */
-  readonly apiKey: string;
+  /** Personal keys; each needs the user id in `x-auth-key`. Others count from one moment to the next when keys are rotated. */
+  apiKeys: readonly string[];
   readonly userId: string;
   /** OAuth token; identifies its user, so it needs no further header. */
   readonly accessToken: string | undefined;
@@ -16,5 +16,5 @@ export function isAuthorized(accepted: Credentials, headers: IncomingHttpHeaders
   if (bearer === undefined) return false;
   if (bearer === accepted.accessToken) return true;
   if (headers['x-auth-key'] !== accepted.userId) return false;
-  return bearer === accepted.apiKey || (bearer === accepted.team?.apiKey && teamId === accepted.team.teamId);
+  return accepted.apiKeys.includes(bearer) || (bearer === accepted.team?.apiKey && teamId === accepted.team.teamId);
 }

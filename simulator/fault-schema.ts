@@ -137,6 +137,8 @@ const formFaults = [
     fault: z.literal('oversize-body'),
     ...anywhere,
     megabytes: z.number().positive().max(512).default(16),
+    /** Before all other messages of the transcript, or behind them. */
+    place: z.enum(['before', 'behind']).default('before'),
   }),
   z.strictObject({
     fault: z.literal('padded'),

@@ -28,8 +28,10 @@ function deformOnce(session: WireSession, fault: FormFault): WireSession {
       return mapMessages(session, (message) => ({ ...message, created_at: null }));
     case 'wrong-session-id':
       return { ...session, id: 'sess_ofSomebodyElse' };
-    case 'oversize-body':
-      return { ...session, messages: [hugeMessage(fault.megabytes), ...(session.messages ?? [])] };
+    case 'oversize-body': {
+      const [huge, others] = [hugeMessage(fault.megabytes), session.messages ?? []];
+      return { ...session, messages: fault.place === 'before' ? [huge, ...others] : [...others, huge] };
+    }
     case 'padded':
       return { ...session, padding: paddingOf(fault) };
   }

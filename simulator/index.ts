@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { ExitCode, UserError } from '../src/errors.js';
+import type { Credentials } from './credentials.js';
 import type { ErrorShape } from './errors.js';
 import { populate, type Scenario } from './scenario.js';
 import { createServer } from './server.js';
@@ -60,6 +61,8 @@ export interface Simulator {
   readonly userId: string;
   /** The same operations as the control API, in process. */
   readonly world: World;
+  /** From now on these personal keys are taken, and no others: one that is left out is revoked. */
+  acceptKeys(...keys: string[]): void;
   /** Stops at once, with hanging requests and connections. */
   close(): Promise<void>;
 }
@@ -87,8 +90,9 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   if (scenario !== undefined) populate(world, scenario);
 
   const closing = new AbortController();
+  const accepted: Credentials = { apiKeys: [apiKey], userId, accessToken, team };
   const host = options.host ?? '127.0.0.1';
-  const server = createServer(world, { apiKey, userId, accessToken, team }, closing.signal, host);
+  const server = createServer(world, accepted, closing.signal, host);
   await listen(server, options.port ?? 0, host);
   const { port } = server.server.address() as AddressInfo;
   const origin = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -98,6 +102,9 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     apiKey,
     userId,
     world,
+    acceptKeys: (...keys) => {
+      accepted.apiKeys = keys;
+    },
     close: async () => {
       closing.abort();
       await server.close();

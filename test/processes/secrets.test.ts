@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { caseWorkflowId } from '../../src/contract.js';
@@ -11,6 +11,7 @@ import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { runCurfew, settingsFor, startReady, stopEverything, type Settings } from '../support/curfew-process.js';
 import { startEchoServer, type EchoServer } from '../support/echo-server.js';
 import { makeHome, removeHome, temporalBinary } from '../support/embedded-server.js';
+import { filesIn, formsOf } from '../support/secret-search.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
 const run = promisify(execFile);
@@ -76,21 +77,6 @@ afterAll(async () => {
   await simulator.close();
   removeHome(home);
 }, 60_000);
-
-const filesIn = (folder: string): string[] =>
-  readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .map((name) => join(folder, name))
-    .filter((path) => statSync(path).isFile());
-
-/** A text as it is, and as base64 shows it at each of the three places where it can begin. */
-function formsOf(text: string): string[] {
-  const encoded = [0, 1, 2].map((shift) => {
-    const base64 = Buffer.from(`${'-'.repeat(shift)}${text}`).toString('base64');
-    // The first and last digits also depend on what stands around.
-    return base64.slice(4, -4);
-  });
-  return [text, text.toUpperCase(), ...encoded];
-}
 
 const placesOf = (text: string): string[] =>
   [...traces].filter(([, content]) => formsOf(text).some((form) => content.includes(form))).map(([name]) => name);

@@ -38,6 +38,24 @@ describe('credentials', () => {
   });
 });
 
+it('personal keys can be rotated: the new one beside the old one, then alone', async () => {
+  const simulator = await startSimulator({ apiKey: 'old' });
+  const headers = (key: string) => ({ authorization: `Bearer ${key}`, 'x-auth-key': simulator.userId });
+  const statuses = async (): Promise<number[]> => {
+    const answers = ['old', 'new'].map((key) => fetch(`${simulator.url}/agents`, { headers: headers(key) }));
+    return (await Promise.all(answers)).map(({ status }) => status);
+  };
+  try {
+    expect(await statuses()).toEqual([200, 401]);
+    simulator.acceptKeys('old', 'new');
+    expect(await statuses()).toEqual([200, 200]);
+    simulator.acceptKeys('new');
+    expect(await statuses()).toEqual([401, 200]);
+  } finally {
+    await simulator.close();
+  }
+});
+
 describe('the HTTP side', () => {
   let bench: Bench;
   afterEach(() => bench.close());

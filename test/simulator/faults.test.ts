@@ -364,6 +364,12 @@ describe('faults of the simulator', () => {
     expect(reply.body.session.messages.at(-1)?.role).toBe('user');
   });
 
+  it('oversize-body may come behind the message that began the turn', async () => {
+    const { id } = await startWith({ fault: 'oversize-body', megabytes: 1, place: 'behind' });
+    const { messages } = (await bench.retrieve(id)).body.session;
+    expect(messages.map(({ role }) => role)).toEqual(['user', 'assistant']);
+  });
+
   it.each([
     ['text', 64],
     ['wide-text', 64],

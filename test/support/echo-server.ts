@@ -57,6 +57,8 @@ export interface EchoServer {
   readonly url: string;
   /** Answers that held the credential so far. */
   echoes(): number;
+  /** Answers so once more, for every operation. */
+  again(): void;
   close(): Promise<void>;
 }
 
@@ -65,7 +67,10 @@ export async function startEchoServer(target: string): Promise<EchoServer> {
   const timesAsked = new Map<string, number>();
   let echoes = 0;
   const server = createServer((request, response) => {
-    const operation = `${request.method} ${request.url?.split('/').at(-1)}`;
+    const operation = `${request.method} ${request.url
+      ?.split('/')
+      .at(-1)
+      ?.replace(/^sess_.*/, 'session')}`;
     const times = timesAsked.get(operation) ?? 0;
     timesAsked.set(operation, times + 1);
     const echo = ECHOES[times];
@@ -83,6 +88,7 @@ export async function startEchoServer(target: string): Promise<EchoServer> {
   return {
     url: `http://127.0.0.1:${port}/api/v1`,
     echoes: () => echoes,
+    again: () => timesAsked.clear(),
     close: async () => {
       server.closeAllConnections();
       server.close();

@@ -7,10 +7,10 @@ const nodeBuiltins = {
   message: 'Workflows and the policy core know no I/O and no clock: take data in, give decisions out.',
 };
 
-/** What is printable is decided in src/text alone: elsewhere a type could be claimed that no function gave. */
+/** What is printable is decided in src/core/text alone: elsewhere a type could be claimed that no function gave. */
 const noClaim = {
   selector: 'TSAsExpression[typeAnnotation.typeName.name="Printable"]',
-  message: 'Make it printable with src/text/printable.ts instead of claiming it.',
+  message: 'Make it printable with src/core/text/printable.ts instead of claiming it.',
 };
 
 export default tseslint.config(
@@ -31,7 +31,7 @@ export default tseslint.config(
   },
   {
     // The pure core: imports nothing but itself, reads no clock.
-    files: ['src/policy/**'],
+    files: ['src/core/policy/**'],
     rules: {
       'no-restricted-imports': [
         'error',
@@ -53,23 +53,35 @@ export default tseslint.config(
     // HTTP lives in one place.
     files: ['src/**', 'activities/**', 'workflows/**'],
     // Receivers of notifications and Temporal's server are other parties, and never see the vendor's key.
-    ignores: ['src/sessions/**', 'src/notify/post.ts', 'src/temporal/answering.ts', 'src/policy/**', 'workflows/**'],
+    ignores: [
+      'src/adapters/vendor/**',
+      'src/engines/notify/post.ts',
+      'src/adapters/temporal/answering.ts',
+      'src/core/policy/**',
+      'workflows/**',
+    ],
     rules: {
       'no-restricted-imports': [
         'error',
-        { paths: [{ name: 'got', message: 'HTTP to the vendor lives in src/sessions alone.' }], patterns: [] },
+        { paths: [{ name: 'got', message: 'HTTP to the vendor lives in src/adapters/vendor alone.' }], patterns: [] },
       ],
     },
   },
   {
     files: ['src/**'],
-    ignores: ['src/text/**'],
+    ignores: ['src/core/text/**'],
     rules: { 'no-restricted-syntax': ['error', noClaim] },
   },
   {
     // What is printed passes src/cli/output.ts, which makes text from outside printable.
     files: ['src/**'],
-    ignores: ['src/cli/output.ts', 'src/cli/paged-output.ts', 'src/cli/main.ts', 'src/tracing/sdk.ts', 'src/text/**'],
+    ignores: [
+      'src/cli/output.ts',
+      'src/cli/paged-output.ts',
+      'src/cli/main.ts',
+      'src/platform/tracing/sdk.ts',
+      'src/core/text/**',
+    ],
     plugins: { curfew: { rules: { 'words-from-view': wordsFromView } } },
     rules: {
       'curfew/words-from-view': 'error',

@@ -1,10 +1,10 @@
 import { Context, heartbeat, type Info } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import type { CaseDependencies } from '../src/gate/case-step.js';
-import { TryAgain } from '../src/gate/try-again.js';
-import { LedgerUnavailableError } from '../src/ledger/errors.js';
-import { aboutWorkflow, logAbout } from '../src/log-context.js';
-import { spanOfStep } from '../src/tracing/spans.js';
+import type { CaseDependencies } from '../src/engines/cases/case-step.js';
+import { TryAgain } from '../src/core/try-again.js';
+import { LedgerUnavailableError } from '../src/adapters/ledger/errors.js';
+import { aboutWorkflow, logAbout } from '../src/platform/log-context.js';
+import { spanOfStep } from '../src/platform/tracing/spans.js';
 
 /** Shows the server every so often that this worker is alive, ms. A quarter of the heartbeat timeout. */
 const HEARTBEAT_MS = 2_000;

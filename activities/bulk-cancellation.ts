@@ -1,9 +1,9 @@
 import { Context } from '@temporalio/activity';
-import { bulkWorkflowId, type BulkStatus } from '../src/contract.js';
-import type { BulkDependencies } from '../src/bulk/dependencies.js';
-import { runBulk, type BulkStep } from '../src/bulk/run.js';
-import { readBulkStatus } from '../src/bulk/status.js';
-import { steerFromCode, type BulkSteerRequest } from '../src/bulk/steer.js';
+import { bulkWorkflowId, type BulkStatus } from '../src/core/contract.js';
+import type { BulkDependencies } from '../src/engines/bulk/dependencies.js';
+import { runBulk, type BulkStep } from '../src/engines/bulk/run.js';
+import { readBulkStatus } from '../src/engines/bulk/status.js';
+import { steerFromCode, type BulkSteerRequest } from '../src/engines/bulk/steer.js';
 import { asActivity } from './as-activity.js';
 
 export interface BulkActivityDependencies extends BulkDependencies {

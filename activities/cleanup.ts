@@ -1,5 +1,10 @@
 import { Context } from '@temporalio/activity';
-import { startCleanup, type CleanupDependencies, type CleanupStart, type StartedCleanup } from '../src/cleanup/run.js';
+import {
+  startCleanup,
+  type CleanupDependencies,
+  type CleanupStart,
+  type StartedCleanup,
+} from '../src/engines/cleanup/run.js';
 import { asActivity } from './as-activity.js';
 
 export interface CleanupActivityDependencies extends CleanupDependencies {

@@ -1,9 +1,9 @@
-import type { CaseResult } from '../src/contract.js';
-import { caseWorkflowId } from '../src/contract.js';
-import { attemptCase, confirmCase, type CaseDependencies, type Step } from '../src/gate/case-step.js';
-import { watchForRestart, type WatchStep } from '../src/gate/restart-watch.js';
-import type { Sighting } from '../src/policy/sighting.js';
-import type { SessionsClient } from '../src/sessions/index.js';
+import type { CaseResult } from '../src/core/contract.js';
+import { caseWorkflowId } from '../src/core/contract.js';
+import { attemptCase, confirmCase, type CaseDependencies, type Step } from '../src/engines/cases/case-step.js';
+import { watchForRestart, type WatchStep } from '../src/engines/cases/restart-watch.js';
+import type { Sighting } from '../src/core/policy/sighting.js';
+import type { SessionsClient } from '../src/adapters/vendor/index.js';
 import { asActivity } from './as-activity.js';
 
 export interface ActivityDependencies extends CaseDependencies {

@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { notificationWorkflowId } from '../src/contract.js';
-import type { CaseDependencies } from '../src/gate/case-step.js';
-import { NotDelivered, type Notifier } from '../src/notify/deliver.js';
+import { notificationWorkflowId } from '../src/core/contract.js';
+import type { CaseDependencies } from '../src/engines/cases/case-step.js';
+import { NotDelivered, type Notifier } from '../src/engines/notify/deliver.js';
 import { asActivity } from './as-activity.js';
 
 export interface NotificationDependencies extends Pick<CaseDependencies, 'timing'> {

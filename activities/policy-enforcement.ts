@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
-import type { CaseDependencies } from '../src/gate/case-step.js';
-import type { Enforcement, Round } from '../src/fleet/enforcement.js';
+import type { CaseDependencies } from '../src/engines/cases/case-step.js';
+import type { Enforcement, Round } from '../src/engines/fleet/enforcement.js';
 import { asActivity } from './as-activity.js';
 
 export interface EnforcementActivityDependencies extends Pick<CaseDependencies, 'timing'> {

@@ -1,9 +1,9 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { watchWorkflowId, type WatchAnswer, type WatchStatus } from '../src/contract.js';
-import { extendWatch, registerWatch, releaseWatch, WatchClosedError } from '../src/watch/change.js';
-import type { WatchDependencies } from '../src/watch/dependencies.js';
-import { lookAtWatch, WatchUnknownError, type WatchLook } from '../src/watch/look.js';
-import { InvalidWatchError } from '../src/watch/request.js';
+import { watchWorkflowId, type WatchAnswer, type WatchStatus } from '../src/core/contract.js';
+import { extendWatch, registerWatch, releaseWatch, WatchClosedError } from '../src/engines/watch/change.js';
+import type { WatchDependencies } from '../src/engines/watch/dependencies.js';
+import { lookAtWatch, WatchUnknownError, type WatchLook } from '../src/engines/watch/look.js';
+import { InvalidWatchError } from '../src/engines/watch/request.js';
 import { asActivity } from './as-activity.js';
 
 /** The activities of a watch. Each is safe to run again: what it did is in the ledger. */

@@ -2,9 +2,9 @@ import { openSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { cacheDir, homePaths } from '../src/home.js';
-import { obtainTemporalCli } from '../src/temporal/binary.js';
-import { readServerNote } from '../src/temporal/server-note.js';
+import { cacheDir, homePaths } from '../src/platform/home.js';
+import { obtainTemporalCli } from '../src/adapters/temporal/binary.js';
+import { readServerNote } from '../src/adapters/temporal/server-note.js';
 import { start, useOf } from './processes.js';
 import type { Contestant, FleetAddress } from './watched-run.js';
 

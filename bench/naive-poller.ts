@@ -3,8 +3,8 @@ import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import got from 'got';
 import pMap from 'p-map';
-import { createLimiter } from '../src/gate/limiter.js';
-import { systemClock } from '../src/gate/clock.js';
+import { createLimiter } from '../src/adapters/vendor/limiter.js';
+import { systemClock } from '../src/platform/clock.js';
 
 /** What the poller is told, as JSON in its argument. */
 export interface PollerInput {

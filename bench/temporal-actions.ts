@@ -1,6 +1,6 @@
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import pMap from 'p-map';
-import { caseWorkflowId, ENFORCEMENT_WORKFLOW_ID, SESSION_CANCELLATION } from '../src/contract.js';
+import { caseWorkflowId, ENFORCEMENT_WORKFLOW_ID, SESSION_CANCELLATION } from '../src/core/contract.js';
 import { round, spreadOf, type Spread } from './figures.js';
 import type { Violation } from './watched-run.js';
 

@@ -1,4 +1,4 @@
-/** Writes the table of bounds into docs/security.md. Run after a change of src/bounds.ts: `npx tsx scripts/bounds-table.ts`. */
+/** Writes the table of bounds into docs/security.md. Run after a change of src/core/bounds.ts: `npx tsx scripts/bounds-table.ts`. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { withBoundsTable } from './lib/bounds-table.js';

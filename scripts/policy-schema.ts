@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { format } from 'prettier';
-import { policyJsonSchema } from '../src/policy-file/index.js';
+import { policyJsonSchema } from '../src/core/policy-file/index.js';
 
 const target = fileURLToPath(new URL('../examples/policies/policy.schema.json', import.meta.url));
 writeFileSync(target, await format(JSON.stringify(policyJsonSchema()), { parser: 'json', printWidth: 120 }));

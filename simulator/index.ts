@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { ExitCode, UserError } from '../src/errors.js';
+import { ExitCode, UserError } from '../src/core/errors.js';
 import type { Credentials } from './credentials.js';
 import type { ErrorShape } from './errors.js';
 import { populate, type Scenario } from './scenario.js';

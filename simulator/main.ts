@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { UserError } from '../src/errors.js';
+import { UserError } from '../src/core/errors.js';
 import { defaultScenario, loadScenario, startSimulator } from './index.js';
 
 /**

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { ExitCode, UserError } from '../src/errors.js';
+import { ExitCode, UserError } from '../src/core/errors.js';
 import { duration } from './duration.js';
 import { faultSchema } from './fault-schema.js';
 import type { World } from './world.js';

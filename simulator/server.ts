@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { isOwnHost } from '../src/http/own-host.js';
+import { isOwnHost } from '../src/platform/http/own-host.js';
 import { errorAnswer } from './answer.js';
 import { controlRoutes } from './control.js';
 import { isAuthorized, type Credentials } from './credentials.js';

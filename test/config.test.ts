@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DEFAULT_API_BASE_URL, loadConfig, parseDuration } from '../src/config.js';
-import { ExitCode, UserError } from '../src/errors.js';
+import { DEFAULT_API_BASE_URL, loadConfig, parseDuration } from '../src/platform/config.js';
+import { ExitCode, UserError } from '../src/core/errors.js';
 
 let folder: string;
 beforeEach(() => {

@@ -3,10 +3,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { withBoundsTable } from '../scripts/lib/bounds-table.js';
-import { loadConfig } from '../src/config.js';
-import { OUTCOMES, SEARCH_ATTRIBUTES } from '../src/contract.js';
-import { ExitCode } from '../src/errors.js';
-import { ALERTS, EVENT_KINDS } from '../src/ledger/events.js';
+import { loadConfig } from '../src/platform/config.js';
+import { OUTCOMES, SEARCH_ATTRIBUTES } from '../src/core/contract.js';
+import { ExitCode } from '../src/core/errors.js';
+import { ALERTS, EVENT_KINDS } from '../src/adapters/ledger/events.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -83,7 +83,7 @@ describe('docs/outcomes.md', () => {
   });
 });
 
-it('docs/security.md has the table of bounds that src/bounds.ts makes', async () => {
+it('docs/security.md has the table of bounds that src/core/bounds.ts makes', async () => {
   // After a change: npx tsx scripts/bounds-table.ts
   expect(read('docs/security.md')).toBe(await withBoundsTable(read('docs/security.md')));
 });

@@ -2,9 +2,9 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { chmodSync, chownSync, lchownSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadConfig, type Config } from '../src/config.js';
-import { ExitCode, UserError } from '../src/errors.js';
-import { resolveTemporal } from '../src/temporal/connection-target.js';
+import { loadConfig, type Config } from '../src/platform/config.js';
+import { ExitCode, UserError } from '../src/core/errors.js';
+import { resolveTemporal } from '../src/adapters/temporal/connection-target.js';
 
 const SECRET = 'a-secret-that-is-shown-nowhere';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { isFileLockHeld, tryFileLock, waitForFileLock } from '../src/file-lock.js';
+import { isFileLockHeld, tryFileLock, waitForFileLock } from '../src/platform/file-lock.js';
 
 describe('a file lock', () => {
   let folder: string;

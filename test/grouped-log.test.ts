@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { groupLines, type GroupedLogger } from '../src/grouped-log.js';
-import { aboutWorkflow, logAbout } from '../src/log-context.js';
+import { groupLines, type GroupedLogger } from '../src/platform/grouped-log.js';
+import { aboutWorkflow, logAbout } from '../src/platform/log-context.js';
 import { RecordingLog } from './support/recording-log.js';
 
 let lines: RecordingLog;

@@ -11,10 +11,10 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { ExitCode } from '../src/errors.js';
-import { homeTrust, refuseUntrustedHome, tightenHomeFiles } from '../src/home-trust.js';
-import { homePaths } from '../src/home.js';
-import { openPrivateFile, replacePrivateFile } from '../src/private-file.js';
+import { ExitCode } from '../src/core/errors.js';
+import { homeTrust, refuseUntrustedHome, tightenHomeFiles } from '../src/platform/home-trust.js';
+import { homePaths } from '../src/platform/home.js';
+import { openPrivateFile, replacePrivateFile } from '../src/platform/private-file.js';
 import { makeHome, removeHome } from './support/embedded-server.js';
 
 let home: string;

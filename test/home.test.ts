@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { ExitCode } from '../src/errors.js';
-import { cacheDir, homePaths, prepareHome, resolveHome } from '../src/home.js';
+import { ExitCode } from '../src/core/errors.js';
+import { cacheDir, homePaths, prepareHome, resolveHome } from '../src/platform/home.js';
 
 const linux = { platform: 'linux' } as const;
 

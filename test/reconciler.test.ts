@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { openLedger, type Ledger } from '../src/ledger/ledger.js';
-import { takeUpNeglected } from '../src/reconciler.js';
+import { openLedger, type Ledger } from '../src/adapters/ledger/ledger.js';
+import { takeUpNeglected } from '../src/worker/keepers/cases.js';
 import { makeHome, removeHome } from './support/embedded-server.js';
 
 const logger = () => ({ debug: jest.fn(), info: jest.fn(), warn: jest.fn(), error: jest.fn() });

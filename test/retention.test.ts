@@ -1,8 +1,13 @@
 import { beforeEach, describe, expect, it, jest } from '@jest/globals';
-import type { Ledger } from '../src/ledger/ledger.js';
-import { RETENTION_BATCH, type Removed } from '../src/ledger/retention.js';
-import { clockDoubt, removeAllExpired, retentionRound, type RetentionDependencies } from '../src/retention.js';
-import { createLogger } from '../src/telemetry.js';
+import type { Ledger } from '../src/adapters/ledger/ledger.js';
+import { RETENTION_BATCH, type Removed } from '../src/adapters/ledger/retention.js';
+import {
+  clockDoubt,
+  removeAllExpired,
+  retentionRound,
+  type RetentionDependencies,
+} from '../src/worker/keepers/retention.js';
+import { createLogger } from '../src/platform/telemetry.js';
 
 const NONE: Removed = {
   orders: 0,

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Command } from 'commander';
-import { loadConfig } from '../src/config.js';
-import { ExitCode, UserError } from '../src/errors.js';
-import { childEnvironment } from '../src/temporal/run-command.js';
+import { loadConfig } from '../src/platform/config.js';
+import { ExitCode, UserError } from '../src/core/errors.js';
+import { childEnvironment } from '../src/adapters/temporal/run-command.js';
 
 const URL_WITH_PASSWORD = 'postgres://curfew:s3cr3t-pass@db.test:5432/curfew';
 

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from '@jest/globals';
-import { printableLogLine } from '../src/telemetry.js';
+import { printableLogLine } from '../src/platform/telemetry.js';
 
 it('a log for people can be forged by no name and no message; stacks keep their lines', () => {
   const stack = 'Error: bad\nINFO all is well\n    at one (a.js:1:1)\n    at two (b.js:2:2)';
@@ -28,7 +28,7 @@ it('a log for people can be forged by no name and no message; stacks keep their 
 
 /** What a process with our logger writes to stderr. */
 function logged(pretty: boolean, call: string): string {
-  const telemetry = fileURLToPath(new URL('../src/telemetry.ts', import.meta.url));
+  const telemetry = fileURLToPath(new URL('../src/platform/telemetry.ts', import.meta.url));
   const script = `const { createLogger } = await import(${JSON.stringify(telemetry)}); const log = createLogger('info', ${pretty}); ${call}`;
   const { status, stderr } = spawnSync(
     process.execPath,

@@ -1,11 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { diag } from '@opentelemetry/api';
 import { globalErrorHandler, loggingErrorHandler, setGlobalErrorHandler } from '@opentelemetry/core';
-import { ExitCode, UserError } from '../src/errors.js';
-import { templateOf } from '../src/sessions/traced-exchange.js';
-import { startTracing } from '../src/tracing/index.js';
-import { hearTelemetry } from '../src/tracing/said.js';
-import { traceExportOf } from '../src/tracing/settings.js';
+import { ExitCode, UserError } from '../src/core/errors.js';
+import { templateOf } from '../src/adapters/vendor/traced-exchange.js';
+import { startTracing } from '../src/platform/tracing/index.js';
+import { hearTelemetry } from '../src/platform/tracing/said.js';
+import { traceExportOf } from '../src/platform/tracing/settings.js';
 
 const ENDPOINT = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318' };
 

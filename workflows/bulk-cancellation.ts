@@ -24,8 +24,8 @@ import {
   bulkWorkflowId,
   LOOK_SIGNAL,
   type BulkStatus,
-} from '../src/contract.js';
-import { BULK_CHANGE, BULK_RUN, CLEANUP_START } from '../src/temporal/timeouts.js';
+} from '../src/core/contract.js';
+import { BULK_CHANGE, BULK_RUN, CLEANUP_START } from '../src/adapters/temporal/timeouts.js';
 import { maybe, number, problemOf, refuseInput, refusingUpdate, text, word, type Shape } from './inputs.js';
 
 /** A plan that was applied; or, from a Schedule, the name of a `cleanup` entry, of which each run makes a plan. */

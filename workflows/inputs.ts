@@ -1,5 +1,9 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { LONGEST_WORKFLOW_ARGUMENT, LONGEST_WORKFLOW_TEXT, LONGEST_WORKFLOW_WORD } from '../src/workflow-bounds.js';
+import {
+  LONGEST_WORKFLOW_ARGUMENT,
+  LONGEST_WORKFLOW_TEXT,
+  LONGEST_WORKFLOW_WORD,
+} from '../src/core/workflow-bounds.js';
 
 /**
  * What others send to our workflows, read before anything is done with it.

@@ -1,7 +1,7 @@
 import { continueAsNew, proxyActivities, sleep, workflowInfo } from '@temporalio/workflow';
 import type { NotificationActivities } from '../activities/notification.js';
-import { NOTIFICATION } from '../src/contract.js';
-import { NOTIFICATION_DELIVERY } from '../src/temporal/timeouts.js';
+import { NOTIFICATION } from '../src/core/contract.js';
+import { NOTIFICATION_DELIVERY } from '../src/adapters/temporal/timeouts.js';
 import { refuseInput, word, type Shape } from './inputs.js';
 
 export interface NotificationInput {

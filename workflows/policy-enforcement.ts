@@ -8,8 +8,8 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { EnforcementActivities, RoundOfWorker } from '../activities/policy-enforcement.js';
-import { fleetTaskQueue, POLICY_ENFORCEMENT } from '../src/contract.js';
-import { ENFORCEMENT_ROUND, ENFORCEMENT_ROUND_AT_HOME } from '../src/temporal/timeouts.js';
+import { fleetTaskQueue, POLICY_ENFORCEMENT } from '../src/core/contract.js';
+import { ENFORCEMENT_ROUND, ENFORCEMENT_ROUND_AT_HOME } from '../src/adapters/temporal/timeouts.js';
 import { maybe, refuseInput, word, type Shape } from './inputs.js';
 
 export interface EnforcementInput {

@@ -25,9 +25,9 @@ import {
   type CasePhase,
   type CaseResult,
   type CaseStatus,
-} from '../src/contract.js';
-import type { Step } from '../src/gate/case-step.js';
-import { GATE_PASS, LEDGER_READ, RESTART_LOOK, SESSION_READ } from '../src/temporal/timeouts.js';
+} from '../src/core/contract.js';
+import type { Step } from '../src/engines/cases/case-step.js';
+import { GATE_PASS, LEDGER_READ, RESTART_LOOK, SESSION_READ } from '../src/adapters/temporal/timeouts.js';
 import { maybe, refuseInput, refusingUpdate, time, truth, word, type Shape } from './inputs.js';
 
 export interface CaseInput {

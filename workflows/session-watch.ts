@@ -25,9 +25,9 @@ import {
   type WatchInput,
   type WatchRelease,
   type WatchStatus,
-} from '../src/contract.js';
-import { WATCH_CHANGE, WATCH_LOOK } from '../src/temporal/timeouts.js';
-import type { WatchLook } from '../src/watch/look.js';
+} from '../src/core/contract.js';
+import { WATCH_CHANGE, WATCH_LOOK } from '../src/adapters/temporal/timeouts.js';
+import type { WatchLook } from '../src/engines/watch/look.js';
 import { problemOf, refuseInput, word, type Shape } from './inputs.js';
 
 /** To go on with a watch that is in the ledger already. */

@@ -1,7 +1,7 @@
 import { format } from 'prettier';
-import { FILE_BOUNDS, REQUEST_BOUNDS, VENDOR_BOUNDS, type Bound } from '../../src/bounds.js';
+import { FILE_BOUNDS, REQUEST_BOUNDS, VENDOR_BOUNDS, type Bound } from '../../src/core/bounds.js';
 
-const BEGIN = '<!-- Made from src/bounds.ts by scripts/bounds-table.ts. -->';
+const BEGIN = '<!-- Made from src/core/bounds.ts by scripts/bounds-table.ts. -->';
 const END = '<!-- End of the table of bounds. -->';
 
 const SECTIONS: readonly (readonly [string, Readonly<Record<string, Bound>>])[] = [

@@ -1,8 +1,8 @@
 import pc from 'picocolors';
-import { rateWords } from '../bulk/rate.js';
-import type { BulkStatus } from '../contract.js';
-import type { BulkJob } from '../ledger/bulk-plans.js';
-import type { PauseSwitch } from '../ledger/pause-switch.js';
+import { rateWords } from '../core/bulk/rate.js';
+import type { BulkStatus } from '../core/contract.js';
+import type { BulkJob } from '../adapters/ledger/bulk-plans.js';
+import type { PauseSwitch } from '../adapters/ledger/pause-switch.js';
 import { planWords } from './bulk-plan-words.js';
 import { count, toEnd } from './bulk-words.js';
 import { span } from './output.js';

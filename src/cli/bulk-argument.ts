@@ -1,6 +1,6 @@
-import { ExitCode, UserError } from '../errors.js';
-import type { BulkJob } from '../ledger/bulk-plans.js';
-import type { Ledger } from '../ledger/ledger.js';
+import { ExitCode, UserError } from '../core/errors.js';
+import type { BulkJob } from '../adapters/ledger/bulk-plans.js';
+import type { Ledger } from '../adapters/ledger/ledger.js';
 
 /** Jobs among which the beginning of an id is looked for. */
 const LOOKED_AT = 1_000;

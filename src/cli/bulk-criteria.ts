@@ -1,8 +1,8 @@
-import { shellWord } from '../text/shell.js';
-import { ALL_LIVE, LIVE_STATES, type LiveSelection, type LiveState } from '../bulk/selection.js';
-import { ExitCode, UserError } from '../errors.js';
-import { formatDuration, readDuration } from '../policy-file/units.js';
-import { didYouMean } from '../policy-file/suggest.js';
+import { shellWord } from '../core/text/shell.js';
+import { ALL_LIVE, LIVE_STATES, type LiveSelection, type LiveState } from '../engines/bulk/selection.js';
+import { ExitCode, UserError } from '../core/errors.js';
+import { formatDuration, readDuration } from '../core/policy-file/units.js';
+import { didYouMean } from '../core/policy-file/suggest.js';
 import { readMoment } from './moment.js';
 
 /** Options of `curfew bulk plan`, as they were typed. */

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readBulkStatus } from '../bulk/status.js';
-import { ENDED_OUTCOMES, type BulkStatus } from '../contract.js';
-import { ExitCode, UserError } from '../errors.js';
-import { LedgerUnavailableError } from '../ledger/errors.js';
-import type { Ledger } from '../ledger/ledger.js';
+import { readBulkStatus } from '../engines/bulk/status.js';
+import { ENDED_OUTCOMES, type BulkStatus } from '../core/contract.js';
+import { ExitCode, UserError } from '../core/errors.js';
+import { LedgerUnavailableError } from '../adapters/ledger/errors.js';
+import type { Ledger } from '../adapters/ledger/ledger.js';
 import { progressLines, stateWords } from './bulk-words.js';
 import { INTERRUPTED } from './interrupt.js';
 import type { Output } from './output.js';

@@ -1,6 +1,6 @@
-import { shell } from '../text/shell.js';
+import { shell } from '../core/text/shell.js';
 import pc from 'picocolors';
-import type { BulkStatus } from '../contract.js';
+import type { BulkStatus } from '../core/contract.js';
 import { count, toEnd } from './bulk-words.js';
 import { span, table } from './output.js';
 

@@ -1,4 +1,4 @@
-import { ExitCode, UserError } from '../errors.js';
+import { ExitCode, UserError } from '../core/errors.js';
 
 /** Sessions a second. Far above what the vendor takes. */
 const HIGHEST = 10_000;

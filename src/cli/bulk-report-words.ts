@@ -1,10 +1,10 @@
-import type { AgentTally, ReportSummary } from '../bulk/report-summary.js';
-import { kindOf, type ReportKind } from '../bulk/report.js';
-import type { BulkStatus, BulkTargetResult, Outcome } from '../contract.js';
-import { shell } from '../text/shell.js';
+import type { AgentTally, ReportSummary } from '../engines/bulk/report-summary.js';
+import { kindOf, type ReportKind } from '../engines/bulk/report.js';
+import type { BulkStatus, BulkTargetResult, Outcome } from '../core/contract.js';
+import { shell } from '../core/text/shell.js';
 import { count, jobHead } from './bulk-words.js';
-import { csv } from '../text/csv.js';
-import type { Printable } from '../text/printable.js';
+import { csv } from '../core/text/csv.js';
+import type { Printable } from '../core/text/printable.js';
 import { table } from './output.js';
 import { OUTCOME_WORDS, outcomeName, shorten } from './words.js';
 

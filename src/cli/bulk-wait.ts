@@ -1,5 +1,5 @@
-import type { BulkStatus } from '../contract.js';
-import type { Ledger } from '../ledger/ledger.js';
+import type { BulkStatus } from '../core/contract.js';
+import type { Ledger } from '../adapters/ledger/ledger.js';
 import { followedExitCode, followJob, type Followed } from './bulk-follow.js';
 import { endWords, nextWords } from './bulk-words.js';
 import { onInterrupt } from './interrupt.js';

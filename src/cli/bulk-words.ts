@@ -1,7 +1,7 @@
-import { shell } from '../text/shell.js';
+import { shell } from '../core/text/shell.js';
 import pc from 'picocolors';
-import { rateWords } from '../bulk/rate.js';
-import { ENDED_OUTCOMES, OUTCOMES, type BulkStatus, type Outcome } from '../contract.js';
+import { rateWords } from '../core/bulk/rate.js';
+import { ENDED_OUTCOMES, OUTCOMES, type BulkStatus, type Outcome } from '../core/contract.js';
 import { span, table } from './output.js';
 import { outcomeName, shorten } from './words.js';
 

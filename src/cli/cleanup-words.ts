@@ -1,10 +1,10 @@
-import { shell } from '../text/shell.js';
+import { shell } from '../core/text/shell.js';
 import { DateTime } from 'luxon';
 import pc from 'picocolors';
-import type { Refusal } from '../cleanup/refusals.js';
-import type { CleanupStanding, ScheduleStanding } from '../cleanup/standing.js';
-import type { BulkStatus } from '../contract.js';
-import type { CleanupEntry } from '../policy/policy.js';
+import type { Refusal } from '../engines/cleanup/refusals.js';
+import type { CleanupStanding, ScheduleStanding } from '../engines/cleanup/standing.js';
+import type { BulkStatus } from '../core/contract.js';
+import type { CleanupEntry } from '../core/policy/policy.js';
 import { cleanupWords } from './policy-words.js';
 
 const DAYS = ['Sundays', 'Mondays', 'Tuesdays', 'Wednesdays', 'Thursdays', 'Fridays', 'Saturdays', 'Sundays'];

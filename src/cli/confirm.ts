@@ -1,4 +1,4 @@
-import { terminalText } from '../text/printable.js';
+import { terminalText } from '../core/text/printable.js';
 import { createInterface } from 'node:readline/promises';
 
 /** Whether a person can be asked: one who reads stderr and types. */

@@ -1,19 +1,19 @@
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Command } from 'commander';
-import { loadConfig, type Config, type Environment } from '../config.js';
-import { ExitCode, UserError } from '../errors.js';
-import { homePaths } from '../home.js';
-import { PROXY_VARIABLES } from '../http/proxy.js';
-import { openLedger, type Ledger } from '../ledger/ledger.js';
-import { ID_RULE, isSessionId } from '../sessions/index.js';
-import { createLogger, type Logger } from '../telemetry.js';
-import { belongsTogether, SEARCH_ATTRIBUTES_META } from '../temporal/belonging.js';
-import { createBulkJobs, type BulkJobs } from '../temporal/bulk-jobs.js';
-import { createCases, type Cases } from '../temporal/cases.js';
-import { createWatches, type Watches } from '../temporal/watches.js';
-import { connectClient, resolveTemporal, type TemporalTarget } from '../temporal/connection.js';
-import { userName } from '../user.js';
+import { loadConfig, type Config, type Environment } from '../platform/config.js';
+import { ExitCode, UserError } from '../core/errors.js';
+import { homePaths } from '../platform/home.js';
+import { PROXY_VARIABLES } from '../platform/http/proxy.js';
+import { openLedger, type Ledger } from '../adapters/ledger/ledger.js';
+import { ID_RULE, isSessionId } from '../adapters/vendor/index.js';
+import { createLogger, type Logger } from '../platform/telemetry.js';
+import { belongsTogether, SEARCH_ATTRIBUTES_META } from '../adapters/temporal/belonging.js';
+import { createBulkJobs, type BulkJobs } from '../adapters/temporal/bulk-jobs.js';
+import { createCases, type Cases } from '../adapters/temporal/cases.js';
+import { createWatches, type Watches } from '../adapters/temporal/watches.js';
+import { connectClient, resolveTemporal, type TemporalTarget } from '../adapters/temporal/connection.js';
+import { userName } from '../platform/user.js';
 import { createOutput, type Output } from './output.js';
 
 /** A person waits: a Temporal that does not answer by then is told, ms. */

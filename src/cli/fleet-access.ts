@@ -1,10 +1,10 @@
-import type { FleetAccess } from '../bulk/judge-page.js';
-import type { Config } from '../config.js';
-import { createVendorClock } from '../fleet/vendor-clock.js';
-import { systemClock } from '../gate/clock.js';
-import { createLimiter } from '../gate/limiter.js';
-import { createSessionsClient, type createCredentials, type OpenSessionsClient } from '../sessions/index.js';
-import { USER_AGENT } from '../version.js';
+import type { FleetAccess } from '../engines/bulk/judge-page.js';
+import type { Config } from '../platform/config.js';
+import { createVendorClock } from '../adapters/vendor/vendor-clock.js';
+import { systemClock } from '../platform/clock.js';
+import { createLimiter } from '../adapters/vendor/limiter.js';
+import { createSessionsClient, type createCredentials, type OpenSessionsClient } from '../adapters/vendor/index.js';
+import { USER_AGENT } from '../platform/version.js';
 import { heldWords } from './hold-words.js';
 import type { Output } from './output.js';
 

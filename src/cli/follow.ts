@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LedgerUnavailableError } from '../ledger/errors.js';
-import type { Ledger } from '../ledger/ledger.js';
-import type { OrderView } from '../ledger/results.js';
+import { LedgerUnavailableError } from '../adapters/ledger/errors.js';
+import type { Ledger } from '../adapters/ledger/ledger.js';
+import type { OrderView } from '../adapters/ledger/results.js';
 import type { Output } from './output.js';
 import { standing } from './words.js';
 

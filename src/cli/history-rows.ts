@@ -1,8 +1,8 @@
-import { csv } from '../text/csv.js';
-import { printableJson, type Printable } from '../text/printable.js';
-import type { OrderResult } from '../contract.js';
-import type { HistoryEvent } from '../ledger/history.js';
-import type { OrderView } from '../ledger/results.js';
+import { csv } from '../core/text/csv.js';
+import { printableJson, type Printable } from '../core/text/printable.js';
+import type { OrderResult } from '../core/contract.js';
+import type { HistoryEvent } from '../adapters/ledger/history.js';
+import type { OrderView } from '../adapters/ledger/results.js';
 import { table } from './output.js';
 import { outcomeName, readAgeWords, shorten } from './words.js';
 

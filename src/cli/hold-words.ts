@@ -1,5 +1,5 @@
-import { holdWords, type Hold } from '../gate/hold.js';
-import type { HoldMark } from '../gate/hold-mark.js';
+import { holdWords, type Hold } from '../adapters/vendor/hold.js';
+import type { HoldMark } from '../adapters/ledger/hold-mark.js';
 import { span } from './output.js';
 
 /** What holds all requests back, and for how long. */

@@ -1,5 +1,5 @@
-import type { PoliciesInForce } from '../ledger/policy-versions.js';
-import type { PolicyMode } from '../policy/policy.js';
+import type { PoliciesInForce } from '../adapters/ledger/policy-versions.js';
+import type { PolicyMode } from '../core/policy/policy.js';
 
 /** What a start found or put in force; `changedFrom` is the version before (null: none), absent when nothing changed. */
 export interface InForce {

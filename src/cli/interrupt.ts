@@ -1,4 +1,4 @@
-import { words } from '../text/printable.js';
+import { words } from '../core/text/printable.js';
 import { writeNews } from './output.js';
 
 /** Exit code of a command that was interrupted, by the convention of shells. */

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
-import { ExitCode, UserError } from '../errors.js';
-import { isLedgerUnavailable, unavailableAsUserError } from '../ledger/errors.js';
-import { VERSION } from '../version.js';
+import { ExitCode, UserError } from '../core/errors.js';
+import { isLedgerUnavailable, unavailableAsUserError } from '../adapters/ledger/errors.js';
+import { VERSION } from '../platform/version.js';
 import { registerBackup } from './commands/backup.js';
 import { registerBulk } from './commands/bulk.js';
 import { registerCancel } from './commands/cancel.js';
@@ -23,7 +23,7 @@ import { registerUp } from './commands/up.js';
 import { registerWatch } from './commands/watch.js';
 import { leaveForSure } from './interrupt.js';
 import { createOutput, writeNews } from './output.js';
-import { printableLine, terminalText, words } from '../text/printable.js';
+import { printableLine, terminalText, words } from '../core/text/printable.js';
 
 // `curfew cases | head` closes the pipe early. That is no failure, and no reason for a worker to stop.
 for (const stream of [process.stdout, process.stderr]) {

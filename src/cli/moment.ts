@@ -1,6 +1,6 @@
 import { DateTime } from 'luxon';
-import { parseDuration } from '../config.js';
-import { ExitCode, UserError } from '../errors.js';
+import { parseDuration } from '../platform/config.js';
+import { ExitCode, UserError } from '../core/errors.js';
 
 /**
  * A moment as people type it: ISO 8601 (UTC where no offset is given), or a duration back from now: 90s, 2h, 7d.

@@ -9,7 +9,7 @@ import {
   shortened,
   terminalLine,
   terminalText,
-} from '../text/printable.js';
+} from '../core/text/printable.js';
 
 /**
  * Where a command writes. Results go to stdout, all else to stderr; with `--json` stdout holds one JSON document.

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { joined, printableJson, words, type Printable } from '../text/printable.js';
+import { joined, printableJson, words, type Printable } from '../core/text/printable.js';
 
 /** One JSON document a line. */
 export const jsonLines = (documents: readonly unknown[]): Printable =>

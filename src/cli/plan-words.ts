@@ -1,8 +1,8 @@
-import { shell } from '../text/shell.js';
+import { shell } from '../core/text/shell.js';
 import pc from 'picocolors';
-import type { Plan, PlannedPolicy, PlannedSession } from '../fleet/plan.js';
-import type { TriggerAtRisk } from '../triggers/at-risk.js';
-import { NEVER_SHOWN, teamsWords } from '../fleet/teams-words.js';
+import type { Plan, PlannedPolicy, PlannedSession } from '../engines/fleet/plan.js';
+import type { TriggerAtRisk } from '../engines/fleet/triggers-at-risk.js';
+import { NEVER_SHOWN, teamsWords } from '../engines/fleet/teams-words.js';
 import { trippedCap } from './breaker-words.js';
 import { span, table } from './output.js';
 import { leftWords, verdictName, whyWords } from './standing-words.js';

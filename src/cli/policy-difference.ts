@@ -1,5 +1,5 @@
 import pc from 'picocolors';
-import type { Exemption, NotifyRoute, PolicyFile, PolicyMode } from '../policy/policy.js';
+import type { Exemption, NotifyRoute, PolicyFile, PolicyMode } from '../core/policy/policy.js';
 import { cleanupWords, policyWords } from './policy-words.js';
 
 /** What changes when one policy file takes the place of another. */

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { ExitCode, UserError } from '../errors.js';
-import { utf8Text } from '../text/encoding.js';
-import { shell } from '../text/shell.js';
-import { readPolicyFile, type ReadPolicyFile } from '../policy-file/index.js';
+import { ExitCode, UserError } from '../core/errors.js';
+import { utf8Text } from '../core/text/encoding.js';
+import { shell } from '../core/text/shell.js';
+import { readPolicyFile, type ReadPolicyFile } from '../core/policy-file/index.js';
 
 /** A policy file that has no problems, and its text. */
 export interface PolicySource extends ReadPolicyFile {

@@ -1,4 +1,4 @@
-import { problemLines, type Problem } from '../policy-file/index.js';
+import { problemLines, type Problem } from '../core/policy-file/index.js';
 import type { Output } from './output.js';
 
 /** What is allowed in a policy file, but probably not meant: told by every command that reads one, before its result. */

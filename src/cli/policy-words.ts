@@ -1,5 +1,14 @@
-import type { Caps, CleanupEntry, LimitName, Limits, Match, OnRestart, Policy, PolicyMode } from '../policy/policy.js';
-import { formatDuration } from '../policy-file/index.js';
+import type {
+  Caps,
+  CleanupEntry,
+  LimitName,
+  Limits,
+  Match,
+  OnRestart,
+  Policy,
+  PolicyMode,
+} from '../core/policy/policy.js';
+import { formatDuration } from '../core/policy-file/index.js';
 
 /** What a policy means, a sentence a line, for the person who checks whether it says what was meant. */
 export function policyWords(policy: Policy): string[] {

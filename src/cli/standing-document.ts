@@ -1,4 +1,4 @@
-import type { PolicyStanding } from '../fleet/standing.js';
+import type { PolicyStanding } from '../core/policy/standing.js';
 
 const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
 

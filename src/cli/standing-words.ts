@@ -1,6 +1,6 @@
-import type { LimitStanding, PolicyStanding } from '../fleet/standing.js';
-import { amountText, durationText } from '../policy/reason.js';
-import type { LimitUnit } from '../policy/reading.js';
+import type { LimitStanding, PolicyStanding } from '../core/policy/standing.js';
+import { amountText, durationText } from '../core/policy/reason.js';
+import type { LimitUnit } from '../core/policy/reading.js';
 import { span } from './output.js';
 
 /** What a policy says about a session, in one or two words for a table. */

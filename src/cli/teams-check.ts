@@ -1,13 +1,13 @@
-import { loadConfig } from '../config.js';
-import { UserError } from '../errors.js';
-import { listVisibleAgents } from '../fleet/agents.js';
-import { teamsCoverage, type TeamsCoverage } from '../fleet/coverage.js';
-import { systemClock } from '../gate/clock.js';
-import { createLimiter } from '../gate/limiter.js';
-import { teamsNamed } from '../policy/match.js';
-import type { PolicyFile } from '../policy/policy.js';
-import { createCredentials, createSessionsClient } from '../sessions/index.js';
-import { USER_AGENT } from '../version.js';
+import { loadConfig } from '../platform/config.js';
+import { UserError } from '../core/errors.js';
+import { listVisibleAgents } from '../adapters/vendor/agents.js';
+import { teamsCoverage, type TeamsCoverage } from '../adapters/ledger/coverage.js';
+import { systemClock } from '../platform/clock.js';
+import { createLimiter } from '../adapters/vendor/limiter.js';
+import { teamsNamed } from '../core/policy/match.js';
+import type { PolicyFile } from '../core/policy/policy.js';
+import { createCredentials, createSessionsClient } from '../adapters/vendor/index.js';
+import { USER_AGENT } from '../platform/version.js';
 
 /** A person waits for something that the command can do without, ms. */
 const PATIENCE_MS = 5_000;

@@ -1,5 +1,5 @@
-import { shell } from '../text/shell.js';
-import type { UnjudgedSpell } from '../ledger/unjudged.js';
+import { shell } from '../core/text/shell.js';
+import type { UnjudgedSpell } from '../adapters/ledger/unjudged.js';
 import { span } from './output.js';
 import { shorten } from './words.js';
 

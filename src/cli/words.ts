@@ -1,7 +1,7 @@
-import { shortened } from '../text/printable.js';
+import { shortened } from '../core/text/printable.js';
 import pc from 'picocolors';
-import type { OrderResult, Outcome } from '../contract.js';
-import type { OrderView } from '../ledger/results.js';
+import type { OrderResult, Outcome } from '../core/contract.js';
+import type { OrderView } from '../adapters/ledger/results.js';
 import { span } from './output.js';
 
 /** What an outcome means, for the person who ordered and for the one whose session it was. */

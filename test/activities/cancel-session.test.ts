@@ -7,11 +7,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { createActivities, type Activities } from '../../activities/index.js';
-import { createAccount } from '../../src/gate/account.js';
-import { systemClock } from '../../src/gate/clock.js';
-import { createVendorClock } from '../../src/fleet/vendor-clock.js';
-import { createGate } from '../../src/gate/gate.js';
-import { createCredentials, createSessionsClient } from '../../src/sessions/index.js';
+import { createAccount } from '../../src/adapters/vendor/account.js';
+import { systemClock } from '../../src/platform/clock.js';
+import { createVendorClock } from '../../src/adapters/vendor/vendor-clock.js';
+import { createGate } from '../../src/engines/cases/gate.js';
+import { createCredentials, createSessionsClient } from '../../src/adapters/vendor/index.js';
 import {
   cancelFails,
   ledgerAway,

@@ -3,8 +3,8 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { describe, expect, it } from '@jest/globals';
 import { asActivity } from '../../activities/as-activity.js';
-import { bulkWorkflowId, caseWorkflowId, watchWorkflowId } from '../../src/contract.js';
-import { DEFAULT_TIMING } from '../../src/policy/timing.js';
+import { bulkWorkflowId, caseWorkflowId, watchWorkflowId } from '../../src/core/contract.js';
+import { DEFAULT_TIMING } from '../../src/core/policy/timing.js';
 
 /** The refusals are expected. */
 const logger = new DefaultLogger('ERROR');

@@ -12,8 +12,8 @@ import {
   type GivenId,
   type GivenIds,
   type LeftLines,
-} from '../../src/bulk/ids.js';
-import { ExitCode, UserError } from '../../src/errors.js';
+} from '../../src/cli/ids.js';
+import { ExitCode, UserError } from '../../src/core/errors.js';
 import '../support/property-seed.js';
 
 async function readAll(given: GivenIds): Promise<{ ids: GivenId[]; left: LeftLines; batches: number }> {

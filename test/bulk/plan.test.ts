@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Readable } from 'node:stream';
-import { idsFromList, idsFromStream } from '../../src/bulk/ids.js';
-import { makePlan, type BulkPlanInput, type BulkPlanMade, type BulkPlanProgress } from '../../src/bulk/plan.js';
-import { ALL_LIVE, type LiveSelection } from '../../src/bulk/selection.js';
-import { createVendorClock } from '../../src/fleet/vendor-clock.js';
-import { PLAN_EXPIRES_MS, type BulkTarget } from '../../src/ledger/bulk-plans.js';
+import { idsFromList, idsFromStream } from '../../src/cli/ids.js';
+import { makePlan, type BulkPlanInput, type BulkPlanMade, type BulkPlanProgress } from '../../src/engines/bulk/plan.js';
+import { ALL_LIVE, type LiveSelection } from '../../src/engines/bulk/selection.js';
+import { createVendorClock } from '../../src/adapters/vendor/vendor-clock.js';
+import { PLAN_EXPIRES_MS, type BulkTarget } from '../../src/adapters/ledger/bulk-plans.js';
 import { policy } from '../policy/observing.js';
 import {
   BEGINNING,

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FaultInput } from '../../simulator/index.js';
-import { noPoliciesInForce } from '../../src/gate/rules.js';
-import { HeldError } from '../../src/gate/hold.js';
-import { attemptCase, confirmCase, type CaseDependencies, type Step } from '../../src/gate/case-step.js';
-import { TryAgain } from '../../src/gate/try-again.js';
-import { NO_METERS } from '../../src/metrics/meters.js';
+import { noPoliciesInForce } from '../../src/engines/cases/rules.js';
+import { HeldError } from '../../src/adapters/vendor/hold.js';
+import { attemptCase, confirmCase, type CaseDependencies, type Step } from '../../src/engines/cases/case-step.js';
+import { TryAgain } from '../../src/core/try-again.js';
+import { NO_METERS } from '../../src/adapters/meters.js';
 import { openBulkHarness, type BulkHarness } from '../support/bulk-harness.js';
 
 let harness: BulkHarness;

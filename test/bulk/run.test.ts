@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { systemClock } from '../../src/gate/clock.js';
-import { createGate } from '../../src/gate/gate.js';
+import { systemClock } from '../../src/platform/clock.js';
+import { createGate } from '../../src/engines/cases/gate.js';
 import { openBulkHarness, type BulkHarness } from '../support/bulk-harness.js';
 
 let harness: BulkHarness;

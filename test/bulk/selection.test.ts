@@ -9,15 +9,15 @@ import {
   type Candidate,
   type Decision,
   type LiveSelection,
-} from '../../src/bulk/selection.js';
-import { absentFromLists, fromListItem, fromRetrieve, type SessionView } from '../../src/policy/observation.js';
-import { observe } from '../../src/policy/observe.js';
-import type { Facts } from '../../src/policy/facts.js';
-import type { Policy } from '../../src/policy/policy.js';
-import { remember } from '../../src/policy/remember.js';
-import { assess } from '../../src/policy/assess.js';
+} from '../../src/engines/bulk/selection.js';
+import { absentFromLists, fromListItem, fromRetrieve, type SessionView } from '../../src/core/policy/observation.js';
+import { observe } from '../../src/core/policy/observe.js';
+import type { Facts } from '../../src/core/policy/facts.js';
+import type { Policy } from '../../src/core/policy/policy.js';
+import { remember } from '../../src/core/policy/remember.js';
+import { assess } from '../../src/core/policy/assess.js';
 import { HOUR, MINUTE, policy, SCAN, SECOND, session, T0, user } from '../policy/observing.js';
-import { transcriptOf } from '../../src/policy/turn.js';
+import { transcriptOf } from '../../src/core/policy/turn.js';
 
 const listed = (view: SessionView, atMs = T0, before: Facts | null = null): Facts =>
   observe(before, fromListItem(view, atMs), SCAN);

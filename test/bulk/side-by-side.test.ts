@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CaseDependencies, Step } from '../../src/gate/case-step.js';
-import { attemptCase, confirmCase } from '../../src/gate/case-step.js';
-import { noPoliciesInForce } from '../../src/gate/rules.js';
-import { TryAgain } from '../../src/gate/try-again.js';
-import { NO_METERS } from '../../src/metrics/meters.js';
-import type { NewOrder } from '../../src/ledger/orders.js';
+import type { CaseDependencies, Step } from '../../src/engines/cases/case-step.js';
+import { attemptCase, confirmCase } from '../../src/engines/cases/case-step.js';
+import { noPoliciesInForce } from '../../src/engines/cases/rules.js';
+import { TryAgain } from '../../src/core/try-again.js';
+import { NO_METERS } from '../../src/adapters/meters.js';
+import type { NewOrder } from '../../src/adapters/ledger/orders.js';
 import { openBulkHarness, type BulkHarness } from '../support/bulk-harness.js';
 
 let harness: BulkHarness;

@@ -1,14 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { startCleanup, type CleanupDependencies, type StartedCleanup } from '../../src/cleanup/run.js';
-import { readLastRun } from '../../src/cleanup/last-run.js';
-import { createVendorClock } from '../../src/fleet/vendor-clock.js';
-import { createAccount } from '../../src/gate/account.js';
-import { TryAgain } from '../../src/gate/try-again.js';
-import type { Ledger } from '../../src/ledger/ledger.js';
-import type { BulkTarget } from '../../src/ledger/bulk-plans.js';
-import { NO_METERS } from '../../src/metrics/meters.js';
-import type { CleanupEntry } from '../../src/policy/policy.js';
-import { DEFAULT_TIMING } from '../../src/policy/timing.js';
+import { startCleanup, type CleanupDependencies, type StartedCleanup } from '../../src/engines/cleanup/run.js';
+import { readLastRun } from '../../src/engines/cleanup/last-run.js';
+import { createVendorClock } from '../../src/adapters/vendor/vendor-clock.js';
+import { createAccount } from '../../src/adapters/vendor/account.js';
+import { TryAgain } from '../../src/core/try-again.js';
+import type { Ledger } from '../../src/adapters/ledger/ledger.js';
+import type { BulkTarget } from '../../src/adapters/ledger/bulk-plans.js';
+import { NO_METERS } from '../../src/adapters/meters.js';
+import type { CleanupEntry } from '../../src/core/policy/policy.js';
+import { DEFAULT_TIMING } from '../../src/core/policy/timing.js';
 import { FREE_LIMITER } from '../support/free-limiter.js';
 import { BEGINNING, HOUR, MINUTE, openFleetHarness, turnSince, type FleetHarness } from '../support/scripted-fleet.js';
 

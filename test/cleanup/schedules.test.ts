@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ScheduleDescription } from '@temporalio/client';
-import { cleanupOfSchedule, scheduleOf } from '../../src/cleanup/schedule.js';
-import { keepSchedules, syncSchedules } from '../../src/cleanup/schedules.js';
-import { BULK_CANCELLATION, cleanupScheduleId, TASK_QUEUE } from '../../src/contract.js';
-import { readCleanups } from '../../src/cleanup/standing.js';
-import type { EventKind } from '../../src/ledger/events.js';
-import type { Ledger } from '../../src/ledger/ledger.js';
-import type { CleanupEntry } from '../../src/policy/policy.js';
+import { cleanupOfSchedule, scheduleOf } from '../../src/engines/cleanup/schedule.js';
+import { keepSchedules, syncSchedules } from '../../src/engines/cleanup/schedules.js';
+import { BULK_CANCELLATION, cleanupScheduleId, TASK_QUEUE } from '../../src/core/contract.js';
+import { readCleanups } from '../../src/engines/cleanup/standing.js';
+import type { EventKind } from '../../src/adapters/ledger/events.js';
+import type { Ledger } from '../../src/adapters/ledger/ledger.js';
+import type { CleanupEntry } from '../../src/core/policy/policy.js';
 import { until } from '../support/embedded-server.js';
 import { entryOf, log, setStage, type Stage } from './stage.js';
 

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, jest } from '@jest/globals';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
-import type { CleanupEntry } from '../../src/policy/policy.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
+import type { CleanupEntry } from '../../src/core/policy/policy.js';
 import { installQuietRuntime, OBTAIN_LIMIT_MS } from '../support/temporal.js';
 import { startEnvironment, type TestEnvironment } from '../support/temporal-environment.js';
 

@@ -1,11 +1,11 @@
 import { dirname, join } from 'node:path';
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { BulkStatus, BulkTargetResult } from '../../src/contract.js';
-import { ExitCode } from '../../src/errors.js';
-import { PLAN_EXPIRES_MS } from '../../src/ledger/bulk-plans.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
-import { openDatabase } from '../../src/ledger/open.js';
+import type { BulkStatus, BulkTargetResult } from '../../src/core/contract.js';
+import { ExitCode } from '../../src/core/errors.js';
+import { PLAN_EXPIRES_MS } from '../../src/adapters/ledger/bulk-plans.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
+import { openDatabase } from '../../src/adapters/ledger/open.js';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { planIn, sessionIds } from '../support/bulk-plans.js';
 import {

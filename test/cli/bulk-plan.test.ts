@@ -8,9 +8,9 @@ import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { planWords, plannedWords } from '../../src/cli/bulk-plan-words.js';
 import { registerBulkPlan } from '../../src/cli/commands/bulk-plan.js';
 import { registerCancel } from '../../src/cli/commands/cancel.js';
-import type { BulkStatus } from '../../src/contract.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
-import type { Policy, PolicyFile } from '../../src/policy/policy.js';
+import type { BulkStatus } from '../../src/core/contract.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
+import type { Policy, PolicyFile } from '../../src/core/policy/policy.js';
 
 const HOUR = 3_600_000;
 

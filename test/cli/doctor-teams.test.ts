@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
-import { loadConfig } from '../../src/config.js';
-import { runChecks, type CheckResult } from '../../src/doctor.js';
-import { openLedger } from '../../src/ledger/ledger.js';
-import type { PolicyFile } from '../../src/policy/policy.js';
+import { loadConfig } from '../../src/platform/config.js';
+import { runChecks, type CheckResult } from '../../src/cli/doctor.js';
+import { openLedger } from '../../src/adapters/ledger/ledger.js';
+import type { PolicyFile } from '../../src/core/policy/policy.js';
 import { policy } from '../policy/observing.js';
 
 let folder: string;

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
-import { loadConfig } from '../../src/config.js';
-import { runChecks, type CheckResult } from '../../src/doctor.js';
-import { openLedger } from '../../src/ledger/ledger.js';
+import { loadConfig } from '../../src/platform/config.js';
+import { runChecks, type CheckResult } from '../../src/cli/doctor.js';
+import { openLedger } from '../../src/adapters/ledger/ledger.js';
 
 const DAY = 24 * 3_600_000;
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { exitCodeOf } from '../../src/cli/commands/cancel.js';
-import { OUTCOMES, type OrderResult, type Outcome } from '../../src/contract.js';
+import { OUTCOMES, type OrderResult, type Outcome } from '../../src/core/contract.js';
 
 const results = (...outcomes: (Outcome | null)[]): OrderResult[] =>
   outcomes.map((outcome) => ({

@@ -9,8 +9,8 @@ import {
   ordersTable,
 } from '../../src/cli/history-rows.js';
 import { readMoment } from '../../src/cli/moment.js';
-import { UserError } from '../../src/errors.js';
-import type { OrderView } from '../../src/ledger/results.js';
+import { UserError } from '../../src/core/errors.js';
+import type { OrderView } from '../../src/adapters/ledger/results.js';
 
 const view = (given: Partial<OrderView['result']>): OrderView => ({
   orderId: 'order-1',

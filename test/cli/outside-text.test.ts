@@ -13,9 +13,9 @@ import { registerHistory } from '../../src/cli/commands/history.js';
 import { registerPause } from '../../src/cli/commands/pause.js';
 import { registerPolicy } from '../../src/cli/commands/policy.js';
 import { registerStatus } from '../../src/cli/commands/status.js';
-import { UserError } from '../../src/errors.js';
-import { writeCoverage } from '../../src/fleet/coverage.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
+import { UserError } from '../../src/core/errors.js';
+import { writeCoverage } from '../../src/adapters/ledger/coverage.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
 
 const HOUR = 3_600_000;
 /** Ends its line, clears the screen, paints, turns the reading direction, hides a character. */

@@ -1,8 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import { differenceOf, differenceWords, isEmpty, newlyEnforcing } from '../../src/cli/policy-difference.js';
-import { readPolicyFile } from '../../src/policy-file/index.js';
-import type { PolicyFile } from '../../src/policy/policy.js';
+import { readPolicyFile } from '../../src/core/policy-file/index.js';
+import type { PolicyFile } from '../../src/core/policy/policy.js';
 
 const file = (body: string): PolicyFile => readPolicyFile(`version: 1\n${body}`, 'f', 0).file;
 const policy = (name: string, mode: string, runtime: string): string =>

@@ -6,8 +6,8 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { Command } from 'commander';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { registerPolicy } from '../../src/cli/commands/policy.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
-import { noteEndedRuns } from '../../src/triggers/ended-runs.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
+import { noteEndedRuns } from '../../src/adapters/ledger/ended-runs.js';
 
 const AGENT = 'agent_1';
 const TRIGGER = 'trg_nightly';

@@ -6,8 +6,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jes
 import { Command } from 'commander';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { registerPolicy } from '../../src/cli/commands/policy.js';
-import { UserError } from '../../src/errors.js';
-import { policyJsonSchema } from '../../src/policy-file/index.js';
+import { UserError } from '../../src/core/errors.js';
+import { policyJsonSchema } from '../../src/core/policy-file/index.js';
 
 let folder: string;
 beforeAll(() => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { readAgeOf } from '../../src/cli/commands/cancel.js';
-import { ExitCode, UserError } from '../../src/errors.js';
+import { ExitCode, UserError } from '../../src/core/errors.js';
 
 describe('--even-if-read-is-old', () => {
   it.each([

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { unjudgedDocument, unjudgedWords } from '../../src/cli/unjudged-words.js';
-import type { UnjudgedSpell } from '../../src/ledger/unjudged.js';
+import type { UnjudgedSpell } from '../../src/adapters/ledger/unjudged.js';
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
 const SPELL: UnjudgedSpell = {

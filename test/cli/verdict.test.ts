@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { compare, type Said, type Told, type Verdict } from '../../src/cli/demo/verdict.js';
-import type { OrderResult, Outcome } from '../../src/contract.js';
-import { readPolicyFile } from '../../src/policy-file/index.js';
+import type { OrderResult, Outcome } from '../../src/core/contract.js';
+import { readPolicyFile } from '../../src/core/policy-file/index.js';
 
 let simulator: Simulator;
 beforeEach(async () => {

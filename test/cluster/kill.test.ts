@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
-import type { OrderResult } from '../../src/contract.js';
-import { LedgerUnavailableError } from '../../src/ledger/errors.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
-import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
+import type { OrderResult } from '../../src/core/contract.js';
+import { LedgerUnavailableError } from '../../src/adapters/ledger/errors.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
+import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
 import { startCluster, type TestCluster } from '../support/cluster.js';
 import { insist } from '../support/commands.js';
 import {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
-import { syncSchedules } from '../../src/cleanup/schedules.js';
+import { syncSchedules } from '../../src/engines/cleanup/schedules.js';
 import {
   BULK_CANCELLATION,
   caseWorkflowId,
@@ -14,11 +14,15 @@ import {
   SEARCH_ATTRIBUTES,
   SESSION_CANCELLATION,
   TASK_QUEUE,
-} from '../../src/contract.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
-import { createCases } from '../../src/temporal/cases.js';
-import { ensureSearchAttributes, INDEXED_VALUE_TYPE, usabilityQuery } from '../../src/temporal/search-attributes.js';
-import { startRefusal } from '../../src/temporal/start-refusal.js';
+} from '../../src/core/contract.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
+import { createCases } from '../../src/adapters/temporal/cases.js';
+import {
+  ensureSearchAttributes,
+  INDEXED_VALUE_TYPE,
+  usabilityQuery,
+} from '../../src/adapters/temporal/search-attributes.js';
+import { startRefusal } from '../../src/adapters/temporal/start-refusal.js';
 import { entryOf, log } from '../cleanup/stage.js';
 import { startCluster, type TestCluster } from '../support/cluster.js';
 import { until } from '../support/embedded-server.js';

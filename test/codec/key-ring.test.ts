@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
-import { readKeyRing } from '../../src/codec/key-ring.js';
+import { readKeyRing } from '../../src/adapters/codec/key-ring.js';
 
 const key = (): string => randomBytes(32).toString('base64');
 const secret = key();

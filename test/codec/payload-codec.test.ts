@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
-import { payloadEncryption } from '../../src/codec/encryption.js';
-import { createKeyFile } from '../../src/codec/key-file.js';
-import { createPayloadCodec } from '../../src/codec/payload-codec.js';
-import { ExitCode, UserError } from '../../src/errors.js';
+import { payloadEncryption } from '../../src/adapters/codec/encryption.js';
+import { createKeyFile } from '../../src/adapters/codec/key-file.js';
+import { createPayloadCodec } from '../../src/adapters/codec/payload-codec.js';
+import { ExitCode, UserError } from '../../src/core/errors.js';
 
 const [k1, k2] = [randomBytes(32).toString('base64'), randomBytes(32).toString('base64')];
 const plain = { sessionId: 'sess_1', look: 3 };

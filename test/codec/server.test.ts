@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { defaultPayloadConverter } from '@temporalio/common';
-import { payloadEncryption } from '../../src/codec/encryption.js';
-import { startCodecServer, type CodecServer, type CodecServerOptions } from '../../src/codec/server.js';
-import { ExitCode } from '../../src/errors.js';
-import { createSecretFile } from '../../src/sessions/secret-file.js';
+import { payloadEncryption } from '../../src/adapters/codec/encryption.js';
+import { startCodecServer, type CodecServer, type CodecServerOptions } from '../../src/adapters/codec/server.js';
+import { ExitCode } from '../../src/core/errors.js';
+import { createSecretFile } from '../../src/platform/secret-file.js';
 
 const ORIGIN = 'http://127.0.0.1:8233';
 const key = randomBytes(32).toString('base64');

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { steadyPort } from '../../src/free-port.js';
+import { steadyPort } from '../../src/platform/free-port.js';
 import { letGo, spawnHeld } from '../support/held-process.js';
 import { unprivilegedAccount } from '../support/account.js';
 import type { TestPostgres } from '../support/postgres.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
 import { DEPLOY } from '../monitoring/deployed.js';
-import { steadyPort } from '../../src/free-port.js';
+import { steadyPort } from '../../src/platform/free-port.js';
 
 export interface RuleHealth {
   readonly name: string;

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { listVisibleAgents, type AgentsWanted, type Earlier } from '../../src/fleet/agents.js';
-import type { AgentsDependencies } from '../../src/fleet/listing.js';
-import { SessionsError, type Agent, type SessionsErrorKind } from '../../src/sessions/index.js';
+import { listVisibleAgents, type AgentsWanted, type Earlier } from '../../src/adapters/vendor/agents.js';
+import type { AgentsDependencies } from '../../src/adapters/vendor/listing.js';
+import { SessionsError, type Agent, type SessionsErrorKind } from '../../src/adapters/vendor/index.js';
 
 const agent = (id: string, teamId: string | null = null): Agent => ({
   ...{ id, name: id, teamId, creatorId: null, isActive: true },

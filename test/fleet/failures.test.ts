@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { readCoverage } from '../../src/fleet/coverage.js';
-import { SessionsError, type SessionsOperation } from '../../src/sessions/index.js';
+import { readCoverage } from '../../src/adapters/ledger/coverage.js';
+import { SessionsError, type SessionsOperation } from '../../src/adapters/vendor/index.js';
 import { policy } from '../policy/observing.js';
 import { ledgerAway } from '../support/gate-harness.js';
 import {

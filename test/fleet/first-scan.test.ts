@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import type { OrderEvent } from '../../src/contract.js';
-import { readCoverage } from '../../src/fleet/coverage.js';
-import { tellWhenNoScanEnds } from '../../src/fleet/coverage-watch.js';
-import { keepEnforcing } from '../../src/fleet/starter.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
-import { readPolicyFile } from '../../src/policy-file/index.js';
+import type { OrderEvent } from '../../src/core/contract.js';
+import { readCoverage } from '../../src/adapters/ledger/coverage.js';
+import { tellWhenNoScanEnds } from '../../src/engines/fleet/coverage-watch.js';
+import { keepEnforcing } from '../../src/worker/keepers/policies.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
+import { readPolicyFile } from '../../src/core/policy-file/index.js';
 import { makeHome, removeHome, until } from '../support/embedded-server.js';
 
 const MINUTE = 60_000;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { AgentScan } from '../../src/ledger/facts.js';
-import type { NewOrder } from '../../src/ledger/orders.js';
+import type { AgentScan } from '../../src/adapters/ledger/facts.js';
+import type { NewOrder } from '../../src/adapters/ledger/orders.js';
 import { policy } from '../policy/observing.js';
 import { BEGINNING, HOUR, MINUTE, openFleetHarness, SECOND, type FleetHarness } from '../support/scripted-fleet.js';
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { TryAgain } from '../../src/gate/try-again.js';
-import type { Policy } from '../../src/policy/policy.js';
+import type { TryAgain } from '../../src/core/try-again.js';
+import type { Policy } from '../../src/core/policy/policy.js';
 import { policy } from '../policy/observing.js';
 import {
   BEGINNING,

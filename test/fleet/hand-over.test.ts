@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import type { Policy } from '../../src/policy/policy.js';
+import type { Policy } from '../../src/core/policy/policy.js';
 import { lengthOf, truthAt, type Moment, type Piece } from '../policy/lived-session.js';
 import { policy } from '../policy/observing.js';
 import {

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { listAgents, listLive, type ListingDependencies } from '../../src/fleet/listing.js';
-import { createVendorClock } from '../../src/fleet/vendor-clock.js';
+import { listAgents, listLive, type ListingDependencies } from '../../src/adapters/vendor/listing.js';
+import { createVendorClock } from '../../src/adapters/vendor/vendor-clock.js';
 import {
   SessionsError,
   type Agent,
@@ -8,8 +8,8 @@ import {
   type ListSessionsOptions,
   type Session,
   type SessionsErrorKind,
-} from '../../src/sessions/index.js';
-import { transcriptOf } from '../../src/policy/turn.js';
+} from '../../src/adapters/vendor/index.js';
+import { transcriptOf } from '../../src/core/policy/turn.js';
 
 const T0 = Date.UTC(2026, 0, 5, 9, 0, 0);
 /** Each call takes so long. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { groupLines, type GroupedLogger } from '../../src/grouped-log.js';
-import type { TryAgain } from '../../src/gate/try-again.js';
+import { groupLines, type GroupedLogger } from '../../src/platform/grouped-log.js';
+import type { TryAgain } from '../../src/core/try-again.js';
 import { policy } from '../policy/observing.js';
 import { RecordingLog } from '../support/recording-log.js';
 import {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { namedButNotFound } from '../../src/fleet/coverage-watch.js';
-import type { Match } from '../../src/policy/policy.js';
+import { namedButNotFound } from '../../src/engines/fleet/coverage-watch.js';
+import type { Match } from '../../src/core/policy/policy.js';
 
 const agents = [
   { id: 'agent_1', name: 'caf\u00E9-bot' },

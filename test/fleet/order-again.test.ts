@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Outcome } from '../../src/contract.js';
-import { mayOrder, type EarlierOrder } from '../../src/fleet/order-again.js';
-import type { Refusal } from '../../src/policy/refusals.js';
+import type { Outcome } from '../../src/core/contract.js';
+import { mayOrder, type EarlierOrder } from '../../src/core/policy/order-again.js';
+import type { Refusal } from '../../src/core/policy/refusals.js';
 
 const MINUTE = 60_000;
 const DECIDED = 1_000 * MINUTE;

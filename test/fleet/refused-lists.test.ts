@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { SessionsOperation } from '../../src/sessions/index.js';
+import type { SessionsOperation } from '../../src/adapters/vendor/index.js';
 import { policy } from '../policy/observing.js';
 import { chance, failureFrom, sampled, statuses } from '../support/refusal-answers.js';
 import {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { asOfLastScan } from '../../src/fleet/stored-facts.js';
-import { isWorthStoring } from '../../src/fleet/worth-storing.js';
-import type { AgentScan, StoredFacts } from '../../src/ledger/facts.js';
-import { assess } from '../../src/policy/assess.js';
-import type { Facts } from '../../src/policy/facts.js';
-import type { Observation } from '../../src/policy/observation.js';
-import { observe } from '../../src/policy/observe.js';
+import { asOfLastScan } from '../../src/adapters/ledger/stored-facts.js';
+import { isWorthStoring } from '../../src/core/policy/worth-storing.js';
+import type { AgentScan, StoredFacts } from '../../src/adapters/ledger/facts.js';
+import { assess } from '../../src/core/policy/assess.js';
+import type { Facts } from '../../src/core/policy/facts.js';
+import type { Observation } from '../../src/core/policy/observation.js';
+import { observe } from '../../src/core/policy/observe.js';
 import { absent, factsOf, HOUR, listed, MINUTE, policy, retrieved, SCAN, SECOND, T0 } from '../policy/observing.js';
 
 /** The last complete scan of the agent. Time in ms after {@link T0}; null: there was none. */

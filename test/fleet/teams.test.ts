@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { readCoverage } from '../../src/fleet/coverage.js';
-import { planPolicies } from '../../src/fleet/plan.js';
-import { createVendorClock } from '../../src/fleet/vendor-clock.js';
+import { readCoverage } from '../../src/adapters/ledger/coverage.js';
+import { planPolicies } from '../../src/engines/fleet/plan.js';
+import { createVendorClock } from '../../src/adapters/vendor/vendor-clock.js';
 import { policy } from '../policy/observing.js';
 import {
   BEGINNING,

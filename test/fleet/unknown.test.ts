@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { readCoverage } from '../../src/fleet/coverage.js';
+import { readCoverage } from '../../src/adapters/ledger/coverage.js';
 import { policy } from '../policy/observing.js';
 import {
   BEGINNING,

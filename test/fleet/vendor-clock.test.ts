@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { createVendorClock, type VendorClock } from '../../src/fleet/vendor-clock.js';
+import { createVendorClock, type VendorClock } from '../../src/adapters/vendor/vendor-clock.js';
 
 const T0 = Date.UTC(2026, 0, 5, 9, 0, 0);
 const SECOND = 1_000;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { createAccount } from '../../src/gate/account.js';
+import { createAccount } from '../../src/adapters/vendor/account.js';
 import {
   cancelFails,
   listFails,

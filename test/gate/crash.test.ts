@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { Attribution, Outcome } from '../../src/contract.js';
+import type { Attribution, Outcome } from '../../src/core/contract.js';
 import {
   cancelFails,
   Killed,

@@ -8,10 +8,10 @@ import {
   REQUESTS_HELD_META,
   takeWantedProbe,
   wantProbe,
-} from '../../src/gate/hold-mark.js';
-import { PROBE_MS, type Hold } from '../../src/gate/hold.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
-import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
+} from '../../src/adapters/ledger/hold-mark.js';
+import { PROBE_MS, type Hold } from '../../src/adapters/vendor/hold.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
+import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
 
 let folder: string;
 let ledger: Ledger;

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { systemClock } from '../../src/gate/clock.js';
-import { EARLY_PROBE_MS, HeldError, LONGEST_HOLD_MS, PROBE_MS } from '../../src/gate/hold.js';
-import { createLimiter, type ListeningLimiter, type Patience } from '../../src/gate/limiter.js';
-import { SessionsError, type SessionsErrorKind } from '../../src/sessions/index.js';
+import { systemClock } from '../../src/platform/clock.js';
+import { EARLY_PROBE_MS, HeldError, LONGEST_HOLD_MS, PROBE_MS } from '../../src/adapters/vendor/hold.js';
+import { createLimiter, type ListeningLimiter, type Patience } from '../../src/adapters/vendor/limiter.js';
+import { SessionsError, type SessionsErrorKind } from '../../src/adapters/vendor/index.js';
 import { FakeClock } from '../support/scripted-vendor.js';
 
 const HOUR = 3_600_000;

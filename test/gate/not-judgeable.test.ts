@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { TryAgain } from '../../src/gate/try-again.js';
-import { SessionsError } from '../../src/sessions/index.js';
+import type { TryAgain } from '../../src/core/try-again.js';
+import { SessionsError } from '../../src/adapters/vendor/index.js';
 import {
   FIRST,
   listFails,

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import type { TryAgain } from '../../src/gate/try-again.js';
-import { LEASE_MS, type Departure } from '../../src/ledger/requests.js';
-import { missingSighting } from '../../src/policy/sighting.js';
-import type { Turn } from '../../src/policy/turn.js';
+import type { TryAgain } from '../../src/core/try-again.js';
+import { LEASE_MS, type Departure } from '../../src/adapters/ledger/requests.js';
+import { missingSighting } from '../../src/core/policy/sighting.js';
+import type { Turn } from '../../src/core/policy/turn.js';
 import {
   BEGINNING,
   FIRST,

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { Attribution, Outcome } from '../../src/contract.js';
-import type { SessionsErrorKind } from '../../src/sessions/index.js';
+import type { Attribution, Outcome } from '../../src/core/contract.js';
+import type { SessionsErrorKind } from '../../src/adapters/vendor/index.js';
 import {
   BEGINNING,
   cancelFails,

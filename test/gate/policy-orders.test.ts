@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { OpenOrder } from '../../src/ledger/orders.js';
-import type { Read } from '../../src/gate/gate.js';
+import type { OpenOrder } from '../../src/adapters/ledger/orders.js';
+import type { Read } from '../../src/engines/cases/gate.js';
 import { cancelFails, openGateHarness, shows, type GateHarness } from '../support/gate-harness.js';
 import { verdictOf, type RuleWord } from '../support/rule-words.js';
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { Outcome } from '../../src/contract.js';
+import type { Outcome } from '../../src/core/contract.js';
 import { openGateHarness, shows, type GateHarness, type Worker } from '../support/gate-harness.js';
 import { chance, failureFrom, sampled, statuses, type Answered } from '../support/refusal-answers.js';
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { watchForRestart } from '../../src/gate/restart-watch.js';
-import type { QueuedMessage } from '../../src/sessions/index.js';
-import { sessionReader } from '../../src/sessions/wire.js';
+import { watchForRestart } from '../../src/engines/cases/restart-watch.js';
+import type { QueuedMessage } from '../../src/adapters/vendor/index.js';
+import { sessionReader } from '../../src/adapters/vendor/wire.js';
 import {
   BEGINNING,
   FIRST,

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { DEFAULT_TIMING } from '../../src/policy/timing.js';
+import { DEFAULT_TIMING } from '../../src/core/policy/timing.js';
 import {
   cancelFails,
   ledgerAway,

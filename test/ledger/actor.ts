@@ -4,8 +4,8 @@
  */
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { lockSession, readSwitchForShare } from '../../src/ledger/locks.js';
-import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
+import { lockSession, readSwitchForShare } from '../../src/adapters/ledger/locks.js';
+import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
 import { addOne, newOrder } from './rows.js';
 
 const [role = '', url = '', number = '0', uid, gid] = process.argv.slice(2);

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import Database from 'libsql';
-import { ExitCode, type UserError } from '../../src/errors.js';
-import { backupSqliteLedger } from '../../src/ledger/backup.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
-import { locateLedger } from '../../src/ledger/open.js';
+import { ExitCode, type UserError } from '../../src/core/errors.js';
+import { backupSqliteLedger } from '../../src/adapters/ledger/backup.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
+import { locateLedger } from '../../src/adapters/ledger/open.js';
 import { allOrders, orderInLedgerOnly } from '../support/standing.js';
 
 let folder: string;

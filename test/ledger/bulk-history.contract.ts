@@ -1,10 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { addTargets, beginPlan, hashOfTargets, sealPlan, type TargetStatus } from '../../src/ledger/bulk-plans.js';
-import { recordEvents } from '../../src/ledger/events.js';
-import { eventHistory, orderHistory, type HistoryFilter } from '../../src/ledger/history.js';
-import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
-import { createOrder } from '../../src/ledger/orders.js';
-import { RETENTION_BATCH, removeExpired } from '../../src/ledger/retention.js';
+import {
+  addTargets,
+  beginPlan,
+  hashOfTargets,
+  sealPlan,
+  type TargetStatus,
+} from '../../src/adapters/ledger/bulk-plans.js';
+import { recordEvents } from '../../src/adapters/ledger/events.js';
+import { eventHistory, orderHistory, type HistoryFilter } from '../../src/adapters/ledger/history.js';
+import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
+import { createOrder } from '../../src/adapters/ledger/orders.js';
+import { RETENTION_BATCH, removeExpired } from '../../src/adapters/ledger/retention.js';
 import { sessionIds, targetsOf, totalsOf } from '../support/bulk-plans.js';
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);

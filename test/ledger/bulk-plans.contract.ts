@@ -11,11 +11,11 @@ import {
   sealPlan,
   targetsOfSession,
   type TargetToFreeze,
-} from '../../src/ledger/bulk-plans.js';
-import { discardPlan } from '../../src/ledger/bulk-removal.js';
-import { applyPlan, steerJob, type BulkApplication } from '../../src/ledger/bulk-steering.js';
-import { eventHistory } from '../../src/ledger/history.js';
-import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
+} from '../../src/adapters/ledger/bulk-plans.js';
+import { discardPlan } from '../../src/adapters/ledger/bulk-removal.js';
+import { applyPlan, steerJob, type BulkApplication } from '../../src/adapters/ledger/bulk-steering.js';
+import { eventHistory } from '../../src/adapters/ledger/history.js';
+import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
 import { sessionIds, targetsOf, totalsOf } from '../support/bulk-plans.js';
 
 const DAY = 24 * 60 * 60_000;

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
-import { ExitCode, UserError } from '../../src/errors.js';
-import { isLedgerUnavailable, TransactionAbortedError } from '../../src/ledger/errors.js';
-import { ledgerNow, lockSession, readSwitchForShare } from '../../src/ledger/locks.js';
-import { openDatabase, openDatabaseIfAny, type OpenedDatabase } from '../../src/ledger/open.js';
-import type { LedgerDatabase } from '../../src/ledger/schema.js';
+import { ExitCode, UserError } from '../../src/core/errors.js';
+import { isLedgerUnavailable, TransactionAbortedError } from '../../src/adapters/ledger/errors.js';
+import { ledgerNow, lockSession, readSwitchForShare } from '../../src/adapters/ledger/locks.js';
+import { openDatabase, openDatabaseIfAny, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
+import type { LedgerDatabase } from '../../src/adapters/ledger/schema.js';
 import { makeOlderLedger, tablesOf } from '../support/older-ledger.js';
 import { ticksDuring } from './lag-probe.js';
 import { addOne, counter, newOrder } from './rows.js';

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { Outcome } from '../../src/contract.js';
-import * as deliveries from '../../src/ledger/deliveries.js';
-import { recordEvents, type NewEvent } from '../../src/ledger/events.js';
-import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
-import { createOrder, settleOrders } from '../../src/ledger/orders.js';
+import type { Outcome } from '../../src/core/contract.js';
+import * as deliveries from '../../src/adapters/ledger/deliveries.js';
+import { recordEvents, type NewEvent } from '../../src/adapters/ledger/events.js';
+import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
+import { createOrder, settleOrders } from '../../src/adapters/ledger/orders.js';
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
 const DAY = 86_400_000;

@@ -5,8 +5,8 @@ import {
   openBreakers,
   takePermit,
   type PermitRequest,
-} from '../../src/ledger/breakers.js';
-import { exempt, runningExemptions, unexempt } from '../../src/ledger/exemptions.js';
+} from '../../src/adapters/ledger/breakers.js';
+import { exempt, runningExemptions, unexempt } from '../../src/adapters/ledger/exemptions.js';
 import {
   FACTS_SCHEMA,
   factsOf,
@@ -15,20 +15,20 @@ import {
   type AgentScan,
   type RoundRecord,
   type StoredFacts,
-} from '../../src/ledger/facts.js';
-import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
-import { beginPass, createOrder, settleOrders, type NewOrder } from '../../src/ledger/orders.js';
+} from '../../src/adapters/ledger/facts.js';
+import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
+import { beginPass, createOrder, settleOrders, type NewOrder } from '../../src/adapters/ledger/orders.js';
 import {
   applyPolicyFile,
   policiesInForce,
   POLICY_SCHEMA,
   versionInForce,
   type PolicyApplication,
-} from '../../src/ledger/policy-versions.js';
-import { setPauseSwitch } from '../../src/ledger/pause-switch.js';
-import { registerRequest, type Registration } from '../../src/ledger/requests.js';
-import type { Facts } from '../../src/policy/facts.js';
-import type { Caps, Exemption, PolicyFile } from '../../src/policy/policy.js';
+} from '../../src/adapters/ledger/policy-versions.js';
+import { setPauseSwitch } from '../../src/adapters/ledger/pause-switch.js';
+import { registerRequest, type Registration } from '../../src/adapters/ledger/requests.js';
+import type { Facts } from '../../src/core/policy/facts.js';
+import type { Caps, Exemption, PolicyFile } from '../../src/core/policy/policy.js';
 import * as observing from '../policy/observing.js';
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
-import { lockSession, readSwitchForShare } from '../../src/ledger/locks.js';
-import { openDatabase } from '../../src/ledger/open.js';
-import { applyPolicyFile } from '../../src/ledger/policy-versions.js';
+import { lockSession, readSwitchForShare } from '../../src/adapters/ledger/locks.js';
+import { openDatabase } from '../../src/adapters/ledger/open.js';
+import { applyPolicyFile } from '../../src/adapters/ledger/policy-versions.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { describeEnforcement } from './enforcement.contract.js';
 

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { recordEvents } from '../../src/ledger/events.js';
-import { eventHistory, orderHistory, type HistoryFilter } from '../../src/ledger/history.js';
-import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
-import { createOrder, settleOrders, type NewOrder } from '../../src/ledger/orders.js';
-import { modesSoFar, permitsTaken } from '../../src/ledger/policy-record.js';
-import { applyPolicyFile } from '../../src/ledger/policy-versions.js';
-import { newestRow, RETENTION_BATCH, removeExpired } from '../../src/ledger/retention.js';
-import { readPolicyFile } from '../../src/policy-file/index.js';
+import { recordEvents } from '../../src/adapters/ledger/events.js';
+import { eventHistory, orderHistory, type HistoryFilter } from '../../src/adapters/ledger/history.js';
+import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
+import { createOrder, settleOrders, type NewOrder } from '../../src/adapters/ledger/orders.js';
+import { modesSoFar, permitsTaken } from '../../src/adapters/ledger/policy-record.js';
+import { applyPolicyFile } from '../../src/adapters/ledger/policy-versions.js';
+import { newestRow, RETENTION_BATCH, removeExpired } from '../../src/adapters/ledger/retention.js';
+import { readPolicyFile } from '../../src/core/policy-file/index.js';
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
 const MINUTE = 60_000;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { readPostgresUrl, type PostgresSettings, type UrlProblem } from '../../src/ledger/postgres-url.js';
+import { readPostgresUrl, type PostgresSettings, type UrlProblem } from '../../src/adapters/ledger/postgres-url.js';
 
 const ENV = { USER: 'somebody' };
 const read = (url: string, env: Record<string, string> = ENV): PostgresSettings | UrlProblem =>

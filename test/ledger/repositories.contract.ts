@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { Outcome } from '../../src/contract.js';
-import { recordEvents } from '../../src/ledger/events.js';
-import { exempt, runningExemptions, unexempt } from '../../src/ledger/exemptions.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
-import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
-import * as orders from '../../src/ledger/orders.js';
-import { readPauseSwitch, setPauseSwitch } from '../../src/ledger/pause-switch.js';
-import * as requests from '../../src/ledger/requests.js';
-import { orderViews } from '../../src/ledger/results.js';
+import type { Outcome } from '../../src/core/contract.js';
+import { recordEvents } from '../../src/adapters/ledger/events.js';
+import { exempt, runningExemptions, unexempt } from '../../src/adapters/ledger/exemptions.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
+import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
+import * as orders from '../../src/adapters/ledger/orders.js';
+import { readPauseSwitch, setPauseSwitch } from '../../src/adapters/ledger/pause-switch.js';
+import * as requests from '../../src/adapters/ledger/requests.js';
+import { orderViews } from '../../src/adapters/ledger/results.js';
 import {
   countUnjudged,
   endUnjudged,
@@ -15,7 +15,7 @@ import {
   tellUnjudged,
   unjudgedSessions,
   type FailedJudgement,
-} from '../../src/ledger/unjudged.js';
+} from '../../src/adapters/ledger/unjudged.js';
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
 const MINUTE = 60_000;

@@ -1,6 +1,6 @@
 import type { Insertable, Kysely } from 'kysely';
-import { lockSession } from '../../src/ledger/locks.js';
-import type { LedgerDatabase, OrdersTable } from '../../src/ledger/schema.js';
+import { lockSession } from '../../src/adapters/ledger/locks.js';
+import type { LedgerDatabase, OrdersTable } from '../../src/adapters/ledger/schema.js';
 
 export function newOrder(id: string): Insertable<OrdersTable> {
   return {

@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
-import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
-import { createOrder, type NewOrder } from '../../src/ledger/orders.js';
-import { registerRequest, withdrawRequest } from '../../src/ledger/requests.js';
-import * as watches from '../../src/ledger/watches.js';
-import type { Facts } from '../../src/policy/facts.js';
-import { fromRetrieve } from '../../src/policy/observation.js';
-import { observe } from '../../src/policy/observe.js';
-import { transcriptOf } from '../../src/policy/turn.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
+import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
+import { createOrder, type NewOrder } from '../../src/adapters/ledger/orders.js';
+import { registerRequest, withdrawRequest } from '../../src/adapters/ledger/requests.js';
+import * as watches from '../../src/adapters/ledger/watches.js';
+import type { Facts } from '../../src/core/policy/facts.js';
+import { fromRetrieve } from '../../src/core/policy/observation.js';
+import { observe } from '../../src/core/policy/observe.js';
+import { transcriptOf } from '../../src/core/policy/turn.js';
 
 const MINUTE = 60_000;
 const SESSION = 'session-1';

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it, jest } from '@jest/globals';
-import { LEDGER_GAUGES } from '../../src/metrics/ledger-gauges.js';
-import { createProcessMetrics } from '../../src/metrics/registry.js';
-import { UP_GAUGES } from '../../src/metrics/up-gauges.js';
+import { LEDGER_GAUGES } from '../../src/worker/metrics/ledger-gauges.js';
+import { createProcessMetrics } from '../../src/worker/metrics/registry.js';
+import { UP_GAUGES } from '../../src/worker/metrics/up-gauges.js';
 
 interface Row {
   readonly name: string;

@@ -1,14 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { writeCoverage } from '../../src/fleet/coverage.js';
-import { LedgerUnavailableError } from '../../src/ledger/errors.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
-import type { News } from '../../src/ledger/news.js';
-import type { NewOrder, Settlement } from '../../src/ledger/orders.js';
-import { exposition, type ExpositionSources } from '../../src/metrics/exposition.js';
-import { countedBy } from '../../src/metrics/ledger-news.js';
-import { createLedgerReader, MOST_PENDING } from '../../src/metrics/ledger-reading.js';
-import { createProcessMetrics } from '../../src/metrics/registry.js';
-import type { PolicyFile } from '../../src/policy/policy.js';
+import { writeCoverage } from '../../src/adapters/ledger/coverage.js';
+import { LedgerUnavailableError } from '../../src/adapters/ledger/errors.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
+import type { News } from '../../src/adapters/ledger/news.js';
+import type { NewOrder, Settlement } from '../../src/adapters/ledger/orders.js';
+import { exposition, type ExpositionSources } from '../../src/worker/metrics/exposition.js';
+import { countedBy } from '../../src/worker/metrics/ledger-news.js';
+import { createLedgerReader, MOST_PENDING } from '../../src/worker/metrics/ledger-reading.js';
+import { createProcessMetrics } from '../../src/worker/metrics/registry.js';
+import type { PolicyFile } from '../../src/core/policy/policy.js';
 import { sessionIds, targetsOf, totalsOf } from '../support/bulk-plans.js';
 import { readExposition, type Scrape } from '../support/exposition.js';
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
-import type { OrderReason } from '../../src/contract.js';
-import { detectionLagMs } from '../../src/fleet/detection-lag.js';
-import type { Facts } from '../../src/policy/facts.js';
-import type { Verdict } from '../../src/policy/assess.js';
-import type { SettledNews } from '../../src/ledger/news.js';
-import { overshootOf } from '../../src/metrics/overshoot.js';
+import type { OrderReason } from '../../src/core/contract.js';
+import { detectionLagMs } from '../../src/engines/fleet/detection-lag.js';
+import type { Facts } from '../../src/core/policy/facts.js';
+import type { Verdict } from '../../src/core/policy/assess.js';
+import type { SettledNews } from '../../src/adapters/ledger/news.js';
+import { overshootOf } from '../../src/worker/metrics/overshoot.js';
 
 const REACHED = Date.UTC(2026, 0, 5, 12, 0, 0);
 const SECOND = 1_000;

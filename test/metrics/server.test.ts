@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { ExitCode } from '../../src/errors.js';
-import { readHttpAddress, urlOf } from '../../src/http/address.js';
-import { createHealth, type HealthBook } from '../../src/http/health.js';
-import { startHttpServer, type HttpServer } from '../../src/http/server.js';
+import { ExitCode } from '../../src/core/errors.js';
+import { readHttpAddress, urlOf } from '../../src/platform/http/address.js';
+import { createHealth, type HealthBook } from '../../src/platform/http/health.js';
+import { startHttpServer, type HttpServer } from '../../src/platform/http/server.js';
 import { askAs } from '../support/ask.js';
 
 let server: HttpServer | undefined;

@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { NoAnswerInTime, sparingly } from '../../src/metrics/sparingly.js';
+import { NoAnswerInTime, sparingly } from '../../src/worker/metrics/sparingly.js';
 
 const PATIENT = { freshMs: 60_000, patienceMs: 60_000 };
 

@@ -3,9 +3,9 @@ import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startSimulator, type Simulator, type Truth } from '../../simulator/index.js';
-import type { BulkStatus, OrderResult } from '../../src/contract.js';
-import { ExitCode } from '../../src/errors.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
+import type { BulkStatus, OrderResult } from '../../src/core/contract.js';
+import { ExitCode } from '../../src/core/errors.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
 import { sessionIds, targetsOf, totalsOf } from '../support/bulk-plans.js';
 import {
   runCurfew,

@@ -1,6 +1,6 @@
-import { LEDGER_GAUGES } from '../../src/metrics/ledger-gauges.js';
-import { createProcessMetrics } from '../../src/metrics/registry.js';
-import { UP_GAUGES } from '../../src/metrics/up-gauges.js';
+import { LEDGER_GAUGES } from '../../src/worker/metrics/ledger-gauges.js';
+import { createProcessMetrics } from '../../src/worker/metrics/registry.js';
+import { UP_GAUGES } from '../../src/worker/metrics/up-gauges.js';
 import { groupedBy, selectedBy } from './promql.js';
 
 /** What Prometheus adds to every series. */

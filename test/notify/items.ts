@@ -1,5 +1,5 @@
-import type { OrderReason } from '../../src/contract.js';
-import type { Item, ItemOrder, ToldKind } from '../../src/ledger/deliveries.js';
+import type { OrderReason } from '../../src/core/contract.js';
+import type { Item, ItemOrder, ToldKind } from '../../src/adapters/ledger/deliveries.js';
 
 export const AT = Date.UTC(2026, 0, 5, 12, 47, 15);
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { TOLD_EVENTS, TOLD_OUTCOMES, type Item, type ToldKind } from '../../src/ledger/deliveries.js';
-import { ALERTS, type EventKind } from '../../src/ledger/events.js';
-import { noticeOf } from '../../src/notify/notice.js';
+import { TOLD_EVENTS, TOLD_OUTCOMES, type Item, type ToldKind } from '../../src/adapters/ledger/deliveries.js';
+import { ALERTS, type EventKind } from '../../src/adapters/ledger/events.js';
+import { noticeOf } from '../../src/engines/notify/notice.js';
 import { aFleetItem, anItem, anOrder, AT, VERDICT } from './items.js';
 
 /** A notice as a person reads it. */

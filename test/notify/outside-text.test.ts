@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { TOLD_EVENTS, TOLD_OUTCOMES, type Item, type ToldKind } from '../../src/ledger/deliveries.js';
-import { noticeOf } from '../../src/notify/notice.js';
-import { slackMessage, slackSummary, slackTest, type SlackMessage } from '../../src/notify/slack.js';
-import { webhookMessage } from '../../src/notify/webhook.js';
+import { TOLD_EVENTS, TOLD_OUTCOMES, type Item, type ToldKind } from '../../src/adapters/ledger/deliveries.js';
+import { noticeOf } from '../../src/engines/notify/notice.js';
+import { slackMessage, slackSummary, slackTest, type SlackMessage } from '../../src/engines/notify/slack.js';
+import { webhookMessage } from '../../src/engines/notify/webhook.js';
 import { anItem, anOrder } from './items.js';
 
 /** Ends its line, formats, paints, turns the reading direction, hides a character, ends a text in C, has half a character. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import type { Ledger } from '../../src/ledger/ledger.js';
-import type { NotifyRoute, Policy } from '../../src/policy/policy.js';
+import type { Ledger } from '../../src/adapters/ledger/ledger.js';
+import type { NotifyRoute, Policy } from '../../src/core/policy/policy.js';
 
 export const newSecret = (): string => `whsec_${randomBytes(32).toString('base64')}`;
 

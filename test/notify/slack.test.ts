@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Item } from '../../src/ledger/deliveries.js';
-import { fits, lookAhead, MOST_ITEMS, nextBatch } from '../../src/notify/batch.js';
-import { noticeOf } from '../../src/notify/notice.js';
+import type { Item } from '../../src/adapters/ledger/deliveries.js';
+import { fits, lookAhead, MOST_ITEMS, nextBatch } from '../../src/engines/notify/batch.js';
+import { noticeOf } from '../../src/engines/notify/notice.js';
 import {
   slackMessage,
   slackSummary,
@@ -9,7 +9,7 @@ import {
   SUMMARY_MOST,
   SUMMARY_OVER,
   type SlackMessage,
-} from '../../src/notify/slack.js';
+} from '../../src/engines/notify/slack.js';
 import { aFleetItem, anItem, anOrder, VERDICT } from './items.js';
 
 const many = (count: number, item: (index: number) => Item = () => anItem('warned', VERDICT)): Item[] =>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { asUtc, doubtfulRun } from '../../src/policy-file/clock-changes.js';
+import { asUtc, doubtfulRun } from '../../src/core/policy-file/clock-changes.js';
 
 const from = Date.parse('2026-11-29T00:00:00Z');
 const to = from + 2 * 365 * 24 * 60 * 60_000;

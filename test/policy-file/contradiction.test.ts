@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { contradictions } from '../../src/policy-file/contradiction.js';
-import { matches, type MatchSubject } from '../../src/policy/match.js';
-import type { Match } from '../../src/policy/policy.js';
+import { contradictions } from '../../src/core/policy-file/contradiction.js';
+import { matches, type MatchSubject } from '../../src/core/policy/match.js';
+import type { Match } from '../../src/core/policy/policy.js';
 import { fileWith, problems, read } from './support.js';
 
 describe('a rule that can never match is refused', () => {

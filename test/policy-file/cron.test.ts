@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { cronValues, narrowsBothDays, readCron } from '../../src/policy-file/cron.js';
+import { cronValues, narrowsBothDays, readCron } from '../../src/core/policy-file/cron.js';
 
 const problemOf = (reading: unknown) => {
   const { problem, suggestion } = reading as { problem: string; suggestion: string | null };

@@ -3,9 +3,9 @@ import { describe, expect, it } from '@jest/globals';
 import { Ajv } from 'ajv';
 import addFormats from 'ajv-formats';
 import { parse } from 'yaml';
-import { matches, type MatchSubject } from '../../src/policy/match.js';
-import type { PolicyFile } from '../../src/policy/policy.js';
-import { policyJsonSchema } from '../../src/policy-file/index.js';
+import { matches, type MatchSubject } from '../../src/core/policy/match.js';
+import type { PolicyFile } from '../../src/core/policy/policy.js';
+import { policyJsonSchema } from '../../src/core/policy-file/index.js';
 import { read } from './support.js';
 
 const folder = new URL('../../examples/policies/', import.meta.url);

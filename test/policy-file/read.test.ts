@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { readFileSync } from 'node:fs';
-import { PolicyFileError } from '../../src/policy-file/index.js';
+import { PolicyFileError } from '../../src/core/policy-file/index.js';
 import { fileWith, line, NOW, problems, read, refusal } from './support.js';
 
 const HOUR = 3_600_000;

@@ -4,8 +4,8 @@ import { Ajv } from 'ajv';
 import addFormats from 'ajv-formats';
 import fc from 'fast-check';
 import { parse } from 'yaml';
-import { LIMIT_NAMES } from '../../src/policy/policy.js';
-import { PolicyFileError, policyJsonSchema } from '../../src/policy-file/index.js';
+import { LIMIT_NAMES } from '../../src/core/policy/policy.js';
+import { PolicyFileError, policyJsonSchema } from '../../src/core/policy-file/index.js';
 import { read } from './support.js';
 
 const committed = new URL('../../examples/policies/policy.schema.json', import.meta.url);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { PolicyFileError, readPolicyFile } from '../../src/policy-file/index.js';
+import { PolicyFileError, readPolicyFile } from '../../src/core/policy-file/index.js';
 
 const HEAD = 'version: 1\npolicies:\n';
 /** Nearly a megabyte of lines. */

@@ -1,4 +1,4 @@
-import { PolicyFileError, readPolicyFile, type Problem } from '../../src/policy-file/index.js';
+import { PolicyFileError, readPolicyFile, type Problem } from '../../src/core/policy-file/index.js';
 
 /** The clock of these tests. */
 export const NOW = Date.UTC(2026, 10, 22);

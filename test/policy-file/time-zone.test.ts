@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { LINKED_ZONES } from '../../src/policy-file/linked-zones.js';
-import { readTimeZone } from '../../src/policy-file/time-zone.js';
+import { LINKED_ZONES } from '../../src/core/policy-file/linked-zones.js';
+import { readTimeZone } from '../../src/core/policy-file/time-zone.js';
 
 const problemOf = (reading: unknown) => {
   const { problem, suggestion } = reading as { problem: string; suggestion: string | null };

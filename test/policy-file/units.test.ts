@@ -1,6 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { formatDuration, readAmount, readDuration, readPercentNumber, readShare } from '../../src/policy-file/units.js';
+import {
+  formatDuration,
+  readAmount,
+  readDuration,
+  readPercentNumber,
+  readShare,
+} from '../../src/core/policy-file/units.js';
 
 const SECOND = 1_000;
 const suggestionOf = (reading: unknown) => (reading as { suggestion: string | null }).suggestion;

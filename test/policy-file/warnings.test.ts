@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { covers } from '../../src/policy-file/without-effect.js';
-import { matches, type MatchSubject } from '../../src/policy/match.js';
-import type { Match } from '../../src/policy/policy.js';
+import { covers } from '../../src/core/policy-file/without-effect.js';
+import { matches, type MatchSubject } from '../../src/core/policy/match.js';
+import type { Match } from '../../src/core/policy/policy.js';
 import { fileWith, line, problems, read } from './support.js';
 import '../support/property-seed.js';
 

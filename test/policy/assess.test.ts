@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { assess } from '../../src/policy/assess.js';
-import type { Facts } from '../../src/policy/facts.js';
-import { fromListItem } from '../../src/policy/observation.js';
-import { observe } from '../../src/policy/observe.js';
-import { remember } from '../../src/policy/remember.js';
+import { assess } from '../../src/core/policy/assess.js';
+import type { Facts } from '../../src/core/policy/facts.js';
+import { fromListItem } from '../../src/core/policy/observation.js';
+import { observe } from '../../src/core/policy/observe.js';
+import { remember } from '../../src/core/policy/remember.js';
 import {
   absent,
   everyScan,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { backoffMs } from '../../src/policy/backoff.js';
-import { DEFAULT_TIMING } from '../../src/policy/timing.js';
+import { backoffMs } from '../../src/core/policy/backoff.js';
+import { DEFAULT_TIMING } from '../../src/core/policy/timing.js';
 
 const CAP = 60_000;
 const NEARLY_ONE = 1 - Number.EPSILON;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { bindOrder, SAME_MOMENT_MS, vendorClockOffset, type ReadTimes } from '../../src/policy/binding.js';
+import { bindOrder, SAME_MOMENT_MS, vendorClockOffset, type ReadTimes } from '../../src/core/policy/binding.js';
 import { saw, sawNothing } from './sightings.js';
 
 /** Our clock. */

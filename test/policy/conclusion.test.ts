@@ -1,14 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { OUTCOMES, type Attribution, type Outcome } from '../../src/contract.js';
+import { OUTCOMES, type Attribution, type Outcome } from '../../src/core/contract.js';
 import {
   conclude,
   LONGEST_REQUEST_MS,
   newerTurnPerhapsHit,
   type Conclusion,
   type SentRequest,
-} from '../../src/policy/conclusion.js';
-import { viewOf, type OrderedTurn, type Sighting } from '../../src/policy/sighting.js';
+} from '../../src/core/policy/conclusion.js';
+import { viewOf, type OrderedTurn, type Sighting } from '../../src/core/policy/sighting.js';
 import { ORDERED, saw, sawNewer, sawNothing, sawOlder, STARTED_AT, turn } from './sightings.js';
 
 const accepted = (state: string | null): SentRequest => ({ answer: 'accepted', state });

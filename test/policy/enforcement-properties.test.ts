@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { assess } from '../../src/policy/assess.js';
-import type { Facts } from '../../src/policy/facts.js';
-import type { Observation } from '../../src/policy/observation.js';
-import { observe, REORDERED_AT_MOST } from '../../src/policy/observe.js';
+import { assess } from '../../src/core/policy/assess.js';
+import type { Facts } from '../../src/core/policy/facts.js';
+import type { Observation } from '../../src/core/policy/observation.js';
+import { observe, REORDERED_AT_MOST } from '../../src/core/policy/observe.js';
 import { lengthOf, listItem, retrieve, truthAt, watch, type Piece, type Said } from './lived-session.js';
 import { HOUR, MINUTE, policy, SCAN, SECOND, T0 } from './observing.js';
 

@@ -1,11 +1,11 @@
-import { assess, type Verdict } from '../../src/policy/assess.js';
-import type { Facts } from '../../src/policy/facts.js';
-import { absentFromLists, fromListItem, fromRetrieve, type Observation } from '../../src/policy/observation.js';
-import { observe } from '../../src/policy/observe.js';
-import type { Policy } from '../../src/policy/policy.js';
-import { remember } from '../../src/policy/remember.js';
+import { assess, type Verdict } from '../../src/core/policy/assess.js';
+import type { Facts } from '../../src/core/policy/facts.js';
+import { absentFromLists, fromListItem, fromRetrieve, type Observation } from '../../src/core/policy/observation.js';
+import { observe } from '../../src/core/policy/observe.js';
+import type { Policy } from '../../src/core/policy/policy.js';
+import { remember } from '../../src/core/policy/remember.js';
 import { SCAN, session, T0, user } from './observing.js';
-import { transcriptOf } from '../../src/policy/turn.js';
+import { transcriptOf } from '../../src/core/policy/turn.js';
 
 /** A piece of a session's true life. Times are ms after {@link T0}. */
 export interface Piece {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { globCovers, globMatches } from '../../src/policy/glob.js';
-import { matches, matchVerdict, type MatchSubject } from '../../src/policy/match.js';
-import { shortened } from '../../src/text/printable.js';
-import type { Match } from '../../src/policy/policy.js';
+import { globCovers, globMatches } from '../../src/core/policy/glob.js';
+import { matches, matchVerdict, type MatchSubject } from '../../src/core/policy/match.js';
+import { shortened } from '../../src/core/text/printable.js';
+import type { Match } from '../../src/core/policy/policy.js';
 
 const known: MatchSubject = {
   agentId: 'agent_1',

@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { fromListItem, fromRetrieve, type Observation } from '../../src/policy/observation.js';
-import type { Facts } from '../../src/policy/facts.js';
-import { observe, REORDERED_AT_MOST } from '../../src/policy/observe.js';
+import { fromListItem, fromRetrieve, type Observation } from '../../src/core/policy/observation.js';
+import type { Facts } from '../../src/core/policy/facts.js';
+import { observe, REORDERED_AT_MOST } from '../../src/core/policy/observe.js';
 import { absent, everyScan, factsOf, listed, MINUTE, retrieved, SCAN, SECOND, session, T0, user } from './observing.js';
-import { transcriptOf } from '../../src/policy/turn.js';
+import { transcriptOf } from '../../src/core/policy/turn.js';
 
 const timelineOf = (...observations: readonly Observation[]) => factsOf(...observations).timeline;
 

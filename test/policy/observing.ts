@@ -1,16 +1,16 @@
-import { assess, type Reason, type Verdict } from '../../src/policy/assess.js';
-import type { Facts } from '../../src/policy/facts.js';
+import { assess, type Reason, type Verdict } from '../../src/core/policy/assess.js';
+import type { Facts } from '../../src/core/policy/facts.js';
 import {
   absentFromLists,
   fromListItem,
   fromRetrieve,
   type Observation,
   type SessionView,
-} from '../../src/policy/observation.js';
-import { observe } from '../../src/policy/observe.js';
-import type { Limits, Policy } from '../../src/policy/policy.js';
-import type { MessageHead } from '../../src/policy/turn.js';
-import { transcriptOf } from '../../src/policy/turn.js';
+} from '../../src/core/policy/observation.js';
+import { observe } from '../../src/core/policy/observe.js';
+import type { Limits, Policy } from '../../src/core/policy/policy.js';
+import type { MessageHead } from '../../src/core/policy/turn.js';
+import { transcriptOf } from '../../src/core/policy/turn.js';
 
 export const SECOND = 1_000;
 export const MINUTE = 60 * SECOND;

@@ -7,7 +7,7 @@ import {
   settlesOrder,
   type Refusal,
   type Refused,
-} from '../../src/policy/refusals.js';
+} from '../../src/core/policy/refusals.js';
 
 const MINUTE = 60_000;
 const refused = (status: number, on: Refused['on'] = 'cancel', code: string | null = 'denied'): Refused => ({

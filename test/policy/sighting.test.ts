@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { sightingOf, viewOf, type OrderedTurn, type Sighting } from '../../src/policy/sighting.js';
-import { flightOf } from '../../src/policy/state.js';
+import { sightingOf, viewOf, type OrderedTurn, type Sighting } from '../../src/core/policy/sighting.js';
+import { flightOf } from '../../src/core/policy/state.js';
 import { ORDERED, saw, sawNewer, sawNothing, sawOlder, STARTED_AT } from './sightings.js';
-import { transcriptOf } from '../../src/policy/turn.js';
+import { transcriptOf } from '../../src/core/policy/turn.js';
 
 describe('flightOf', () => {
   it.each([

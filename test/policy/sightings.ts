@@ -1,5 +1,5 @@
-import { missingSighting, type OrderedTurn, type Sighting } from '../../src/policy/sighting.js';
-import type { Turn } from '../../src/policy/turn.js';
+import { missingSighting, type OrderedTurn, type Sighting } from '../../src/core/policy/sighting.js';
+import type { Turn } from '../../src/core/policy/turn.js';
 
 /** Vendor's time at which the ordered turn began, ms. */
 export const STARTED_AT = Date.UTC(2026, 0, 5, 9, 0, 0);

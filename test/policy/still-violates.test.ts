@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { assess } from '../../src/policy/assess.js';
-import { observe } from '../../src/policy/observe.js';
-import { remember } from '../../src/policy/remember.js';
-import { stillViolates } from '../../src/policy/still-violates.js';
+import { assess } from '../../src/core/policy/assess.js';
+import { observe } from '../../src/core/policy/observe.js';
+import { remember } from '../../src/core/policy/remember.js';
+import { stillViolates } from '../../src/core/policy/still-violates.js';
 import { factsOf, HOUR, listed, MINUTE, policy, retrieved, SCAN, T0 } from './observing.js';
 
 const RULE = policy({ max_runtime: 45 * MINUTE }, { graceMs: 2 * MINUTE });

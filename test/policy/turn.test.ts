@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { currentTurn as lastOf, transcriptOf, type MessageHead, type Turn } from '../../src/policy/turn.js';
+import { currentTurn as lastOf, transcriptOf, type MessageHead, type Turn } from '../../src/core/policy/turn.js';
 
 const AT = Date.UTC(2026, 0, 5, 9, 0, 0);
 const user = (id: string | null, createdAtMs: number | null): MessageHead => ({ id, role: 'user', createdAtMs });

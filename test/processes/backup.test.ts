@@ -2,10 +2,10 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } fr
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ENDED_OUTCOMES, type BulkStatus, type OrderResult } from '../../src/contract.js';
-import { ExitCode } from '../../src/errors.js';
-import { homePaths } from '../../src/home.js';
-import type { Ledger } from '../../src/ledger/ledger.js';
+import { ENDED_OUTCOMES, type BulkStatus, type OrderResult } from '../../src/core/contract.js';
+import { ExitCode } from '../../src/core/errors.js';
+import { homePaths } from '../../src/platform/home.js';
+import type { Ledger } from '../../src/adapters/ledger/ledger.js';
 import { runCurfew, type CurfewProcess } from '../support/curfew-process.js';
 import { temporalBinary, until } from '../support/embedded-server.js';
 import { closeHomes, inOwnHome, type OwnHome } from '../support/own-home.js';

@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { OrderResult } from '../../src/contract.js';
-import { ExitCode } from '../../src/errors.js';
-import { homePaths } from '../../src/home.js';
-import { openLedger } from '../../src/ledger/ledger.js';
-import { readServerNote } from '../../src/temporal/server-note.js';
+import type { OrderResult } from '../../src/core/contract.js';
+import { ExitCode } from '../../src/core/errors.js';
+import { homePaths } from '../../src/platform/home.js';
+import { openLedger } from '../../src/adapters/ledger/ledger.js';
+import { readServerNote } from '../../src/adapters/temporal/server-note.js';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import {
   runCurfew,

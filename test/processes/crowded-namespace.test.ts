@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
-import { ExitCode } from '../../src/errors.js';
-import { INDEXED_VALUE_TYPE } from '../../src/temporal/search-attributes.js';
+import { ExitCode } from '../../src/core/errors.js';
+import { INDEXED_VALUE_TYPE } from '../../src/adapters/temporal/search-attributes.js';
 import { runCurfew, settingsFor, startReady, stopEverything, type Settings } from '../support/curfew-process.js';
 import { makeHome, removeHome } from '../support/embedded-server.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';

@@ -4,9 +4,9 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
-import { ExitCode } from '../../src/errors.js';
-import { openLedger } from '../../src/ledger/ledger.js';
-import { homePaths } from '../../src/home.js';
+import { ExitCode } from '../../src/core/errors.js';
+import { openLedger } from '../../src/adapters/ledger/ledger.js';
+import { homePaths } from '../../src/platform/home.js';
 import {
   runCurfew,
   settingsFor,

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ENFORCEMENT_WORKFLOW_ID, fleetTaskQueue, TASK_QUEUE } from '../../src/contract.js';
-import { connectClient, resolveTemporal, type TemporalClient } from '../../src/temporal/connection.js';
+import { ENFORCEMENT_WORKFLOW_ID, fleetTaskQueue, TASK_QUEUE } from '../../src/core/contract.js';
+import { connectClient, resolveTemporal, type TemporalClient } from '../../src/adapters/temporal/connection.js';
 import { startReady } from '../support/curfew-process.js';
 import { temporalBinary, until } from '../support/embedded-server.js';
 import { closeHomes, inOwnHome } from '../support/own-home.js';

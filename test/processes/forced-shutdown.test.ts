@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { Worker } from '@temporalio/worker';
-import { SESSION_CANCELLATION } from '../../src/contract.js';
-import { ExitCode, UserError } from '../../src/errors.js';
-import { runTogether, type Runnable } from '../../src/worker.js';
+import { SESSION_CANCELLATION } from '../../src/core/contract.js';
+import { ExitCode, UserError } from '../../src/core/errors.js';
+import { runTogether, type Runnable } from '../../src/worker/worker.js';
 import type { sessionCancellation } from '../../workflows/session-cancellation.js';
 import { DONE, ScriptedActivities } from '../support/case-script.js';
 import { until } from '../support/embedded-server.js';

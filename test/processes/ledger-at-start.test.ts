@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ExitCode } from '../../src/errors.js';
+import { ExitCode } from '../../src/core/errors.js';
 import { INTERRUPTED } from '../../src/cli/interrupt.js';
-import { openDatabase } from '../../src/ledger/open.js';
+import { openDatabase } from '../../src/adapters/ledger/open.js';
 import { runCurfew, startCurfew, type CurfewProcess, type Settings } from '../support/curfew-process.js';
 import { temporalBinary, until } from '../support/embedded-server.js';
 import { makeOlderLedger, tablesOf } from '../support/older-ledger.js';

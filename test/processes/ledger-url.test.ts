@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ExitCode } from '../../src/errors.js';
+import { ExitCode } from '../../src/core/errors.js';
 import { runCurfew, type Ended, type Settings } from '../support/curfew-process.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { makeCertificates, type Certificates } from '../support/tls-front.js';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { readServerNote } from '../../src/temporal/server-note.js';
+import { readServerNote } from '../../src/adapters/temporal/server-note.js';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { newSecret } from '../notify/rules.js';
 import { runCurfew, settingsFor, startReady, stopEverything } from '../support/curfew-process.js';

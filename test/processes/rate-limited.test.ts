@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { HoldMark } from '../../src/gate/hold-mark.js';
+import type { HoldMark } from '../../src/adapters/ledger/hold-mark.js';
 import { startCurfew } from '../support/curfew-process.js';
 import { temporalBinary, until } from '../support/embedded-server.js';
 import { closeHomes, inOwnHome, type OwnHome } from '../support/own-home.js';

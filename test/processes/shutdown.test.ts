@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { BulkStatus } from '../../src/contract.js';
-import { homePaths } from '../../src/home.js';
-import { openDatabase } from '../../src/ledger/open.js';
+import type { BulkStatus } from '../../src/core/contract.js';
+import { homePaths } from '../../src/platform/home.js';
+import { openDatabase } from '../../src/adapters/ledger/open.js';
 import { temporalBinary, until } from '../support/embedded-server.js';
 import { closeHomes, inOwnHome, type OwnHome } from '../support/own-home.js';
 import { untilSettled } from '../support/standing.js';

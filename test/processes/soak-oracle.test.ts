@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { OrderResult, Outcome } from '../../src/contract.js';
-import { readPolicyFile } from '../../src/policy-file/index.js';
+import type { OrderResult, Outcome } from '../../src/core/contract.js';
+import { readPolicyFile } from '../../src/core/policy-file/index.js';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { judgeSoak, type SoakEvidence } from '../support/soak-oracle.js';
 import { SOAK_POLICIES } from '../support/soak-users.js';

@@ -8,8 +8,8 @@ import {
   WATCH_QUERY,
   watchWorkflowId,
   type WatchStatus,
-} from '../../src/contract.js';
-import { ExitCode } from '../../src/errors.js';
+} from '../../src/core/contract.js';
+import { ExitCode } from '../../src/core/errors.js';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import {
   runCurfew,

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { createCredentials, type Session } from '../../src/sessions/index.js';
+import { createCredentials, type Session } from '../../src/adapters/vendor/index.js';
 import { failureOf, KEY, Started, USER } from './support.js';
-import { transcriptOf } from '../../src/policy/turn.js';
+import { transcriptOf } from '../../src/core/policy/turn.js';
 
 const NO_TRANSCRIPT = transcriptOf([]);
 

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { mkdtemp, mkdir, rename, rm, truncate, unlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createCredentials, type Credentials } from '../../src/sessions/index.js';
+import { createCredentials, type Credentials } from '../../src/adapters/vendor/index.js';
 import { failureOf, Started } from './support.js';
 
 const started = new Started();

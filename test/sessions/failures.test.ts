@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { inspect } from 'node:util';
-import { createCredentials, FAILURES, SessionsError, type SessionsErrorKind } from '../../src/sessions/index.js';
+import { createCredentials, FAILURES, SessionsError, type SessionsErrorKind } from '../../src/adapters/vendor/index.js';
 import { failureOf, KEY, Started } from './support.js';
 
 const started = new Started();

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { getEventListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import { createGzip, gzipSync } from 'node:zlib';
-import { createCredentials } from '../../src/sessions/index.js';
+import { createCredentials } from '../../src/adapters/vendor/index.js';
 import { failureOf, KEY, Started, USER } from './support.js';
 import { longTranscript } from './long-transcript.js';
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { VENDOR_BOUNDS } from '../../src/bounds.js';
-import type { Session } from '../../src/sessions/index.js';
-import { readAgentPage, readSessionPage, readTeamPage, sessionReader } from '../../src/sessions/wire.js';
-import { storableText } from '../../src/text/storable.js';
+import { VENDOR_BOUNDS } from '../../src/core/bounds.js';
+import type { Session } from '../../src/adapters/vendor/index.js';
+import { readAgentPage, readSessionPage, readTeamPage, sessionReader } from '../../src/adapters/vendor/wire.js';
+import { storableText } from '../../src/core/text/storable.js';
 
 const item = (more: Record<string, unknown>): Session => {
   const [session] = readSessionPage({ sessions: [{ id: 'sess_1', ...more }] }).sessions;

@@ -2,9 +2,9 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { transcriptOf } from '../../src/policy/turn.js';
-import { extractJson, objectOf, VALUE } from '../../src/sessions/json-extract.js';
-import { sessionReader, UnreadableAnswer } from '../../src/sessions/wire.js';
+import { transcriptOf } from '../../src/core/policy/turn.js';
+import { extractJson, objectOf, VALUE } from '../../src/adapters/vendor/json-extract.js';
+import { sessionReader, UnreadableAnswer } from '../../src/adapters/vendor/wire.js';
 import { longTranscript } from './long-transcript.js';
 
 const MIB = 1024 * 1024;

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { VENDOR_BOUNDS } from '../../src/bounds.js';
-import { listLive } from '../../src/fleet/listing.js';
-import { createVendorClock } from '../../src/fleet/vendor-clock.js';
-import { SessionsError } from '../../src/sessions/index.js';
-import { sessionReader } from '../../src/sessions/wire.js';
+import { VENDOR_BOUNDS } from '../../src/core/bounds.js';
+import { listLive } from '../../src/adapters/vendor/listing.js';
+import { createVendorClock } from '../../src/adapters/vendor/vendor-clock.js';
+import { SessionsError } from '../../src/adapters/vendor/index.js';
+import { sessionReader } from '../../src/adapters/vendor/wire.js';
 import { FREE_LIMITER } from '../support/free-limiter.js';
 import { failureOf, Started } from './support.js';
 

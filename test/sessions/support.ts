@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createRawServer, type AddressInfo, type Server as RawServer, type Socket } from 'node:net';
-import { createCredentials, createSessionsClient, type OpenSessionsClient } from '../../src/sessions/index.js';
-import type { SessionsClientOptions, SessionsError } from '../../src/sessions/index.js';
+import { createCredentials, createSessionsClient, type OpenSessionsClient } from '../../src/adapters/vendor/index.js';
+import type { SessionsClientOptions, SessionsError } from '../../src/adapters/vendor/index.js';
 
 /** May stand in a header and in a path, and changes when it is percent-encoded. */
 export const KEY = 'gum_5ecret-Key+with=signs';

@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { DateTime } from 'luxon';
-import { checkBaseUrl } from '../../src/sessions/base-url.js';
-import { caseWorkflowId, watchWorkflowId } from '../../src/contract.js';
-import { isSessionId } from '../../src/sessions/index.js';
-import { parseHttpDate, parseRetryAfter, parseTime } from '../../src/sessions/times.js';
+import { checkBaseUrl } from '../../src/adapters/vendor/base-url.js';
+import { caseWorkflowId, watchWorkflowId } from '../../src/core/contract.js';
+import { isSessionId } from '../../src/adapters/vendor/index.js';
+import { parseHttpDate, parseRetryAfter, parseTime } from '../../src/platform/http-times.js';
 
 describe('parseTime', () => {
   const noon = Date.UTC(2026, 6, 23, 12);

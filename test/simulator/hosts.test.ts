@@ -1,6 +1,6 @@
 import { afterEach, expect, it } from '@jest/globals';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
-import { isOwnHost } from '../../src/http/own-host.js';
+import { isOwnHost } from '../../src/platform/http/own-host.js';
 import { askAs } from '../support/ask.js';
 
 let simulator: Simulator;

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { FaultBook } from '../../simulator/faults.js';
 import { defaultScenario, loadScenario, startSimulator } from '../../simulator/index.js';
 import { seededRandom } from '../../simulator/random.js';
-import { ExitCode, UserError } from '../../src/errors.js';
+import { ExitCode, UserError } from '../../src/core/errors.js';
 
 describe('scenario files', () => {
   let folder: string;

@@ -1,6 +1,6 @@
-import type { BulkTotals } from '../../src/contract.js';
-import type { TargetToFreeze } from '../../src/ledger/bulk-plans.js';
-import type { Ledger } from '../../src/ledger/ledger.js';
+import type { BulkTotals } from '../../src/core/contract.js';
+import type { TargetToFreeze } from '../../src/adapters/ledger/bulk-plans.js';
+import type { Ledger } from '../../src/adapters/ledger/ledger.js';
 
 export const targetsOf = (ids: readonly string[], given: Partial<TargetToFreeze> = {}): TargetToFreeze[] =>
   ids.map((sessionId) => ({

@@ -12,8 +12,8 @@ import {
   TASK_QUEUE,
   type BulkState,
   type BulkStatus,
-} from '../../src/contract.js';
-import type { BulkStep } from '../../src/bulk/run.js';
+} from '../../src/core/contract.js';
+import type { BulkStep } from '../../src/engines/bulk/run.js';
 import type { bulkCancellation, BulkInput } from '../../workflows/bulk-cancellation.js';
 import { until } from './embedded-server.js';
 import type { TestTemporal } from './temporal.js';

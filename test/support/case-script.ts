@@ -1,10 +1,10 @@
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Activities } from '../../activities/index.js';
-import type { CaseResult, OrderResult, Outcome } from '../../src/contract.js';
-import type { Step } from '../../src/gate/case-step.js';
-import type { WatchStep } from '../../src/gate/restart-watch.js';
-import type { Sighting } from '../../src/policy/sighting.js';
+import type { CaseResult, OrderResult, Outcome } from '../../src/core/contract.js';
+import type { Step } from '../../src/engines/cases/case-step.js';
+import type { WatchStep } from '../../src/engines/cases/restart-watch.js';
+import type { Sighting } from '../../src/core/policy/sighting.js';
 
 type Play<K extends keyof Activities> = (
   input: Parameters<Activities[K]>[0],

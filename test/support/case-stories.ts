@@ -1,6 +1,6 @@
 import type { WorkflowHandle } from '@temporalio/client';
-import { CASE_QUERY, caseWorkflowId, type CaseStatus } from '../../src/contract.js';
-import { createCases } from '../../src/temporal/cases.js';
+import { CASE_QUERY, caseWorkflowId, type CaseStatus } from '../../src/core/contract.js';
+import { createCases } from '../../src/adapters/temporal/cases.js';
 import type { sessionCancellation } from '../../workflows/session-cancellation.js';
 import {
   attemptAfter,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ExitCode } from '../../src/errors.js';
+import { ExitCode } from '../../src/core/errors.js';
 import { runCurfew, type Ended, type Settings } from './curfew-process.js';
 
 /** A person needs a moment to type it again, ms. */

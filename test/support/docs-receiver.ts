@@ -5,9 +5,9 @@ import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from '@jest/globals';
-import { freePort } from '../../src/free-port.js';
-import { noticeOf } from '../../src/notify/notice.js';
-import { signedHeaders, webhookMessage } from '../../src/notify/webhook.js';
+import { freePort } from '../../src/platform/free-port.js';
+import { noticeOf } from '../../src/engines/notify/notice.js';
+import { signedHeaders, webhookMessage } from '../../src/engines/notify/webhook.js';
 import { anItem, VERDICT } from '../notify/items.js';
 import { newSecret } from '../notify/rules.js';
 

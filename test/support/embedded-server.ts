@@ -2,9 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cacheDir } from '../../src/home.js';
-import { obtainTemporalCli } from '../../src/temporal/binary.js';
-import { isServerOf, readServerNote } from '../../src/temporal/server-note.js';
+import { cacheDir } from '../../src/platform/home.js';
+import { obtainTemporalCli } from '../../src/adapters/temporal/binary.js';
+import { isServerOf, readServerNote } from '../../src/adapters/temporal/server-note.js';
 
 /** The real Temporal CLI, found as `curfew up` finds it. */
 export async function temporalBinary(): Promise<string> {

@@ -1,4 +1,4 @@
-import type { Limiter } from '../../src/gate/limiter.js';
+import type { Limiter } from '../../src/adapters/vendor/limiter.js';
 
 /** Lets everything out at once. */
 export const FREE_LIMITER: Limiter = { acquire: () => Promise.resolve(), held: () => null };

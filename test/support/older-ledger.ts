@@ -1,8 +1,8 @@
 import { Kysely, sql } from 'kysely';
-import { migrate } from '../../src/ledger/migrations.js';
-import { locateLedger, postgresSettings } from '../../src/ledger/open.js';
-import { postgresDialect } from '../../src/ledger/postgres.js';
-import { LibsqlDialect } from '../../src/ledger/sqlite.js';
+import { migrate } from '../../src/adapters/ledger/migrations.js';
+import { locateLedger, postgresSettings } from '../../src/adapters/ledger/open.js';
+import { postgresDialect } from '../../src/adapters/ledger/postgres.js';
+import { LibsqlDialect } from '../../src/adapters/ledger/sqlite.js';
 
 /** What the version before the newest tables made; that one does not know the migrations after it. */
 const NEWEST_OF_OLDER = '0002_enforcement';

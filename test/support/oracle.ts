@@ -1,4 +1,4 @@
-import type { OrderResult, Outcome } from '../../src/contract.js';
+import type { OrderResult, Outcome } from '../../src/core/contract.js';
 import type { CancelRecord, SessionState, Truth, TurnTruth, World } from '../../simulator/index.js';
 
 /** A read of a session, as the simulator served it. */

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
-import { homePaths } from '../../src/home.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
+import { homePaths } from '../../src/platform/home.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
 import { startSimulator, type Simulator, type SimulatorOptions } from '../../simulator/index.js';
 import { tell } from './commands.js';
 import {

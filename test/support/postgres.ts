@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { steadyPort } from '../../src/free-port.js';
+import { steadyPort } from '../../src/platform/free-port.js';
 import { unprivilegedAccount, type Account } from './account.js';
 import { letGo, spawnHeld } from './held-process.js';
 import { postgresFor } from './postgres-programs.js';

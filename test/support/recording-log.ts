@@ -1,4 +1,4 @@
-import type { Logger } from '../../src/telemetry.js';
+import type { Logger } from '../../src/platform/telemetry.js';
 
 export interface RecordedLine {
   readonly level: 'debug' | 'info' | 'warn' | 'error';

@@ -1,5 +1,5 @@
-import type { SessionsError, SessionsOperation } from '../../src/sessions/index.js';
-import { translate } from '../../src/sessions/failures.js';
+import type { SessionsError, SessionsOperation } from '../../src/adapters/vendor/index.js';
+import { translate } from '../../src/adapters/vendor/failures.js';
 import { SESSION } from './gate-harness.js';
 
 /** An HTTP answer as some server gives it. */

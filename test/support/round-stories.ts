@@ -1,7 +1,7 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import type { EnforcementActivities } from '../../activities/policy-enforcement.js';
 import type { NotificationActivities } from '../../activities/notification.js';
-import { NOTIFICATION, POLICY_ENFORCEMENT, TASK_QUEUE } from '../../src/contract.js';
+import { NOTIFICATION, POLICY_ENFORCEMENT, TASK_QUEUE } from '../../src/core/contract.js';
 import { tryAgain } from './case-script.js';
 import type { TestTemporal } from './temporal.js';
 

@@ -1,5 +1,5 @@
-import type { RuleVerdict } from '../../src/gate/rules.js';
-import type { OpenOrder } from '../../src/ledger/orders.js';
+import type { RuleVerdict } from '../../src/engines/cases/rules.js';
+import type { OpenOrder } from '../../src/adapters/ledger/orders.js';
 
 /** What a rule may say at the gate, in a word. `capped`: it would send, but its caps leave no room. */
 export type RuleWord = Exclude<RuleVerdict['kind'], 'send'> | 'send' | 'capped';

@@ -3,24 +3,24 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { caseWorkflowId, type Outcome } from '../../src/contract.js';
-import { createEnforcement, type Round } from '../../src/fleet/enforcement.js';
-import { createGateRules } from '../../src/fleet/gate-rules.js';
-import { createRulesReader } from '../../src/fleet/rules-in-force.js';
-import { createVendorClock } from '../../src/fleet/vendor-clock.js';
-import { createAccount } from '../../src/gate/account.js';
-import { attemptCase, confirmCase, type CaseDependencies, type Step } from '../../src/gate/case-step.js';
-import type { Clock } from '../../src/gate/clock.js';
-import { createGate } from '../../src/gate/gate.js';
-import { watchForRestart } from '../../src/gate/restart-watch.js';
-import { TryAgain } from '../../src/gate/try-again.js';
-import { LedgerUnavailableError } from '../../src/ledger/errors.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
-import { openDatabase, type OpenedDatabase } from '../../src/ledger/open.js';
-import { aboutWorkflow, logAbout } from '../../src/log-context.js';
-import { NO_METERS, type Meters } from '../../src/metrics/meters.js';
-import type { Exemption, Policy, PolicyFile } from '../../src/policy/policy.js';
-import { DEFAULT_TIMING } from '../../src/policy/timing.js';
+import { caseWorkflowId, type Outcome } from '../../src/core/contract.js';
+import { createEnforcement, type Round } from '../../src/engines/fleet/enforcement.js';
+import { createGateRules } from '../../src/engines/fleet/gate-rules.js';
+import { createRulesReader } from '../../src/engines/fleet/rules-in-force.js';
+import { createVendorClock } from '../../src/adapters/vendor/vendor-clock.js';
+import { createAccount } from '../../src/adapters/vendor/account.js';
+import { attemptCase, confirmCase, type CaseDependencies, type Step } from '../../src/engines/cases/case-step.js';
+import type { Clock } from '../../src/platform/clock.js';
+import { createGate } from '../../src/engines/cases/gate.js';
+import { watchForRestart } from '../../src/engines/cases/restart-watch.js';
+import { TryAgain } from '../../src/core/try-again.js';
+import { LedgerUnavailableError } from '../../src/adapters/ledger/errors.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
+import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
+import { aboutWorkflow, logAbout } from '../../src/platform/log-context.js';
+import { NO_METERS, type Meters } from '../../src/adapters/meters.js';
+import type { Exemption, Policy, PolicyFile } from '../../src/core/policy/policy.js';
+import { DEFAULT_TIMING } from '../../src/core/policy/timing.js';
 import {
   SessionsError,
   type Agent,
@@ -33,11 +33,11 @@ import {
   type SessionsErrorKind,
   type SessionsOperation,
   type Team,
-} from '../../src/sessions/index.js';
-import type { Logger } from '../../src/telemetry.js';
+} from '../../src/adapters/vendor/index.js';
+import type { Logger } from '../../src/platform/telemetry.js';
 import { FREE_LIMITER } from './free-limiter.js';
 import { hooked, type LedgerHooks } from './gate-harness.js';
-import { transcriptOf } from '../../src/policy/turn.js';
+import { transcriptOf } from '../../src/core/policy/turn.js';
 import { SeenReads } from './seen-reads.js';
 
 export const SECOND = 1_000;

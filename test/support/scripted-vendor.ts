@@ -1,5 +1,5 @@
-import type { Clock } from '../../src/gate/clock.js';
-import type { Turn } from '../../src/policy/turn.js';
+import type { Clock } from '../../src/platform/clock.js';
+import type { Turn } from '../../src/core/policy/turn.js';
 import {
   SessionsError,
   type Agent,
@@ -10,8 +10,8 @@ import {
   type Session,
   type SessionsClient,
   type Usage,
-} from '../../src/sessions/index.js';
-import { transcriptOf } from '../../src/policy/turn.js';
+} from '../../src/adapters/vendor/index.js';
+import { transcriptOf } from '../../src/core/policy/turn.js';
 import { SeenReads } from './seen-reads.js';
 
 /** Both clocks of a process, moved by the test alone. */

@@ -1,5 +1,5 @@
-import type { Session } from '../../src/sessions/index.js';
-import { currentTurn } from '../../src/policy/turn.js';
+import type { Session } from '../../src/adapters/vendor/index.js';
+import { currentTurn } from '../../src/core/policy/turn.js';
 
 interface Seen {
   readonly sentAt: number;

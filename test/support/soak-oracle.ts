@@ -1,6 +1,6 @@
-import type { OrderResult } from '../../src/contract.js';
-import { matches } from '../../src/policy/match.js';
-import type { Policy } from '../../src/policy/policy.js';
+import type { OrderResult } from '../../src/core/contract.js';
+import { matches } from '../../src/core/policy/match.js';
+import type { Policy } from '../../src/core/policy/policy.js';
 import {
   limitsReached,
   stintsOf,

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { OrderResult } from '../../src/contract.js';
-import { LedgerUnavailableError } from '../../src/ledger/errors.js';
-import type { Ledger } from '../../src/ledger/ledger.js';
-import type { OpenedDatabase } from '../../src/ledger/open.js';
-import type { OrderView } from '../../src/ledger/results.js';
+import type { OrderResult } from '../../src/core/contract.js';
+import { LedgerUnavailableError } from '../../src/adapters/ledger/errors.js';
+import type { Ledger } from '../../src/adapters/ledger/ledger.js';
+import type { OpenedDatabase } from '../../src/adapters/ledger/open.js';
+import type { OrderView } from '../../src/adapters/ledger/results.js';
 
 /** All orders of a small ledger, while other processes write to it. */
 export async function allOrders(ledger: Ledger): Promise<OrderView[]> {

@@ -4,10 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { TestWorkflowEnvironment, type ExistingServerTestWorkflowEnvironmentOptions } from '@temporalio/testing';
 import { Connection } from '@temporalio/client';
-import { SEARCH_ATTRIBUTES } from '../../src/contract.js';
-import { freePort, steadyPort } from '../../src/free-port.js';
-import { waitUntilAnswering } from '../../src/temporal/answering.js';
-import { ensureSearchAttributes } from '../../src/temporal/search-attributes.js';
+import { SEARCH_ATTRIBUTES } from '../../src/core/contract.js';
+import { freePort, steadyPort } from '../../src/platform/free-port.js';
+import { waitUntilAnswering } from '../../src/adapters/temporal/answering.js';
+import { ensureSearchAttributes } from '../../src/adapters/temporal/search-attributes.js';
 import { temporalBinary, until } from './embedded-server.js';
 import { letGo, spawnHeld } from './held-process.js';
 

@@ -8,7 +8,7 @@ import {
   type LogEntry,
   type WorkflowBundle,
 } from '@temporalio/worker';
-import { SEARCH_ATTRIBUTES, TASK_QUEUE } from '../../src/contract.js';
+import { SEARCH_ATTRIBUTES, TASK_QUEUE } from '../../src/core/contract.js';
 import { startEnvironment } from './temporal-environment.js';
 
 /** Getting the Temporal CLI can mean to build it, once per machine, ms. */

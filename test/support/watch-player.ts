@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { jest } from '@jest/globals';
-import type { WatchStatus } from '../../src/contract.js';
-import { createVendorClock } from '../../src/fleet/vendor-clock.js';
-import { createGate } from '../../src/gate/gate.js';
-import { TryAgain } from '../../src/gate/try-again.js';
-import { isLedgerUnavailable } from '../../src/ledger/errors.js';
-import type { LimitChanges } from '../../src/ledger/watches.js';
-import { DEFAULT_TIMING } from '../../src/policy/timing.js';
-import type { WatchDependencies } from '../../src/watch/dependencies.js';
-import { lookAtWatch, type WatchLook } from '../../src/watch/look.js';
+import type { WatchStatus } from '../../src/core/contract.js';
+import { createVendorClock } from '../../src/adapters/vendor/vendor-clock.js';
+import { createGate } from '../../src/engines/cases/gate.js';
+import { TryAgain } from '../../src/core/try-again.js';
+import { isLedgerUnavailable } from '../../src/adapters/ledger/errors.js';
+import type { LimitChanges } from '../../src/adapters/ledger/watches.js';
+import { DEFAULT_TIMING } from '../../src/core/policy/timing.js';
+import type { WatchDependencies } from '../../src/engines/watch/dependencies.js';
+import { lookAtWatch, type WatchLook } from '../../src/engines/watch/look.js';
 import { FREE_LIMITER } from './free-limiter.js';
 import { hooked, SESSION, type GateHarness, type LedgerHooks } from './gate-harness.js';
 

@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import type { WatchActivities } from '../../activities/session-watch.js';
-import type { WatchStatus } from '../../src/contract.js';
-import type { WatchLook } from '../../src/watch/look.js';
+import type { WatchStatus } from '../../src/core/contract.js';
+import type { WatchLook } from '../../src/engines/watch/look.js';
 
 type Play<K extends keyof WatchActivities> = (
   input: Parameters<WatchActivities[K]>[0],

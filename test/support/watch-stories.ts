@@ -1,6 +1,6 @@
 import type { WorkflowHandle } from '@temporalio/client';
-import { EXTEND_UPDATE, RELEASE_UPDATE, SESSION_WATCH, TASK_QUEUE, watchWorkflowId } from '../../src/contract.js';
-import { createWatches } from '../../src/temporal/watches.js';
+import { EXTEND_UPDATE, RELEASE_UPDATE, SESSION_WATCH, TASK_QUEUE, watchWorkflowId } from '../../src/core/contract.js';
+import { createWatches } from '../../src/adapters/temporal/watches.js';
 import type { sessionWatch } from '../../workflows/session-watch.js';
 import { tryAgain } from './case-script.js';
 import { until } from './embedded-server.js';

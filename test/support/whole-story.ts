@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { caseWorkflowId, SESSION_WATCH, TASK_QUEUE, watchWorkflowId } from '../../src/contract.js';
+import { caseWorkflowId, SESSION_WATCH, TASK_QUEUE, watchWorkflowId } from '../../src/core/contract.js';
 import type { Simulator } from '../../simulator/index.js';
 import { runCurfew, type Ended, type Settings } from './curfew-process.js';
 import { until } from './embedded-server.js';

@@ -12,9 +12,9 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { ExitCode, UserError } from '../../src/errors.js';
-import { obtainTemporalCli, type FetchCli } from '../../src/temporal/binary.js';
-import { goInstallTemporalCli } from '../../src/temporal/go-install.js';
+import { ExitCode, UserError } from '../../src/core/errors.js';
+import { obtainTemporalCli, type FetchCli } from '../../src/adapters/temporal/binary.js';
+import { goInstallTemporalCli } from '../../src/adapters/temporal/go-install.js';
 
 const GOOD = `#!/bin/sh
 if [ "$1" = --version ]; then echo "temporal version $VERSION (Server 9.9.9, UI 1.1.1)"; exit 0; fi

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
-import { caseWorkflowId } from '../../src/contract.js';
-import { createCases, type Cases } from '../../src/temporal/cases.js';
+import { caseWorkflowId } from '../../src/core/contract.js';
+import { createCases, type Cases } from '../../src/adapters/temporal/cases.js';
 import type { sessionCancellation } from '../../workflows/session-cancellation.js';
 import { attemptAfter, ScriptedActivities } from '../support/case-script.js';
 import { until } from '../support/embedded-server.js';

@@ -4,17 +4,17 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { ExitCode, UserError } from '../../src/errors.js';
-import { explainConnectionFailure } from '../../src/temporal/connection-failure.js';
+import { ExitCode, UserError } from '../../src/core/errors.js';
+import { explainConnectionFailure } from '../../src/adapters/temporal/connection-failure.js';
 import {
   clusterIdentity,
   connectClient,
   connectWorker,
   resolveTemporal,
   type TemporalTarget,
-} from '../../src/temporal/connection.js';
-import { startEmbeddedServer, type EmbeddedServer } from '../../src/temporal/embedded.js';
-import { choosePorts } from '../../src/temporal/server-process.js';
+} from '../../src/adapters/temporal/connection.js';
+import { startEmbeddedServer, type EmbeddedServer } from '../../src/adapters/temporal/embedded.js';
+import { choosePorts } from '../../src/adapters/temporal/server-process.js';
 import { makeHome, removeHome, temporalBinary } from '../support/embedded-server.js';
 
 const SECRET = 'tmprl-secret-0123456789';

@@ -6,26 +6,31 @@ import { createServer, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { ExitCode } from '../../src/errors.js';
-import { isFileLockHeld } from '../../src/file-lock.js';
-import { homePaths } from '../../src/home.js';
-import { clusterIdentity, connectClient, resolveTemporal, type TemporalClient } from '../../src/temporal/connection.js';
+import { ExitCode } from '../../src/core/errors.js';
+import { isFileLockHeld } from '../../src/platform/file-lock.js';
+import { homePaths } from '../../src/platform/home.js';
+import {
+  clusterIdentity,
+  connectClient,
+  resolveTemporal,
+  type TemporalClient,
+} from '../../src/adapters/temporal/connection.js';
 import {
   startEmbeddedServer,
   type EmbeddedServer,
   type EmbeddedServerOptions,
   type ServerExit,
-} from '../../src/temporal/embedded.js';
+} from '../../src/adapters/temporal/embedded.js';
 import {
   isServerOf,
   readEmbeddedNote,
   readServerNote,
   writeServerNote,
   type ServerNote,
-} from '../../src/temporal/server-note.js';
-import { choosePorts, spawnServer } from '../../src/temporal/server-process.js';
-import { isAnswering, waitUntilAnswering } from '../../src/temporal/answering.js';
-import { freePort } from '../../src/free-port.js';
+} from '../../src/adapters/temporal/server-note.js';
+import { choosePorts, spawnServer } from '../../src/adapters/temporal/server-process.js';
+import { isAnswering, waitUntilAnswering } from '../../src/adapters/temporal/answering.js';
+import { freePort } from '../../src/platform/free-port.js';
 import { makeHome, removeHome, temporalBinary, until } from '../support/embedded-server.js';
 
 const START_IN_A_PROCESS = join(dirname(fileURLToPath(import.meta.url)), '../support/start-embedded.ts');

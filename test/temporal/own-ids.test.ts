@@ -11,27 +11,27 @@ import {
   SESSION_CANCELLATION,
   TASK_QUEUE,
   watchWorkflowId,
-} from '../../src/contract.js';
-import { reconcileBulkJobs } from '../../src/bulk/reconcile.js';
-import { ExitCode } from '../../src/errors.js';
-import { keepEnforcing } from '../../src/fleet/starter.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
-import { startNotifications } from '../../src/notify/starter.js';
-import { readPolicyFile } from '../../src/policy-file/index.js';
-import { takeUpNeglected } from '../../src/reconciler.js';
-import { findStrangers } from '../../src/own-ids-check.js';
-import { createBulkJobs } from '../../src/temporal/bulk-jobs.js';
-import { createCases } from '../../src/temporal/cases.js';
-import { createNotifications } from '../../src/temporal/notifications.js';
+} from '../../src/core/contract.js';
+import { reconcileBulkJobs } from '../../src/worker/keepers/bulk-jobs.js';
+import { ExitCode } from '../../src/core/errors.js';
+import { keepEnforcing } from '../../src/worker/keepers/policies.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
+import { startNotifications } from '../../src/worker/keepers/notifications.js';
+import { readPolicyFile } from '../../src/core/policy-file/index.js';
+import { takeUpNeglected } from '../../src/worker/keepers/cases.js';
+import { findStrangers } from '../../src/cli/own-ids-check.js';
+import { createBulkJobs } from '../../src/adapters/temporal/bulk-jobs.js';
+import { createCases } from '../../src/adapters/temporal/cases.js';
+import { createNotifications } from '../../src/adapters/temporal/notifications.js';
 import {
   createOwnIds,
   strangerAt,
   StrangerError,
   whatIsWrong,
   type RunningWorkflow,
-} from '../../src/temporal/own-ids.js';
-import { createStrangers, readStrangers, unreadyBecauseOf } from '../../src/temporal/strangers.js';
-import { createWatches } from '../../src/temporal/watches.js';
+} from '../../src/adapters/temporal/own-ids.js';
+import { createStrangers, readStrangers, unreadyBecauseOf } from '../../src/adapters/temporal/strangers.js';
+import { createWatches } from '../../src/adapters/temporal/watches.js';
 import { makeHome, removeHome, until } from '../support/embedded-server.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 import { startEnvironment, type TestEnvironment } from '../support/temporal-environment.js';

@@ -1,12 +1,12 @@
 import type { ConnectionLike } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { SEARCH_ATTRIBUTES } from '../../src/contract.js';
-import { ExitCode } from '../../src/errors.js';
-import { connectClient, resolveTemporal, type TemporalClient } from '../../src/temporal/connection.js';
-import { startEmbeddedServer, type EmbeddedServer } from '../../src/temporal/embedded.js';
-import { GrpcStatus } from '../../src/temporal/grpc-status.js';
-import { readAttributesStanding } from '../../src/temporal/search-attributes-standing.js';
-import { ensureSearchAttributes, INDEXED_VALUE_TYPE } from '../../src/temporal/search-attributes.js';
+import { SEARCH_ATTRIBUTES } from '../../src/core/contract.js';
+import { ExitCode } from '../../src/core/errors.js';
+import { connectClient, resolveTemporal, type TemporalClient } from '../../src/adapters/temporal/connection.js';
+import { startEmbeddedServer, type EmbeddedServer } from '../../src/adapters/temporal/embedded.js';
+import { GrpcStatus } from '../../src/adapters/temporal/grpc-status.js';
+import { readAttributesStanding } from '../../src/adapters/temporal/search-attributes-standing.js';
+import { ensureSearchAttributes, INDEXED_VALUE_TYPE } from '../../src/adapters/temporal/search-attributes.js';
 import { makeHome, removeHome, temporalBinary } from '../support/embedded-server.js';
 import { ensureNamespace } from '../support/temporal-environment.js';
 

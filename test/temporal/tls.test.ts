@@ -2,10 +2,15 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
-import { ExitCode, UserError } from '../../src/errors.js';
-import { keepApiKey } from '../../src/temporal/api-key.js';
-import { connectClient, connectWorker, resolveTemporal, type TemporalTarget } from '../../src/temporal/connection.js';
-import { startEmbeddedServer, type EmbeddedServer } from '../../src/temporal/embedded.js';
+import { ExitCode, UserError } from '../../src/core/errors.js';
+import { keepApiKey } from '../../src/adapters/temporal/api-key.js';
+import {
+  connectClient,
+  connectWorker,
+  resolveTemporal,
+  type TemporalTarget,
+} from '../../src/adapters/temporal/connection.js';
+import { startEmbeddedServer, type EmbeddedServer } from '../../src/adapters/temporal/embedded.js';
 import { runCurfew, settingsFor, type Settings } from '../support/curfew-process.js';
 import { makeHome, removeHome, temporalBinary, until } from '../support/embedded-server.js';
 import { installQuietRuntime, OBTAIN_LIMIT_MS } from '../support/temporal.js';

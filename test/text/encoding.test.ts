@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { utf8Text } from '../../src/text/encoding.js';
+import { utf8Text } from '../../src/core/text/encoding.js';
 
 describe('a file', () => {
   it.each([

@@ -13,8 +13,8 @@ import {
   replaced,
   begun,
   type Printable,
-} from '../../src/text/printable.js';
-import { shell, shellWord } from '../../src/text/shell.js';
+} from '../../src/core/text/printable.js';
+import { shell, shellWord } from '../../src/core/text/shell.js';
 import '../support/property-seed.js';
 
 /** Controls of both kinds, line ends of all kinds, direction, invisible signs, tags, half a pair. */

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { WatchStatus } from '../../src/contract.js';
-import type { Turn } from '../../src/policy/turn.js';
-import type { SessionsError } from '../../src/sessions/index.js';
-import { WatchUnknownError } from '../../src/watch/look.js';
-import { RAREST_LOOK_MS, scanMsOf } from '../../src/watch/spacing.js';
+import type { WatchStatus } from '../../src/core/contract.js';
+import type { Turn } from '../../src/core/policy/turn.js';
+import type { SessionsError } from '../../src/adapters/vendor/index.js';
+import { WatchUnknownError } from '../../src/engines/watch/look.js';
+import { RAREST_LOOK_MS, scanMsOf } from '../../src/engines/watch/spacing.js';
 import {
   BEGINNING,
   ledgerAway,

@@ -1,6 +1,6 @@
 import { jest, describe, expect, it } from '@jest/globals';
-import type { Ledger } from '../../src/ledger/ledger.js';
-import { reconcileWatches, resumeOverdue } from '../../src/watch/reconcile.js';
+import type { Ledger } from '../../src/adapters/ledger/ledger.js';
+import { reconcileWatches, resumeOverdue } from '../../src/worker/keepers/watches.js';
 
 const logger = () => ({ debug: jest.fn(), info: jest.fn(), warn: jest.fn(), error: jest.fn() });
 

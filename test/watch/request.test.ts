@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { InvalidWatchError, readExtension, readRegistration, readRelease } from '../../src/watch/request.js';
+import { InvalidWatchError, readExtension, readRegistration, readRelease } from '../../src/engines/watch/request.js';
 
 const sessionId = 'sess_1';
 

@@ -7,7 +7,7 @@ import {
   BULK_RESUME_UPDATE,
   bulkWorkflowId,
   TASK_QUEUE,
-} from '../../src/contract.js';
+} from '../../src/core/contract.js';
 import type { BulkInput, bulkCancellation } from '../../workflows/bulk-cancellation.js';
 import { BULK_STORIES, bulkStatusOf, ScriptedBulk, tellBulkStory } from '../support/bulk-stories.js';
 import { until } from '../support/embedded-server.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { caseWorkflowId } from '../../src/contract.js';
-import { createCases } from '../../src/temporal/cases.js';
+import { caseWorkflowId } from '../../src/core/contract.js';
+import { createCases } from '../../src/adapters/temporal/cases.js';
 import type { sessionCancellation } from '../../workflows/session-cancellation.js';
 import { attemptAfter, DONE, ScriptedActivities } from '../support/case-script.js';
 import { until } from '../support/embedded-server.js';

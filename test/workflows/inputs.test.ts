@@ -17,7 +17,7 @@ import {
   SESSION_WATCH,
   TASK_QUEUE,
   watchWorkflowId,
-} from '../../src/contract.js';
+} from '../../src/core/contract.js';
 import { ScriptedBulk } from '../support/bulk-stories.js';
 import { attemptAfter, DONE, ScriptedActivities } from '../support/case-script.js';
 import { until } from '../support/embedded-server.js';

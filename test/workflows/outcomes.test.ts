@@ -4,22 +4,22 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pMap from 'p-map';
 import { createActivities, type ActivityDependencies, type Activities } from '../../activities/index.js';
-import type { Attribution, OrderResult, Outcome } from '../../src/contract.js';
-import { createAccount } from '../../src/gate/account.js';
-import { systemClock } from '../../src/gate/clock.js';
+import type { Attribution, OrderResult, Outcome } from '../../src/core/contract.js';
+import { createAccount } from '../../src/adapters/vendor/account.js';
+import { systemClock } from '../../src/platform/clock.js';
 import { verdictOf, type RuleWord } from '../support/rule-words.js';
-import { createVendorClock } from '../../src/fleet/vendor-clock.js';
-import { createGate } from '../../src/gate/gate.js';
-import { createLimiter } from '../../src/gate/limiter.js';
-import type { PolicyRules } from '../../src/gate/rules.js';
-import { openLedger, type Ledger } from '../../src/ledger/ledger.js';
-import type { NewOrder } from '../../src/ledger/orders.js';
-import { NO_METERS } from '../../src/metrics/meters.js';
-import { SAME_MOMENT_MS } from '../../src/policy/binding.js';
-import type { CaseTiming } from '../../src/policy/timing.js';
-import { createCredentials, createSessionsClient, type OpenSessionsClient } from '../../src/sessions/index.js';
-import { createLogger } from '../../src/telemetry.js';
-import { createCases, type Cases } from '../../src/temporal/cases.js';
+import { createVendorClock } from '../../src/adapters/vendor/vendor-clock.js';
+import { createGate } from '../../src/engines/cases/gate.js';
+import { createLimiter } from '../../src/adapters/vendor/limiter.js';
+import type { PolicyRules } from '../../src/engines/cases/rules.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
+import type { NewOrder } from '../../src/adapters/ledger/orders.js';
+import { NO_METERS } from '../../src/adapters/meters.js';
+import { SAME_MOMENT_MS } from '../../src/core/policy/binding.js';
+import type { CaseTiming } from '../../src/core/policy/timing.js';
+import { createCredentials, createSessionsClient, type OpenSessionsClient } from '../../src/adapters/vendor/index.js';
+import { createLogger } from '../../src/platform/telemetry.js';
+import { createCases, type Cases } from '../../src/adapters/temporal/cases.js';
 import {
   startSimulator,
   type FaultInput,

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Worker } from '@temporalio/worker';
 import type { EnforcementActivities, RoundOfWorker } from '../../activities/policy-enforcement.js';
-import { fleetTaskQueue, POLICY_ENFORCEMENT, TASK_QUEUE } from '../../src/contract.js';
+import { fleetTaskQueue, POLICY_ENFORCEMENT, TASK_QUEUE } from '../../src/core/contract.js';
 import type { policyEnforcement } from '../../workflows/policy-enforcement.js';
 import { tryAgain } from '../support/case-script.js';
 import { continuedAsNew, scheduledActivities, timers } from '../support/history.js';

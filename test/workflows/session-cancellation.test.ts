@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { CASE_QUERY, caseWorkflowId, type CaseStatus } from '../../src/contract.js';
-import { createCases, type Cases } from '../../src/temporal/cases.js';
+import { CASE_QUERY, caseWorkflowId, type CaseStatus } from '../../src/core/contract.js';
+import { createCases, type Cases } from '../../src/adapters/temporal/cases.js';
 import type { sessionCancellation } from '../../workflows/session-cancellation.js';
 import {
   attemptAfter,

@@ -11,8 +11,8 @@ import {
   watchWorkflowId,
   type WatchInput,
   type WatchStatus,
-} from '../../src/contract.js';
-import { createWatches, type Watches } from '../../src/temporal/watches.js';
+} from '../../src/core/contract.js';
+import { createWatches, type Watches } from '../../src/adapters/temporal/watches.js';
 import type { sessionWatch } from '../../workflows/session-watch.js';
 import { tryAgain } from '../support/case-script.js';
 import { until } from '../support/embedded-server.js';

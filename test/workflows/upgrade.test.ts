@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { makePlan } from '../../src/bulk/plan.js';
-import { idsFromList } from '../../src/bulk/ids.js';
+import { makePlan } from '../../src/engines/bulk/plan.js';
+import { idsFromList } from '../../src/cli/ids.js';
 import {
   BULK_RATE_UPDATE,
   bulkWorkflowId,
@@ -14,10 +14,10 @@ import {
   type CaseStatus,
   type WatchExtension,
   type WatchInput,
-} from '../../src/contract.js';
-import { readPolicyFile } from '../../src/policy-file/index.js';
-import { createBulkJobs } from '../../src/temporal/bulk-jobs.js';
-import { createCases } from '../../src/temporal/cases.js';
+} from '../../src/core/contract.js';
+import { readPolicyFile } from '../../src/core/policy-file/index.js';
+import { createBulkJobs } from '../../src/adapters/temporal/bulk-jobs.js';
+import { createCases } from '../../src/adapters/temporal/cases.js';
 import { openDeployment, readBundle, savedBundles, type Deployment } from '../support/deployment.js';
 import { temporalBinary, until } from '../support/embedded-server.js';
 import { allOrders, orderInLedgerOnly } from '../support/standing.js';

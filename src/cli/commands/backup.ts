@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { ExitCode, UserError } from '../../errors.js';
-import { homePaths } from '../../home.js';
-import { backupSqliteLedger } from '../../ledger/backup.js';
-import { locateLedger, type LedgerPlace } from '../../ledger/open.js';
+import { ExitCode, UserError } from '../../core/errors.js';
+import { homePaths } from '../../platform/home.js';
+import { backupSqliteLedger } from '../../adapters/ledger/backup.js';
+import { locateLedger, type LedgerPlace } from '../../adapters/ledger/open.js';
 import { contextOf } from '../context.js';
 
 export function registerBackup(program: Command): void {

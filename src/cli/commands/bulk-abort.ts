@@ -1,7 +1,7 @@
-import { shell } from '../../text/shell.js';
+import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
-import { ExitCode, UserError } from '../../errors.js';
-import type { BulkJob } from '../../ledger/bulk-plans.js';
+import { ExitCode, UserError } from '../../core/errors.js';
+import type { BulkJob } from '../../adapters/ledger/bulk-plans.js';
 import { steer, type Steering } from '../bulk-steering.js';
 import { count } from '../bulk-words.js';
 import { ask, isYes, someoneIsThere } from '../confirm.js';

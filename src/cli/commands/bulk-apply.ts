@@ -1,10 +1,10 @@
-import { shell } from '../../text/shell.js';
+import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
-import { readBulkStatus } from '../../bulk/status.js';
-import type { BulkStatus } from '../../contract.js';
-import { ExitCode, UserError } from '../../errors.js';
-import { DEFAULT_CANARY, DEFAULT_RATE, type BulkJob } from '../../ledger/bulk-plans.js';
-import type { Applied, BulkApplication } from '../../ledger/bulk-steering.js';
+import { readBulkStatus } from '../../engines/bulk/status.js';
+import type { BulkStatus } from '../../core/contract.js';
+import { ExitCode, UserError } from '../../core/errors.js';
+import { DEFAULT_CANARY, DEFAULT_RATE, type BulkJob } from '../../adapters/ledger/bulk-plans.js';
+import type { Applied, BulkApplication } from '../../adapters/ledger/bulk-steering.js';
 import { intentWords, planAnewCommand } from '../bulk-apply-words.js';
 import { findJob } from '../bulk-argument.js';
 import { readRate } from '../bulk-rate.js';

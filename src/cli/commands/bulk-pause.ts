@@ -1,4 +1,4 @@
-import { shell } from '../../text/shell.js';
+import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
 import { steer, type Steering } from '../bulk-steering.js';
 import { count } from '../bulk-words.js';

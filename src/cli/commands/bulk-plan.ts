@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import { idsFromFile, type GivenIds } from '../../bulk/ids.js';
-import type { FleetAccess } from '../../bulk/judge-page.js';
-import { makePlan, type BulkPlanInput, type BulkPlanMade, type BulkPlanProgress } from '../../bulk/plan.js';
-import { bulkStatus, NO_CASES } from '../../bulk/status.js';
-import { ExitCode, UserError } from '../../errors.js';
-import type { Ledger } from '../../ledger/ledger.js';
-import { createCredentials, SessionsError } from '../../sessions/index.js';
+import { idsFromFile, type GivenIds } from '../ids.js';
+import type { FleetAccess } from '../../engines/bulk/judge-page.js';
+import { makePlan, type BulkPlanInput, type BulkPlanMade, type BulkPlanProgress } from '../../engines/bulk/plan.js';
+import { bulkStatus, NO_CASES } from '../../engines/bulk/status.js';
+import { ExitCode, UserError } from '../../core/errors.js';
+import type { Ledger } from '../../adapters/ledger/ledger.js';
+import { createCredentials, SessionsError } from '../../adapters/vendor/index.js';
 import { readCriteria, type CriteriaOptions } from '../bulk-criteria.js';
 import { plannedWords } from '../bulk-plan-words.js';
 import { count } from '../bulk-words.js';

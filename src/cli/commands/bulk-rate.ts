@@ -1,6 +1,6 @@
-import { shell } from '../../text/shell.js';
+import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
-import { rateWords } from '../../bulk/rate.js';
+import { rateWords } from '../../core/bulk/rate.js';
 import { readRate } from '../bulk-rate.js';
 import { steer, type Steering } from '../bulk-steering.js';
 import { span } from '../output.js';

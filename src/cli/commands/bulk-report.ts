@@ -1,9 +1,9 @@
-import { shell } from '../../text/shell.js';
+import { shell } from '../../core/text/shell.js';
 import { Option, type Command } from 'commander';
-import { bulkReport, REPORT_KINDS, type ReportKind } from '../../bulk/report.js';
-import { summarize } from '../../bulk/report-summary.js';
-import { readBulkStatus } from '../../bulk/status.js';
-import { ExitCode, UserError } from '../../errors.js';
+import { bulkReport, REPORT_KINDS, type ReportKind } from '../../engines/bulk/report.js';
+import { summarize } from '../../engines/bulk/report-summary.js';
+import { readBulkStatus } from '../../engines/bulk/status.js';
+import { ExitCode, UserError } from '../../core/errors.js';
 import { findJob } from '../bulk-argument.js';
 import { reportCsv, reportHeader, reportWords } from '../bulk-report-words.js';
 import { contextOf, openExistingLedger } from '../context.js';

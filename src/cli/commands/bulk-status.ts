@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { readBulkStatus } from '../../bulk/status.js';
-import type { BulkStatus } from '../../contract.js';
-import { ExitCode } from '../../errors.js';
-import { LedgerUnavailableError } from '../../ledger/errors.js';
-import type { BulkJob } from '../../ledger/bulk-plans.js';
-import type { Ledger } from '../../ledger/ledger.js';
+import { readBulkStatus } from '../../engines/bulk/status.js';
+import type { BulkStatus } from '../../core/contract.js';
+import { ExitCode } from '../../core/errors.js';
+import { LedgerUnavailableError } from '../../adapters/ledger/errors.js';
+import type { BulkJob } from '../../adapters/ledger/bulk-plans.js';
+import type { Ledger } from '../../adapters/ledger/ledger.js';
 import { findJob } from '../bulk-argument.js';
 import { followAndTell } from '../bulk-wait.js';
 import { planWords } from '../bulk-plan-words.js';

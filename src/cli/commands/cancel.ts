@@ -1,14 +1,14 @@
-import type { TemporalTarget } from '../../temporal/connection.js';
-import { shortened } from '../../text/printable.js';
-import { shell } from '../../text/shell.js';
+import type { TemporalTarget } from '../../adapters/temporal/connection.js';
+import { shortened } from '../../core/text/printable.js';
+import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
-import { caseWorkflowId, ENDED_OUTCOMES, REFUSED_OUTCOMES, type OrderResult } from '../../contract.js';
-import { idsFromList } from '../../bulk/ids.js';
-import { parseDuration } from '../../config.js';
-import { ExitCode, UserError } from '../../errors.js';
-import { FRESH_READ_MS, OLDEST_READ_MS } from '../../gate/fresh-read.js';
-import type { OrderView } from '../../ledger/results.js';
-import { startRefusal } from '../../temporal/start-refusal.js';
+import { caseWorkflowId, ENDED_OUTCOMES, REFUSED_OUTCOMES, type OrderResult } from '../../core/contract.js';
+import { idsFromList } from '../ids.js';
+import { parseDuration } from '../../platform/config.js';
+import { ExitCode, UserError } from '../../core/errors.js';
+import { FRESH_READ_MS, OLDEST_READ_MS } from '../../core/policy/fresh-read.js';
+import type { OrderView } from '../../adapters/ledger/results.js';
+import { startRefusal } from '../../adapters/temporal/start-refusal.js';
 import {
   checkedSessionIds,
   contextOf,

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { cleanupsInForce } from '../../cleanup/entries.js';
-import { readCleanups } from '../../cleanup/standing.js';
-import { UserError } from '../../errors.js';
-import { belongsTogether } from '../../temporal/belonging.js';
-import { connectClient, resolveTemporal, type TemporalClient } from '../../temporal/connection.js';
+import { cleanupsInForce } from '../../engines/cleanup/entries.js';
+import { readCleanups } from '../../engines/cleanup/standing.js';
+import { UserError } from '../../core/errors.js';
+import { belongsTogether } from '../../adapters/temporal/belonging.js';
+import { connectClient, resolveTemporal, type TemporalClient } from '../../adapters/temporal/connection.js';
 import { cleanupsDocument, cleanupsWords } from '../cleanup-words.js';
 import { contextOf, openExistingLedger } from '../context.js';
 import { registerCleanupRun } from './cleanup-run.js';

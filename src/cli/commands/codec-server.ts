@@ -1,9 +1,9 @@
-import { shell } from '../../text/shell.js';
+import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
-import { payloadEncryption } from '../../codec/encryption.js';
-import { ExitCode, UserError } from '../../errors.js';
-import { createSecretFile, type SecretFile } from '../../sessions/secret-file.js';
-import { readEmbeddedNote } from '../../temporal/server-note.js';
+import { payloadEncryption } from '../../adapters/codec/encryption.js';
+import { ExitCode, UserError } from '../../core/errors.js';
+import { createSecretFile, type SecretFile } from '../../platform/secret-file.js';
+import { readEmbeddedNote } from '../../adapters/temporal/server-note.js';
 import { contextOf } from '../context.js';
 import { onInterrupt } from '../interrupt.js';
 
@@ -44,7 +44,7 @@ In the UI: the glasses at the top right, “Codec Server endpoint”. With a tok
       }
       if (keys.warning !== null) log.warn(keys.warning);
       const token = await tokenOf(config.env['CURFEW_CODEC_TOKEN_FILE']?.trim());
-      const { startCodecServer } = await import('../../codec/server.js');
+      const { startCodecServer } = await import('../../adapters/codec/server.js');
       const interrupt = onInterrupt();
       const server = await startCodecServer({ codec: encryption.codec, host: options.host, port, origins, token });
       const { url } = server;

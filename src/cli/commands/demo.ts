@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { ExitCode } from '../../errors.js';
+import { ExitCode } from '../../core/errors.js';
 import { contextOf } from '../context.js';
 import { INTERRUPTED, onInterrupt, WORKER_LEAVES_WITHIN_MS } from '../interrupt.js';
 import { demoWords, totalsOf } from '../demo/words.js';
@@ -17,7 +17,7 @@ export function registerDemo(program: Command): void {
       // Workers and a Temporal server have to stop first.
       const interrupt = onInterrupt(WORKER_LEAVES_WITHIN_MS);
       out.say('Setting the stage: a Temporal server and a simulated vendor, on this machine alone.');
-      const { installRuntime } = await import('../../worker.js');
+      const { installRuntime } = await import('../../worker/worker.js');
       installRuntime(log, config.logLevel);
       const { setStage } = await import('../demo/stage.js');
       const { play } = await import('../demo/story.js');

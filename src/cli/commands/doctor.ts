@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { ExitCode } from '../../errors.js';
-import { runChecks, type CheckResult } from '../../doctor.js';
+import { ExitCode } from '../../core/errors.js';
+import { runChecks, type CheckResult } from '../doctor.js';
 import { contextOf } from '../context.js';
 
 export function registerDoctor(program: Command): void {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { parseDuration } from '../../config.js';
-import { ExitCode, UserError } from '../../errors.js';
+import { parseDuration } from '../../platform/config.js';
+import { ExitCode, UserError } from '../../core/errors.js';
 import { checkedSessionIds, contextOf, openExistingLedger, requester } from '../context.js';
 
 export function registerExempt(program: Command): void {

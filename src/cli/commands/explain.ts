@@ -1,23 +1,28 @@
-import { shell } from '../../text/shell.js';
+import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
-import type { Config } from '../../config.js';
-import { ExitCode, UserError } from '../../errors.js';
-import { readCoverage } from '../../fleet/coverage.js';
-import { createRulesReader } from '../../fleet/rules-in-force.js';
-import { standingsOf, vendorTimeNow } from '../../fleet/standing.js';
-import { asOfLastScan, DEFAULT_SCAN_MS } from '../../fleet/stored-facts.js';
-import { agentOfScan, sessionView } from '../../fleet/subject.js';
-import { createVendorClock, type VendorClock } from '../../fleet/vendor-clock.js';
-import { systemClock } from '../../gate/clock.js';
-import { isOutcome, viewsOfSession } from '../../ledger/bulk-results.js';
-import type { AgentScan } from '../../ledger/facts.js';
-import type { Ledger } from '../../ledger/ledger.js';
-import { fromRetrieve, type Observation } from '../../policy/observation.js';
-import { observe } from '../../policy/observe.js';
-import type { Policy } from '../../policy/policy.js';
-import { createCredentials, createSessionsClient, SessionsError, type SessionsClient } from '../../sessions/index.js';
-import { USER_AGENT } from '../../version.js';
-import { policyOf } from '../../watch/limits.js';
+import type { Config } from '../../platform/config.js';
+import { ExitCode, UserError } from '../../core/errors.js';
+import { readCoverage } from '../../adapters/ledger/coverage.js';
+import { createRulesReader } from '../../engines/fleet/rules-in-force.js';
+import { standingsOf, vendorTimeNow } from '../../core/policy/standing.js';
+import { asOfLastScan, DEFAULT_SCAN_MS } from '../../adapters/ledger/stored-facts.js';
+import { agentOfScan, sessionView } from '../../adapters/vendor/subject.js';
+import { createVendorClock, type VendorClock } from '../../adapters/vendor/vendor-clock.js';
+import { systemClock } from '../../platform/clock.js';
+import { isOutcome, viewsOfSession } from '../../adapters/ledger/bulk-results.js';
+import type { AgentScan } from '../../adapters/ledger/facts.js';
+import type { Ledger } from '../../adapters/ledger/ledger.js';
+import { fromRetrieve, type Observation } from '../../core/policy/observation.js';
+import { observe } from '../../core/policy/observe.js';
+import type { Policy } from '../../core/policy/policy.js';
+import {
+  createCredentials,
+  createSessionsClient,
+  SessionsError,
+  type SessionsClient,
+} from '../../adapters/vendor/index.js';
+import { USER_AGENT } from '../../platform/version.js';
+import { policyOf } from '../../engines/watch/limits.js';
 import { checkedSessionIds, contextOf, openExistingLedger } from '../context.js';
 import { explainDocument, explainWords, type Explanation } from '../explain-words.js';
 import { readPolicySource } from '../policy-source.js';

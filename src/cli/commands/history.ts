@@ -1,8 +1,8 @@
 import { Option, type Command } from 'commander';
-import { ExitCode, UserError } from '../../errors.js';
-import type { HistoryEvent, HistoryFilter } from '../../ledger/history.js';
-import type { Ledger } from '../../ledger/ledger.js';
-import type { OrderView } from '../../ledger/results.js';
+import { ExitCode, UserError } from '../../core/errors.js';
+import type { HistoryEvent, HistoryFilter } from '../../adapters/ledger/history.js';
+import type { Ledger } from '../../adapters/ledger/ledger.js';
+import type { OrderView } from '../../adapters/ledger/results.js';
 import { checkedSessionIds, contextOf, openExistingLedger } from '../context.js';
 import {
   eventDocument,
@@ -16,7 +16,7 @@ import {
 import { readMoment } from '../moment.js';
 import type { Output } from '../output.js';
 import { jsonLines, writePages } from '../paged-output.js';
-import type { Printable } from '../../text/printable.js';
+import type { Printable } from '../../core/text/printable.js';
 import { positiveNumber } from '../whole-number.js';
 
 /** People read the last ones. */

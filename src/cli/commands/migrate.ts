@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { openDatabase } from '../../ledger/open.js';
+import { openDatabase } from '../../adapters/ledger/open.js';
 import { contextOf, refuseUnusedHome } from '../context.js';
 
 export function registerMigrate(program: Command): void {

@@ -1,10 +1,10 @@
 import { sayWarnings } from '../policy-warnings.js';
-import { shell } from '../../text/shell.js';
+import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { ExitCode, UserError } from '../../errors.js';
-import { refuseToReplaceNewer, type PoliciesInForce } from '../../ledger/policy-versions.js';
-import type { PolicyFile } from '../../policy/policy.js';
+import { ExitCode, UserError } from '../../core/errors.js';
+import { refuseToReplaceNewer, type PoliciesInForce } from '../../adapters/ledger/policy-versions.js';
+import type { PolicyFile } from '../../core/policy/policy.js';
 import { ask, isYes, someoneIsThere } from '../confirm.js';
 import { contextOf, openExistingLedger, requester } from '../context.js';
 import { modeCounts, modeWords } from '../in-force-words.js';

@@ -1,11 +1,11 @@
 import { sayWarnings } from '../policy-warnings.js';
 import type { Command } from 'commander';
-import { askedPatiently } from '../../bulk/patience.js';
-import { ExitCode, UserError } from '../../errors.js';
-import { planPolicies, type PlanProgress } from '../../fleet/plan.js';
-import { openLedgerIfAny } from '../../ledger/ledger.js';
-import { createCredentials, SessionsError } from '../../sessions/index.js';
-import { readEndedRuns } from '../../triggers/ended-runs.js';
+import { askedPatiently } from '../../adapters/vendor/patience.js';
+import { ExitCode, UserError } from '../../core/errors.js';
+import { planPolicies, type PlanProgress } from '../../engines/fleet/plan.js';
+import { openLedgerIfAny } from '../../adapters/ledger/ledger.js';
+import { createCredentials, SessionsError } from '../../adapters/vendor/index.js';
+import { readEndedRuns } from '../../adapters/ledger/ended-runs.js';
 import { contextOf } from '../context.js';
 import { openFleet } from '../fleet-access.js';
 import { planDocument, planWords } from '../plan-words.js';

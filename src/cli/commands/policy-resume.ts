@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { ExitCode, UserError } from '../../errors.js';
-import type { Breaker } from '../../ledger/breakers.js';
-import type { Ledger } from '../../ledger/ledger.js';
-import type { PoliciesInForce } from '../../ledger/policy-versions.js';
-import { closest } from '../../policy-file/suggest.js';
+import { ExitCode, UserError } from '../../core/errors.js';
+import type { Breaker } from '../../adapters/ledger/breakers.js';
+import type { Ledger } from '../../adapters/ledger/ledger.js';
+import type { PoliciesInForce } from '../../adapters/ledger/policy-versions.js';
+import { closest } from '../../core/policy-file/suggest.js';
 import { trippedWords } from '../breaker-words.js';
 import { contextOf, openExistingLedger, requester } from '../context.js';
 import { span } from '../output.js';

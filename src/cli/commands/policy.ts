@@ -6,9 +6,9 @@ import {
   problemLines,
   type Problem,
   type ReadPolicyFile,
-} from '../../policy-file/index.js';
+} from '../../core/policy-file/index.js';
 import { createOutput, type Output } from '../output.js';
-import { teamsWords } from '../../fleet/teams-words.js';
+import { teamsWords } from '../../engines/fleet/teams-words.js';
 import { readPolicySource } from '../policy-source.js';
 import { cleanupWords, policyWords } from '../policy-words.js';
 import { checkTeams, type TeamsCheck } from '../teams-check.js';

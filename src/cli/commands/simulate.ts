@@ -1,6 +1,6 @@
-import { shell } from '../../text/shell.js';
+import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
-import { ExitCode, UserError } from '../../errors.js';
+import { ExitCode, UserError } from '../../core/errors.js';
 import { contextOf } from '../context.js';
 import { onInterrupt } from '../interrupt.js';
 

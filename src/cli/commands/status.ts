@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { readLiveSessions } from '../../fleet/live-sessions.js';
-import { createRulesReader, type RulesReader } from '../../fleet/rules-in-force.js';
-import { readHold } from '../../gate/hold-mark.js';
-import { LedgerUnavailableError } from '../../ledger/errors.js';
-import type { Ledger } from '../../ledger/ledger.js';
-import { readStrangers } from '../../temporal/strangers.js';
+import { readLiveSessions } from '../../engines/fleet/live-sessions.js';
+import { createRulesReader, type RulesReader } from '../../engines/fleet/rules-in-force.js';
+import { readHold } from '../../adapters/ledger/hold-mark.js';
+import { LedgerUnavailableError } from '../../adapters/ledger/errors.js';
+import type { Ledger } from '../../adapters/ledger/ledger.js';
+import { readStrangers } from '../../adapters/temporal/strangers.js';
 import { contextOf, openExistingLedger } from '../context.js';
 import { onInterrupt } from '../interrupt.js';
 import type { Output } from '../output.js';

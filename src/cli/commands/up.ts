@@ -1,23 +1,23 @@
 import type { Command } from 'commander';
-import { payloadEncryption } from '../../codec/encryption.js';
-import type { Config } from '../../config.js';
-import { SEARCH_ATTRIBUTES } from '../../contract.js';
-import { groupLines } from '../../grouped-log.js';
-import { cacheDir, prepareHome } from '../../home.js';
-import { homeTrust, refuseUntrustedHome, tightenHomeFiles } from '../../home-trust.js';
-import { createCredentials, createSessionsClient } from '../../sessions/index.js';
-import { serveSdkMetrics } from '../../metrics/sdk-metrics.js';
-import type { RunningService } from '../../service.js';
-import { resolveTemporal, type TemporalTarget } from '../../temporal/connection.js';
-import type { EmbeddedServer } from '../../temporal/embedded.js';
-import { USER_AGENT } from '../../version.js';
-import type { PolicyApplication } from '../../ledger/policy-versions.js';
+import { payloadEncryption } from '../../adapters/codec/encryption.js';
+import type { Config } from '../../platform/config.js';
+import { SEARCH_ATTRIBUTES } from '../../core/contract.js';
+import { groupLines } from '../../platform/grouped-log.js';
+import { cacheDir, prepareHome } from '../../platform/home.js';
+import { homeTrust, refuseUntrustedHome, tightenHomeFiles } from '../../platform/home-trust.js';
+import { createCredentials, createSessionsClient } from '../../adapters/vendor/index.js';
+import { serveSdkMetrics } from '../../worker/metrics/sdk-metrics.js';
+import type { RunningService } from '../../worker/service.js';
+import { resolveTemporal, type TemporalTarget } from '../../adapters/temporal/connection.js';
+import type { EmbeddedServer } from '../../adapters/temporal/embedded.js';
+import { USER_AGENT } from '../../platform/version.js';
+import type { PolicyApplication } from '../../adapters/ledger/policy-versions.js';
 import { contextOf, requester, type CommandContext } from '../context.js';
 import { policiesDocument, policiesWords } from '../in-force-words.js';
 import { sayWarnings } from '../policy-warnings.js';
 import { readPolicySource, type PolicySource } from '../policy-source.js';
 import { INTERRUPTED, onInterrupt, WORKER_LEAVES_WITHIN_MS } from '../interrupt.js';
-import { startTracing } from '../../tracing/index.js';
+import { startTracing } from '../../platform/tracing/index.js';
 
 interface ServiceCommandOptions {
   readonly adoptTemporal?: boolean;
@@ -145,8 +145,8 @@ async function ensureTemporal(
     if (ui) out.say('--ui has no effect: a Temporal is configured, and this one is not started here.');
     return null;
   }
-  const { obtainTemporalCli } = await import('../../temporal/binary.js');
-  const { startEmbeddedServer } = await import('../../temporal/embedded.js');
+  const { obtainTemporalCli } = await import('../../adapters/temporal/binary.js');
+  const { startEmbeddedServer } = await import('../../adapters/temporal/embedded.js');
   const onProgress = (text: string): void => out.say(text);
   const binary = await obtainTemporalCli({ env: config.env, cacheDir: cacheDir(config.env), onProgress, signal });
   const server = await startEmbeddedServer({
@@ -176,8 +176,8 @@ async function serve(
   server: EmbeddedServer | undefined,
 ): Promise<void> {
   // Loaded here, because the worker's native core takes its time, and `curfew --help` should not.
-  const { installRuntime } = await import('../../worker.js');
-  const { startService } = await import('../../service.js');
+  const { installRuntime } = await import('../../worker/worker.js');
+  const { startService } = await import('../../worker/service.js');
   const install = (metricsAddress?: string): void => installRuntime(log, config.logLevel, metricsAddress);
   const sdkMetrics = config.httpAddress === null ? install() : await serveSdkMetrics(install);
   const service = await startService(config, target, log, {

@@ -1,16 +1,22 @@
-import { shell } from '../../text/shell.js';
+import { shell } from '../../core/text/shell.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { ENDED_OUTCOMES, REFUSED_OUTCOMES, type OrderMet, type WatchStatus } from '../../contract.js';
-import { ExitCode, UserError } from '../../errors.js';
-import { LedgerUnavailableError } from '../../ledger/errors.js';
-import type { Ledger } from '../../ledger/ledger.js';
-import type { LimitChanges } from '../../ledger/watches.js';
-import { startRefusal } from '../../temporal/start-refusal.js';
-import { orderMetText } from '../../watch/change.js';
-import { limitChanges, limitsText, optionName, WATCH_LIMIT_NAMES, type WatchLimitName } from '../../watch/limits.js';
-import { readLimit } from '../../watch/request.js';
-import { readStatus } from '../../watch/status.js';
+import { ENDED_OUTCOMES, REFUSED_OUTCOMES, type OrderMet, type WatchStatus } from '../../core/contract.js';
+import { ExitCode, UserError } from '../../core/errors.js';
+import { LedgerUnavailableError } from '../../adapters/ledger/errors.js';
+import type { Ledger } from '../../adapters/ledger/ledger.js';
+import type { LimitChanges } from '../../adapters/ledger/watches.js';
+import { startRefusal } from '../../adapters/temporal/start-refusal.js';
+import { orderMetText } from '../../engines/watch/change.js';
+import {
+  limitChanges,
+  limitsText,
+  optionName,
+  WATCH_LIMIT_NAMES,
+  type WatchLimitName,
+} from '../../engines/watch/limits.js';
+import { readLimit } from '../../engines/watch/request.js';
+import { readStatus } from '../../engines/watch/status.js';
 import { checkedSessionIds, contextOf, openControlPlane, requester, type ControlPlane } from '../context.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import { span, type Output } from '../output.js';

@@ -1,8 +1,8 @@
 import pc from 'picocolors';
 import { populate, scenario } from '../../../simulator/index.js';
-import { bulkReport } from '../../bulk/report.js';
-import { UserError } from '../../errors.js';
-import type { BulkJob } from '../../ledger/bulk-plans.js';
+import { bulkReport } from '../../engines/bulk/report.js';
+import { UserError } from '../../core/errors.js';
+import type { BulkJob } from '../../adapters/ledger/bulk-plans.js';
 import type { Director } from './director.js';
 import { BULK_AGENT, BULK_IDS, BULK_SCENARIO, BULK_STORY, MOVED_ON } from './scenes.js';
 import { compare, type Verdict } from './verdict.js';

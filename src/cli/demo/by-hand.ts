@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import pc from 'picocolors';
-import { UserError } from '../../errors.js';
-import type { OrderView } from '../../ledger/results.js';
+import { UserError } from '../../core/errors.js';
+import type { OrderView } from '../../adapters/ledger/results.js';
 import { followOrders } from '../follow.js';
 import type { Output } from '../output.js';
 import { BY_HAND } from './scenes.js';

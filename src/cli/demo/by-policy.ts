@@ -1,8 +1,8 @@
 import pc from 'picocolors';
 import { populate, scenario, type World } from '../../../simulator/index.js';
-import type { StoredFacts } from '../../ledger/facts.js';
-import { flightOf } from '../../policy/state.js';
-import { readPolicyFile } from '../../policy-file/index.js';
+import type { StoredFacts } from '../../adapters/ledger/facts.js';
+import { flightOf } from '../../core/policy/state.js';
+import { readPolicyFile } from '../../core/policy-file/index.js';
 import type { Director } from './director.js';
 import {
   EXEMPT_BY_COMMAND,

@@ -1,7 +1,7 @@
-import { shellWord } from '../../text/shell.js';
+import { shellWord } from '../../core/text/shell.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pc from 'picocolors';
-import { UserError } from '../../errors.js';
+import { UserError } from '../../core/errors.js';
 import type { Output } from '../output.js';
 import type { Stage } from './stage.js';
 

@@ -8,9 +8,9 @@ import {
   type TurnTruth,
   type World,
 } from '../../../simulator/index.js';
-import type { OrderResult } from '../../contract.js';
-import { matches } from '../../policy/match.js';
-import type { Policy } from '../../policy/policy.js';
+import type { OrderResult } from '../../core/contract.js';
+import { matches } from '../../core/policy/match.js';
+import type { Policy } from '../../core/policy/policy.js';
 import { span } from '../output.js';
 
 /** What Curfew says of a session that it has not ordered to end. */

@@ -1,0 +1,157 @@
+import type { Kysely, Transaction } from 'kysely';
+import type { Caps } from '../../core/policy/policy.js';
+import { recordEvents } from './events.js';
+import type { LedgerDatabase } from './schema.js';
+
+/** A policy asks leave to send for one turn of one session. */
+export interface PermitRequest {
+  readonly policy: string;
+  readonly caps: Caps;
+  /** Live sessions by the last complete scan; null when none is recent: then the percentage does not count. */
+  readonly liveSessions: number | null;
+  /**
+   * When they were counted, ledger's clock in ms. Turns that got their permit before that are over, so they count on top
+   * of the live ones. Left out or null: not known, and none is taken to be over.
+   */
+  readonly liveAtMs?: number | null;
+}
+
+export interface Breaker {
+  readonly policy: string;
+  /** Ledger's clock, ms. */
+  readonly openedAtMs: number;
+  readonly reason: BreakerReason;
+}
+
+/** Why it opened: so many turns were let out in the window, and one more would be over the cap. */
+export interface BreakerReason {
+  readonly cap: 'max_cancels' | 'max_percent';
+  readonly capValue: number;
+  readonly taken: number;
+  readonly perMs: number;
+  readonly liveSessions: number | null;
+}
+
+/** With fewer live sessions a percentage says nothing. */
+export const LEAST_LIVE_FOR_PERCENT = 20;
+
+/**
+ * Takes a permit for a turn, once; or opens the policy's breaker. To be called in the transaction that lets a cancel
+ * request out.
+ *
+ * @returns false: the policy may not send for this turn now
+ */
+export async function takePermit(
+  trx: Transaction<LedgerDatabase>,
+  request: PermitRequest,
+  turn: { readonly sessionId: string; readonly turnKey: string },
+  nowMs: number,
+): Promise<boolean> {
+  const { policy, caps } = request;
+  await trx
+    .insertInto('breakers')
+    .values({ policy })
+    .onConflict((conflict) => conflict.column('policy').doNothing())
+    .execute();
+  // An UPDATE locks the row, so that two sessions at once can't both take the last permit.
+  const { opened_at: openedAt, closed_at: closedAt } = await trx
+    .updateTable('breakers')
+    .set({ policy })
+    .where('policy', '=', policy)
+    .returning(['opened_at', 'closed_at'])
+    .executeTakeFirstOrThrow();
+
+  const mine = await trx
+    .selectFrom('permits')
+    .select('taken_at')
+    .where('policy', '=', policy)
+    .where('session_id', '=', turn.sessionId)
+    .where('turn_key', '=', turn.turnKey)
+    .executeTakeFirst();
+  // A case that has sent goes on: half a cancel helps nobody.
+  if (mine !== undefined) return true;
+  if (openedAt !== null) return false;
+
+  const countedAtMs = request.liveAtMs ?? -1;
+  const counts = await trx
+    .selectFrom('permits')
+    .select(({ fn }) => [
+      fn.countAll<number>().as('taken'),
+      fn.countAll<number>().filterWhere('taken_at', '<=', countedAtMs).as('over'),
+    ])
+    .where('policy', '=', policy)
+    .where('taken_at', '>', windowStart(caps, closedAt, nowMs))
+    .executeTakeFirstOrThrow();
+  const over = capReached(request, Number(counts.taken), Number(counts.over));
+  if (over !== null) {
+    await trx
+      .updateTable('breakers')
+      .set({ opened_at: nowMs, reason_json: JSON.stringify(over) })
+      .where('policy', '=', policy)
+      .execute();
+    await recordEvents(trx, [{ kind: 'breaker-opened', at: nowMs, data: { policy, ...over } }]);
+    return false;
+  }
+  await trx
+    .insertInto('permits')
+    .values({ policy, session_id: turn.sessionId, turn_key: turn.turnKey, taken_at: nowMs })
+    .execute();
+  return true;
+}
+
+/** A closing in the future was written before our clock was set back: it must not let everything through until then. */
+export function windowStart({ perMs }: Pick<Caps, 'perMs'>, closedAt: number | null, nowMs: number): number {
+  return closedAt === null || closedAt > nowMs ? nowMs - perMs : Math.max(nowMs - perMs, closedAt);
+}
+
+/**
+ * @param taken - permits in the window so far
+ * @param over - how many of them are for turns that had ended when the live sessions were counted
+ */
+export function capReached(
+  { caps, liveSessions }: Pick<PermitRequest, 'caps' | 'liveSessions'>,
+  taken: number,
+  over: number,
+): BreakerReason | null {
+  const reason = { taken, perMs: caps.perMs, liveSessions };
+  if (taken + 1 > caps.maxCancels) return { cap: 'max_cancels', capValue: caps.maxCancels, ...reason };
+  const percentCounts = liveSessions !== null && liveSessions >= LEAST_LIVE_FOR_PERCENT;
+  // The share of all that were live in the window: those that are, and those that we ended before they were counted.
+  if (percentCounts && (taken + 1) * 100 > caps.maxPercent * (liveSessions + over))
+    return { cap: 'max_percent', capValue: caps.maxPercent, ...reason };
+  return null;
+}
+
+export async function openBreakers(db: Kysely<LedgerDatabase>): Promise<Breaker[]> {
+  const rows = await db
+    .selectFrom('breakers')
+    .select(['policy', 'opened_at', 'reason_json'])
+    .where('opened_at', 'is not', null)
+    .orderBy('policy')
+    .execute();
+  return rows.map((row) => ({
+    policy: row.policy,
+    openedAtMs: row.opened_at ?? 0,
+    reason: JSON.parse(row.reason_json ?? 'null') as BreakerReason,
+  }));
+}
+
+/** On an operator's word: the policy enforces again, and its window begins anew. @returns false when it was closed */
+export async function closeBreaker(
+  db: Kysely<LedgerDatabase>,
+  policy: string,
+  by: string,
+  nowMs: number,
+): Promise<boolean> {
+  return db.transaction().execute(async (trx) => {
+    const closed = await trx
+      .updateTable('breakers')
+      .set({ opened_at: null, reason_json: null, closed_at: nowMs, closed_by: by })
+      .where('policy', '=', policy)
+      .where('opened_at', 'is not', null)
+      .executeTakeFirst();
+    if (Number(closed.numUpdatedRows) === 0) return false;
+    await recordEvents(trx, [{ kind: 'breaker-closed', at: nowMs, data: { policy, by } }]);
+    return true;
+  });
+}

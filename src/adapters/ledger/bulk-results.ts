@@ -1,0 +1,59 @@
+import { OUTCOMES, type OrderResult, type Outcome } from '../../core/contract.js';
+import type { Ledger } from './ledger.js';
+import type { BulkJob, BulkTarget, TargetStatus } from './bulk-plans.js';
+import { reasonOfJob } from './bulk-handover.js';
+import type { OrderView } from './results.js';
+
+const outcomes: ReadonlySet<string> = new Set(OUTCOMES);
+
+/** Whether the target has its outcome in its own row: no case worked on it. */
+export const isOutcome = (status: TargetStatus): status is Outcome => outcomes.has(status);
+
+/** A target of an applied job, in the shape of an order's result. */
+export function resultOfTarget(job: BulkJob, target: BulkTarget): OrderResult {
+  return {
+    sessionId: target.sessionId,
+    agentId: target.agentId,
+    turnKey: target.turnKey,
+    outcome: isOutcome(target.status) ? target.status : null,
+    attribution: target.attribution,
+    reason: { text: reasonOfJob(job), policy: null, policyVersion: null, limit: null, observed: null },
+    requestedBy: job.appliedBy ?? job.createdBy,
+    attempts: target.attempts,
+    orderedAt: new Date(job.appliedAtMs ?? job.createdAtMs).toISOString(),
+    endedAt: target.endedAtMs === null ? null : new Date(target.endedAtMs).toISOString(),
+    lastError: target.error,
+    events: [],
+  };
+}
+
+/** A target that has its outcome, as those see it who look back at orders. */
+export const viewOfTarget = (job: BulkJob, target: BulkTarget): OrderView => ({
+  orderId: `${job.planId}/${target.seq}`,
+  phase: 'settled',
+  nextTryAtMs: null,
+  decidedAtMs: target.decidedAtMs,
+  result: resultOfTarget(job, target),
+});
+
+/** The bulk job that ended a turn without an order; null: the view is of an order. */
+export const jobOfView = ({ orderId }: Pick<OrderView, 'orderId'>): string | null =>
+  orderId.includes('/') ? orderId.slice(0, orderId.indexOf('/')) : null;
+
+/**
+ * The orders on a session and what bulk jobs ended in it without one, newest first.
+ *
+ * @param limit - of each, and of both together
+ */
+export async function viewsOfSession(
+  { orders, bulk }: Pick<Ledger, 'orders' | 'bulk'>,
+  sessionId: string,
+  limit: number,
+): Promise<OrderView[]> {
+  const ordered = await orders.views({ sessionId, limit });
+  const found = await bulk.ofSession(sessionId, limit);
+  const settled = found.flatMap(({ job, target }) => (isOutcome(target.status) ? [viewOfTarget(job, target)] : []));
+  return [...ordered, ...settled]
+    .sort((a, b) => Date.parse(b.result.orderedAt) - Date.parse(a.result.orderedAt))
+    .slice(0, limit);
+}

@@ -1,0 +1,326 @@
+import { sql, type Kysely, type RawBuilder } from 'kysely';
+import type { Attribution, OrderReason, Outcome } from '../../core/contract.js';
+import { ALERTS, valueOfEvent, type EventKind } from './events.js';
+import { claimMeta, dropMeta, readMeta, replaceMeta } from './meta.js';
+import { reasonOf } from './orders.js';
+import type { LedgerDatabase } from './schema.js';
+
+/** Events that are told by notification routes. The others are for those who look into the ledger. */
+export const TOLD_EVENTS = [
+  'warned',
+  'would-end',
+  'restarted',
+  'not-ending',
+  'not-judgeable',
+  'retries-exhausted',
+  'forbidden',
+  'gone',
+  'may-have-hit-newer-turn',
+  'breaker-opened',
+  'breaker-closed',
+  'account-refused',
+  'account-accepted',
+  'coverage-lost',
+  'coverage-restored',
+  'cleanup-failed',
+  'cleanup-capped',
+  'trigger-switched-off',
+  'bulk-applied',
+  'bulk-stopped',
+  'bulk-paused',
+  'bulk-resumed',
+  'bulk-aborted',
+  'bulk-finished',
+] as const satisfies readonly EventKind[];
+
+/** Outcomes by which a turn of a policy was ended. What else can come of an order harmed nobody, or is an event too. */
+export const TOLD_OUTCOMES = ['cancelled', 'ended-unattributed'] as const satisfies readonly Outcome[];
+
+export type ToldKind = (typeof TOLD_EVENTS)[number] | (typeof TOLD_OUTCOMES)[number];
+
+/** The end of an alert: who heard the one wants to hear the other. */
+const RECOVERIES: readonly EventKind[] = ['account-accepted', 'breaker-closed', 'coverage-restored'];
+/** A cleanup names no route. */
+const OF_CLEANUPS: readonly EventKind[] = ['cleanup-capped'];
+/** That someone ends many sessions at once is news to all, and so is what becomes of it. A change of the rate is not. */
+const OF_BULK: readonly EventKind[] = ['bulk-applied', 'bulk-paused', 'bulk-resumed', 'bulk-aborted', 'bulk-finished'];
+/** No news where a cleanup does it; what goes wrong there is. */
+const ROUTINE: readonly EventKind[] = ['bulk-applied', 'bulk-finished'];
+/** What must not stay untold for want of a policy: each route hears it when it belongs to no policy in force. */
+const FOR_EVERYONE: readonly EventKind[] = TOLD_EVENTS.filter(
+  (kind: EventKind) =>
+    ALERTS.has(kind) || RECOVERIES.includes(kind) || OF_CLEANUPS.includes(kind) || OF_BULK.includes(kind),
+);
+
+/** Who is to hear what: a notification route as the policy file in force has it. */
+export interface Audience {
+  readonly route: string;
+  /** Policies whose news goes to this route. */
+  readonly policies: readonly string[];
+  /** Every policy in the file in force. */
+  readonly known: readonly string[];
+  /** What happened before is no news to this route. Ledger's clock, ms since the Unix epoch. */
+  readonly sinceMs: number;
+}
+
+/** One thing to tell. */
+export interface Item {
+  /** `event/<seq>` or `outcome/<order id>`. */
+  readonly key: string;
+  readonly kind: ToldKind;
+  /** Ledger's clock, ms since the Unix epoch. */
+  readonly atMs: number;
+  readonly sessionId: string | null;
+  /** What the event carries; empty for an outcome. */
+  readonly data: Readonly<Record<string, unknown>>;
+  /** The order that it is about; null when there is none. */
+  readonly order: ItemOrder | null;
+}
+
+export interface ItemOrder {
+  readonly id: string;
+  readonly agentId: string | null;
+  readonly turnKey: string | null;
+  readonly requestedBy: string;
+  readonly reason: OrderReason;
+  /** Null while it has none. */
+  readonly outcome: Outcome | null;
+  readonly attribution: Attribution | null;
+  readonly attempts: number;
+  /** Vendor's clock, ms since the Unix epoch; null when the end was not seen. */
+  readonly endedAtMs: number | null;
+}
+
+/** A message that was begun: its items stay together until it is delivered, so that a repeat is the same message. */
+export interface BegunMessage {
+  readonly beganAtMs: number;
+  readonly keys: readonly string[];
+}
+
+/**
+ * Whether anything is to be told to an audience.
+ *
+ * @param afterMs - looks only at what happened after this time
+ */
+export async function anythingPending(
+  db: Kysely<LedgerDatabase>,
+  audience: Audience,
+  afterMs: number,
+): Promise<boolean> {
+  const event = await pendingEvents(db, audience, afterMs).select('events.seq').limit(1).executeTakeFirst();
+  if (event !== undefined) return true;
+  const outcome = await pendingOutcomes(db, audience, afterMs).select('orders.id').limit(1).executeTakeFirst();
+  return outcome !== undefined;
+}
+
+/** How much is to be told to an audience, counted up to `most`. @param afterMs - looks only at what happened after this time */
+export async function countPending(
+  db: Kysely<LedgerDatabase>,
+  audience: Audience,
+  afterMs: number,
+  most: number,
+): Promise<number> {
+  const events = await pendingEvents(db, audience, afterMs).select('events.seq').limit(most).execute();
+  const outcomes = await pendingOutcomes(db, audience, afterMs).select('orders.id').limit(most).execute();
+  return Math.min(most, events.length + outcomes.length);
+}
+
+/**
+ * What is to be told to an audience and was not yet, oldest first. A delivery is looked up item by item: sequence
+ * numbers are no cursor, because on PostgreSQL a later one can be committed first.
+ *
+ * @param afterMs - looks only at what happened after this time
+ */
+export async function pendingItems(
+  db: Kysely<LedgerDatabase>,
+  audience: Audience,
+  afterMs: number,
+  limit: number,
+): Promise<Item[]> {
+  const events = await pendingEvents(db, audience, afterMs)
+    .select(['events.seq', 'events.at as told_at'])
+    .orderBy('events.at')
+    .orderBy('events.seq')
+    .limit(limit)
+    .execute();
+  const outcomes = await pendingOutcomes(db, audience, afterMs)
+    .select(['orders.id', 'outcomes.decided_at as told_at'])
+    .orderBy('outcomes.decided_at')
+    .orderBy('orders.id')
+    .limit(limit)
+    .execute();
+  const keys = [
+    ...events.map(({ seq, told_at: atMs }) => ({ key: `event/${seq}`, atMs })),
+    ...outcomes.map(({ id, told_at: atMs }) => ({ key: `outcome/${id}`, atMs })),
+  ]
+    .sort((a, b) => a.atMs - b.atMs)
+    .slice(0, limit);
+  return itemsOf(
+    db,
+    keys.map(({ key }) => key),
+  );
+}
+
+/** The items with these keys, in the order of the keys; what is not there any more is left out. */
+export async function itemsOf(db: Kysely<LedgerDatabase>, keys: readonly string[]): Promise<Item[]> {
+  const seqs = keys.filter((key) => key.startsWith('event/')).map((key) => Number(key.slice('event/'.length)));
+  const events = seqs.length === 0 ? [] : await db.selectFrom('events').selectAll().where('seq', 'in', seqs).execute();
+  const orderIds = [
+    ...keys.filter((key) => key.startsWith('outcome/')).map((key) => key.slice('outcome/'.length)),
+    ...events.flatMap(({ order_id: id }) => (id === null ? [] : [id])),
+  ];
+  const orders = await ordersOf(db, [...new Set(orderIds)]);
+
+  const items = new Map<string, Item>();
+  for (const event of events) {
+    const key = `event/${event.seq}`;
+    items.set(key, {
+      key,
+      kind: event.kind as ToldKind,
+      atMs: event.at,
+      sessionId: event.session_id,
+      data: event.data_json === null ? {} : (JSON.parse(event.data_json) as Record<string, unknown>),
+      order: event.order_id === null ? null : (orders.get(event.order_id)?.order ?? null),
+    });
+  }
+  for (const [id, { order, sessionId, decidedAtMs }] of orders) {
+    if (decidedAtMs === null) continue;
+    const key = `outcome/${id}`;
+    items.set(key, { key, kind: order.outcome as ToldKind, atMs: decidedAtMs, sessionId, data: {}, order });
+  }
+  return keys.flatMap((key) => items.get(key) ?? []);
+}
+
+/** Notes the items of a message before it is sent. */
+export async function beginMessage(
+  db: Kysely<LedgerDatabase>,
+  route: string,
+  keys: readonly string[],
+  nowMs: number,
+): Promise<void> {
+  await replaceMeta(db, begunKey(route), JSON.stringify({ beganAtMs: nowMs, keys } satisfies BegunMessage));
+}
+
+export async function begunMessage(db: Kysely<LedgerDatabase>, route: string): Promise<BegunMessage | null> {
+  const text = await readMeta(db, begunKey(route));
+  return text === null ? null : (JSON.parse(text) as BegunMessage);
+}
+
+/** Forgets a message that was begun. What it held is pending again, as far as it is young enough. */
+export async function dropMessage(db: Kysely<LedgerDatabase>, route: string): Promise<void> {
+  await dropMeta(db, begunKey(route));
+}
+
+/** Notes that the route took a message. Safe to repeat. */
+export async function markDelivered(
+  db: Kysely<LedgerDatabase>,
+  route: string,
+  keys: readonly string[],
+  nowMs: number,
+): Promise<void> {
+  await db.transaction().execute(async (trx) => {
+    if (keys.length > 0) {
+      await trx
+        .insertInto('deliveries')
+        .values(keys.map((item) => ({ route, item, at: nowMs })))
+        .onConflict((conflict) => conflict.columns(['route', 'item']).doNothing())
+        .execute();
+    }
+    await dropMeta(trx, begunKey(route));
+  });
+}
+
+/**
+ * Since when a route is told news: the first time given for it, for ever.
+ *
+ * @param atMs - counts only the first time
+ */
+export async function routeSince(db: Kysely<LedgerDatabase>, route: string, atMs: number): Promise<number> {
+  await claimMeta(db, `notify-since/${route}`, String(atMs));
+  return Number((await readMeta(db, `notify-since/${route}`)) ?? atMs);
+}
+
+const begunKey = (route: string): string => `notify-message/${route}`;
+
+function pendingEvents(db: Kysely<LedgerDatabase>, audience: Audience, afterMs: number) {
+  const policy = policyOfEvent(db);
+  return (
+    db
+      .selectFrom('events')
+      .leftJoin('orders', 'orders.id', 'events.order_id')
+      .where('events.at', '>=', audience.sinceMs)
+      .where('events.at', '>', afterMs)
+      .where('events.kind', 'in', TOLD_EVENTS)
+      // A cleanup that went as it does every night is no news.
+      .where((eb) => eb.or([eb('events.kind', 'not in', ROUTINE), eb(valueOfEvent(db, 'cleanup'), 'is', null)]))
+      .where((eb) =>
+        eb.or([
+          ...(audience.policies.length === 0 ? [] : [eb(policy, 'in', audience.policies)]),
+          eb.and([
+            eb('events.kind', 'in', FOR_EVERYONE),
+            eb.or([
+              eb(policy, 'is', null),
+              ...(audience.known.length === 0 ? [eb(policy, 'is not', null)] : [eb(policy, 'not in', audience.known)]),
+            ]),
+          ]),
+        ]),
+      )
+      .where(untold(audience.route, sql<string>`'event/' || events.seq`))
+  );
+}
+
+function pendingOutcomes(db: Kysely<LedgerDatabase>, audience: Audience, afterMs: number) {
+  return db
+    .selectFrom('outcomes')
+    .innerJoin('orders', 'orders.id', 'outcomes.order_id')
+    .where('outcomes.decided_at', '>=', audience.sinceMs)
+    .where('outcomes.decided_at', '>', afterMs)
+    .where('outcomes.outcome', 'in', TOLD_OUTCOMES)
+    .where((eb) =>
+      audience.policies.length === 0 ? sql<boolean>`1 = 0` : eb('orders.policy', 'in', audience.policies),
+    )
+    .where(untold(audience.route, sql<string>`'outcome/' || outcomes.order_id`));
+}
+
+const untold = (route: string, item: RawBuilder<string>): RawBuilder<boolean> =>
+  sql`not exists (select 1 from deliveries where deliveries.route = ${route} and deliveries.item = ${item})`;
+
+/** In SQL, so that another route's thousands of events are not read here. */
+const policyOfEvent = (db: Kysely<LedgerDatabase>): RawBuilder<string | null> =>
+  sql`coalesce(${valueOfEvent(db, 'policy')}, orders.policy)`;
+
+async function ordersOf(
+  db: Kysely<LedgerDatabase>,
+  ids: readonly string[],
+): Promise<
+  Map<string, { readonly order: ItemOrder; readonly sessionId: string; readonly decidedAtMs: number | null }>
+> {
+  if (ids.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('orders')
+    .leftJoin('outcomes', 'outcomes.order_id', 'orders.id')
+    .selectAll('orders')
+    .select(['outcomes.outcome', 'outcomes.attribution', 'outcomes.ended_at', 'outcomes.decided_at'])
+    .where('orders.id', 'in', ids)
+    .execute();
+  return new Map(
+    rows.map((row) => [
+      row.id,
+      {
+        sessionId: row.session_id,
+        decidedAtMs: row.decided_at,
+        order: {
+          id: row.id,
+          agentId: row.agent_id,
+          turnKey: row.turn_key,
+          requestedBy: row.requested_by,
+          reason: reasonOf(row),
+          outcome: row.outcome as Outcome | null,
+          attribution: row.attribution as Attribution | null,
+          attempts: row.attempts,
+          endedAtMs: row.ended_at,
+        },
+      },
+    ]),
+  );
+}

@@ -1,0 +1,127 @@
+import { sql, type Kysely, type Transaction } from 'kysely';
+import { ExitCode, UserError } from '../../core/errors.js';
+import type { PolicyFile } from '../../core/policy/policy.js';
+import { dialectOf } from './dialect.js';
+import { recordEvents } from './events.js';
+import { replaceFileExemptions } from './exemptions.js';
+import type { LedgerDatabase } from './schema.js';
+
+/**
+ * Number of the form of a policy file as it is stored. A worker that finds a higher one refuses to enforce: it could
+ * overlook a condition that it does not know, and match wider than was meant.
+ */
+export const POLICY_SCHEMA = 1;
+
+/** A policy file as it was put in force. */
+export interface PolicyVersion {
+  /** From 1; each change of the file is one more. */
+  readonly version: number;
+  /** Ledger's clock, ms since the Unix epoch. */
+  readonly appliedAtMs: number;
+  /** Claimed, not authenticated. */
+  readonly appliedBy: string;
+  readonly fileName: string;
+  readonly sourceText: string;
+  readonly file: PolicyFile;
+}
+
+/** What is in force: nothing yet, a version, or one that this program is too old for. */
+export type PoliciesInForce =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'known'; readonly inForce: PolicyVersion }
+  | { readonly kind: 'too-new'; readonly version: number; readonly schema: number };
+
+export interface PolicyApplication {
+  readonly file: PolicyFile;
+  readonly fileName: string;
+  readonly sourceText: string;
+  readonly by: string;
+}
+
+export async function policiesInForce(db: Kysely<LedgerDatabase>): Promise<PoliciesInForce> {
+  const row = await db.selectFrom('policy_versions').selectAll().orderBy('version', 'desc').limit(1).executeTakeFirst();
+  if (row === undefined) return { kind: 'none' };
+  if (row.schema > POLICY_SCHEMA) return { kind: 'too-new', version: row.version, schema: row.schema };
+  return {
+    kind: 'known',
+    inForce: {
+      version: row.version,
+      appliedAtMs: row.applied_at,
+      appliedBy: row.applied_by,
+      fileName: row.file_name,
+      sourceText: row.source_text,
+      file: JSON.parse(row.file_json) as PolicyFile,
+    },
+  };
+}
+
+/** @throws UserError with exit code 3 when a newer Curfew's file is in force: what this one would end with it is not known */
+export function refuseToReplaceNewer(inForce: PoliciesInForce): void {
+  if (inForce.kind !== 'too-new') return;
+  throw new UserError(
+    `A newer Curfew put version ${inForce.version} of the policies in force, in a form that this one does not know. Nothing was changed.`,
+    'Use that version of Curfew, or a later one.',
+    ExitCode.refused,
+  );
+}
+
+/** Number of the version in force; null: none. Cheap: asked before every scan. */
+export async function versionInForce(db: Kysely<LedgerDatabase>): Promise<number | null> {
+  const row = await db
+    .selectFrom('policy_versions')
+    .select(({ fn }) => fn.max<number | null>('version').as('version'))
+    .executeTakeFirst();
+  return row?.version == null ? null : Number(row.version);
+}
+
+/**
+ * Puts a policy file in force, with its exemptions. The same content again changes nothing.
+ *
+ * @returns the version, and whether it is a new one
+ */
+export async function applyPolicyFile(
+  db: Kysely<LedgerDatabase>,
+  { file, fileName, sourceText, by }: PolicyApplication,
+  nowMs: number,
+): Promise<{ readonly version: number; readonly changed: boolean }> {
+  const fileJson = JSON.stringify(file);
+  return db.transaction().execute(async (trx) => {
+    await lockVersions(trx);
+    const last = await trx
+      .selectFrom('policy_versions')
+      .select(['version', 'file_json', 'schema'])
+      .orderBy('version', 'desc')
+      .limit(1)
+      .executeTakeFirst();
+    if (last !== undefined && last.file_json === fileJson && last.schema === POLICY_SCHEMA)
+      return { version: last.version, changed: false };
+
+    const version = (last?.version ?? 0) + 1;
+    await trx
+      .insertInto('policy_versions')
+      .values({
+        version,
+        schema: POLICY_SCHEMA,
+        applied_at: nowMs,
+        applied_by: by,
+        file_name: fileName,
+        source_text: sourceText,
+        file_json: fileJson,
+      })
+      .execute();
+    await replaceFileExemptions(trx, file.exempt, nowMs);
+    await recordEvents(trx, [{ kind: 'policy-applied', at: nowMs, data: { version, file: fileName, by } }]);
+    return { version, changed: true };
+  });
+}
+
+/**
+ * Two appliers take turns; readers don't wait. On SQLite every transaction is alone.
+ *
+ * It must be a lock that nobody else waits for while holding a session, as requests do with the pause switch: we take
+ * sessions after it.
+ */
+async function lockVersions(trx: Transaction<LedgerDatabase>): Promise<void> {
+  if (dialectOf(trx) === 'sqlite') return;
+  await sql`lock table policy_versions in share row exclusive mode`.execute(trx);
+}

@@ -1,0 +1,23 @@
+import type { AgentScan, StoredFacts } from './facts.js';
+import type { Facts } from '../../core/policy/facts.js';
+import { extend } from '../../core/policy/timeline.js';
+
+/** Time between two scans of an agent, ms, where no scan has said another. */
+export const DEFAULT_SCAN_MS = 15_000;
+
+/**
+ * Facts as they would be if every sight were stored. Being listed again in the same state changes nothing that matters,
+ * so it is not written for each session; the last complete scan of the agent stands for it. A gap between two sights does
+ * change facts, so it is written: between what is stored and that scan there was none, however long it is.
+ *
+ * @returns the facts, with the last scan as a sight of an unchanged session; usage then was not less than what is known.
+ *   Reads from before that scan have no place in them any more
+ */
+export function asOfLastScan({ facts, listed }: StoredFacts, scan: AgentScan | null): Facts {
+  if (!listed || scan?.atMs == null || scan.atMs <= facts.timeline.seenAtMs) return facts;
+  const { state } = facts.timeline;
+  const sight = { kind: 'list', atMs: scan.atMs, state, credits: null, tokens: null, turn: null } as const;
+  const timeline = extend(facts.timeline, sight, Infinity);
+  // Nothing from before may be added up again: the sights between are not there, and would look like a gap.
+  return { ...facts, timeline, base: timeline, recent: [] };
+}

@@ -1,0 +1,102 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
+import { z } from 'zod';
+import type { Ledger } from '../ledger/ledger.js';
+import type { Logger } from '../../platform/telemetry.js';
+import { createOwnIds, type LookAtId, type OwnIds, type Stranger } from './own-ids.js';
+
+/** How often what was found is looked at again, ms. */
+const EVERY_MS = 5_000;
+/** Word that no worker has renewed for so long says nothing any more, ms. */
+const STALE_MS = 60_000;
+/** More than these are not remembered: whoever takes so many ids is told of them, and the rest is found when they are gone. */
+const MOST = 50;
+
+const PREFIX = 'stranger/';
+const noted = z.object({ says: z.string(), next: z.string(), seenAtMs: z.number() });
+
+/** What a worker has found under ids of Curfew, until it is gone. */
+export interface Strangers {
+  /** For whatever starts workflows: what it finds is remembered here. */
+  readonly ids: OwnIds;
+  found(): readonly Stranger[];
+  /** Runs until the signal. */
+  keep(ledger: Pick<Ledger, 'meta' | 'now'>, signal: AbortSignal, everyMs?: number): Promise<void>;
+}
+
+/** Says at once in the log what is found, and leaves word in the ledger for whoever asks there. */
+export function createStrangers(client: Client, log: Logger): Strangers {
+  const known = new Map<string, { readonly stranger: Stranger; readonly again: LookAtId }>();
+  const found: OwnIds['found'] = (stranger, again) => {
+    const { id, says, next } = stranger;
+    if (!known.has(id)) {
+      if (known.size >= MOST) return;
+      log.error({ id }, `${says} ${next}`);
+    }
+    known.set(id, { stranger, again });
+  };
+
+  const lookAgain = async (ledger: Pick<Ledger, 'meta' | 'now'>): Promise<void> => {
+    for (const [id, { again }] of known) {
+      // Temporal that can't be asked says nothing.
+      const stranger = await again().catch(() => undefined);
+      if (stranger === null) {
+        known.delete(id);
+        await ledger.meta.drop(`${PREFIX}${id}`);
+        log.info({ id }, 'what stood under an id of Curfew’s is gone');
+      } else if (stranger !== undefined) known.set(id, { stranger, again });
+    }
+    const seenAtMs = await ledger.now();
+    for (const { stranger } of known.values()) {
+      const { id, says, next } = stranger;
+      await ledger.meta.replace(`${PREFIX}${id}`, JSON.stringify({ says, next, seenAtMs }));
+    }
+    // Of workers that have ended since.
+    for (const { key, value } of await ledger.meta.under(PREFIX)) {
+      if (readNote(value, seenAtMs) === null) await ledger.meta.drop(key);
+    }
+  };
+
+  return {
+    ids: createOwnIds(client, found),
+    found: () => [...known.values()].map(({ stranger }) => stranger),
+    async keep(ledger, signal, everyMs = EVERY_MS) {
+      let failing = false;
+      while (!signal.aborted) {
+        try {
+          await lookAgain(ledger);
+          failing = false;
+        } catch (error) {
+          if (!failing)
+            log.warn({ err: error }, 'could not leave word of what stands under ids of Curfew; trying again');
+          failing = true;
+        }
+        await sleep(everyMs, undefined, { signal }).catch(() => {});
+      }
+    },
+  };
+}
+
+/** What workers have found, as the ledger has it. */
+export async function readStrangers(ledger: Pick<Ledger, 'meta' | 'now'>): Promise<Stranger[]> {
+  const [notes, nowMs] = [await ledger.meta.under(PREFIX), await ledger.now()];
+  return notes.flatMap(({ key, value }) => {
+    const note = readNote(value, nowMs);
+    return note === null ? [] : [{ id: key.slice(PREFIX.length), says: note.says, next: note.next }];
+  });
+}
+
+function readNote(value: string, nowMs: number): z.output<typeof noted> | null {
+  const note = noted.parse(JSON.parse(value));
+  return Math.abs(nowMs - note.seenAtMs) > STALE_MS ? null : note;
+}
+
+/** For answers that hold no ids of sessions. */
+export function unreadyBecauseOf(strangers: readonly Stranger[]): string | null {
+  const [first] = strangers;
+  if (first === undefined) return null;
+  const slash = first.id.indexOf('/');
+  const name = slash < 0 ? first.id : `${first.id.slice(0, slash)}/…`;
+  const more = strangers.length === 1 ? '' : ` and ${strangers.length - 1} more`;
+  return `Temporal: something else stands under an id of Curfew (${name}${more}); see curfew doctor`;
+}

@@ -1,0 +1,101 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type {
+  BulkAnswer,
+  BulkDeparture,
+  BulkRegistration,
+  BulkSettlement,
+  BulkWrites,
+} from '../../adapters/ledger/bulk-writes.js';
+import type { RunKey } from '../../adapters/ledger/bulk-run.js';
+import type { Ledger } from '../../adapters/ledger/ledger.js';
+
+/** Another worker has taken up the job; what this one still knows is of no use any more. */
+export class TakenOver extends Error {
+  override readonly name = 'TakenOver';
+  constructor() {
+    super('Another worker has taken up the bulk job.');
+  }
+}
+
+/** Writes of one job, gathered for some milliseconds and written together: a thousand targets a second are not a thousand commits. */
+export interface Book {
+  register(departure: BulkDeparture): Promise<BulkRegistration>;
+  withdraw(target: { readonly seq: number; readonly sessionId: string }): Promise<void>;
+  answer(answer: BulkAnswer): Promise<void>;
+  settle(settlement: BulkSettlement): Promise<void>;
+  /** Until all that was given is written. @throws what a write failed by */
+  flushed(): Promise<void>;
+}
+
+/** How long writes wait for others, ms. Far below the age at which a read is too old to act on. */
+const GATHER_MS = 8;
+/** A transaction longer than this would hold up other sessions' requests. */
+const MOST_AT_ONCE = 400;
+
+type Entry =
+  | {
+      readonly kind: 'departure';
+      readonly item: BulkDeparture;
+      readonly done: (registration: BulkRegistration) => void;
+    }
+  | { readonly kind: 'withdrawal'; readonly item: { seq: number; sessionId: string }; readonly done: () => void }
+  | { readonly kind: 'answer'; readonly item: BulkAnswer; readonly done: () => void }
+  | { readonly kind: 'settlement'; readonly item: BulkSettlement; readonly done: () => void };
+type Waiting = Entry & { readonly fail: (error: unknown) => void };
+
+/** Writes are in order, and one transaction at a time. The first that fails fails all after it: the run is over then. */
+export function createBook(ledger: Pick<Ledger, 'bulkRun'>, key: RunKey): Book {
+  let queue: Waiting[] = [];
+  let writing: Promise<void> | null = null;
+  let failure: { readonly error: unknown } | null = null;
+
+  const write = async (batch: readonly Waiting[]): Promise<void> => {
+    const of = <K extends Entry['kind']>(kind: K) =>
+      batch.filter((entry): entry is Extract<Waiting, { kind: K }> => entry.kind === kind);
+    const departures = of('departure');
+    const writes: BulkWrites = {
+      answers: of('answer').map(({ item }) => item),
+      withdrawals: of('withdrawal').map(({ item }) => item),
+      settlements: of('settlement').map(({ item }) => item),
+      departures: departures.map(({ item }) => item),
+    };
+    const written = await ledger.bulkRun.write(key, writes);
+    if (written.kind === 'taken-over') throw new TakenOver();
+    for (const [index, entry] of departures.entries()) entry.done(written.departures[index] ?? { kind: 'stopped' });
+    for (const entry of batch) if (entry.kind !== 'departure') entry.done();
+  };
+
+  const drain = async (): Promise<void> => {
+    await sleep(GATHER_MS);
+    while (queue.length > 0) {
+      const batch = queue.slice(0, MOST_AT_ONCE);
+      queue = queue.slice(MOST_AT_ONCE);
+      try {
+        if (failure !== null) throw failure.error;
+        await write(batch);
+      } catch (error) {
+        failure ??= { error };
+        for (const entry of batch) entry.fail(error);
+      }
+      if (queue.length > 0 && queue.length < MOST_AT_ONCE) await sleep(GATHER_MS);
+    }
+    writing = null;
+  };
+
+  const put = <T>(make: (done: (value: T) => void) => Entry): Promise<T> =>
+    new Promise<T>((resolve, reject) => {
+      queue.push({ ...make(resolve), fail: reject });
+      writing ??= drain();
+    });
+
+  return {
+    register: (item) => put<BulkRegistration>((done) => ({ kind: 'departure', item, done })),
+    withdraw: (item) => put<void>((done) => ({ kind: 'withdrawal', item, done })),
+    answer: (item) => put<void>((done) => ({ kind: 'answer', item, done })),
+    settle: (item) => put<void>((done) => ({ kind: 'settlement', item, done })),
+    async flushed() {
+      while (writing !== null) await writing;
+      if (failure !== null) throw failure.error;
+    },
+  };
+}

@@ -1,0 +1,163 @@
+import { refusesAccount, type ListingCalls, type ListingDependencies } from '../../adapters/vendor/listing.js';
+import { asOfLastScan, DEFAULT_SCAN_MS } from '../../adapters/ledger/stored-facts.js';
+import { sessionView } from '../../adapters/vendor/subject.js';
+import type { TargetToFreeze } from '../../adapters/ledger/bulk-plans.js';
+import type { AgentScan, StoredFacts } from '../../adapters/ledger/facts.js';
+import type { Ledger } from '../../adapters/ledger/ledger.js';
+import type { Facts } from '../../core/policy/facts.js';
+import { absentFromLists, fromListItem, fromRetrieve } from '../../core/policy/observation.js';
+import { observe } from '../../core/policy/observe.js';
+import { SessionsError, type Agent, type Session, type SessionsClient } from '../../adapters/vendor/index.js';
+import { atMost } from './at-most.js';
+import { patiently } from '../../adapters/vendor/patience.js';
+import { decide, type Candidate, type Criteria } from './selection.js';
+
+const RETRIEVES_AT_ONCE = 8;
+
+export interface FleetAccess extends ListingDependencies {
+  readonly sessions: ListingCalls & Pick<SessionsClient, 'retrieveSession'>;
+}
+
+export type JudgeDependencies = FleetAccess & { readonly ledger: Pick<Ledger, 'facts' | 'now'> };
+
+/** Live sessions that could not be judged, by why; and the retrieves that were asked for. */
+export interface JudgeTally {
+  retrieves: number;
+  unreadSessions: number;
+  overLimit: number;
+  undecided: number;
+  untimed: number;
+}
+
+/** A page of one agent's live sessions. */
+export interface Page {
+  readonly sessions: readonly Session[];
+  /** Vendor's time at which it was asked for, ms; null: not known. */
+  readonly atMs: number | null;
+  /** The same by the ledger's clock. */
+  readonly seenAtMs: number;
+}
+
+/** Those sessions of a page that fit for certain. */
+export type Judge = (agent: Agent, page: Page) => Promise<readonly TargetToFreeze[]>;
+
+export function createJudge(
+  deps: JudgeDependencies,
+  criteria: Criteria,
+  { maxRetrieves, signal }: { readonly maxRetrieves: number; readonly signal: AbortSignal },
+  tally: JudgeTally,
+  report: () => void,
+): Judge {
+  const oneOf = atMost(RETRIEVES_AT_ONCE);
+
+  return async (agent, page) => {
+    const remembered = await recall(deps, criteria, agent, page);
+    const judged = await Promise.all(page.sessions.map((session) => judgeOne(session, agent, page, remembered)));
+    return judged.filter((target) => target !== null);
+  };
+
+  async function judgeOne(
+    session: Session,
+    agent: Agent,
+    page: Page,
+    { scan, facts: stored }: Remembered,
+  ): Promise<TargetToFreeze | null> {
+    const scanMs = scan === null || scan.scanMs === 0 ? DEFAULT_SCAN_MS : scan.scanMs;
+    let facts: Facts | null = null;
+    if (page.atMs !== null) {
+      const known = stored.get(session.id);
+      const before = known === undefined ? absentAt(scan, page.atMs, scanMs) : asOfLastScan(known, scan);
+      facts = observe(before, fromListItem(sessionView(session, agent.id, agent), page.atMs), { scanMs });
+    }
+    let candidate = candidateOf(session, agent, facts);
+    let decision = decide(criteria, candidate, nowFor(deps, facts), scanMs);
+    let seenAtMs = page.seenAtMs;
+    let isNamed = false;
+    if (decision.needsRetrieve && (page.atMs !== null || !criteria.aboutTurn)) {
+      const read = await oneOf(() => retrieve(session.id));
+      // Gone, or counted as not read: left out either way.
+      if (read === null) return null;
+      const { session: shown, atMs } = read;
+      if (atMs !== null) facts = observe(facts, fromRetrieve(sessionView(shown, agent.id, agent), atMs), { scanMs });
+      candidate = candidateOf(shown, agent, facts);
+      decision = decide(criteria, candidate, nowFor(deps, facts), scanMs);
+      seenAtMs = read.seenAtMs;
+      isNamed = atMs !== null;
+    }
+    if (decision.fits === null) {
+      if (page.atMs === null && criteria.aboutTurn) tally.untimed += 1;
+      else tally.undecided += 1;
+    }
+    if (decision.fits !== true) return null;
+    // A list shows no turn. Named it is where a read has just shown it, or where the selection rests on its own time.
+    const turn = isNamed || criteria.aboutTurn ? (facts?.timeline.turn ?? null) : null;
+    return {
+      sessionId: session.id,
+      agentId: candidate.subject.agentId ?? agent.id,
+      state: candidate.state,
+      turnKey: turn?.key ?? null,
+      turnStartedAtMs: turn?.key == null ? null : turn.startedAtMs,
+      seenAtMs,
+    };
+  }
+
+  async function retrieve(
+    sessionId: string,
+  ): Promise<{ session: Session; atMs: number | null; seenAtMs: number } | null> {
+    if (tally.retrieves >= maxRetrieves) {
+      tally.overLimit += 1;
+      return null;
+    }
+    tally.retrieves += 1;
+    report();
+    try {
+      let seenAtMs = 0;
+      await deps.limiter.acquire('now');
+      const answer = await patiently(deps.limiter, signal, async () => {
+        seenAtMs = await deps.ledger.now();
+        return deps.sessions.retrieveSession(sessionId, { signal });
+      });
+      deps.vendorClock.note(answer);
+      return { session: answer.value, atMs: deps.vendorClock.at(answer.sentAt), seenAtMs };
+    } catch (error) {
+      if (!(error instanceof SessionsError) || refusesAccount(error)) throw error;
+      if (error.kind !== 'not-found') tally.unreadSessions += 1;
+      return null;
+    }
+  }
+}
+
+const nowFor = ({ vendorClock }: FleetAccess, facts: Facts | null): number =>
+  Math.max(vendorClock.now() ?? 0, facts?.timeline.seenAtMs ?? 0);
+
+interface Remembered {
+  readonly scan: AgentScan | null;
+  readonly facts: ReadonlyMap<string, StoredFacts>;
+}
+
+const NOTHING: Remembered = { scan: null, facts: new Map() };
+
+/** What our own scans know of the sessions of a page. Only times and usage need it. */
+async function recall(
+  { ledger }: JudgeDependencies,
+  { aboutTurn }: Criteria,
+  agent: Agent,
+  { sessions, atMs }: Page,
+): Promise<Remembered> {
+  if (!aboutTurn || atMs === null || sessions.length === 0) return NOTHING;
+  return {
+    scan: await ledger.facts.scanOf(agent.id),
+    facts: await ledger.facts.among(sessions.map(({ id }) => id)),
+  };
+}
+
+/** Not in the last complete list of its agent: so its turn began after that. */
+const absentAt = (scan: AgentScan | null, atMs: number, scanMs: number): Facts | null =>
+  scan?.atMs == null || scan.atMs >= atMs ? null : observe(null, absentFromLists(scan.atMs), { scanMs });
+
+function candidateOf(session: Session, agent: Agent, facts: Facts | null): Candidate {
+  const { state, createdAtMs, ...subject } = sessionView(session, agent.id, agent);
+  return facts === null
+    ? { state, createdAtMs, subject, facts }
+    : { state: facts.timeline.state, createdAtMs: facts.createdAtMs, subject: facts.subject, facts };
+}

@@ -1,0 +1,325 @@
+import type { VendorClock } from '../../adapters/vendor/vendor-clock.js';
+import type { PermitRequest } from '../../adapters/ledger/breakers.js';
+import type { Ledger } from '../../adapters/ledger/ledger.js';
+import {
+  LEASE_RENEWAL_MS,
+  type Departure,
+  type Registration,
+  type RequestAnswer,
+} from '../../adapters/ledger/requests.js';
+import type { ReadTimes } from '../../core/policy/binding.js';
+import { missingSighting, sightingOf } from '../../core/policy/sighting.js';
+import { SessionsError, type Session, type SessionsClient } from '../../adapters/vendor/index.js';
+import type { Logger } from '../../platform/telemetry.js';
+import { spanned } from '../../platform/tracing/spans.js';
+import type { TriggerRun } from '../../adapters/ledger/ended-runs.js';
+import type { Clock } from '../../platform/clock.js';
+import {
+  FRESH_READ_MS,
+  freshFrom,
+  isSlow,
+  isYoungEnough,
+  maxReadAge,
+  notBeforeMs,
+  showsTurnInFlight,
+  type TimedRead,
+} from '../../core/policy/fresh-read.js';
+import type { Limiter, Patience, Urgency } from '../../adapters/vendor/limiter.js';
+
+/** One read of a session, and when it was. */
+export interface Read extends TimedRead {
+  /** Null: it was not there. */
+  readonly session: Session | null;
+  readonly agentId: string | null;
+  readonly times: ReadTimes;
+  /** Monotonic, ms: from when its age counts; see {@link freshFrom}. */
+  readonly freshFrom: number;
+}
+
+export interface SendRequest {
+  readonly sessionId: string;
+  readonly read: Read;
+  readonly orderIds: readonly string[];
+  /** For orders that policies gave: the permit that each needs. */
+  readonly permits?: ReadonlyMap<string, PermitRequest>;
+  /** For orders of which a person has said so: how old the read may be, ms. */
+  readonly maxReadAges?: ReadonlyMap<string, number>;
+  /** Who sends for this session: a case or a bulk job. */
+  readonly owner: string;
+}
+
+/** What became of a request that wanted to leave; `Held`: what its journal said instead of letting it out. */
+export type DispatchResult<Held> =
+  | {
+      readonly kind: 'answered';
+      readonly answer: RequestAnswer;
+      readonly attempt: number;
+      readonly error: SessionsError | null;
+    }
+  | { readonly kind: 'read-too-old'; readonly ageMs: number }
+  /** There was no connection, or no usable key: nothing left this machine. */
+  | { readonly kind: 'not-sent'; readonly error: SessionsError }
+  | Held;
+
+export type SendResult = DispatchResult<Exclude<Registration, { kind: 'registered' }>> & {
+  /** Of an answered request: the orders that it was sent for, without those that a brake stopped. */
+  readonly orderIds?: readonly string[];
+};
+
+/**
+ * Where a cancel request is written before it leaves, and its answer after it. What it lets out, it lets out in one ledger
+ * transaction that has read the pause switch and the exemptions, and that nobody else sends for the session.
+ */
+export interface Journal<Held> {
+  register(): Promise<{ readonly kind: 'registered'; readonly attempt: number } | Held>;
+  /** The request was let out, and never left. */
+  withdraw(): Promise<void>;
+  answer(answer: RequestAnswer): Promise<void>;
+  /** Called every {@link LEASE_RENEWAL_MS} until the answer is there; absent: the lease is somebody else's care. */
+  renew?(): Promise<void>;
+  /** Many go at once, and the ledger tells of each: not logged one by one. */
+  readonly quiet?: boolean;
+}
+
+/** The read that a request goes by. */
+export interface Basis {
+  /** Vendor's time of the read, ms; for a request without one, of when it was taken up. */
+  readonly atMs: number;
+  /** Null: there was none, and none is wanted (bulk `--fast`). */
+  readonly read: Pick<Read, 'sentAt' | 'freshFrom' | 'session'> | null;
+  /** How old it may be, ms; left out: {@link FRESH_READ_MS}. */
+  readonly maxAgeMs?: number;
+}
+
+export interface GateDependencies {
+  readonly sessions: SessionsClient;
+  readonly ledger: Ledger;
+  readonly limiter: Limiter;
+  readonly clock: Clock;
+  readonly vendorClock: Pick<VendorClock, 'note'>;
+  readonly log: Logger;
+  /** Names this process in the ledger. */
+  readonly worker: string;
+  /** Told of each request that may have ended a run of a trigger. Must not fail. Absent: nobody is. */
+  readonly onRunEnded?: (run: TriggerRun) => Promise<void>;
+}
+
+/**
+ * The only way out for a cancel request. Cases and bulk jobs read here, decide, and send here; there is no other caller
+ * of the vendor's cancel operation.
+ */
+export interface Gate {
+  /**
+   * Reads a session. 404 is a sighting too.
+   *
+   * @param mayProbe - a person waits for it; see {@link Patience}
+   * @throws SessionsError for every other failure
+   */
+  read(sessionId: string, urgency?: Urgency, mayProbe?: boolean): Promise<Read>;
+  /**
+   * The same for a read that a request may follow: one that was slow is taken again, so that it can be believed.
+   *
+   * @param maxAgeMs - how old it may be for some order; left out: {@link FRESH_READ_MS}
+   */
+  readToSend(sessionId: string, mayProbe?: boolean, maxAgeMs?: number): Promise<Read>;
+  /**
+   * Sends one cancel request for the turn that the read showed in flight, after writing it into the ledger, and writes
+   * the answer there too. A process that dies in between leaves the row open: known to have been sent, answer unknown.
+   *
+   * @throws LedgerUnavailableError when the ledger can't be reached; nothing was sent, unless the answer could not be stored
+   */
+  send(request: SendRequest): Promise<SendResult>;
+  /** The same for a request that is written elsewhere. Both leave by the same door. */
+  dispatch<Held extends { readonly kind: string }>(
+    sessionId: string,
+    basis: Basis,
+    journal: Journal<Held>,
+  ): Promise<DispatchResult<Held>>;
+}
+
+export function createGate(deps: GateDependencies): Gate {
+  const { sessions, ledger, limiter, clock, vendorClock, log, worker, onRunEnded } = deps;
+  return {
+    read: (sessionId, urgency, mayProbe = false) =>
+      spannedRead(sessionId, () => read(sessionId, urgency, { mayProbe })),
+
+    readToSend: (sessionId, mayProbe = false, maxAgeMs = FRESH_READ_MS) =>
+      spannedRead(sessionId, async () => {
+        const first = await read(sessionId, 'now', { mayProbe });
+        if (!isSlow(first) || !showsTurnInFlight(first) || isYoungEnough(first, maxAgeMs)) return first;
+        const second = await read(sessionId, 'now', { mayProbe });
+        return { ...second, freshFrom: freshFrom(second, first) };
+      }),
+
+    async send(request) {
+      const { read, orderIds, maxReadAges } = request;
+      const { turnKey: key, turnStartedAtMs: startedAtMs } = read.sighting;
+      if (key === null) throw new Error('A cancel request needs a read that showed a turn.');
+      const limitOf = (orderId: string): number => maxReadAge(maxReadAges?.get(orderId));
+      // For all orders while the read is young enough for all; then for those alone of which a person has said more.
+      const limits = [...new Set(orderIds.map(limitOf))].sort((a, b) => a - b);
+      let result: SendResult = { kind: 'nothing-to-send' };
+      for (const maxAgeMs of limits) {
+        const mayGo = orderIds.filter((orderId) => limitOf(orderId) >= maxAgeMs);
+        const isLast = maxAgeMs === limits.at(-1);
+        if (!isLast && clock.monotonic() - read.freshFrom > maxAgeMs) continue;
+        result = await sendFor({ ...request, orderIds: mayGo }, { key, startedAtMs }, maxAgeMs);
+        if (result.kind !== 'read-too-old') break;
+      }
+      return result;
+    },
+
+    dispatch,
+  };
+
+  async function sendFor(
+    { sessionId, read, orderIds, permits = new Map(), owner }: SendRequest,
+    turn: Departure['turn'],
+    maxAgeMs: number,
+  ): Promise<SendResult> {
+    const { sighting } = read;
+    const basis: Basis = { atMs: sighting.atMs, read, maxAgeMs };
+    const departure: Departure = {
+      sessionId,
+      agentId: read.agentId,
+      turn,
+      orderIds,
+      permits,
+      owner,
+      worker,
+      readAtMs: notBeforeMs(read),
+      leavesByMs: Math.ceil(sighting.atMs + read.freshFrom - read.sentAt + maxAgeMs),
+    };
+    const journal = journalOf(departure);
+    const result = await dispatch(sessionId, basis, journal);
+    return result.kind === 'answered' ? { ...result, orderIds: journal.sentFor() } : result;
+  }
+
+  function spannedRead(sessionId: string, work: () => Promise<Read>): Promise<Read> {
+    return spanned('gate.read', { 'curfew.session_id': sessionId }, work);
+  }
+
+  async function read(sessionId: string, urgency: Urgency | undefined, patience: Patience): Promise<Read> {
+    await limiter.acquire(urgency, patience);
+    const sentAt = clock.monotonic();
+    const sentMs = clock.wall();
+    try {
+      const answer = await sessions.retrieveSession(sessionId);
+      vendorClock.note(answer);
+      const times = { sentMs, receivedMs: clock.wall(), serverDateMs: answer.serverDateMs };
+      return {
+        sighting: sightingOf(answer.value, answer.serverDateMs ?? times.receivedMs),
+        session: answer.value,
+        agentId: answer.value.agentId,
+        sentAt,
+        receivedAt: clock.monotonic(),
+        freshFrom: sentAt,
+        times,
+      };
+    } catch (error) {
+      if (error instanceof SessionsError && error.kind === 'not-found') {
+        const times = { sentMs, receivedMs: clock.wall(), serverDateMs: null };
+        const sighting = missingSighting(times.receivedMs);
+        const receivedAt = clock.monotonic();
+        return { sighting, session: null, agentId: null, sentAt, receivedAt, freshFrom: sentAt, times };
+      }
+      throw error;
+    }
+  }
+
+  /** In the table of requests, for the orders of a case. */
+  function journalOf(
+    departure: Departure,
+  ): Journal<Exclude<Registration, { kind: 'registered' }>> & { sentFor(): readonly string[] } {
+    let registered: { readonly requestId: string; readonly orderIds: readonly string[] } | null = null;
+    const letOut = (): { readonly requestId: string; readonly orderIds: readonly string[] } => {
+      if (registered === null) throw new Error('A request that was not let out has no answer.');
+      return registered;
+    };
+    return {
+      async register() {
+        const registration = await ledger.requests.register(departure);
+        if (registration.kind === 'registered') registered = registration;
+        return registration;
+      },
+      withdraw: () => ledger.requests.withdraw(letOut().requestId, letOut().orderIds),
+      answer: (answer) => ledger.requests.answer(letOut().requestId, answer),
+      renew: () => ledger.requests.renew(letOut().requestId),
+      sentFor: () => letOut().orderIds,
+    };
+  }
+
+  async function dispatch<Held extends { readonly kind: string }>(
+    sessionId: string,
+    { atMs, read, maxAgeMs = FRESH_READ_MS }: Basis,
+    journal: Journal<Held>,
+  ): Promise<DispatchResult<Held>> {
+    // Without a read it is the leave of the ledger that must not grow old: a pause or another sender may have come since.
+    const takenUpAt = clock.monotonic();
+    const { sentAt: timedAt, freshFrom: countsFrom } = read ?? { sentAt: takenUpAt, freshFrom: takenUpAt };
+    const vendorNow = (): number => Math.round(atMs + clock.monotonic() - timedAt);
+
+    const registration = await spanned('gate.register', { 'curfew.session_id': sessionId }, () => journal.register());
+    if (!isRegistered(registration)) return registration;
+
+    const { attempt } = registration;
+    // The last look at the clock: nothing that can wait stands between here and the request.
+    const ageMs = clock.monotonic() - countsFrom;
+    if (ageMs > maxAgeMs) {
+      await journal.withdraw();
+      return { kind: 'read-too-old', ageMs: Math.round(ageMs) };
+    }
+
+    if (journal.quiet !== true) log.debug({ sessionId, attempt }, 'sending cancel request');
+    const renewal = journal.renew === undefined ? undefined : setInterval(renew, LEASE_RENEWAL_MS);
+    let answer: RequestAnswer;
+    let failure: SessionsError | null = null;
+    try {
+      const { value, status } = await sessions.cancelSession(sessionId, { sendBefore: countsFrom + maxAgeMs });
+      answer = {
+        answer: 'accepted',
+        state: value.state,
+        httpStatus: status,
+        errorCode: null,
+        errorMessage: null,
+        answeredAtMs: vendorNow(),
+      };
+    } catch (error) {
+      if (!(error instanceof SessionsError)) throw error;
+      if (!error.sent) {
+        await journal.withdraw();
+        return { kind: 'not-sent', error };
+      }
+      failure = error;
+      answer = {
+        answer: error.outcomeUnknown ? 'unknown' : 'refused',
+        state: null,
+        httpStatus: error.status,
+        errorCode: error.code ?? error.kind,
+        errorMessage: error.message,
+        answeredAtMs: vendorNow(),
+      };
+    } finally {
+      clearInterval(renewal);
+    }
+    await journal.answer(answer);
+    const session = read?.session ?? null;
+    if (session?.triggerId != null && session.agentId !== null && answer.answer !== 'refused') {
+      await onRunEnded?.({ sessionId, agentId: session.agentId, triggerId: session.triggerId });
+    }
+    if (journal.quiet !== true) {
+      log.info({ sessionId, attempt, answer: answer.answer, state: answer.state }, 'cancel request answered');
+    }
+    return { kind: 'answered', answer, attempt, error: failure };
+
+    function renew(): void {
+      journal.renew?.().catch((error: unknown) => {
+        log.warn({ sessionId, err: error }, 'could not renew the lease of a cancel request');
+      });
+    }
+  }
+}
+
+const isRegistered = <Held extends { readonly kind: string }>(
+  registration: { readonly kind: 'registered'; readonly attempt: number } | Held,
+): registration is { readonly kind: 'registered'; readonly attempt: number } => registration.kind === 'registered';

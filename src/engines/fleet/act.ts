@@ -1,0 +1,117 @@
+import type { EventToRecord, Ledger } from '../../adapters/ledger/ledger.js';
+import type { AgentScan, StoredFacts } from '../../adapters/ledger/facts.js';
+import type { NewOrder } from '../../adapters/ledger/orders.js';
+import type { Verdict } from '../../core/policy/assess.js';
+import type { Logger } from '../../platform/telemetry.js';
+import type { Cases } from '../../adapters/temporal/cases.js';
+import type { Meters } from '../../adapters/meters.js';
+import { orderReasonOf } from './consequences.js';
+import { detectionLagMs } from './detection-lag.js';
+import type { Tracked } from './fleet.js';
+import { mayOrder } from '../../core/policy/order-again.js';
+import type { RulesInForce } from './rules-in-force.js';
+import type { VendorClock } from '../../adapters/vendor/vendor-clock.js';
+import { isWorthStoring } from '../../core/policy/worth-storing.js';
+
+/** How long to wait for a worker's word that the case is at work, ms. It is started all the same. */
+const JOIN_PATIENCE_MS = 5_000;
+
+/** What was found out about some sessions, to be stored and carried out. */
+export interface Findings {
+  readonly sessions: readonly Tracked[];
+  readonly scans: readonly AgentScan[];
+  readonly events: readonly EventToRecord[];
+  readonly cancels: readonly { readonly session: Tracked; readonly verdict: Verdict }[];
+}
+
+export interface ActDependencies {
+  readonly ledger: Ledger;
+  readonly cases: Cases;
+  readonly vendorClock: VendorClock;
+  readonly meters: Pick<Meters, 'detected' | 'scan'>;
+  readonly log: Logger;
+}
+
+/** An order that is in the ledger, and whose case is to be started. */
+export interface WrittenOrder {
+  readonly orderId: string;
+  readonly sessionId: string;
+}
+
+/**
+ * Writes what was found out: facts, events and orders together. What is not written is not done.
+ *
+ * @returns the orders; `startCases` acts on them
+ * @throws LedgerUnavailableError when nothing was written; then what this process remembers is ahead of the ledger
+ */
+export async function storeFindings(
+  { ledger, log, vendorClock, meters }: ActDependencies,
+  findings: Findings,
+  rules: RulesInForce,
+): Promise<WrittenOrder[]> {
+  const { version } = rules;
+  const orders: NewOrder[] = [];
+  const detected: Findings['cancels'][number][] = [];
+  for (const { session, verdict } of findings.cancels) {
+    if (verdict.turnKey === null) continue;
+    const earlier = await ledger.orders.ofTurn(session.sessionId, verdict.turnKey);
+    const { retrievedAtMs } = session.facts.timeline;
+    const vendorMs = vendorClock.now();
+    const readAgoMs = retrievedAtMs === null || vendorMs === null ? null : Math.max(0, vendorMs - retrievedAtMs);
+    if (!mayOrder(verdict.policy, earlier, { nowMs: await ledger.now(), readAgoMs })) continue;
+    if (verdict.isNew && earlier.length === 0) detected.push({ session, verdict });
+    orders.push({
+      sessionId: session.sessionId,
+      source: 'policy',
+      requestedBy: `policy ${verdict.policy}`,
+      reason: orderReasonOf(verdict, session.facts, version),
+      evenIfExempt: false,
+      turnKey: verdict.turnKey,
+      turnStartedAtMs: verdict.turnStartedAtMs,
+    });
+  }
+  const changed = findings.sessions.filter(
+    (session) => session.listed !== session.storedListed || isWorthStoring(session.stored, session.facts),
+  );
+  if (changed.length + findings.scans.length + findings.events.length + orders.length === 0) return [];
+
+  const rows = changed.map((session): StoredFacts => {
+    const { sessionId, agentId, listed, facts } = session;
+    return { sessionId, agentId, listed, facts };
+  });
+  const ids = await ledger.facts.store({ facts: rows, scans: findings.scans, events: findings.events, orders });
+  for (const [index, session] of changed.entries()) {
+    const row = rows[index];
+    if (row === undefined) continue;
+    session.stored = row.facts;
+    session.storedListed = row.listed;
+  }
+  for (const { session, verdict } of detected) {
+    const lagMs = detectionLagMs(session, verdict, rules, vendorClock.now());
+    if (lagMs !== null) meters.detected(verdict.policy, lagMs);
+  }
+  for (const { kind, sessionId, data } of findings.events) log.warn({ sessionId, ...data }, kind);
+
+  return orders.flatMap(({ sessionId, reason, turnKey }, index) => {
+    const orderId = ids[index];
+    if (orderId === undefined) return [];
+    log.warn(
+      { sessionId, turnKey, orderId, policy: reason.policy, version, reason: reason.text },
+      'policy ordered the end of a turn',
+    );
+    return [{ orderId, sessionId }];
+  });
+}
+
+/** Starts the cases of orders, or joins those that are open. One that could not be started is started by the reconciler. */
+export async function startCases({ cases, log }: ActDependencies, orders: readonly WrittenOrder[]): Promise<void> {
+  await Promise.all(
+    orders.map(async ({ orderId, sessionId }) => {
+      try {
+        await cases.join(sessionId, orderId, JOIN_PATIENCE_MS);
+      } catch (error) {
+        log.warn({ sessionId, orderId, err: error }, 'could not start a case; it is started within a minute');
+      }
+    }),
+  );
+}

@@ -1,0 +1,105 @@
+import { HeldError, honouredMs } from '../../adapters/vendor/hold.js';
+import { backoffMs } from '../../core/policy/backoff.js';
+import { noteRead, noteUnread } from '../cases/unjudged.js';
+import { fromRetrieve } from '../../core/policy/observation.js';
+import { flightOf } from '../../core/policy/state.js';
+import { SessionsError, type SessionsErrorKind } from '../../adapters/vendor/index.js';
+import { storeFindings, type WrittenOrder } from './act.js';
+import type { Fleet, Tracked } from './fleet.js';
+import { judgeSession, type JudgeContext } from './judge-session.js';
+import type { ListingCalls } from '../../adapters/vendor/listing.js';
+import type { ScanDependencies } from './scan.js';
+import { sessionView } from '../../adapters/vendor/subject.js';
+import type { SessionsClient } from '../../adapters/vendor/index.js';
+
+/** Longest wait before a look that failed is tried again, ms. */
+const RETRY_CAP_MS = 60_000;
+/** A session that is not found, and an account that is refused, are asked for again after this, ms. */
+const LATER_MS = 60_000;
+/** Failures that a list which comes through does not refute. */
+const CONCERNS_SESSION: ReadonlySet<SessionsErrorKind> = new Set([
+  'not-found',
+  'forbidden',
+  'account-forbidden',
+  'unauthorized',
+  'rate-limited',
+]);
+
+export interface LookDependencies extends ScanDependencies {
+  readonly sessions: ListingCalls & Pick<SessionsClient, 'retrieveSession'>;
+}
+
+/**
+ * One look at one session whose time has come: a retrieve, unless what is known says by now that none is needed.
+ *
+ * Failures end nothing: the look is put off.
+ *
+ * @returns the orders that it gave
+ * @throws LedgerUnavailableError
+ */
+export async function lookAtSession(
+  deps: LookDependencies,
+  fleet: Fleet,
+  session: Tracked,
+  contextOf: (scanMs: number) => JudgeContext,
+): Promise<WrittenOrder[]> {
+  const agent = session.agentId === null ? undefined : fleet.agents.get(session.agentId);
+  const scanMs = agent?.scan.scanMs ?? 0;
+  let answer;
+  try {
+    await deps.limiter.acquire();
+    answer = await deps.sessions.retrieveSession(session.sessionId);
+  } catch (error) {
+    if (!(error instanceof SessionsError)) throw error;
+    const waitMs = await putOff(deps, session, error);
+    await noteIfUnjudged(deps, session, error, waitMs);
+    session.lookAtMs = waitMs === null ? null : contextOf(scanMs).nowMs + waitMs;
+    // What concerns the vendor as a whole is over when the next list comes.
+    session.putOffUntilMs = CONCERNS_SESSION.has(error.kind) ? session.lookAtMs : null;
+    return [];
+  }
+  session.failures = 0;
+  session.putOffUntilMs = null;
+  await deps.account.works();
+  await noteRead(deps, session.sessionId);
+  deps.vendorClock.note(answer);
+  const atMs = deps.vendorClock.at(answer.sentAt);
+  if (atMs === null) {
+    session.lookAtMs = null;
+    return [];
+  }
+  const seen = fromRetrieve(sessionView(answer.value, session.agentId, agent?.agent ?? null), atMs);
+  const { events, cancels } = judgeSession(session, [seen], contextOf(scanMs));
+  const found = { sessions: [session], scans: [], events, cancels: cancels.map((verdict) => ({ session, verdict })) };
+  return storeFindings(deps, found, contextOf(scanMs).rules);
+}
+
+/** Its time has come, so it may be over a limit; where it is not there any more, nobody waits for a judgement. */
+async function noteIfUnjudged(
+  deps: LookDependencies,
+  { sessionId, listed, facts }: Tracked,
+  error: SessionsError,
+  waitMs: number | null,
+): Promise<void> {
+  if (flightOf(facts.timeline.state) !== 'in-flight' || (error.kind === 'not-found' && !listed)) return;
+  await noteUnread(deps, { sessionId, by: 'fleet', orderId: null }, error, waitMs ?? 0);
+}
+
+/** @returns for how long, ms; null: until a list shows it again */
+async function putOff(deps: LookDependencies, session: Tracked, error: SessionsError): Promise<number | null> {
+  // It was not asked, and nothing has failed.
+  if (error instanceof HeldError) return error.retryAfterMs;
+  session.failures += 1;
+  const backoff = backoffMs(session.failures, RETRY_CAP_MS, deps.random());
+  if (error.kind === 'rate-limited') return Math.max(honouredMs(error), backoff);
+  // Not all at the same time again, where many were refused together.
+  const laterMs = Math.round(LATER_MS * (0.75 + deps.random() / 2));
+  if (error.accountWide) {
+    const concerns = await deps.account.concernsAccount(error, session.failures > 1 ? 2 * LATER_MS : 0);
+    if (concerns === true) await deps.account.refused(error);
+    if (concerns !== false) return laterMs;
+  }
+  deps.log.warn({ sessionId: session.sessionId, failures: session.failures }, error.message);
+  if (error.kind === 'not-found' && !session.listed && session.failures > 1) return null;
+  return CONCERNS_SESSION.has(error.kind) ? laterMs : Math.max(honouredMs(error), backoff);
+}

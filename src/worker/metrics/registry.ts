@@ -1,0 +1,184 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { EVENT_KINDS } from '../../adapters/ledger/events.js';
+import type { OrderedBy } from '../../adapters/ledger/news.js';
+import type { Logger } from '../../platform/telemetry.js';
+import { VERSION } from '../../platform/version.js';
+import * as buckets from './buckets.js';
+import type { Meters } from '../../adapters/meters.js';
+
+/** What this process counts, and where it is read. */
+export interface ProcessMetrics {
+  readonly registry: Registry;
+  readonly meters: Meters;
+}
+
+export interface ProcessMetricsOptions {
+  /** Time between two scans of the fleet, ms. */
+  readonly scanMs: number;
+  readonly log: Pick<Logger, 'error'>;
+  /** Also memory, CPU, garbage collection and event loop of this process, under the names that Node services have in common. */
+  readonly ofProcess: boolean;
+}
+
+/** Operations that every worker uses: shown from the start, so that their first request is an increase and not a beginning. */
+const OPERATIONS = [
+  'listTeams',
+  'listAgents',
+  'listSessions',
+  'retrieveSession',
+  'cancelSession',
+  'listQueue',
+] as const;
+const OPENED_BY = ['watch', 'bulk', 'cleanup'] as const satisfies readonly OrderedBy[];
+
+/** A registry of its own: two in one process, as in tests, share nothing. */
+export function createProcessMetrics({ scanMs, log, ofProcess }: ProcessMetricsOptions): ProcessMetrics {
+  const registry = new Registry();
+  const registers = [registry];
+  if (ofProcess) collectDefaultMetrics({ register: registry });
+
+  new Gauge({
+    name: 'curfew_build_info',
+    help: 'Always 1; the label tells the version of Curfew.',
+    labelNames: ['version'],
+    registers,
+  }).set({ version: VERSION }, 1);
+  new Gauge({
+    name: 'curfew_scan_interval_seconds',
+    help: 'Setting: time between two scans of the fleet.',
+    registers,
+  }).set(scanMs / 1_000);
+
+  const opened = new Counter({
+    name: 'curfew_orders_opened_total',
+    help: 'Orders written by this process. Those of people are written by their commands, and not counted.',
+    labelNames: ['by', 'policy'],
+    registers,
+  });
+  const settled = new Counter({
+    name: 'curfew_orders_settled_total',
+    help: 'Orders, and targets of bulk jobs, that got their outcome from this process.',
+    labelNames: ['outcome', 'attribution', 'by', 'policy'],
+    registers,
+  });
+  const detectionLag = new Histogram({
+    name: 'curfew_detection_lag_seconds',
+    help: 'From the computed deadline of a turn to the order of its end, for time limits of policies.',
+    labelNames: ['policy'],
+    buckets: buckets.DETECTION_LAG,
+    registers,
+  });
+  const accepted = new Histogram({
+    name: 'curfew_decision_to_accepted_seconds',
+    help: 'From an order to its first cancel request that the vendor accepted (2xx).',
+    labelNames: ['by'],
+    buckets: buckets.DECISION_TO_ACCEPTED,
+    registers,
+  });
+  const confirmed = new Histogram({
+    name: 'curfew_accepted_to_confirmed_seconds',
+    help: 'From the first accepted cancel request of an order, or of a target of a bulk job, to its outcome.',
+    labelNames: ['by'],
+    buckets: buckets.ACCEPTED_TO_CONFIRMED,
+    registers,
+  });
+  const overran = new Histogram({
+    name: 'curfew_overshoot_seconds',
+    help: 'How long past its limit a turn that a policy ended had run when it was seen over. Grace is part of it.',
+    labelNames: ['policy', 'limit'],
+    buckets: buckets.OVERSHOOT,
+    registers,
+  });
+  const overspent = new Histogram({
+    name: 'curfew_overshoot_credits',
+    help: 'How many credits past its limit a turn that a policy ended had spent when it was seen over.',
+    labelNames: ['policy', 'limit'],
+    buckets: buckets.OVERSPENDING,
+    registers,
+  });
+  const events = new Counter({
+    name: 'curfew_events_total',
+    help: 'Events that this process recorded, by kind; docs/outcomes.md explains each.',
+    labelNames: ['kind'],
+    registers,
+  });
+  const requests = new Counter({
+    name: 'curfew_api_requests_total',
+    help: 'Requests to the vendor, by operation and by how they went: ok, or the kind of failure.',
+    labelNames: ['operation', 'result'],
+    registers,
+  });
+  const requestDuration = new Histogram({
+    name: 'curfew_api_request_duration_seconds',
+    help: 'How long requests to the vendor took, whatever came of them.',
+    labelNames: ['operation'],
+    buckets: buckets.API_REQUEST,
+    registers,
+  });
+  const scans = new Counter({
+    name: 'curfew_scans_total',
+    help: 'Scans of the fleet by this process; incomplete: some of it could not be read.',
+    labelNames: ['result'],
+    registers,
+  });
+  const scanDuration = new Histogram({
+    name: 'curfew_scan_duration_seconds',
+    help: 'How long scans of the fleet took.',
+    buckets: buckets.SCAN,
+    registers,
+  });
+  const notifications = new Counter({
+    name: 'curfew_notifications_total',
+    help: 'Attempts to send a notification, by route.',
+    labelNames: ['route', 'result'],
+    registers,
+  });
+
+  // A counter that begins with its first event shows no increase by it: what is known beforehand begins at 0.
+  for (const by of OPENED_BY) opened.inc({ by, policy: '' }, 0);
+  for (const kind of EVENT_KINDS) events.inc({ kind }, 0);
+  for (const operation of OPERATIONS) requests.inc({ operation, result: 'ok' }, 0);
+  for (const result of ['complete', 'incomplete']) scans.inc({ result }, 0);
+
+  const meters: Meters = {
+    orderOpened: (by, policy) => opened.inc({ by, policy: policy ?? '' }),
+    orderSettled: ({ outcome, attribution, by, policy }) =>
+      settled.inc({ outcome, attribution: attribution ?? 'none', by, policy: policy ?? '' }),
+    detected: (policy, lagMs) => detectionLag.observe({ policy }, seconds(lagMs)),
+    accepted: (by, afterMs) => accepted.observe({ by }, seconds(afterMs)),
+    confirmed: (by, afterMs) => confirmed.observe({ by }, seconds(afterMs)),
+    overranTime: (policy, limit, byMs) => overran.observe({ policy, limit }, seconds(byMs)),
+    overspent: (policy, limit, byCredits) => overspent.observe({ policy, limit }, Math.max(0, byCredits)),
+    event: (kind) => events.inc({ kind }),
+    apiRequest: (operation, result, tookMs) => {
+      requests.inc({ operation, result });
+      requestDuration.observe({ operation }, seconds(tookMs));
+    },
+    scan: (result, tookMs) => {
+      scans.inc({ result });
+      scanDuration.observe(seconds(tookMs));
+    },
+    notification: (route, result) => notifications.inc({ route, result }),
+  };
+  return { registry, meters: harmless(meters, log) };
+}
+
+/** Clocks of two machines may disagree by more than what was measured. */
+const seconds = (ms: number): number => Math.max(0, ms) / 1_000;
+
+/** A meter that fails says so once, and stops nothing. */
+function harmless(meters: Meters, log: Pick<Logger, 'error'>): Meters {
+  let said = false;
+  const guarded = Object.entries(meters).map(([name, meter]: [string, (...args: unknown[]) => void]) => [
+    name,
+    (...args: unknown[]) => {
+      try {
+        meter(...args);
+      } catch (error) {
+        if (!said) log.error({ err: error, meter: name }, 'a metric could not be counted');
+        said = true;
+      }
+    },
+  ]);
+  return Object.fromEntries(guarded) as Meters;
+}

@@ -1,13 +1,8 @@
 import { continueAsNew, proxyActivities, sleep, workflowInfo } from '@temporalio/workflow';
 import type { NotificationActivities } from '../activities/notification.js';
-import { NOTIFICATION } from '../src/core/contract.js';
+import { NOTIFICATION, type NotificationInput } from '../src/core/contract.js';
 import { NOTIFICATION_DELIVERY } from '../src/adapters/temporal/timeouts.js';
 import { refuseInput, word, type Shape } from './inputs.js';
-
-export interface NotificationInput {
-  /** Name of the route in the policy file. */
-  readonly route: string;
-}
 
 const INPUT: Shape = { fields: { route: word }, example: '{ "route": "ops" }' };
 

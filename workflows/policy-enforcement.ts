@@ -8,16 +8,9 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { EnforcementActivities, RoundOfWorker } from '../activities/policy-enforcement.js';
-import { fleetTaskQueue, POLICY_ENFORCEMENT } from '../src/core/contract.js';
+import { fleetTaskQueue, POLICY_ENFORCEMENT, type EnforcementInput } from '../src/core/contract.js';
 import { ENFORCEMENT_ROUND, ENFORCEMENT_ROUND_AT_HOME } from '../src/adapters/temporal/timeouts.js';
 import { maybe, refuseInput, word, type Shape } from './inputs.js';
-
-export interface EnforcementInput {
-  /** Of the worker that did the last round; see `Round`. */
-  readonly memory: string | null;
-  /** That worker's own task queue; null or left out: any worker may do the next round. */
-  readonly taskQueue?: string | null;
-}
 
 const INPUT: Shape = {
   fields: {

@@ -25,18 +25,11 @@ import {
   type CasePhase,
   type CaseResult,
   type CaseStatus,
+  type CaseInput,
 } from '../src/core/contract.js';
 import type { Step } from '../src/engines/cases/case-step.js';
 import { GATE_PASS, LEDGER_READ, RESTART_LOOK, SESSION_READ } from '../src/adapters/temporal/timeouts.js';
 import { maybe, refuseInput, refusingUpdate, time, truth, word, type Shape } from './inputs.js';
-
-export interface CaseInput {
-  readonly sessionId: string;
-  /** False where the server does not know Curfew's search attributes, and does not let us add them. */
-  readonly searchAttributes: boolean;
-  /** ISO 8601; when the case began. Carried over when the case continues as new. */
-  readonly since?: string;
-}
 
 const INPUT: Shape = {
   fields: { sessionId: word, searchAttributes: maybe(truth), since: maybe(time) },

@@ -25,16 +25,11 @@ import {
   type WatchInput,
   type WatchRelease,
   type WatchStatus,
+  type ResumedWatch,
 } from '../src/core/contract.js';
 import { WATCH_CHANGE, WATCH_LOOK } from '../src/adapters/temporal/timeouts.js';
 import type { WatchLook } from '../src/engines/watch/look.js';
 import { problemOf, refuseInput, word, type Shape } from './inputs.js';
-
-/** To go on with a watch that is in the ledger already. */
-export interface ResumedWatch {
-  readonly sessionId: string;
-  readonly resume: true;
-}
 
 const RESUMED: Shape = { fields: { sessionId: word }, example: '{ "sessionId": "sess_1", "resume": true }' };
 

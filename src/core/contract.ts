@@ -9,6 +9,14 @@ export const TASK_QUEUE = 'curfew';
 export const caseWorkflowId = (sessionId: string): string => `cancel/${sessionId}`;
 export const SESSION_CANCELLATION = 'sessionCancellation';
 
+export interface CaseInput {
+  readonly sessionId: string;
+  /** False where the server does not know Curfew's search attributes, and does not let us add them. */
+  readonly searchAttributes: boolean;
+  /** ISO 8601; when the case began. Carried over when the case continues as new. */
+  readonly since?: string;
+}
+
 /** Update: an order joins the case. Answers at once; the order itself is in the ledger. */
 export const JOIN_UPDATE = 'join';
 /** Update: do not wait for the next try, look now. */
@@ -23,9 +31,22 @@ export const fleetTaskQueue = (worker: string): string => `${TASK_QUEUE}/fleet/$
 export const ENFORCEMENT_WORKFLOW_ID = 'policy-enforcement';
 export const POLICY_ENFORCEMENT = 'policyEnforcement';
 
+export interface EnforcementInput {
+  /** Of the worker that did the last round; see `Round` in `src/engines/fleet/enforcement.ts`. */
+  readonly memory: string | null;
+  /** That worker's own task queue; null or left out: any worker may do the next round. */
+  readonly taskQueue?: string | null;
+}
+
 /** One watch per session: registering again changes its limits. */
 export const watchWorkflowId = (sessionId: string): string => `watch/${sessionId}`;
 export const SESSION_WATCH = 'sessionWatch';
+
+/** To go on with a watch that is in the ledger already. */
+export interface ResumedWatch {
+  readonly sessionId: string;
+  readonly resume: true;
+}
 
 /** Update: other limits for an open watch. Those that are not named stay; null takes one away. */
 export const EXTEND_UPDATE = 'extend';
@@ -39,6 +60,11 @@ export const WATCH_QUERY = 'watch';
 /** One workflow per notification route, while there is something to tell. */
 export const notificationWorkflowId = (route: string): string => `notify/${route}`;
 export const NOTIFICATION = 'notification';
+
+export interface NotificationInput {
+  /** Name of the route in the policy file. */
+  readonly route: string;
+}
 
 /** One workflow per bulk job: the same plan applied again is the same job. */
 export const bulkWorkflowId = (planId: string): string => `bulk/${planId}`;

@@ -14,9 +14,9 @@ import {
   RETRY_NOW_UPDATE,
   SESSION_CANCELLATION,
   TASK_QUEUE,
+  type CaseInput,
 } from '../../core/contract.js';
 import { createOwnIds, type OwnIds } from './own-ids.js';
-import type { CaseInput } from '../../../workflows/session-cancellation.js';
 
 const SESSION = defineSearchAttributeKey('CurfewSessionId', SearchAttributeType.KEYWORD);
 

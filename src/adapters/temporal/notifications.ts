@@ -2,8 +2,7 @@ import { LONGEST_SUMMARY } from './summary.js';
 import { printable } from '../../core/text/printable.js';
 import type { Client } from '@temporalio/client';
 import { createOwnIds, type OwnIds } from './own-ids.js';
-import { NOTIFICATION, notificationWorkflowId, TASK_QUEUE } from '../../core/contract.js';
-import type { NotificationInput } from '../../../workflows/notification.js';
+import { NOTIFICATION, notificationWorkflowId, TASK_QUEUE, type NotificationInput } from '../../core/contract.js';
 
 /** Starts the workflows that tell people. */
 export interface Notifications {

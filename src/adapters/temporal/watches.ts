@@ -3,8 +3,7 @@ import { printable } from '../../core/text/printable.js';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
 import { createOwnIds, type OwnIds } from './own-ids.js';
-import { LOOK_SIGNAL, SESSION_WATCH, TASK_QUEUE, watchWorkflowId } from '../../core/contract.js';
-import type { ResumedWatch } from '../../../workflows/session-watch.js';
+import { LOOK_SIGNAL, SESSION_WATCH, TASK_QUEUE, watchWorkflowId, type ResumedWatch } from '../../core/contract.js';
 
 const SESSION = defineSearchAttributeKey('CurfewSessionId', SearchAttributeType.KEYWORD);
 

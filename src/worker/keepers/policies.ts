@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
-import type { EnforcementInput } from '../../../workflows/policy-enforcement.js';
-import { ENFORCEMENT_WORKFLOW_ID, POLICY_ENFORCEMENT, TASK_QUEUE } from '../../core/contract.js';
+import { type EnforcementInput, ENFORCEMENT_WORKFLOW_ID, POLICY_ENFORCEMENT, TASK_QUEUE } from '../../core/contract.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { Logger } from '../../platform/telemetry.js';
 import { createOwnIds, StrangerError, type OwnIds } from '../../adapters/temporal/own-ids.js';

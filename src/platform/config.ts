@@ -2,12 +2,11 @@ import { join } from 'node:path';
 import ms, { type StringValue } from 'ms';
 import { readDotEnv, type DotEnv } from './dot-env.js';
 import { ExitCode, UserError } from '../core/errors.js';
-import { DEFAULT_SCAN_MS } from '../adapters/ledger/stored-facts.js';
+import { DEFAULT_SCAN_MS, DEFAULT_TIMING, type CaseTiming } from '../core/policy/timing.js';
 import { homePaths, resolveHome } from './home.js';
 import { HTTP_ADDRESS, readHttpAddress, type HttpAddress } from './http/address.js';
 import { checkProxies } from './http/proxy.js';
 import { secretSetting } from './secret-setting.js';
-import { DEFAULT_TIMING, type CaseTiming } from '../core/policy/timing.js';
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from './telemetry.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;

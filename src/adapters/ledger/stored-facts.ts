@@ -2,9 +2,6 @@ import type { AgentScan, StoredFacts } from './facts.js';
 import type { Facts } from '../../core/policy/facts.js';
 import { extend } from '../../core/policy/timeline.js';
 
-/** Time between two scans of an agent, ms, where no scan has said another. */
-export const DEFAULT_SCAN_MS = 15_000;
-
 /**
  * Facts as they would be if every sight were stored. Being listed again in the same state changes nothing that matters,
  * so it is not written for each session; the last complete scan of the agent stands for it. A gap between two sights does

@@ -38,3 +38,6 @@ export const DEFAULT_TIMING: CaseTiming = {
   restartGapsMs: [5 * SECOND, 10 * SECOND, 15 * SECOND, 30 * SECOND],
   restartGapsWithQueueMs: [MINUTE, MINUTE, MINUTE, MINUTE, MINUTE],
 };
+
+/** Time between two scans of an agent, ms, where no scan has said another. */
+export const DEFAULT_SCAN_MS = 15_000;

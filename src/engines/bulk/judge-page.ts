@@ -1,5 +1,6 @@
 import { refusesAccount, type ListingCalls, type ListingDependencies } from '../../adapters/vendor/listing.js';
-import { asOfLastScan, DEFAULT_SCAN_MS } from '../../adapters/ledger/stored-facts.js';
+import { asOfLastScan } from '../../adapters/ledger/stored-facts.js';
+import { DEFAULT_SCAN_MS } from '../../core/policy/timing.js';
 import { sessionView } from '../../adapters/vendor/subject.js';
 import type { TargetToFreeze } from '../../adapters/ledger/bulk-plans.js';
 import type { AgentScan, StoredFacts } from '../../adapters/ledger/facts.js';

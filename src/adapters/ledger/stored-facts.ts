@@ -1,3 +1,4 @@
+import type { Coverage } from './coverage.js';
 import type { AgentScan, StoredFacts } from './facts.js';
 import type { Facts } from '../../core/policy/facts.js';
 import { extend } from '../../core/policy/timeline.js';
@@ -17,4 +18,16 @@ export function asOfLastScan({ facts, listed }: StoredFacts, scan: AgentScan | n
   const timeline = extend(facts.timeline, sight, Infinity);
   // Nothing from before may be added up again: the sights between are not there, and would look like a gap.
   return { ...facts, timeline, base: timeline, recent: [] };
+}
+
+/**
+ * The vendor's time now, from the ledger alone: the newest sight, and what has passed since by the ledger's clock. The two
+ * clocks are never compared with each other, because they may differ.
+ *
+ * @param ledgerNowMs - the ledger's clock, ms
+ */
+export function vendorTimeNow(scans: readonly AgentScan[], coverage: Coverage | null, ledgerNowMs: number): number {
+  const newest = scans.reduce((latest, { atMs }) => Math.max(latest, atMs ?? 0), 0);
+  if (newest === 0 || coverage === null) return ledgerNowMs;
+  return newest + Math.max(0, ledgerNowMs - coverage.atMs);
 }

@@ -1,10 +1,8 @@
-import type { AgentScan } from '../../adapters/ledger/facts.js';
 import { assessPolicy, type AssessOptions, type Verdict } from './assess.js';
 import type { Facts } from './facts.js';
 import { readLimits } from './limits.js';
 import type { LimitName, Policy } from './policy.js';
 import type { Level, LimitUnit, Reading } from './reading.js';
-import type { Coverage } from '../../adapters/ledger/coverage.js';
 
 /** Where one limit stands for one session at this moment. */
 export interface LimitStanding {
@@ -106,15 +104,3 @@ const rank = ({ kind, note, would }: Verdict): number => {
   if (note === 'exempt') return 5;
   return kind === 'not-matching' ? 6 : 4;
 };
-
-/**
- * The vendor's time now, from the ledger alone: the newest sight, and what has passed since by the ledger's clock. The two
- * clocks are never compared with each other, because they may differ.
- *
- * @param ledgerNowMs - the ledger's clock, ms
- */
-export function vendorTimeNow(scans: readonly AgentScan[], coverage: Coverage | null, ledgerNowMs: number): number {
-  const newest = scans.reduce((latest, { atMs }) => Math.max(latest, atMs ?? 0), 0);
-  if (newest === 0 || coverage === null) return ledgerNowMs;
-  return newest + Math.max(0, ledgerNowMs - coverage.atMs);
-}

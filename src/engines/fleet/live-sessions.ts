@@ -2,8 +2,8 @@ import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { Policy } from '../../core/policy/policy.js';
 import { flightOf } from '../../core/policy/state.js';
 import { readCoverage, type Coverage } from '../../adapters/ledger/coverage.js';
-import { compareStandings, standingsOf, vendorTimeNow, type PolicyStanding } from '../../core/policy/standing.js';
-import { asOfLastScan } from '../../adapters/ledger/stored-facts.js';
+import { compareStandings, standingsOf, type PolicyStanding } from '../../core/policy/standing.js';
+import { vendorTimeNow, asOfLastScan } from '../../adapters/ledger/stored-facts.js';
 import { DEFAULT_SCAN_MS } from '../../core/policy/timing.js';
 
 /** The live sessions as the last scans left them in the ledger. Nobody is asked. */

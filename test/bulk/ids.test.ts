@@ -5,14 +5,8 @@ import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { stringify } from 'csv-stringify/sync';
 import fc from 'fast-check';
-import {
-  idsFromFile,
-  idsFromList,
-  idsFromStream,
-  type GivenId,
-  type GivenIds,
-  type LeftLines,
-} from '../../src/cli/ids.js';
+import { idsFromFile, idsFromList, idsFromStream } from '../../src/cli/ids.js';
+import type { GivenId, GivenIds, LeftLines } from '../../src/engines/bulk/given-ids.js';
 import { ExitCode, UserError } from '../../src/core/errors.js';
 import '../support/property-seed.js';
 

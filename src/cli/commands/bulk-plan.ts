@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { idsFromFile, type GivenIds } from '../ids.js';
+import { idsFromFile } from '../ids.js';
+import type { GivenIds } from '../../engines/bulk/given-ids.js';
 import type { FleetAccess } from '../../engines/bulk/judge-page.js';
 import { makePlan, type BulkPlanInput, type BulkPlanMade, type BulkPlanProgress } from '../../engines/bulk/plan.js';
 import { bulkStatus, NO_CASES } from '../../engines/bulk/status.js';

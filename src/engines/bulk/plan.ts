@@ -6,7 +6,7 @@ import type { Ledger } from '../../adapters/ledger/ledger.js';
 import { refuseToReplaceNewer } from '../../adapters/ledger/policy-versions.js';
 import { didYouMean } from '../../core/policy-file/suggest.js';
 import type { Policy } from '../../core/policy/policy.js';
-import { EXAMPLES, type GivenId, type GivenIds, type LeftLines } from '../../cli/ids.js';
+import { EXAMPLES, type GivenId, type GivenIds, type LeftLines } from './given-ids.js';
 import type { FleetAccess } from './judge-page.js';
 import { findLive, type FindProgress } from './live-targets.js';
 import { unlessAborted } from '../../adapters/vendor/patience.js';

@@ -3,7 +3,7 @@ import { assessPolicy } from '../../core/policy/assess.js';
 import type { Facts } from '../../core/policy/facts.js';
 import { matchVerdict, teamsNamed, type MatchSubject } from '../../core/policy/match.js';
 import type { Limits, Match, Policy } from '../../core/policy/policy.js';
-import type { GivenIds } from '../../cli/ids.js';
+import type { GivenIds } from './given-ids.js';
 
 /** States in which a turn can be ended. In the order in which they are listed: see `src/adapters/vendor/listing.ts`. */
 export const LIVE_STATES = ['queued', 'processing'] as const;

@@ -5,7 +5,7 @@ import type { Verdict } from '../../core/policy/assess.js';
 import type { Logger } from '../../platform/telemetry.js';
 import type { Cases } from '../../adapters/temporal/cases.js';
 import type { Meters } from '../../adapters/meters.js';
-import { orderReasonOf } from './consequences.js';
+import { orderReasonOf } from '../../core/policy/order-reason.js';
 import { detectionLagMs } from './detection-lag.js';
 import type { Tracked } from './fleet.js';
 import { mayOrder } from '../../core/policy/order-again.js';

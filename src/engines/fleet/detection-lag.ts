@@ -1,5 +1,5 @@
 import type { Verdict } from '../../core/policy/assess.js';
-import { limitReachedAtMs } from './consequences.js';
+import { limitReachedAtMs } from '../../core/policy/order-reason.js';
 import type { Tracked } from './fleet.js';
 import type { RulesInForce } from './rules-in-force.js';
 

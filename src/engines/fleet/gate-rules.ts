@@ -11,7 +11,7 @@ import type { Policy } from '../../core/policy/policy.js';
 import { stillViolates } from '../../core/policy/still-violates.js';
 import type { Session } from '../../adapters/vendor/index.js';
 import { judgeWatchOrder } from '../watch/gate-rules.js';
-import { orderReasonOf } from './consequences.js';
+import { orderReasonOf } from '../../core/policy/order-reason.js';
 import { readCoverage } from '../../adapters/ledger/coverage.js';
 import type { RulesReader } from './rules-in-force.js';
 import { asOfLastScan } from '../../adapters/ledger/stored-facts.js';

@@ -1,5 +1,5 @@
 import type { WatchStatus } from '../../core/contract.js';
-import { orderReasonOf } from '../fleet/consequences.js';
+import { orderReasonOf } from '../../core/policy/order-reason.js';
 import { mayOrder } from '../../core/policy/order-again.js';
 import type { Read } from '../cases/gate.js';
 import { TryAgain } from '../../core/try-again.js';

@@ -13,6 +13,7 @@ import { workerConverter } from '../adapters/codec/encryption.js';
 import type { Config } from '../platform/config.js';
 import { BULK_CONCURRENCY, fleetTaskQueue, SEARCH_ATTRIBUTES } from '../core/contract.js';
 import { createEnforcement } from '../engines/fleet/enforcement.js';
+import { judgeWatchOrder } from '../engines/watch/gate-rules.js';
 import { createGateRules } from '../engines/fleet/gate-rules.js';
 import { createRulesReader } from '../engines/fleet/rules-in-force.js';
 import { keepEnforcing } from './keepers/policies.js';
@@ -176,7 +177,10 @@ async function putTogether(
     ledger,
     limiter,
     sessions,
-    rules: createGateRules({ ledger, rules, vendorClock, scanMs }),
+    rules: createGateRules({
+      ...{ ledger, rules, vendorClock, scanMs },
+      judgeService: (order, read) => judgeWatchOrder({ ledger, vendorClock }, order, read),
+    }),
     timing: config.timing,
     log,
     meters,

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { caseWorkflowId, type Outcome } from '../../src/core/contract.js';
 import { createEnforcement, type Round } from '../../src/engines/fleet/enforcement.js';
+import { judgeWatchOrder } from '../../src/engines/watch/gate-rules.js';
 import { createGateRules } from '../../src/engines/fleet/gate-rules.js';
 import { createRulesReader } from '../../src/engines/fleet/rules-in-force.js';
 import { createVendorClock } from '../../src/adapters/vendor/vendor-clock.js';
@@ -398,7 +399,10 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
       ...{ sessions: fleet, ledger, limiter, log, timing: DEFAULT_TIMING, meters: NO_METERS, random: () => 0.5 },
       gate: createGate({ sessions: fleet, ledger, limiter, log, clock, vendorClock, worker: randomUUID() }),
       account: createAccount(ledger, fleet, log, clock.monotonic),
-      rules: createGateRules({ ledger, rules: createRulesReader(ledger), vendorClock, scanMs: SCAN_MS }),
+      rules: createGateRules({
+        ...{ ledger, rules: createRulesReader(ledger), vendorClock, scanMs: SCAN_MS },
+        judgeService: (order, read) => judgeWatchOrder({ ledger, vendorClock }, order, read),
+      }),
     };
     const waits: TryAgain[] = [];
     let step: Step = { next: 'attempt', afterMs: 0 };

@@ -10,7 +10,6 @@ import { knownSubject } from '../../core/policy/observe.js';
 import type { Policy } from '../../core/policy/policy.js';
 import { stillViolates } from '../../core/policy/still-violates.js';
 import type { Session } from '../../adapters/vendor/index.js';
-import { judgeWatchOrder } from '../watch/gate-rules.js';
 import { orderReasonOf } from '../../core/policy/order-reason.js';
 import { readCoverage } from '../../adapters/ledger/coverage.js';
 import type { RulesReader } from './rules-in-force.js';
@@ -27,6 +26,8 @@ export interface GateRulesDependencies {
   readonly ledger: Ledger;
   readonly rules: RulesReader;
   readonly vendorClock: VendorClock;
+  /** Judges the orders of watches, which have limits of their own. */
+  readonly judgeService: PolicyRules['judgeService'];
   /** Time between two scans, ms, for agents that were never scanned. */
   readonly scanMs: number;
 }
@@ -35,7 +36,13 @@ export interface GateRulesDependencies {
  * The policies in force, as the gate asks them: each order is judged again by what is known and the fresh read, under the
  * rules as they are now, not as they were when it was given.
  */
-export function createGateRules({ ledger, rules, vendorClock, scanMs }: GateRulesDependencies): PolicyRules {
+export function createGateRules({
+  ledger,
+  rules,
+  vendorClock,
+  judgeService,
+  scanMs,
+}: GateRulesDependencies): PolicyRules {
   /** The policy of this name as it counts now; a text says why that can't be told. */
   const policyNow = async (
     name: string | null,
@@ -80,7 +87,7 @@ export function createGateRules({ ledger, rules, vendorClock, scanMs }: GateRule
       return judgeAgain(order, read, policy, version);
     },
 
-    judgeService: (order, read) => judgeWatchOrder({ ledger, vendorClock }, order, read),
+    judgeService,
 
     async onRestart(ended, read) {
       const { policy: name } = ended.reason;

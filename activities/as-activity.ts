@@ -1,6 +1,6 @@
 import { Context, heartbeat, type Info } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import type { CaseDependencies } from '../src/engines/cases/case-step.js';
+import type { CaseDependencies } from '../src/engines/cases/case.js';
 import { TryAgain } from '../src/core/try-again.js';
 import { LedgerUnavailableError } from '../src/adapters/ledger/errors.js';
 import { aboutWorkflow, logAbout } from '../src/platform/log-context.js';

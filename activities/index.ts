@@ -1,6 +1,6 @@
-import type { CaseResult } from '../src/core/contract.js';
-import { caseWorkflowId } from '../src/core/contract.js';
-import { attemptCase, confirmCase, type CaseDependencies, type Step } from '../src/engines/cases/case-step.js';
+import { type CaseResult, caseWorkflowId } from '../src/core/contract.js';
+import { attemptCase, confirmCase } from '../src/engines/cases/case-step.js';
+import type { CaseDependencies, Step } from '../src/engines/cases/case.js';
 import { watchForRestart, type WatchStep } from '../src/engines/cases/restart-watch.js';
 import type { Sighting } from '../src/core/policy/sighting.js';
 import type { SessionsClient } from '../src/adapters/vendor/index.js';

@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { notificationWorkflowId } from '../src/core/contract.js';
-import type { CaseDependencies } from '../src/engines/cases/case-step.js';
+import type { CaseDependencies } from '../src/engines/cases/case.js';
 import { NotDelivered, type Notifier } from '../src/engines/notify/deliver.js';
 import { asActivity } from './as-activity.js';
 

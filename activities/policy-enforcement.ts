@@ -1,5 +1,5 @@
 import { Context } from '@temporalio/activity';
-import type { CaseDependencies } from '../src/engines/cases/case-step.js';
+import type { CaseDependencies } from '../src/engines/cases/case.js';
 import type { Enforcement, Round } from '../src/engines/fleet/enforcement.js';
 import { asActivity } from './as-activity.js';
 

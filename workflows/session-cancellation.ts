@@ -27,7 +27,7 @@ import {
   type CaseStatus,
   type CaseInput,
 } from '../src/core/contract.js';
-import type { Step } from '../src/engines/cases/case-step.js';
+import type { Step } from '../src/engines/cases/case.js';
 import { GATE_PASS, LEDGER_READ, RESTART_LOOK, SESSION_READ } from '../src/adapters/temporal/timeouts.js';
 import { maybe, refuseInput, refusingUpdate, time, truth, word, type Shape } from './inputs.js';
 

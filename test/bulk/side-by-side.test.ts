@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CaseDependencies, Step } from '../../src/engines/cases/case-step.js';
+import type { CaseDependencies, Step } from '../../src/engines/cases/case.js';
 import { attemptCase, confirmCase } from '../../src/engines/cases/case-step.js';
 import { noPoliciesInForce } from '../../src/engines/cases/rules.js';
 import { TryAgain } from '../../src/core/try-again.js';

@@ -2,7 +2,7 @@ import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Activities } from '../../activities/index.js';
 import type { CaseResult, OrderResult, Outcome } from '../../src/core/contract.js';
-import type { Step } from '../../src/engines/cases/case-step.js';
+import type { Step } from '../../src/engines/cases/case.js';
 import type { WatchStep } from '../../src/engines/cases/restart-watch.js';
 import type { Sighting } from '../../src/core/policy/sighting.js';
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createSecretFile } from '../../platform/secret-file.js';
 import type { Logger } from '../../platform/telemetry.js';
-import type { TemporalTarget } from './connection-target.js';
+import { type TemporalTarget, apiKeyProblem } from './connection-target.js';
 
 /** How often the file is looked at, ms. A new key has to be there so long before the old one ends. */
 const LOOK_MS = 10_000;
@@ -41,7 +41,3 @@ export async function keepApiKey(
     await sleep(lookMs, undefined, { signal }).catch(() => {});
   }
 }
-
-/** gRPC puts the key into a header, and shows the whole value when it does not like a character in it. So we look first. */
-export const apiKeyProblem = (value: string): string | null =>
-  /^[\x20-\x7e]+$/.test(value) ? null : 'it holds characters that cannot be sent, such as a line break';

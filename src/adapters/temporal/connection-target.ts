@@ -5,7 +5,7 @@ import { redirects, type DotEnv } from '../../platform/dot-env.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import { isLoopbackHost } from '../../platform/loopback-host.js';
 import { secretSetting } from '../../platform/secret-setting.js';
-import { apiKeyProblem } from './api-key.js';
+
 import { readEmbeddedNote } from './server-note.js';
 
 /** What both of the SDK's connections take. Holds secrets: not for logs. */
@@ -215,3 +215,7 @@ function checkReadable(path: string, setting: string): void {
     );
   }
 }
+
+/** gRPC puts the key into a header, and shows the whole value when it does not like a character in it. So we look first. */
+export const apiKeyProblem = (value: string): string | null =>
+  /^[\x20-\x7e]+$/.test(value) ? null : 'it holds characters that cannot be sent, such as a line break';

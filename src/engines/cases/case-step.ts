@@ -1,48 +1,22 @@
 import type { PermitRequest } from '../../adapters/ledger/breakers.js';
 import { DOUBT_RETRY_MS, IN_DOUBT_MS } from '../../adapters/ledger/requests.js';
-import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { OpenOrder, Settlement } from '../../adapters/ledger/orders.js';
 import { backoffMs } from '../../core/policy/backoff.js';
 import { viewOf, type Sighting } from '../../core/policy/sighting.js';
-import type { Meters } from '../../adapters/meters.js';
 import { orderedBy } from '../../adapters/ledger/news.js';
-import type { CaseTiming } from '../../core/policy/timing.js';
 import { SessionsError } from '../../adapters/vendor/index.js';
-import type { Logger } from '../../platform/telemetry.js';
-import type { Account } from '../../adapters/vendor/account.js';
-import type { Gate, Read } from './gate.js';
+import type { Read } from './gate.js';
 import { afterAccepted, joinedRefusals } from '../../core/policy/refusals.js';
 import { takeWantedProbe } from '../../adapters/ledger/hold-mark.js';
 import { settleForbidden, settleWhatIsClear, settlementOf, type Judged } from './judge.js';
-import type { Limiter, Urgency } from '../../adapters/vendor/limiter.js';
+import type { Urgency } from '../../adapters/vendor/limiter.js';
 import { meetRefusal, refusedIn } from './refusal.js';
-import type { PolicyRules, RuleVerdict } from './rules.js';
+import type { RuleVerdict } from './rules.js';
 import { maxReadAge } from '../../core/policy/fresh-read.js';
 import { TryAgain, type TryAgainReason } from '../../core/try-again.js';
 import { noteRead, noteUnjudged, noteUnread, TOO_SLOW } from './unjudged.js';
 import { notePhase, noteWaits, tryAgain } from './waits.js';
-
-/** What the case does next. Plain data: it travels through Temporal. */
-export type Step =
-  /** No order is open. */
-  | { readonly next: 'done' }
-  /** Read again after a wait, to confirm. */
-  | { readonly next: 'look'; readonly afterMs: number; readonly look: number; readonly sightings: readonly Sighting[] }
-  /** Go through the gate again after a wait. */
-  | { readonly next: 'attempt'; readonly afterMs: number };
-
-export interface CaseDependencies {
-  readonly gate: Gate;
-  readonly ledger: Ledger;
-  readonly account: Account;
-  readonly limiter: Limiter;
-  readonly rules: PolicyRules;
-  readonly timing: CaseTiming;
-  readonly log: Logger;
-  readonly meters: Pick<Meters, 'accepted'>;
-  /** A number in [0, 1). */
-  readonly random: () => number;
-}
+import type { Step, CaseDependencies } from './case.js';
 
 /**
  * One pass through the gate for all open orders of a session: read, conclude what can be concluded, and send a cancel

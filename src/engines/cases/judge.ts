@@ -8,7 +8,7 @@ import { bindOrder } from '../../core/policy/binding.js';
 import { conclude, newerTurnPerhapsHit, type Conclusion } from '../../core/policy/conclusion.js';
 import { viewOf, type OrderedTurn, type Sighting, type View } from '../../core/policy/sighting.js';
 import type { SessionsError } from '../../adapters/vendor/index.js';
-import type { CaseDependencies } from './case-step.js';
+import type { CaseDependencies } from './case.js';
 import type { Read } from './gate.js';
 import { forbiddenEvent, type MetRefusal } from './refusal.js';
 

@@ -10,7 +10,7 @@ import {
   type Refused,
 } from '../../core/policy/refusals.js';
 import type { SessionsError, SessionsErrorKind } from '../../adapters/vendor/index.js';
-import type { CaseDependencies } from './case-step.js';
+import type { CaseDependencies } from './case.js';
 import { honouredMs } from '../../adapters/vendor/hold.js';
 import { TryAgain } from '../../core/try-again.js';
 import { tryAgain } from './waits.js';

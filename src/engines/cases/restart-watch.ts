@@ -3,7 +3,7 @@ import type { EventToRecord } from '../../adapters/ledger/ledger.js';
 import { flightOf } from '../../core/policy/state.js';
 import { SessionsError, type SessionsClient } from '../../adapters/vendor/index.js';
 import type { OrderView } from '../../adapters/ledger/results.js';
-import type { CaseDependencies } from './case-step.js';
+import type { CaseDependencies } from './case.js';
 import type { Read } from './gate.js';
 import { tryAgain } from './waits.js';
 

@@ -1,7 +1,7 @@
 import type { CasePhase } from '../../core/contract.js';
 import { backoffMs } from '../../core/policy/backoff.js';
 import type { SessionsError } from '../../adapters/vendor/index.js';
-import type { CaseDependencies, Step } from './case-step.js';
+import type { CaseDependencies, Step } from './case.js';
 import { HeldError, honouredMs } from '../../adapters/vendor/hold.js';
 import { TryAgain } from '../../core/try-again.js';
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { CaseDependencies } from '../cases/case-step.js';
+import type { CaseDependencies } from '../cases/case.js';
 import { TryAgain } from '../../core/try-again.js';
 import { tryAgain } from '../cases/waits.js';
 import type { FleetAccess } from '../bulk/live-targets.js';

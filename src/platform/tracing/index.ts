@@ -1,12 +1,7 @@
 import type { Environment } from '../config.js';
 import type { Logger } from '../telemetry.js';
 import { traceExportOf } from './settings.js';
-
-/** Spans are being recorded. */
-export interface Tracing {
-  /** Sends what is recorded and not sent yet; takes a few seconds at most, and never fails. */
-  shutdown(): Promise<void>;
-}
+import type { Tracing } from './sdk.js';
 
 /**
  * Records spans from now on, if the environment asks for it.

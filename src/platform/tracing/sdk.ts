@@ -10,7 +10,6 @@ import {
 } from '@opentelemetry/sdk-trace-node';
 import type { Environment } from '../config.js';
 import { VERSION } from '../version.js';
-import type { Tracing } from './index.js';
 
 /*
  * The 1.x line of OpenTelemetry's packages: the 2.x line wants a newer Node.js than the oldest that Curfew runs on (20.3).
@@ -72,4 +71,10 @@ function lineOf(span: ReadableSpan): object {
     attributes: span.attributes,
     failed: span.status.code === SpanStatusCode.ERROR,
   };
+}
+
+/** Spans are being recorded. */
+export interface Tracing {
+  /** Sends what is recorded and not sent yet; takes a few seconds at most, and never fails. */
+  shutdown(): Promise<void>;
 }

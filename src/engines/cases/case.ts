@@ -1,0 +1,31 @@
+import type { Ledger } from '../../adapters/ledger/ledger.js';
+import type { Meters } from '../../adapters/meters.js';
+import type { Account } from '../../adapters/vendor/account.js';
+import type { Limiter } from '../../adapters/vendor/limiter.js';
+import type { Sighting } from '../../core/policy/sighting.js';
+import type { CaseTiming } from '../../core/policy/timing.js';
+import type { Logger } from '../../platform/telemetry.js';
+import type { Gate } from './gate.js';
+import type { PolicyRules } from './rules.js';
+
+/** What the case does next. Plain data: it travels through Temporal. */
+export type Step =
+  /** No order is open. */
+  | { readonly next: 'done' }
+  /** Read again after a wait, to confirm. */
+  | { readonly next: 'look'; readonly afterMs: number; readonly look: number; readonly sightings: readonly Sighting[] }
+  /** Go through the gate again after a wait. */
+  | { readonly next: 'attempt'; readonly afterMs: number };
+
+export interface CaseDependencies {
+  readonly gate: Gate;
+  readonly ledger: Ledger;
+  readonly account: Account;
+  readonly limiter: Limiter;
+  readonly rules: PolicyRules;
+  readonly timing: CaseTiming;
+  readonly log: Logger;
+  readonly meters: Pick<Meters, 'accepted'>;
+  /** A number in [0, 1). */
+  readonly random: () => number;
+}

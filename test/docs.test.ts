@@ -6,7 +6,7 @@ import { withBoundsTable } from '../scripts/lib/bounds-table.js';
 import { loadConfig } from '../src/platform/config.js';
 import { OUTCOMES, SEARCH_ATTRIBUTES } from '../src/core/contract.js';
 import { ExitCode } from '../src/core/errors.js';
-import { ALERTS, EVENT_KINDS } from '../src/adapters/ledger/events.js';
+import { ALERTS, EVENT_KINDS } from '../src/core/events.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');

@@ -1,6 +1,6 @@
 import type { Attribution, Outcome } from '../core/contract.js';
-import type { EventKind } from './ledger/events.js';
-import type { OrderedBy } from './ledger/news.js';
+import type { EventKind } from '../core/events.js';
+import type { OrderedBy } from '../core/orders.js';
 import type { LimitName } from '../core/policy/policy.js';
 import type { SessionsErrorKind, SessionsOperation } from './vendor/index.js';
 

@@ -4,7 +4,7 @@ import { cleanupOfSchedule, scheduleOf } from '../../src/engines/cleanup/schedul
 import { keepSchedules, syncSchedules } from '../../src/engines/cleanup/schedules.js';
 import { BULK_CANCELLATION, cleanupScheduleId, TASK_QUEUE } from '../../src/core/contract.js';
 import { readCleanups } from '../../src/engines/cleanup/standing.js';
-import type { EventKind } from '../../src/adapters/ledger/events.js';
+import type { EventKind } from '../../src/core/events.js';
 import type { Ledger } from '../../src/adapters/ledger/ledger.js';
 import type { CleanupEntry } from '../../src/core/policy/policy.js';
 import { until } from '../support/embedded-server.js';

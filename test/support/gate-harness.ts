@@ -12,7 +12,7 @@ import { createGate } from '../../src/engines/cases/gate.js';
 import { noPoliciesInForce } from '../../src/engines/cases/rules.js';
 import { TryAgain } from '../../src/core/try-again.js';
 import { isLedgerUnavailable, LedgerUnavailableError } from '../../src/adapters/ledger/errors.js';
-import type { EventKind } from '../../src/adapters/ledger/events.js';
+import type { EventKind } from '../../src/core/events.js';
 import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
 import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
 import { NO_METERS } from '../../src/adapters/meters.js';

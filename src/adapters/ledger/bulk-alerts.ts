@@ -1,5 +1,6 @@
 import type { Transaction } from 'kysely';
-import type { EventKind, NewEvent } from './events.js';
+import type { NewEvent } from './events.js';
+import type { EventKind } from '../../core/events.js';
 import { claimMeta } from './meta.js';
 import type { LedgerDatabase } from './schema.js';
 

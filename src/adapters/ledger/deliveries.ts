@@ -1,6 +1,7 @@
 import { sql, type Kysely, type RawBuilder } from 'kysely';
 import type { Attribution, OrderReason, Outcome } from '../../core/contract.js';
-import { ALERTS, valueOfEvent, type EventKind } from './events.js';
+import { valueOfEvent } from './events.js';
+import { ALERTS, type EventKind } from '../../core/events.js';
 import { claimMeta, dropMeta, readMeta, replaceMeta } from './meta.js';
 import { reasonOf } from './orders.js';
 import type { LedgerDatabase } from './schema.js';

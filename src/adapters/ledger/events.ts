@@ -3,65 +3,7 @@ import { dialectOf } from './dialect.js';
 import { tell } from './news.js';
 import type { LedgerDatabase } from './schema.js';
 import { storableJson } from '../../core/text/storable.js';
-
-/** Things that happened and that someone may want to know later. Those in {@link ALERTS} want a person now. */
-export const EVENT_KINDS = [
-  'restarted',
-  'queued-messages-waiting',
-  'may-have-hit-newer-turn',
-  'not-ending',
-  'not-judgeable',
-  'retries-exhausted',
-  'gone',
-  'forbidden',
-  'account-refused',
-  'account-accepted',
-  'requests-held',
-  'requests-released',
-  'abandoned',
-  'paused',
-  'resumed',
-  'exempt',
-  'unexempt',
-  'policy-applied',
-  'warned',
-  'would-end',
-  'breaker-opened',
-  'breaker-closed',
-  'coverage-lost',
-  'coverage-restored',
-  'watch-registered',
-  'watch-extended',
-  'watch-released',
-  'watch-ended',
-  'bulk-applied',
-  'bulk-paused',
-  'bulk-resumed',
-  'bulk-aborted',
-  'bulk-rate',
-  'bulk-stopped',
-  'bulk-finished',
-  'cleanup-capped',
-  'cleanup-skipped',
-  'cleanup-failed',
-  'trigger-switched-off',
-] as const;
-export type EventKind = (typeof EVENT_KINDS)[number];
-
-export const ALERTS: ReadonlySet<EventKind> = new Set<EventKind>([
-  'may-have-hit-newer-turn',
-  'not-ending',
-  'not-judgeable',
-  'retries-exhausted',
-  'gone',
-  'forbidden',
-  'account-refused',
-  'breaker-opened',
-  'coverage-lost',
-  'bulk-stopped',
-  'cleanup-failed',
-  'trigger-switched-off',
-]);
+import type { EventKind } from '../../core/events.js';
 
 export interface NewEvent {
   readonly kind: EventKind;

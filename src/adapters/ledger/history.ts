@@ -2,7 +2,8 @@ import { sql, type Kysely } from 'kysely';
 import type { OrderEvent } from '../../core/contract.js';
 import { appliedJobs, countSettledTargets, pageOfSettledTargets, seqOfLast, type AppliedJob } from './bulk-history.js';
 import { viewOfTarget } from './bulk-results.js';
-import { valueOfEvent, type EventKind } from './events.js';
+import { valueOfEvent } from './events.js';
+import type { EventKind } from '../../core/events.js';
 import { selectOrders, toEvent, viewsOf, type OrderRow, type OrderView } from './results.js';
 import type { LedgerDatabase } from './schema.js';
 

@@ -1,11 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Attribution, OrderReason, Outcome } from '../../core/contract.js';
-import type { EventKind } from './events.js';
-import type { OrderSource } from './orders.js';
-
-/** Who ordered the end of a turn, as the metrics tell it. */
-export const ORDERED_BY = ['policy', 'person', 'watch', 'bulk', 'cleanup'] as const;
-export type OrderedBy = (typeof ORDERED_BY)[number];
+import type { EventKind } from '../../core/events.js';
+import type { OrderedBy } from '../../core/orders.js';
 
 /** Something that a method of the ledger wrote, for those who count. It holds no text that anybody typed but the names of policies. */
 export type News =
@@ -48,8 +44,6 @@ export const isWitnessed = (): boolean => gathered.getStore() !== undefined;
 export function tell(news: News): void {
   gathered.getStore()?.push(news);
 }
-
-export const orderedBy = (source: OrderSource): OrderedBy => (source === 'service' ? 'watch' : source);
 
 /**
  * A ledger, or a part of one, whose calls are witnessed. A call that fails tells nothing, even when a part of it was

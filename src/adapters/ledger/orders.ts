@@ -3,12 +3,11 @@ import { sql, type Kysely, type Selectable, type Transaction } from 'kysely';
 import type { Attribution, CasePhase, OrderError, OrderReason, Outcome } from '../../core/contract.js';
 import { bulkConcludedBefore } from './bulk-requests.js';
 import { recordEvents } from './events.js';
-import { isWitnessed, orderedBy, tell, type OrderedBy, type SeenAtTheEnd } from './news.js';
+import { isWitnessed, tell, type SeenAtTheEnd } from './news.js';
+import { orderedBy, type OrderedBy, type OrderSource } from '../../core/orders.js';
 import type { Refusal } from '../../core/policy/refusals.js';
 import { errorWith, refusalsIn } from './refusals.js';
 import type { LedgerDatabase, OrdersTable } from './schema.js';
-
-export type OrderSource = 'person' | 'policy' | 'bulk' | 'service';
 
 /** What someone asks for: the end of one turn of one session. */
 export interface NewOrder {

@@ -3,7 +3,7 @@ import { DOUBT_RETRY_MS, IN_DOUBT_MS } from '../../adapters/ledger/requests.js';
 import type { OpenOrder, Settlement } from '../../adapters/ledger/orders.js';
 import { backoffMs } from '../../core/policy/backoff.js';
 import { viewOf, type Sighting } from '../../core/policy/sighting.js';
-import { orderedBy } from '../../adapters/ledger/news.js';
+import { orderedBy } from '../../core/orders.js';
 import { SessionsError } from '../../adapters/vendor/index.js';
 import type { Read } from './gate.js';
 import { afterAccepted, joinedRefusals } from '../../core/policy/refusals.js';

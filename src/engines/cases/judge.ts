@@ -1,5 +1,5 @@
 import type { Outcome } from '../../core/contract.js';
-import { ALERTS } from '../../adapters/ledger/events.js';
+import { ALERTS } from '../../core/events.js';
 import type { EventToRecord } from '../../adapters/ledger/ledger.js';
 import type { SeenAtTheEnd } from '../../adapters/ledger/news.js';
 import type { OpenOrder, Settlement } from '../../adapters/ledger/orders.js';

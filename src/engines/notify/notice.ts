@@ -1,6 +1,6 @@
 import { rateWords } from '../../core/bulk/rate.js';
 import type { Item, ToldKind } from '../../adapters/ledger/deliveries.js';
-import { ALERTS, type EventKind } from '../../adapters/ledger/events.js';
+import { ALERTS, type EventKind } from '../../core/events.js';
 import { durationText } from '../../core/policy/reason.js';
 import { shellWord } from '../../core/text/shell.js';
 import { joined, LONGEST_NAME, untrusted, words, type Printable, type Untrusted } from '../../core/text/printable.js';

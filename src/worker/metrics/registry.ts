@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { EVENT_KINDS } from '../../adapters/ledger/events.js';
-import type { OrderedBy } from '../../adapters/ledger/news.js';
+import { EVENT_KINDS } from '../../core/events.js';
+import type { OrderedBy } from '../../core/orders.js';
 import type { Logger } from '../../platform/telemetry.js';
 import { VERSION } from '../../platform/version.js';
 import * as buckets from './buckets.js';

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { TryAgain } from '../../src/core/try-again.js';
-import { LEASE_MS, type Departure } from '../../src/adapters/ledger/requests.js';
+import { type Departure } from '../../src/adapters/ledger/requests.js';
+import { LEASE_MS } from '../../src/adapters/ledger/leases.js';
 import { missingSighting } from '../../src/core/policy/sighting.js';
 import type { Turn } from '../../src/core/policy/turn.js';
 import {

@@ -7,6 +7,8 @@ import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/ope
 import * as orders from '../../src/adapters/ledger/orders.js';
 import { readPauseSwitch, setPauseSwitch } from '../../src/adapters/ledger/pause-switch.js';
 import * as requests from '../../src/adapters/ledger/requests.js';
+import type { RequestAnswer } from '../../src/adapters/ledger/request-row.js';
+import { LEASE_MS } from '../../src/adapters/ledger/leases.js';
 import { orderViews } from '../../src/adapters/ledger/results.js';
 import {
   countUnjudged,
@@ -123,7 +125,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
       if (registration.kind !== 'registered') throw new Error(`Not registered: ${registration.kind}.`);
       return registration.requestId;
     };
-    const answer = (requestId: string, given: Partial<requests.RequestAnswer> = {}): Promise<void> =>
+    const answer = (requestId: string, given: Partial<RequestAnswer> = {}): Promise<void> =>
       requests.answerRequest(db, requestId, {
         answer: 'accepted',
         state: 'failed',
@@ -522,7 +524,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         await requests.renewLease(db, first, NOW + 9_999);
         expect(await register([id], NOW + 10_000)).toMatchObject({ kind: 'busy' });
 
-        const second = await registered([id], NOW + 9_999 + requests.LEASE_MS);
+        const second = await registered([id], NOW + 9_999 + LEASE_MS);
         await requests.withdrawRequest(db, second, [id]);
         const third = await registered([id], NOW + 20_001);
         await answer(third);

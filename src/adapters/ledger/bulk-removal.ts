@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely';
 import type { BulkState } from '../../core/contract.js';
 import { forgetTold } from './bulk-alerts.js';
-import { lockJob } from './bulk-steering.js';
+import { lockJob } from './bulk-lock.js';
 import type { LedgerDatabase } from './schema.js';
 
 /**

@@ -1,7 +1,7 @@
 import type { Kysely, Transaction } from 'kysely';
-import { RUN_LEASE_MS } from './bulk-run.js';
+import { RUN_LEASE_MS } from './leases.js';
 import { dialectOf } from './dialect.js';
-import type { RequestRow } from './requests.js';
+import type { RequestRow } from './request-row.js';
 import type { LedgerDatabase } from './schema.js';
 
 /*

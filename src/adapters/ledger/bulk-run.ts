@@ -2,10 +2,11 @@ import type { Kysely } from 'kysely';
 import type { BulkState } from '../../core/contract.js';
 import { initialCounts } from './bulk-counts.js';
 import type { BulkJob } from './bulk-plans.js';
-import { lockJob } from './bulk-steering.js';
+import { lockJob } from './bulk-lock.js';
 import { recordEvents } from './events.js';
 import { ledgerNow } from './locks.js';
 import type { LedgerDatabase } from './schema.js';
+import { RUN_LEASE_MS } from './leases.js';
 
 /**
  * A worker's hold on a job. The epoch rises with each worker that takes the job up; what an earlier one still wants to
@@ -21,12 +22,6 @@ export type TakenUp =
   /** Another worker is at work on it, or died so short a time ago that its requests may still be under way. */
   | { readonly kind: 'held'; readonly retryInMs: number }
   | { readonly kind: 'unknown' };
-
-/**
- * How long the worker of a job counts as alive without a word, ms. It renews it as it writes and looks. While it lives, its
- * unanswered requests are under way, and nobody else sends for those sessions (invariant I3).
- */
-export const RUN_LEASE_MS = 10_000;
 
 /** Makes this worker the one that carries out a job. */
 export async function takeUpJob(db: Kysely<LedgerDatabase>, planId: string, worker: string): Promise<TakenUp> {

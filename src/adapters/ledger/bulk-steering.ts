@@ -1,13 +1,13 @@
-import type { Kysely, Transaction } from 'kysely';
+import type { Kysely } from 'kysely';
 import type { BulkState } from '../../core/contract.js';
 import { caseOutcomes } from './bulk-cases.js';
-import { hashOfTargets, getJob, toJob, type BulkJob } from './bulk-plans.js';
+import { hashOfTargets, getJob, type BulkJob } from './bulk-plans.js';
 import { recordEvents } from './events.js';
 import type { EventKind } from '../../core/events.js';
-import { dialectOf } from './dialect.js';
 import { ledgerNow } from './locks.js';
 import { abandonOrders } from './orders.js';
 import type { LedgerDatabase } from './schema.js';
+import { lockJob, readLocked } from './bulk-lock.js';
 
 /** How a plan is to be carried out. */
 export interface BulkApplication {
@@ -190,26 +190,4 @@ function changeFor(job: BulkJob, steer: BulkSteer, at: number, openCases: number
         data: { by, reason },
       };
   }
-}
-
-/** A job, and who works on it. */
-export interface LockedJob extends BulkJob {
-  readonly epoch: number;
-  readonly leaseUntilMs: number | null;
-}
-
-/**
- * Reads a job such that its state cannot change until the transaction ends: steering waits for transactions that let
- * requests out, and they for it. On SQLite a writer is alone.
- */
-export async function lockJob(trx: Transaction<LedgerDatabase>, planId: string): Promise<LockedJob | null> {
-  const read = trx.selectFrom('bulk_jobs').selectAll().where('id', '=', planId);
-  const row = await (dialectOf(trx) === 'sqlite' ? read : read.forUpdate()).executeTakeFirst();
-  return row === undefined ? null : { ...toJob(row), epoch: row.epoch, leaseUntilMs: row.lease_until };
-}
-
-async function readLocked(trx: Transaction<LedgerDatabase>, planId: string): Promise<BulkJob> {
-  const job = await getJob(trx, planId);
-  if (job === null) throw new Error(`The bulk job ${planId} vanished inside a transaction.`);
-  return job;
 }

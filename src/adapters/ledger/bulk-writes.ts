@@ -2,12 +2,13 @@ import { sql, type Kysely, type Transaction } from 'kysely';
 import type { Attribution, OrderError, Outcome } from '../../core/contract.js';
 import { countsOf, move } from './bulk-counts.js';
 import { jsonRows, type BulkJob, type TargetStatus } from './bulk-plans.js';
-import { RUN_LEASE_MS, type RunKey } from './bulk-run.js';
-import { lockJob } from './bulk-steering.js';
+import { type RunKey } from './bulk-run.js';
+import { RUN_LEASE_MS } from './leases.js';
+import { lockJob } from './bulk-lock.js';
 import { earliestNow } from './exemptions.js';
 import { ledgerNow, lockSessions, readSwitchForShare } from './locks.js';
 import { tell } from './news.js';
-import type { RequestAnswer } from './requests.js';
+import type { RequestAnswer } from './request-row.js';
 import type { LedgerDatabase } from './schema.js';
 
 export interface ForTarget {

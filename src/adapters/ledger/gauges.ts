@@ -3,7 +3,7 @@ import type { BulkState } from '../../core/contract.js';
 import { countsOf } from './bulk-counts.js';
 import { toJob } from './bulk-plans.js';
 import type { LedgerDatabase } from './schema.js';
-import { LEASE_MS } from './requests.js';
+import { LEASE_MS } from './leases.js';
 import { LONGEST_REQUEST_MS } from '../../core/policy/conclusion.js';
 import { readPauseSwitch } from './pause-switch.js';
 import { countUnjudged } from './unjudged.js';

@@ -47,6 +47,7 @@ import {
   type PolicyApplication,
 } from './policy-versions.js';
 import { modesSoFar, permitsTaken } from './policy-record.js';
+import type { RequestAnswer, RequestRow } from './request-row.js';
 import * as requests from './requests.js';
 import { newestRow, removeExpired, type Removed } from './retention.js';
 import { orderViews, type OrderFilter, type OrderView } from './results.js';
@@ -106,14 +107,14 @@ export interface Ledger {
     register(departure: requests.Departure): Promise<requests.Registration>;
     renew(requestId: string): Promise<void>;
     withdraw(requestId: string, orderIds: readonly string[]): Promise<void>;
-    answer(requestId: string, answer: requests.RequestAnswer): Promise<void>;
+    answer(requestId: string, answer: RequestAnswer): Promise<void>;
     /** @param turnStartedAtMs - vendor's time of the turn's message, ms; null: not known */
     forTurn(
       sessionId: string,
       turnKey: string,
       registeredAfterMs: number,
       turnStartedAtMs: number | null,
-    ): Promise<requests.RequestRow[]>;
+    ): Promise<RequestRow[]>;
     underWay(): Promise<{ sessionId: string; turnKey: string; registeredAtMs: number }[]>;
     /** Whether the vendor has accepted a case's cancel request for another session since then. */
     acceptedForOthers(sessionId: string, sinceMs: number): Promise<boolean>;

@@ -8,6 +8,8 @@ import { earliestNow } from './exemptions.js';
 import { lockSession, readSwitchForShare } from './locks.js';
 import { settleOrders } from './orders.js';
 import type { LedgerDatabase } from './schema.js';
+import type { RequestAnswer, RequestRow } from './request-row.js';
+import { LEASE_MS, IN_DOUBT_MS, DOUBT_RETRY_MS } from './leases.js';
 
 /** A cancel request that wants to leave. */
 export interface Departure {
@@ -44,36 +46,6 @@ export type Registration =
   | { readonly kind: 'in-doubt'; readonly retryInMs: number }
   /** No order is left that may send: exempt now, over a cap, or settled meanwhile. */
   | { readonly kind: 'nothing-to-send' };
-
-/** What came back for a request. Refused: it certainly had no effect. */
-export interface RequestAnswer {
-  readonly answer: SentRequest['answer'];
-  readonly state: string | null;
-  readonly httpStatus: number | null;
-  readonly errorCode: string | null;
-  readonly errorMessage: string | null;
-  /** Vendor's time of the answer, ms. */
-  readonly answeredAtMs: number;
-}
-
-/** A request row as the conclusion needs it. */
-export interface RequestRow extends SentRequest {
-  readonly id: string;
-  readonly readAtMs: number;
-  /** Vendor's time by which it had left, ms; null: not known. */
-  readonly leftByMs: number | null;
-  readonly answeredAtMs: number | null;
-}
-
-/**
- * How long a request may stay unanswered and unrenewed before its sender counts as dead, ms. The sender renews it every
- * {@link LEASE_RENEWAL_MS} while it waits for the answer.
- */
-export const LEASE_MS = 10_000;
-export const LEASE_RENEWAL_MS = 2_000;
-/** A request whose effect was not seen by then had none, ms: longer than the confirm window. */
-export const IN_DOUBT_MS = 60_000;
-export const DOUBT_RETRY_MS = 10_000;
 
 /**
  * Lets a request out, or says why not: the pause switch, exemptions, caps and the one-sender rule are checked in the same

@@ -5,7 +5,7 @@ import type { Config } from '../../platform/config.js';
 import { bulkWorkflowId, caseWorkflowId } from '../../core/contract.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import { readHold, wantProbe, type HoldMark } from '../../adapters/ledger/hold-mark.js';
-import { jobOfView, viewsOfSession } from '../../adapters/ledger/bulk-results.js';
+import { jobOfView, viewsOfSession } from '../../adapters/ledger/session-views.js';
 import type { OrderView } from '../../adapters/ledger/results.js';
 import type { UnjudgedSpell } from '../../adapters/ledger/unjudged.js';
 import { resolveTemporal } from '../../adapters/temporal/connection.js';

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BulkJob, BulkTarget } from '../../adapters/ledger/bulk-plans.js';
-import { RUN_LEASE_MS, type RunKey } from '../../adapters/ledger/bulk-run.js';
+import { type RunKey } from '../../adapters/ledger/bulk-run.js';
+import { RUN_LEASE_MS } from '../../adapters/ledger/leases.js';
 import { UNREAD } from './attempt.js';
 import { createBook, TakenOver } from './book.js';
 import { createBrake } from '../../core/bulk/brake.js';

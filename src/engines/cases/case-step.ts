@@ -1,5 +1,5 @@
 import type { PermitRequest } from '../../adapters/ledger/breakers.js';
-import { DOUBT_RETRY_MS, IN_DOUBT_MS } from '../../adapters/ledger/requests.js';
+import { DOUBT_RETRY_MS, IN_DOUBT_MS } from '../../adapters/ledger/leases.js';
 import type { OpenOrder, Settlement } from '../../adapters/ledger/orders.js';
 import { backoffMs } from '../../core/policy/backoff.js';
 import { viewOf, type Sighting } from '../../core/policy/sighting.js';

@@ -1,12 +1,9 @@
 import type { VendorClock } from '../../adapters/vendor/vendor-clock.js';
 import type { PermitRequest } from '../../adapters/ledger/breakers.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
-import {
-  LEASE_RENEWAL_MS,
-  type Departure,
-  type Registration,
-  type RequestAnswer,
-} from '../../adapters/ledger/requests.js';
+import { type Departure, type Registration } from '../../adapters/ledger/requests.js';
+import { LEASE_RENEWAL_MS } from '../../adapters/ledger/leases.js';
+import type { RequestAnswer } from '../../adapters/ledger/request-row.js';
 import type { ReadTimes } from '../../core/policy/binding.js';
 import { missingSighting, sightingOf } from '../../core/policy/sighting.js';
 import { SessionsError, type Session, type SessionsClient } from '../../adapters/vendor/index.js';

@@ -3,7 +3,7 @@ import { ALERTS } from '../../core/events.js';
 import type { EventToRecord } from '../../adapters/ledger/ledger.js';
 import type { SeenAtTheEnd } from '../../adapters/ledger/news.js';
 import type { OpenOrder, Settlement } from '../../adapters/ledger/orders.js';
-import type { RequestRow } from '../../adapters/ledger/requests.js';
+import type { RequestRow } from '../../adapters/ledger/request-row.js';
 import { bindOrder } from '../../core/policy/binding.js';
 import { conclude, newerTurnPerhapsHit, type Conclusion } from '../../core/policy/conclusion.js';
 import { viewOf, type OrderedTurn, type Sighting, type View } from '../../core/policy/sighting.js';

@@ -36,6 +36,31 @@ function read(text: string, lengths: readonly number[] = []): unknown {
 }
 
 describe('reading a session in pieces', () => {
+  it('keeps of each session what was wanted, and not the pieces that it stood in', () => {
+    const pieceBytes = 64 * 1024;
+    const session = (n: number): string => {
+      const content = `ж${'x'.repeat(2 * pieceBytes)}`;
+      const message = {
+        id: `msg_longEnoughToBeCutOut_${n}`,
+        role: 'user',
+        created_at: '2026-01-01T00:00:00Z',
+        content,
+      };
+      const head = { id: 'sess_1', agent_id: `agent_longEnoughToBeCutOut_${n}`, state: 'processing' };
+      return JSON.stringify({ session: { ...head, messages: [message], name: `a name of session number ${n}` } });
+    };
+    const readSome = (count: number): unknown[] =>
+      Array.from({ length: count }, (_, n) => read(session(n), [pieceBytes]));
+    // Code that runs for the first time takes its own memory.
+    readSome(20);
+    const before = memory();
+    const kept = readSome(200);
+    const grown = memory() - before;
+    expect(kept).toHaveLength(200);
+    // With their pieces it would be over 25 MiB.
+    expect(grown).toBeLessThan(4 * MIB);
+  });
+
   it.each([
     ['many messages', 2_000],
     ['one message that is nearly all of it', 63 * MIB],

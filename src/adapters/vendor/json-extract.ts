@@ -36,6 +36,16 @@ interface Open {
   key: string | null;
 }
 
+/** UTF-16 units. V8 copies a shorter part of a text by itself. */
+const SHORTEST_PART = 13;
+
+/**
+ * A part that is cut out of a text is a view of it in V8, and would keep the whole piece that the network delivered for as long
+ * as a session's id is remembered.
+ */
+const ownCopyOf = (part: string): string =>
+  part.length < SHORTEST_PART ? part : Buffer.from(part, 'utf16le').toString('utf16le');
+
 /** Stands for a value that is not kept. It differs from null, which is a value. */
 const PASSED_OVER = undefined;
 
@@ -121,7 +131,7 @@ export function extractJson(root: Wanted): JsonExtract {
         return;
       }
       case 'endString':
-        return plain(text);
+        return plain(text === null ? null : ownCopyOf(text));
       case 'endNumber':
         return plain(text === null ? null : Number(text));
       case 'trueValue':

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import got from 'got';
 
@@ -13,6 +14,8 @@ const EVERY_MS = 1_000;
 
 /** Asks a worker for its heap by its metrics until the signal. */
 export async function watchHeap(http: string, signal: AbortSignal): Promise<HeapWatch> {
+  // Each request and each wait listens to it.
+  setMaxListeners(0, signal);
   let [used, external, looks] = [0, 0, 0];
   while (!signal.aborted) {
     try {

@@ -1,5 +1,3 @@
-import { TextDecoder } from 'node:util';
-
 /** Whether bytes begin as UTF-16 does: with its mark, or with every other byte zero, as Latin letters have it. */
 export function looksLikeUtf16(bytes: Uint8Array): boolean {
   const [first, second, third, fourth] = bytes;

@@ -49,6 +49,7 @@ const NOT_IMPORTED = {
   eslint: 'the script `lint`',
   jest: 'runs the tests',
   prettier: 'the script `lint`',
+  knip: 'the script `lint`',
   tsx: 'runs the TypeScript of bench and scripts',
   typescript: 'compiles',
 };

@@ -8,23 +8,13 @@ import { createServer } from './server.js';
 import { World } from './world.js';
 
 export { defaultScenario } from './default-scenario.js';
-export type { Fault, FaultInput, FaultName, Operation } from './fault-schema.js';
-export type { Scope } from './faults.js';
-export {
-  creditsSpent,
-  limitsReached,
-  processedMs,
-  stintsOf,
-  waitedMs,
-  type Reached,
-  type Stint,
-  type TrueLimits,
-} from './measure.js';
-export { loadScenario, populate, scenario, type Scenario, type ScenarioInput } from './scenario.js';
-export type { EndedBy, SessionRecord, SessionState, TurnEnd } from './session.js';
-export type { Answered, CancelRecord, RequestCounts, SessionTruth, Truth, TurnTruth } from './truth.js';
-export { World, type SessionSnapshot } from './world.js';
-export type { AgentInput, SessionInput, TeamInput, TurnInput } from './world-schema.js';
+export type { FaultInput, FaultName } from './fault-schema.js';
+export { limitsReached, stintsOf, type Reached, type Stint } from './measure.js';
+export { loadScenario, populate, scenario, type ScenarioInput } from './scenario.js';
+export type { SessionRecord, SessionState } from './session.js';
+export type { CancelRecord, SessionTruth, Truth, TurnTruth } from './truth.js';
+export { World } from './world.js';
+export type { AgentInput, SessionInput, TurnInput } from './world-schema.js';
 
 export interface SimulatorOptions {
   /** Default 0: any free port. */

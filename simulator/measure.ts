@@ -43,11 +43,11 @@ export function stintsOf({ turns, messages }: SessionRecord): Stint[] {
 }
 
 /** Time in `processing` between two moments, ms. */
-export const processedMs = ({ periods }: SessionRecord, from: number, to: number): number =>
+const processedMs = ({ periods }: SessionRecord, from: number, to: number): number =>
   periods.reduce((sum, period) => sum + overlap(period.from, period.to ?? to, from, to), 0);
 
 /** Time in `queued` between two moments, ms. */
-export const waitedMs = ({ transitions }: SessionRecord, from: number, to: number): number =>
+const waitedMs = ({ transitions }: SessionRecord, from: number, to: number): number =>
   transitions.reduce(
     (sum, { state, at }, index) =>
       state === 'queued' ? sum + overlap(at, transitions[index + 1]?.at ?? to, from, to) : sum,
@@ -55,7 +55,7 @@ export const waitedMs = ({ transitions }: SessionRecord, from: number, to: numbe
   );
 
 /** Credits spent between two moments. */
-export const creditsSpent = (session: SessionRecord, from: number, to: number): number =>
+const creditsSpent = (session: SessionRecord, from: number, to: number): number =>
   (usageAt(session, to)?.credits ?? 0) - (usageAt(session, from)?.credits ?? 0);
 
 /**

@@ -12,7 +12,7 @@ export type EndedBy = 'natural' | 'control' | { readonly requestId: string };
 export type LeavesQueue = 'never' | 'slot' | number;
 
 /** What a cancel does with messages that wait. The vendor does not say, so a session can have each. */
-export type AfterCancel = 'continue-queue' | 'keep-queue' | 'clear-queue';
+type AfterCancel = 'continue-queue' | 'keep-queue' | 'clear-queue';
 
 export interface TurnRecord {
   /** Id of the last user message of this turn. */
@@ -41,13 +41,13 @@ export interface MessageRecord {
   readonly error?: string;
 }
 
-export interface QueuedMessageRecord {
+interface QueuedMessageRecord {
   readonly id: string;
   readonly text: string;
   readonly at: number;
 }
 
-export interface AskRecord {
+interface AskRecord {
   readonly id: string;
   readonly title: string;
 }
@@ -61,7 +61,7 @@ export interface Usage {
 }
 
 /** What reads show instead of the truth, until a moment. */
-export interface FrozenView {
+interface FrozenView {
   readonly state: SessionState;
   readonly messageCount: number;
   readonly at: number;

@@ -32,7 +32,7 @@ import { maybe, number, problemOf, refuseInput, refusingUpdate, text, word, type
 export type BulkInput = { readonly planId: string } | { readonly cleanup: string };
 
 /** The argument of the updates; all of it is optional. */
-export interface BulkWord {
+interface BulkWord {
   readonly reason?: string;
   /** Claimed, not authenticated. */
   readonly requestedBy?: string;
@@ -46,10 +46,10 @@ const WORD: Shape = {
 };
 const RATE: Shape = { fields: { rate: number, requestedBy: maybe(word) }, example: '{ "rate": 20 }' };
 
-export const pauseUpdate = defineUpdate<BulkStatus, [BulkWord?]>(BULK_PAUSE_UPDATE);
-export const resumeUpdate = defineUpdate<BulkStatus, [BulkWord?]>(BULK_RESUME_UPDATE);
-export const abortUpdate = defineUpdate<BulkStatus, [BulkWord?]>(BULK_ABORT_UPDATE);
-export const rateUpdate = defineUpdate<BulkStatus, [{ readonly rate: number; readonly requestedBy?: string }]>(
+const pauseUpdate = defineUpdate<BulkStatus, [BulkWord?]>(BULK_PAUSE_UPDATE);
+const resumeUpdate = defineUpdate<BulkStatus, [BulkWord?]>(BULK_RESUME_UPDATE);
+const abortUpdate = defineUpdate<BulkStatus, [BulkWord?]>(BULK_ABORT_UPDATE);
+const rateUpdate = defineUpdate<BulkStatus, [{ readonly rate: number; readonly requestedBy?: string }]>(
   BULK_RATE_UPDATE,
 );
 const lookSignal = defineSignal(LOOK_SIGNAL);

@@ -37,9 +37,9 @@ const INPUT: Shape = {
 };
 const JOIN: Shape = { fields: { orderId: word }, example: '{ "orderId": "…" }' };
 
-export const joinUpdate = defineUpdate<{ caseId: string }, [{ orderId: string }]>(JOIN_UPDATE);
-export const retryNowUpdate = defineUpdate<void>(RETRY_NOW_UPDATE);
-export const caseQuery = defineQuery<CaseStatus>(CASE_QUERY);
+const joinUpdate = defineUpdate<{ caseId: string }, [{ orderId: string }]>(JOIN_UPDATE);
+const retryNowUpdate = defineUpdate<void>(RETRY_NOW_UPDATE);
+const caseQuery = defineQuery<CaseStatus>(CASE_QUERY);
 
 const PHASE = defineSearchAttributeKey('CurfewPhase', SearchAttributeType.KEYWORD);
 const OUTCOME = defineSearchAttributeKey('CurfewOutcome', SearchAttributeType.KEYWORD);

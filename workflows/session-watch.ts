@@ -33,10 +33,10 @@ import { problemOf, refuseInput, word, type Shape } from './inputs.js';
 
 const RESUMED: Shape = { fields: { sessionId: word }, example: '{ "sessionId": "sess_1", "resume": true }' };
 
-export const extendUpdate = defineUpdate<WatchAnswer, [WatchExtension]>(EXTEND_UPDATE);
-export const releaseUpdate = defineUpdate<WatchAnswer, [WatchRelease]>(RELEASE_UPDATE);
-export const lookSignal = defineSignal(LOOK_SIGNAL);
-export const watchQuery = defineQuery<WatchStatus | null>(WATCH_QUERY);
+const extendUpdate = defineUpdate<WatchAnswer, [WatchExtension]>(EXTEND_UPDATE);
+const releaseUpdate = defineUpdate<WatchAnswer, [WatchRelease]>(RELEASE_UPDATE);
+const lookSignal = defineSignal(LOOK_SIGNAL);
+const watchQuery = defineQuery<WatchStatus | null>(WATCH_QUERY);
 
 const { registerWatch, changeWatch } = proxyActivities<WatchActivities>(WATCH_CHANGE);
 const { lookAtWatch } = proxyActivities<WatchActivities>(WATCH_LOOK);

@@ -12,7 +12,7 @@ export function packagesOf(lock) {
 }
 
 /** What is installed where Curfew runs: each as `name@version`. */
-export function shippedPackages(lock) {
+function shippedPackages(lock) {
   const shipped = packagesOf(lock).filter(({ dev, devOptional }) => !dev && !devOptional);
   return new Set(shipped.map(({ name, version }) => `${name}@${version}`));
 }

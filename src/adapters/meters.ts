@@ -5,7 +5,7 @@ import type { LimitName } from '../core/policy/policy.js';
 import type { SessionsErrorKind, SessionsOperation } from './vendor/index.js';
 
 /** An order that got its outcome. */
-export interface CountedOutcome {
+interface CountedOutcome {
   readonly outcome: Outcome;
   readonly attribution: Attribution | null;
   readonly by: OrderedBy;

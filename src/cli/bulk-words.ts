@@ -16,11 +16,11 @@ export const toEnd = ({ totals }: Pick<BulkStatus, 'totals'>): number =>
 const sumOf = ({ progress }: BulkStatus, wanted: (outcome: Outcome) => boolean): number =>
   OUTCOMES.reduce((sum, outcome) => sum + (wanted(outcome) ? (progress.outcomes[outcome] ?? 0) : 0), 0);
 
-export const isEnded = (outcome: Outcome): boolean => ENDED_OUTCOMES.includes(outcome);
+const isEnded = (outcome: Outcome): boolean => ENDED_OUTCOMES.includes(outcome);
 /** Targets in which no ordered turn runs any more. */
-export const endedOf = (status: BulkStatus): number => sumOf(status, isEnded);
+const endedOf = (status: BulkStatus): number => sumOf(status, isEnded);
 /** Targets with an outcome after which the turn may still run. */
-export const notEndedOf = (status: BulkStatus): number => sumOf(status, (outcome) => !isEnded(outcome));
+const notEndedOf = (status: BulkStatus): number => sumOf(status, (outcome) => !isEnded(outcome));
 
 /** What the job does just now, beside what the ledger knows. */
 export interface Pace {
@@ -63,7 +63,7 @@ function leftWords({ progress, state }: BulkStatus, perSecond: number | null): s
 }
 
 /** What holds it up: why it is paused, or what it waits for. */
-export const noteLines = ({ note, state }: BulkStatus): string[] =>
+const noteLines = ({ note, state }: BulkStatus): string[] =>
   note === null ? [] : [state === 'running' ? pc.yellow(`Held: ${note}`) : pc.yellow(note)];
 
 /** "running, canary first": where it stands, in a few words. */

@@ -52,7 +52,7 @@ export interface Explanation {
 }
 
 /** A bulk job that has the session among its targets. */
-export interface BulkClaim {
+interface BulkClaim {
   readonly planId: string;
   readonly state: 'running' | 'paused';
   readonly by: string;

@@ -27,7 +27,7 @@ export function modeWords({ enforce, observe, off }: ModeCounts): string {
 }
 
 /** ", 2 cleanups"; nothing where there are none. */
-export const cleanupsWords = (count: number): string =>
+const cleanupsWords = (count: number): string =>
   count === 0 ? '' : `, ${count} ${count === 1 ? 'cleanup' : 'cleanups'}`;
 
 export const policiesDocument = ({ inForce, changedFrom }: InForce): unknown =>

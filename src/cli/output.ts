@@ -64,7 +64,7 @@ export function createOutput(json: boolean): Output {
 }
 
 /** Words of printable data. */
-export const inWords = <T>(view: T, words: (view: T) => string): Printable => terminalText(words(printableData(view)));
+const inWords = <T>(view: T, words: (view: T) => string): Printable => terminalText(words(printableData(view)));
 
 /** To stdout, with an end of line. */
 function writeResult(text: Printable): void {

@@ -22,7 +22,7 @@ export async function writePages<T>(
 }
 
 /** Waits for slow readers, so that what is not read yet fills no memory. @returns false when nobody reads any more */
-export async function write(text: Printable | ''): Promise<boolean> {
+async function write(text: Printable | ''): Promise<boolean> {
   if (text === '' || process.stdout.destroyed) return !process.stdout.destroyed;
   if (!process.stdout.write(text)) {
     await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]).catch(() => {});

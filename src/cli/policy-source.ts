@@ -16,7 +16,7 @@ export async function readPolicySource(file: string): Promise<PolicySource> {
 }
 
 /** @throws UserError with exit code 2 */
-export async function policyText(file: string): Promise<string> {
+async function policyText(file: string): Promise<string> {
   let bytes: Buffer;
   try {
     bytes = await readFile(file);

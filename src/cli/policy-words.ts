@@ -47,7 +47,7 @@ const MODE_WORDS: Readonly<Record<PolicyMode, string>> = {
   enforce: 'enforce: ends turns',
 };
 
-export function matchWords(match: Match): string {
+function matchWords(match: Match): string {
   if ('all' in match) return joined(match.all, 'and');
   if ('any' in match) return joined(match.any, 'or');
   if ('not' in match) return `not ${inner(match.not)}`;

@@ -3,8 +3,7 @@
  * shows them as a table that is made from here. Pure, so that workflows, the policy core, commands and tests may all import it.
  */
 
-export type BoundUnit =
-  'bytes' | 'characters' | 'items' | 'values' | 'levels' | 'pages' | 'times the page size' | 'units';
+type BoundUnit = 'bytes' | 'characters' | 'items' | 'values' | 'levels' | 'pages' | 'times the page size' | 'units';
 
 export interface Bound {
   /** The most that is taken. */

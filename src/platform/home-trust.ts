@@ -13,7 +13,7 @@ export interface HomeTrust {
   readonly warning: Finding | null;
 }
 
-export interface Finding {
+interface Finding {
   readonly says: string;
   readonly next: string;
 }

@@ -7,7 +7,7 @@ import { parse, stringify } from 'yaml';
 import { DEPLOY } from '../monitoring/deployed.js';
 import { steadyPort } from '../../src/platform/free-port.js';
 
-export interface RuleHealth {
+interface RuleHealth {
   readonly name: string;
   /** `ok`, `err` or `unknown`: not evaluated yet. */
   readonly health: string;

@@ -29,7 +29,7 @@ export interface Position {
   readonly w: number;
   readonly h: number;
 }
-export interface Panel {
+interface Panel {
   readonly id: number;
   readonly type: string;
   readonly title: string;

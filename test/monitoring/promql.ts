@@ -21,9 +21,5 @@ export const groupedBy = (expr: string): string[] =>
       .filter((label) => label !== ''),
   );
 
-/** What `label_replace` makes. */
-export const madeLabels = (expr: string): string[] =>
-  [...expr.matchAll(/label_replace\(.*?\), "(\w+)", "/g)].map(first);
-
 const withoutTexts = (expr: string): string => expr.replace(/"[^"]*"/g, '""');
 const first = (match: RegExpMatchArray): string => match[1] ?? '';

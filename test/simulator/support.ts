@@ -34,7 +34,7 @@ interface WireSession {
 }
 
 /** Bodies of the vendor's API; a test knows which of these an answer has. */
-export interface Body {
+interface Body {
   session: WireSession;
   sessions: WireSession[];
   teams: { id: string; name: string }[];

@@ -21,7 +21,7 @@ import { createCredentials, createSessionsClient } from '../../src/adapters/vend
 import { hooked, type LedgerHooks } from './gate-harness.js';
 
 /** As by default, but so short that a test does not wait. The order of the waits is the same. */
-export const QUICK: CaseTiming = {
+const QUICK: CaseTiming = {
   ...DEFAULT_TIMING,
   confirmGapsMs: [150, 150, 200, 250, 300],
   missingGapMs: 300,

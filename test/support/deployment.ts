@@ -26,7 +26,7 @@ export const savedBundles = (): string[] =>
 export const readBundle = (file: string): string => gunzipSync(readFileSync(`${BUNDLES}${file}`)).toString('utf8');
 
 /** What a worker said at WARN and above. */
-export interface Said {
+interface Said {
   readonly message: string;
   readonly fields: object;
 }
@@ -45,7 +45,7 @@ export interface Deployment {
   close(): Promise<void>;
 }
 
-export interface DeployedWorker {
+interface DeployedWorker {
   /** Stops it as SIGTERM does, and waits until it has. */
   stop(): Promise<void>;
 }

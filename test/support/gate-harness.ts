@@ -92,7 +92,7 @@ function hook<T extends object>(target: T, prefix: string, hooks: LedgerHooks): 
 }
 
 /** What a test may look at or change while a case goes on. */
-export interface CarryOutOptions {
+interface CarryOutOptions {
   /** A wait that the case asked for. Return `stop` to end here. */
   readonly onWait?: (wait: TryAgain, count: number) => void | 'stop' | Promise<void | 'stop'>;
   /** Called before each step, with its number from 0. */

@@ -280,7 +280,7 @@ export interface OrderRow {
 }
 
 /** One process that puts the policies in force, with a memory of its own. */
-export interface EnforcingProcess {
+interface EnforcingProcess {
   /** Rounds, with the waits between them, until so much time has passed on the fake clock. @returns how the last one ended */
   run(ms: number): Promise<Round['next']>;
   /** Whether the last round wants the next one for this process. */

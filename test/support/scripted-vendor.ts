@@ -133,7 +133,7 @@ export class ScriptedVendor implements SessionsClient {
 }
 
 export const READ_MS = 40;
-export const CANCEL_MS = 60;
+const CANCEL_MS = 60;
 
 function next<T>(script: Script<T>, call: number, whenExhausted: 'repeat' | 'fail'): T {
   if (typeof script === 'function') return script(call);

@@ -16,7 +16,7 @@ const HELD_MS = DEFAULT_TIMING.heldRetryMs;
 /** More looks than any watch of a test takes. */
 const TOO_MANY_LOOKS = 2_000;
 
-export interface PlayOptions {
+interface PlayOptions {
   /** Called before each look, with its number from 0. Return `stop` to end here. */
   readonly before?: (count: number) => void | 'stop' | Promise<void | 'stop'>;
   /** Ends here once it returns true. */

@@ -5,9 +5,9 @@ import type { KeyFile } from './key-file.js';
 import { packPayload, unpackPayload } from './packed-payload.js';
 
 /** Marks an encrypted payload, as in Temporal's own samples. */
-export const ENCRYPTED = 'binary/encrypted';
+const ENCRYPTED = 'binary/encrypted';
 /** Metadata that says which key a payload needs. */
-export const KEY_ID_METADATA = 'encryption-key-id';
+const KEY_ID_METADATA = 'encryption-key-id';
 
 const CIPHER = 'aes-256-gcm';
 /** The nonce length that GCM is made for. Random ones are safe for 2^32 payloads under one key (NIST SP 800-38D, 8.3). */

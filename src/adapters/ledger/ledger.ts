@@ -65,7 +65,7 @@ import * as watches from './watches.js';
 export type EventToRecord = Omit<NewEvent, 'at'>;
 
 /** What a pass found out: outcomes, events, and orders that someone has now been told about. Written together or not at all. */
-export interface PassRecord {
+interface PassRecord {
   readonly settlements: readonly orders.Settlement[];
   readonly events: readonly EventToRecord[];
   readonly alertedOrderIds: readonly string[];

@@ -13,7 +13,7 @@ import type { LedgerDatabase } from './schema.js';
 export const POLICY_SCHEMA = 1;
 
 /** A policy file as it was put in force. */
-export interface PolicyVersion {
+interface PolicyVersion {
   /** From 1; each change of the file is one more. */
   readonly version: number;
   /** Ledger's clock, ms since the Unix epoch. */

@@ -4,9 +4,9 @@ import { isIPv6 } from 'node:net';
  * How a connection is protected. Every TLS mode but `no-verify` checks that an authority one trusts signed the server's
  * certificate; `verify-full` checks the host name in it as well.
  */
-export type TlsMode = 'disable' | 'no-verify' | 'verify-ca' | 'verify-full';
+type TlsMode = 'disable' | 'no-verify' | 'verify-ca' | 'verify-full';
 
-export interface TlsFiles {
+interface TlsFiles {
   /** Certificates of the authorities to trust; null: those that Node.js trusts. */
   readonly rootCert: string | null;
   /** The client's certificate and key; null: none is shown. */

@@ -25,9 +25,9 @@ export interface LedgerDatabase {
 }
 
 /** SQLite has no boolean, and its driver accepts none. */
-export type Flag = 0 | 1;
+type Flag = 0 | 1;
 
-export interface MetaTable {
+interface MetaTable {
   key: string;
   value: string;
 }
@@ -76,7 +76,7 @@ export interface OutcomesTable {
   decided_at: number;
 }
 
-export interface RequestsTable {
+interface RequestsTable {
   id: string;
   session_id: string;
   turn_key: string;
@@ -98,7 +98,7 @@ export interface RequestsTable {
   turn_started_at: number | null;
 }
 
-export interface ExemptionsTable {
+interface ExemptionsTable {
   id: string;
   session_id: string;
   until: number;
@@ -109,7 +109,7 @@ export interface ExemptionsTable {
 }
 
 /** One row, with id 1, written by the migration. */
-export interface PauseSwitchTable {
+interface PauseSwitchTable {
   id: number;
   paused: Flag;
   reason: string | null;
@@ -128,7 +128,7 @@ export interface EventsTable {
 }
 
 /** Every policy file that was ever in force. The one with the highest version is in force now. */
-export interface PolicyVersionsTable {
+interface PolicyVersionsTable {
   version: number;
   /** Number of the form of `file_json`; a worker that does not know it refuses the policies. */
   schema: number;
@@ -143,7 +143,7 @@ export interface PolicyVersionsTable {
 }
 
 /** What is remembered of a session between two looks. */
-export interface FactsTable {
+interface FactsTable {
   session_id: string;
   agent_id: string | null;
   /** Number of the form of `facts_json`; facts of another one are not read. */
@@ -156,14 +156,14 @@ export interface FactsTable {
   updated_at: number;
 }
 
-export interface AgentScansTable {
+interface AgentScansTable {
   agent_id: string;
   scan_json: string;
   updated_at: number;
 }
 
 /** Leave to send cancel requests for one turn, taken by a policy under its caps. */
-export interface PermitsTable {
+interface PermitsTable {
   policy: string;
   session_id: string;
   turn_key: string;
@@ -171,7 +171,7 @@ export interface PermitsTable {
 }
 
 /** A row for each policy that ever took a permit. Open: it is over its caps, and falls back to observing. */
-export interface BreakersTable {
+interface BreakersTable {
   policy: string;
   /** Null: closed. */
   opened_at: number | null;
@@ -225,7 +225,7 @@ export interface UnjudgedTable {
 }
 
 /** What was told by which notification route. */
-export interface DeliveriesTable {
+interface DeliveriesTable {
   route: string;
   /** `event/<seq>` or `outcome/<order id>`. */
   item: string;

@@ -21,7 +21,7 @@ import { createOwnIds, type OwnIds } from './own-ids.js';
 const SESSION = defineSearchAttributeKey('CurfewSessionId', SearchAttributeType.KEYWORD);
 
 /** No worker took up the case in time; it is started all the same, and one will. */
-export type JoinResult = 'joined' | 'no-worker-yet';
+type JoinResult = 'joined' | 'no-worker-yet';
 
 /** Opens cases, and talks to open ones. */
 export interface Cases {

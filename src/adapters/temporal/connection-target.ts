@@ -9,7 +9,7 @@ import { secretSetting } from '../../platform/secret-setting.js';
 import { readEmbeddedNote } from './server-note.js';
 
 /** What both of the SDK's connections take. Holds secrets: not for logs. */
-export interface TemporalConnectionOptions {
+interface TemporalConnectionOptions {
   address: string;
   tls?: NonNullable<ReturnType<typeof toClientOptions>['connectionOptions']['tls']>;
   apiKey?: string;

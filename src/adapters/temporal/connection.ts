@@ -14,7 +14,7 @@ import type { TemporalTarget } from './connection-target.js';
 import { isNotAllowed } from './grpc-status.js';
 import { LOOPBACK_CHANNEL_ARGS } from './loopback.js';
 
-export { resolveTemporal, type TemporalConnectionOptions, type TemporalTarget } from './connection-target.js';
+export { resolveTemporal, type TemporalTarget } from './connection-target.js';
 
 /** A Temporal client with its connection. */
 export interface TemporalClient {

@@ -48,7 +48,7 @@ export interface EmbeddedServer {
 }
 
 /** What of a pino logger is used. */
-export interface ServerLogger {
+interface ServerLogger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
 }

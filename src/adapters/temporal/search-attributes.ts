@@ -9,7 +9,7 @@ export const SQL_KEYWORDS = 10;
 /** Numbers of `temporal.api.enums.v1.IndexedValueType`. */
 export const INDEXED_VALUE_TYPE = { Text: 1, Keyword: 2, Int: 3, Double: 4, Bool: 5, Datetime: 6 } as const;
 
-export type SearchAttributeTypeName = keyof typeof INDEXED_VALUE_TYPE;
+type SearchAttributeTypeName = keyof typeof INDEXED_VALUE_TYPE;
 export type SearchAttributes = Readonly<Record<string, SearchAttributeTypeName>>;
 
 /** Frontends refresh their view of search attributes every 60 s. */

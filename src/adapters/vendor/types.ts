@@ -131,7 +131,7 @@ export interface Answer<T> {
   readonly receivedAt: number;
 }
 
-export interface CallOptions {
+interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
@@ -158,7 +158,7 @@ export interface ListSessionsOptions extends CallOptions {
   readonly sortOrder?: string;
 }
 
-export interface ListTriggersOptions extends CallOptions {
+interface ListTriggersOptions extends CallOptions {
   readonly cursor?: string;
 }
 

@@ -14,7 +14,7 @@ import { wholeNumber } from '../whole-number.js';
 
 const REFRESH_MS = 2_000;
 /** Orders that are counted; more than this are "or more". */
-export const MOST_OPEN_ORDERS = 1_000;
+const MOST_OPEN_ORDERS = 1_000;
 
 export function registerStatus(program: Command): void {
   program

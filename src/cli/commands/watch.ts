@@ -167,7 +167,7 @@ async function register(
 }
 
 /** Contract: 0 at rest, by itself or by this watch; 3 refused by a rule; otherwise 5. */
-export function watchExitCode({ ending, order }: Pick<WatchStatus, 'ending' | 'order'>): number {
+function watchExitCode({ ending, order }: Pick<WatchStatus, 'ending' | 'order'>): number {
   const outcome = order?.outcome ?? null;
   if (outcome !== null && REFUSED_OUTCOMES.includes(outcome)) return ExitCode.refused;
   if (ending !== 'at-rest') return ExitCode.someNotEnded;

@@ -27,7 +27,7 @@ const MOST_VALUES = FILE_BOUNDS.policyValues.most;
 /** After a broken line the parser often misreads what follows. */
 const MOST_SYNTAX_ERRORS = 5;
 
-export interface Place {
+interface Place {
   /** From 1. */
   readonly line: number;
   /** From 1. */

@@ -42,9 +42,9 @@ export interface Verdict {
  * - `undecided`: what is known does not say; nothing is done
  * - `not-matching`: the policy is off or not about this session
  */
-export type VerdictKind = 'keep' | 'warn' | 'cancel' | 'undecided' | 'not-matching';
+type VerdictKind = 'keep' | 'warn' | 'cancel' | 'undecided' | 'not-matching';
 
-export type Note = 'exempt' | 'at-rest' | 'paused' | 'state-unknown' | 'match-unknown' | 'in-grace';
+type Note = 'exempt' | 'at-rest' | 'paused' | 'state-unknown' | 'match-unknown' | 'in-grace';
 
 export interface Reason extends Reading {
   readonly text: string;

@@ -13,7 +13,7 @@ export const OLDEST_READ_MS = 60_000;
  * An answer that takes longer than this to arrive is slow, ms: it leaves less than half of {@link FRESH_READ_MS} for what comes
  * after it, or nothing at all.
  */
-export const SLOW_READ_MS = 1_000;
+const SLOW_READ_MS = 1_000;
 
 /** When a read was, and what it showed. Times are monotonic, ms. */
 export interface TimedRead {

@@ -53,7 +53,7 @@ export interface SessionView extends MatchSubject {
   readonly usage: UsageView | null;
 }
 
-export interface UsageView {
+interface UsageView {
   readonly creditCost: number | null;
   readonly inputTokens: number | null;
   readonly outputTokens: number | null;

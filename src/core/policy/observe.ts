@@ -17,7 +17,7 @@ export const REORDERED_AT_MOST = 4;
 const LONGEST_READ_MS = 30_000;
 
 /** The same where scans are that close: a slow read must still find its place, or its session would never be judged. */
-export const reorderedAtMost = (scanMs: number): number =>
+const reorderedAtMost = (scanMs: number): number =>
   Math.max(REORDERED_AT_MOST, Math.ceil(LONGEST_READ_MS / scanMs) + 1);
 
 /**

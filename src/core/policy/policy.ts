@@ -94,7 +94,7 @@ export interface CleanupEntry {
   readonly caps: Caps;
 }
 
-export interface CleanupSelect {
+interface CleanupSelect {
   readonly match: Match | null;
   /** At least one. */
   readonly states: readonly ('queued' | 'processing')[];

@@ -28,7 +28,7 @@ export interface Transcript {
 }
 
 /** A turn can come and go between two reads; more than these would hardly fit between. */
-export const LAST_TURNS = 5;
+const LAST_TURNS = 5;
 
 /** Takes in a transcript message by message, in the vendor's order, and keeps a few of them. */
 export interface TranscriptReader {

@@ -21,9 +21,9 @@ export const untrusted = (text: string): Untrusted => text as unknown as Untrust
 /** Names of agents and the like, in characters. */
 export const LONGEST_NAME = 120;
 /** Reasons and messages. */
-export const LONGEST_TEXT = 600;
+const LONGEST_TEXT = 600;
 /** A whole line that quotes others. */
-export const LONGEST_LINE = 4_000;
+const LONGEST_LINE = 4_000;
 
 /** All that ends a line or takes room without a mark. NEL, which JavaScript's `\s` leaves out, ends a line too. */
 const WHITE_SPACE = /[\s\p{Zl}\p{Zp}\u0085]+/gu;

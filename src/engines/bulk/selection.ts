@@ -13,7 +13,7 @@ export type LiveState = (typeof LIVE_STATES)[number];
 export type BulkSelection = LiveSelection | IdSelection;
 
 /** Sessions that were named one by one. */
-export interface IdSelection {
+interface IdSelection {
   readonly kind: 'ids';
   readonly given: GivenIds;
 }

@@ -33,7 +33,7 @@ export interface Read extends TimedRead {
   readonly freshFrom: number;
 }
 
-export interface SendRequest {
+interface SendRequest {
   readonly sessionId: string;
   readonly read: Read;
   readonly orderIds: readonly string[];
@@ -58,7 +58,7 @@ export type DispatchResult<Held> =
   | { readonly kind: 'not-sent'; readonly error: SessionsError }
   | Held;
 
-export type SendResult = DispatchResult<Exclude<Registration, { kind: 'registered' }>> & {
+type SendResult = DispatchResult<Exclude<Registration, { kind: 'registered' }>> & {
   /** Of an answered request: the orders that it was sent for, without those that a brake stopped. */
   readonly orderIds?: readonly string[];
 };
@@ -67,7 +67,7 @@ export type SendResult = DispatchResult<Exclude<Registration, { kind: 'registere
  * Where a cancel request is written before it leaves, and its answer after it. What it lets out, it lets out in one ledger
  * transaction that has read the pause switch and the exemptions, and that nobody else sends for the session.
  */
-export interface Journal<Held> {
+interface Journal<Held> {
   register(): Promise<{ readonly kind: 'registered'; readonly attempt: number } | Held>;
   /** The request was let out, and never left. */
   withdraw(): Promise<void>;

@@ -5,7 +5,7 @@ import type { Logger } from '../../platform/telemetry.js';
 import type { Account } from '../../adapters/vendor/account.js';
 
 /** Someone is told within so long of the first failure, ms. */
-export const TOLD_WITHIN_MS = 120_000;
+const TOLD_WITHIN_MS = 120_000;
 /** The longest attempt to judge a session, ms: a case takes a slow read of up to 30 s twice. */
 const LONGEST_ATTEMPT_MS: Readonly<Record<UnjudgedBy, number>> = { case: 60_000, fleet: 30_000, watch: 30_000 };
 /** Reads come, and are too old when a request is to leave. */

@@ -86,7 +86,7 @@ export interface PlannedSession {
   readonly standings: readonly PolicyStanding[];
 }
 
-export interface PlanCoverage {
+interface PlanCoverage {
   /** Agents that the key shows. */
   readonly agents: number;
   /** Of these, agents whose sessions no policy can be about: they were not listed. */

@@ -15,7 +15,7 @@ export interface RulesInForce {
 }
 
 /** - `none`: nothing was ever put in force. - `too-new`: by a newer Curfew; this one must not guess what they mean */
-export type Rules =
+type Rules =
   | { readonly kind: 'none' }
   | { readonly kind: 'too-new'; readonly version: number }
   | { readonly kind: 'known'; readonly rules: RulesInForce };

@@ -137,4 +137,4 @@ function judge(
 }
 
 /** 408, 425, 429 and 5xx pass by themselves; other answers come from a wrong address or secret, or a closed channel. */
-export const mayPass = (status: number): boolean => status >= 500 || [408, 425, 429].includes(status);
+const mayPass = (status: number): boolean => status >= 500 || [408, 425, 429].includes(status);

@@ -36,7 +36,7 @@ export interface Notice {
   readonly item: Item;
 }
 
-export const NOTICE_TYPES = {
+const NOTICE_TYPES = {
   warned: 'curfew.session.warned',
   'would-end': 'curfew.session.would_end',
   cancelled: 'curfew.session.ended',
@@ -64,7 +64,7 @@ export const NOTICE_TYPES = {
   'bulk-aborted': 'curfew.bulk.aborted',
   'bulk-finished': 'curfew.bulk.finished',
 } as const satisfies Record<ToldKind, string>;
-export type NoticeType = (typeof NOTICE_TYPES)[ToldKind];
+type NoticeType = (typeof NOTICE_TYPES)[ToldKind];
 
 type Words = Pick<Notice, 'title' | 'lines' | 'remedies'>;
 

@@ -42,7 +42,7 @@ export function createRoutesReader(ledger: Pick<Ledger, 'policies' | 'deliveries
   };
 }
 
-export function audienceOf(file: PolicyFile, route: string, sinceMs: number): Audience {
+function audienceOf(file: PolicyFile, route: string, sinceMs: number): Audience {
   return {
     route,
     policies: file.policies.filter(({ notify }) => notify.includes(route)).map(({ name }) => name),

@@ -34,9 +34,9 @@ export class WatchUnknownError extends Error {
 }
 
 /** At rest for so long, by two reads, is at the end, ms: where the watch saw the turn end by itself … */
-export const REST_MS = 5_000;
+const REST_MS = 5_000;
 /** … and where it did not: the turn may be about to begin, or waiting messages may begin another after our request. */
-export const REST_OTHERWISE_MS = 30_000;
+const REST_OTHERWISE_MS = 30_000;
 const REST_LOOK_MS = 10_000;
 /** How long to wait for a worker's word that the case is at work, ms. It is started all the same. */
 const JOIN_PATIENCE_MS = 5_000;

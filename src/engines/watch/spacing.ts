@@ -9,7 +9,7 @@ import { policyOf, timesOnly } from './limits.js';
 
 /** Looks are never rarer, nor, but for deadlines, more frequent than this, ms. */
 export const RAREST_LOOK_MS = 120_000;
-export const MOST_FREQUENT_LOOK_MS = 15_000;
+const MOST_FREQUENT_LOOK_MS = 15_000;
 /** How often to look for the first news of usage, ms. */
 const NO_USAGE_YET_MS = 60_000;
 /** A share of the shortest time limit: what happens unseen between two looks is a small part of it. */

@@ -1,5 +1,5 @@
 /** Looks at one thing that Curfew can't work without. @returns null when it is well, otherwise why not, for people and without secrets */
-export type Check = () => Promise<string | null>;
+type Check = () => Promise<string | null>;
 
 export interface Health {
   /** Null: alive. */

@@ -16,14 +16,17 @@ const LAYERS = [
 ];
 
 const goesDown = LAYERS.slice(0, -1).map((layer, index) => ({
-  name: `goes-down-from-${layer.replace(/[\^/]+/g, ' ').trim().replace(/\W+/g, '-')}`,
+  name: `goes-down-from-${layer
+    .replace(/[\^/]+/g, ' ')
+    .trim()
+    .replace(/\W+/g, '-')}`,
   comment: 'Move what both need into the lower of the two layers, or have it handed over by src/worker/service.ts.',
   severity: 'error',
   from: { path: layer },
   to: { path: LAYERS.slice(index + 1) },
 }));
 
-module.exports = {
+export default {
   forbidden: [
     ...goesDown,
     {

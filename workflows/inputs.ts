@@ -1,5 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import {
+  DEEPEST_WORKFLOW_ARGUMENT,
   LONGEST_WORKFLOW_ARGUMENT,
   LONGEST_WORKFLOW_TEXT,
   LONGEST_WORKFLOW_WORD,
@@ -52,6 +53,7 @@ export interface Shape {
 /** @returns what is wrong with an argument; null: it can be used */
 export function problemOf(value: unknown, { fields }: Pick<Shape, 'fields'>): string | null {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'it is not an object';
+  if (isTooDeep(value)) return `it has more than ${DEEPEST_WORKFLOW_ARGUMENT} lists and objects inside one another`;
   if (JSON.stringify(value).length > LONGEST_WORKFLOW_ARGUMENT) {
     return `it is longer than ${LONGEST_WORKFLOW_ARGUMENT} characters as JSON`;
   }
@@ -60,6 +62,16 @@ export function problemOf(value: unknown, { fields }: Pick<Shape, 'fields'>): st
     if (problem !== null) return `${name} ${problem}`;
   }
   return null;
+}
+
+/** Level by level, because what calls itself for each level, as JSON.stringify does, runs out of stack. */
+function isTooDeep(value: unknown): boolean {
+  let level = [value];
+  for (let depth = 0; depth <= DEEPEST_WORKFLOW_ARGUMENT; depth += 1) {
+    level = level.flatMap((one): unknown[] => (typeof one === 'object' && one !== null ? Object.values(one) : []));
+    if (level.length === 0) return false;
+  }
+  return true;
 }
 
 /** @throws {ApplicationFailure} of the type `InvalidInput`, which ends the workflow: it was started with what can't be used */

@@ -9,3 +9,5 @@ export const LONGEST_WORKFLOW_WORD = 200;
 export const LONGEST_WORKFLOW_TEXT = 2_000;
 /** An input or the argument of an update as a whole, as JSON. */
 export const LONGEST_WORKFLOW_ARGUMENT = 20_000;
+/** Lists and objects inside one another in the same. JavaScript can parse more levels than it can write. */
+export const DEEPEST_WORKFLOW_ARGUMENT = 100;

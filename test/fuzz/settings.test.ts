@@ -87,7 +87,7 @@ function check(reader: string, read: () => unknown): void {
     expect(Object.values(ExitCode)).toContain(error.exitCode);
     expect(error.message.length + error.next.length).toBeLessThan(20_000);
     // eslint-disable-next-line no-control-regex -- the very thing that must not be there
-    expect(error.message + error.next).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e\ud800]/);
+    expect(error.message + error.next).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e\ud800]/u);
   }
 }
 

@@ -116,6 +116,49 @@ describe('bindOrder', () => {
     );
   });
 
+  /** A date may be written at any moment of a slow read. */
+  const slowReadAt = (sentMs: number, tookMs: number, writtenAt: number, skewMs: number): ReadTimes => ({
+    ...readAt(sentMs, 0, 0),
+    receivedMs: sentMs + tookMs,
+    serverDateMs: Math.floor((sentMs + tookMs * writtenAt + skewMs) / 1_000) * 1_000,
+  });
+  const share = fc.double({ min: 0, max: 1, noNaN: true });
+  const skews = fc.oneof(ms(60_000), ms(24 * HOUR));
+
+  it('I1: however slow the read, never binds a turn that began seconds after the order, nor calls one from before it over', () => {
+    fc.assert(
+      fc.property(
+        ms(40_000),
+        fc.nat(60_000),
+        fc.nat(30_000),
+        share,
+        skews,
+        (startedMs, readMs, tookMs, writtenAt, skewMs) => {
+          const sighting = saw('processing', { turnStartedAtMs: ORDERED_AT + startedMs + skewMs });
+          const times = slowReadAt(ORDERED_AT + readMs, tookMs, writtenAt, skewMs);
+          const bound = bindOrder({ orderedAtMs: ORDERED_AT }, sighting, times);
+          if (startedMs > 3_000) expect(bound.key).toBeNull();
+          if (startedMs < -3_000) expect(bound.key !== null || bound.unidentified === true).toBe(true);
+        },
+      ),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('goes by what other answers told of the vendor’s clock, where the read was slow', () => {
+    const vendorAheadMs = { least: -20_400, most: -19_600 };
+    for (const [startedMs, key] of [
+      [-1_000, 'last'],
+      [1_000, null],
+      [15_000, null],
+    ] as const) {
+      const sighting = saw('processing', { turnKey: 'last', turnStartedAtMs: ORDERED_AT + startedMs - 20_000 });
+      const times = { ...slowReadAt(ORDERED_AT, 30_000, 1, -20_000), vendorAheadMs };
+      const bound = bindOrder({ orderedAtMs: ORDERED_AT }, sighting, times);
+      expect(bound).toEqual(key === null ? NOTHING : { key, startedAtMs: sighting.turnStartedAtMs });
+    }
+  });
+
   it('never binds a turn that began a moment after the order, when the clocks agree', () => {
     fc.assert(
       fc.property(ms(5_000), fc.nat(2 * HOUR), fc.nat(500), (startedMs, readMs, tookMs) => {

@@ -19,6 +19,11 @@ export interface VendorClock {
   note(answer: Pick<Answer<unknown>, 'serverDateMs' | 'sentAt' | 'receivedAt'>): void;
   /** Vendor's time, ms since the Unix epoch, at a moment of our monotonic clock; null while it is not known. */
   at(monotonicMs: number): number | null;
+  /**
+   * By how much the vendor's clock is ahead of another one of ours that shows `otherMs` at a moment of the monotonic clock, ms;
+   * null while it is not known.
+   */
+  aheadOf(monotonicMs: number, otherMs: number): { readonly least: number; readonly most: number } | null;
   /** Vendor's time now. */
   now(): number | null;
   /** Why it is not known, or not believed, for people; null: all is well. */
@@ -71,6 +76,8 @@ export function createVendorClock(clock: Clock): VendorClock {
       most = Math.min(most, to);
     },
     at,
+    aheadOf: (monotonicMs, otherMs) =>
+      isKnown() ? { least: least + monotonicMs - otherMs, most: most + monotonicMs - otherMs } : null,
     now: () => at(clock.monotonic()),
     problem() {
       if (aheadMs === null) return isKnown() ? null : NO_DATE;

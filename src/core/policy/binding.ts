@@ -10,18 +10,36 @@ export interface ReadTimes {
   readonly receivedMs: number;
   /** The vendor's `Date` header, which has whole seconds only; null when there was none. */
   readonly serverDateMs: number | null;
+  /** What all answers together told: by how much the vendor's clock is ahead of ours, ms. Left out: nothing. */
+  readonly vendorAheadMs?: ClockRange | null;
 }
+
+export interface ClockRange {
+  readonly least: number;
+  readonly most: number;
+}
+
+/** What the header cuts off, and the longest read that is usual, ms. Of clocks that are known that well the middle will do. */
+const NARROW_MS = 3_000;
 
 /**
  * How far the vendor's clock is ahead of ours, ms; 0 when the read can't tell it from ours.
  *
  * The header is cut to whole seconds, so one read gives a range of at least a second; clocks that agree fall into it.
  */
-export function vendorClockOffset({ sentMs, receivedMs, serverDateMs }: ReadTimes): number {
-  if (serverDateMs === null) return 0;
-  const least = serverDateMs - receivedMs;
-  const most = serverDateMs + 999 - sentMs;
-  return least <= 0 && most >= 0 ? 0 : Math.round((least + most) / 2);
+export const vendorClockOffset = (times: ReadTimes): number => middleOf(vendorAhead(times));
+
+const middleOf = ({ least, most }: ClockRange): number =>
+  least <= 0 && most >= 0 ? 0 : Math.round((least + most) / 2);
+
+/** The range that a read gives: as wide as the read was long. Other answers may know better. */
+function vendorAhead({ sentMs, receivedMs, serverDateMs, vendorAheadMs = null }: ReadTimes): ClockRange {
+  if (serverDateMs === null) return vendorAheadMs ?? { least: 0, most: 0 };
+  const own = { least: serverDateMs - receivedMs, most: serverDateMs + 999 - sentMs };
+  if (vendorAheadMs === null) return own;
+  const both = { least: Math.max(own.least, vendorAheadMs.least), most: Math.min(own.most, vendorAheadMs.most) };
+  // One of the clocks was set meanwhile: the read is newer.
+  return both.least > both.most ? own : both;
 }
 
 /** Which turn an order without a turn key means: the one that was the last when the order was given. */
@@ -47,5 +65,10 @@ export function bindOrder(order: UnboundOrder, sighting: Sighting, times: ReadTi
     const atOnce = times.receivedMs - order.orderedAtMs <= SAME_MOMENT_MS;
     return atOnce ? thisTurn : { ...nothingElse, unidentified: true };
   }
-  return sighting.turnStartedAtMs <= order.orderedAtMs + vendorClockOffset(times) ? thisTurn : nothingElse;
+  const aheadMs = vendorAhead(times);
+  const afterMs = sighting.turnStartedAtMs - order.orderedAtMs;
+  if (aheadMs.most - aheadMs.least <= NARROW_MS) return afterMs <= middleOf(aheadMs) ? thisTurn : nothingElse;
+  // A slow read leaves the clocks apart by as much as it took: the middle could take a turn that came seconds after the order.
+  if (afterMs > aheadMs.most) return nothingElse;
+  return afterMs <= aheadMs.least ? thisTurn : { ...nothingElse, unidentified: true };
 }

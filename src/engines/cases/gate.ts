@@ -93,7 +93,7 @@ export interface GateDependencies {
   readonly ledger: Ledger;
   readonly limiter: Limiter;
   readonly clock: Clock;
-  readonly vendorClock: Pick<VendorClock, 'note'>;
+  readonly vendorClock: Pick<VendorClock, 'note' | 'aheadOf'>;
   readonly log: Logger;
   /** Names this process in the ledger. */
   readonly worker: string;
@@ -203,9 +203,13 @@ export function createGate(deps: GateDependencies): Gate {
     try {
       const answer = await sessions.retrieveSession(sessionId);
       vendorClock.note(answer);
-      const times = { sentMs, receivedMs: clock.wall(), serverDateMs: answer.serverDateMs };
+      const { serverDateMs } = answer;
+      const times = {
+        ...{ sentMs, receivedMs: clock.wall(), serverDateMs },
+        vendorAheadMs: vendorClock.aheadOf(sentAt, sentMs),
+      };
       return {
-        sighting: sightingOf(answer.value, answer.serverDateMs ?? times.receivedMs),
+        sighting: sightingOf(answer.value, serverDateMs ?? times.receivedMs),
         session: answer.value,
         agentId: answer.value.agentId,
         sentAt,

@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { FILE_BOUNDS } from '../../src/bounds.js';
-import { idsFromStream } from '../../src/bulk/ids.js';
-import { ExitCode, UserError } from '../../src/errors.js';
-import { isSessionId } from '../../src/sessions/index.js';
+import { FILE_BOUNDS } from '../../src/core/bounds.js';
+import { idsFromStream } from '../../src/cli/ids.js';
+import { ExitCode, UserError } from '../../src/core/errors.js';
+import { isSessionId } from '../../src/adapters/vendor/index.js';
 
 /** Whatever bytes stand in a file of ids, ids come out that can be asked for, or one error with exit code 2. */
 

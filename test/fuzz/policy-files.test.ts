@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { stringify } from 'yaml';
-import { FILE_BOUNDS } from '../../src/bounds.js';
-import { PolicyFileError, readPolicyFile } from '../../src/policy-file/index.js';
+import { FILE_BOUNDS } from '../../src/core/bounds.js';
+import { PolicyFileError, readPolicyFile } from '../../src/core/policy-file/index.js';
 
 /** Whatever stands in a policy file, it is read, or refused with problems that have a place. */
 

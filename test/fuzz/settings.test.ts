@@ -3,14 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { readKeyRing } from '../../src/codec/key-ring.js';
-import { loadConfig, type Environment } from '../../src/config.js';
-import { ExitCode, UserError } from '../../src/errors.js';
-import { readPostgresUrl } from '../../src/ledger/postgres-url.js';
-import { checkBaseUrl } from '../../src/sessions/base-url.js';
-import { createCredentials } from '../../src/sessions/index.js';
-import { resolveTemporal } from '../../src/temporal/connection-target.js';
-import { traceExportOf } from '../../src/tracing/settings.js';
+import { readKeyRing } from '../../src/adapters/codec/key-ring.js';
+import { loadConfig, type Environment } from '../../src/platform/config.js';
+import { ExitCode, UserError } from '../../src/core/errors.js';
+import { readPostgresUrl } from '../../src/adapters/ledger/postgres-url.js';
+import { checkBaseUrl } from '../../src/adapters/vendor/base-url.js';
+import { createCredentials } from '../../src/adapters/vendor/index.js';
+import { resolveTemporal } from '../../src/adapters/temporal/connection-target.js';
+import { traceExportOf } from '../../src/platform/tracing/settings.js';
 
 /** Whatever the environment and `.env` say, settings are read, or refused by two lines for people. */
 

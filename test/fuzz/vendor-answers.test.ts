@@ -1,8 +1,8 @@
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { FAILURES } from '../../src/sessions/errors.js';
-import { SessionsError, type OpenSessionsClient } from '../../src/sessions/index.js';
+import { FAILURES } from '../../src/adapters/vendor/errors.js';
+import { SessionsError, type OpenSessionsClient } from '../../src/adapters/vendor/index.js';
 import { KEY, Started } from '../sessions/support.js';
 
 /** Whatever a vendor answers becomes a value of bounded size, or one error of a known kind, soon. */

@@ -134,6 +134,15 @@ describe('reading a session in pieces', () => {
     });
   });
 
+  it.each([
+    ['another session', '"session":{"id":"sess_2","messages":[M]},"session":{"id":"sess_1"}'],
+    ['no messages', '"session":{"id":"sess_1","messages":[M],"messages":null}'],
+    ['messages that are no list', '"session":{"id":"sess_1","messages":[M],"messages":{"0":[1]}}'],
+  ])('I1: keeps no turn of what comes first where %s comes after it', (_title, fields) => {
+    const text = `{${fields.replace('M', '{"id":"m1","role":"user"}')}}`;
+    expect(read(text)).toMatchObject({ id: 'sess_1', transcript: transcriptOf([]) });
+  });
+
   it('takes a text that is too long to be a state or an id for unknown', () => {
     const long = 'x'.repeat(100_000);
     expect(

@@ -46,6 +46,12 @@ const SHORTEST_PART = 13;
 const ownCopyOf = (part: string): string =>
   part.length < SHORTEST_PART ? part : Buffer.from(part, 'utf16le').toString('utf16le');
 
+/** All that a value of this form would hold is new, whatever comes in its place: it may have been there before. */
+function startLists(wanted: Wanted): void {
+  if (wanted.kind === 'list') wanted.onStart();
+  else if (wanted.kind === 'object') for (const field of wanted.fields.values()) startLists(field);
+}
+
 /** Stands for a value that is not kept. It differs from null, which is a value. */
 const PASSED_OVER = undefined;
 
@@ -82,12 +88,12 @@ export function extractJson(root: Wanted): JsonExtract {
   };
   const enter = (kind: 'object' | 'list'): void => {
     const wanted = skipping > 0 ? null : wantedHere();
+    if (wanted !== null) startLists(wanted);
     if (wanted?.kind !== kind) {
       skipping += 1;
       if (skipping > DEEPEST) throw new Error('it is nested too deeply');
       return;
     }
-    if (wanted.kind === 'list') wanted.onStart();
     open.push({ wanted, value: {}, key: null });
   };
   const leave = (): void => {
@@ -106,7 +112,10 @@ export function extractJson(root: Wanted): JsonExtract {
     text = skipping === 0 ? '' : null;
   };
   const plain = (value: unknown): void => {
-    if (skipping === 0) take(value ?? null);
+    if (skipping > 0) return;
+    const wanted = wantedHere();
+    if (wanted !== null) startLists(wanted);
+    take(value ?? null);
   };
 
   const see = (token: Token): void => {

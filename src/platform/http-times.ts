@@ -44,7 +44,7 @@ export function parseHttpDate(text: string | undefined): number | null {
  * Reads `Retry-After`: seconds, or an HTTP date; also a moment since the Unix epoch, in seconds or ms.
  *
  * @param serverNowMs - the moment that a date is relative to: the server's own clock where it told us
- * @returns ms to wait, 0 to 3,600,000; null when absent or unusable
+ * @returns whole ms to wait, as the ledger stores times, 0 to 3,600,000; null when absent or unusable
  */
 export function parseRetryAfter(value: string | undefined, serverNowMs: number): number | null {
   if (value === undefined) return null;
@@ -52,7 +52,7 @@ export function parseRetryAfter(value: string | undefined, serverNowMs: number):
   const number = /^\d+(\.\d+)?$/.test(text) ? Number(text) : null;
   const at = number === null ? parseHttpDate(text) : momentOf(number);
   const waitMs = at !== null ? at - serverNowMs : number === null ? null : number * 1000;
-  return waitMs === null ? null : Math.min(Math.max(waitMs, 0), MAX_RETRY_AFTER_MS);
+  return waitMs === null ? null : Math.min(Math.max(Math.ceil(waitMs), 0), MAX_RETRY_AFTER_MS);
 }
 
 const momentOf = (number: number): number | null =>

@@ -1,5 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { PROBE_MS } from '../../src/adapters/vendor/hold.js';
+import { createLimiter } from '../../src/adapters/vendor/limiter.js';
 import { DEFAULT_TIMING } from '../../src/core/policy/timing.js';
+import { SessionsError } from '../../src/adapters/vendor/index.js';
 import {
   cancelFails,
   ledgerAway,
@@ -97,6 +100,24 @@ describe('a vendor that fails', () => {
     harness.vendor.reads = [failure, failed];
     await harness.order();
     expect(await harness.worker().carryOut()).toMatchObject([{ afterMs: 60_000 }]);
+  });
+
+  it('whose 429 holds back what others ask, too, keeps a case held until one may leave', async () => {
+    // As the machine's: between two looks at it passes no whole number of milliseconds.
+    let passed = 0;
+    const monotonic = (): number => harness.clock.monotonic() + (passed += 0.3);
+    const limiter = createLimiter(100, { wall: harness.clock.wall, monotonic }, { holdMs: PROBE_MS });
+    const error = new SessionsError('rate-limited', { operation: 'listSessions', status: 429, retryAfterMs: HOUR });
+    limiter.heard({ operation: 'listSessions', sentAt: monotonic(), tookMs: 1, error });
+    harness.vendor.reads = [processing, processing, failed];
+    harness.vendor.cancels = ['failed'];
+    const orderId = await harness.order();
+    const [first] = await harness.worker({ limiter }).carryOut({ onWait: () => 'stop' });
+    expect(first).toMatchObject({ reason: 'RateLimited', counts: false });
+    const [view] = await harness.ledger.orders.views({ sessionId: SESSION, limit: 1 });
+    expect(view).toMatchObject({ phase: 'held', result: { outcome: null, lastError: { type: 'RateLimited' } } });
+    expect((view?.nextTryAtMs ?? 0) - harness.clock.wall()).toBeCloseTo(60_000, -2);
+    expect(await harness.result(orderId)).toMatchObject({ outcome: null });
   });
 
   it('that answers 429 without a time is left alone for the usual wait', async () => {

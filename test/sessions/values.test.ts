@@ -110,6 +110,8 @@ describe('parseRetryAfter', () => {
     ['0', 0],
     ['2', 2000],
     ['1.5', 1500],
+    // Whole ms, and never too early: the ledger stores no others.
+    ['1.2345', 1235],
     ['3600', 3_600_000],
     ['999999', 3_600_000],
     ['Thu, 23 Jul 2026 12:00:30 GMT', 30_000],

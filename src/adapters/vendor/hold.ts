@@ -37,7 +37,7 @@ export function holdWords({ untilMs, operation, askedMs }: Hold): string {
 export class HeldError extends SessionsError {
   constructor(
     readonly hold: Hold,
-    /** Until it is worth another try, ms. */
+    /** Until it is worth another try, whole ms. */
     override readonly retryAfterMs: number,
   ) {
     super('rate-limited', { operation: hold.operation, sent: false });
@@ -54,7 +54,7 @@ export class HeldError extends SessionsError {
 export interface VendorHold {
   /** Null: requests may leave. */
   state(): Hold | null;
-  /** Until one may leave, ms; 0: now. */
+  /** Until one may leave, in whole ms, as the ledger stores times; 0: now. */
   waitMs(): number;
   /** A person's request need not wait for the end of the hold. */
   mayProbeEarly(): boolean;
@@ -106,7 +106,8 @@ export function createHold(clock: Clock, onChange: () => void): VendorHold {
     waitMs() {
       if (held === null) return 0;
       const { untilAt, probeAt } = held;
-      return Math.max(0, Math.max(untilAt, probeAt === null ? -Infinity : probeAt + PROBE_MS) - clock.monotonic());
+      const mayLeaveAt = Math.max(untilAt, probeAt === null ? -Infinity : probeAt + PROBE_MS);
+      return Math.max(0, Math.ceil(mayLeaveAt - clock.monotonic()));
     },
     mayProbeEarly: () =>
       held !== null && clock.monotonic() - Math.max(held.refusedAt, held.probeAt ?? -Infinity) >= EARLY_PROBE_MS,

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { PROBE_MS } from '../../src/adapters/vendor/hold.js';
+import { EARLY_PROBE_MS, PROBE_MS } from '../../src/adapters/vendor/hold.js';
 import { createLimiter } from '../../src/adapters/vendor/limiter.js';
 import { DEFAULT_TIMING } from '../../src/core/policy/timing.js';
 import { SessionsError } from '../../src/adapters/vendor/index.js';
@@ -118,6 +118,33 @@ describe('a vendor that fails', () => {
     expect(view).toMatchObject({ phase: 'held', result: { outcome: null, lastError: { type: 'RateLimited' } } });
     expect((view?.nextTryAtMs ?? 0) - harness.clock.wall()).toBeCloseTo(60_000, -2);
     expect(await harness.result(orderId)).toMatchObject({ outcome: null });
+  });
+
+  it('whose 429 holds back what others ask is asked all the same whether the turn ended that a person ordered to end', async () => {
+    const limiter = createLimiter(100, harness.clock, { holdMs: PROBE_MS });
+    const heard = (sentAt: number, error: SessionsError | null): void =>
+      limiter.heard({ operation: 'listSessions', sentAt, tookMs: 1, error });
+    // What leaves is answered.
+    const answering = {
+      ...limiter,
+      acquire: async (...how: Parameters<typeof limiter.acquire>) => {
+        await limiter.acquire(...how);
+        heard(harness.clock.monotonic(), null);
+      },
+    };
+    harness.vendor.reads = [processing, failed];
+    harness.vendor.cancels = ['failed'];
+    const orderId = await harness.order({ source: 'person' });
+    const waits = await harness.worker({ limiter: answering }).carryOut({
+      beforeStep: (step) => {
+        if (step.next !== 'look') return;
+        const details = { operation: 'listSessions', status: 429, retryAfterMs: HOUR } as const;
+        heard(harness.clock.monotonic(), new SessionsError('rate-limited', details));
+        harness.clock.advance(EARLY_PROBE_MS);
+      },
+    });
+    expect(waits).toEqual([]);
+    expect(await harness.result(orderId)).toMatchObject(CANCELLED);
   });
 
   it('that answers 429 without a time is left alone for the usual wait', async () => {

@@ -71,7 +71,8 @@ export async function confirmCase(
     if (orders.length === 0) return { next: 'done' };
     await notePhase(deps, sessionId, 'confirming', null, true);
 
-    const read = await readSession(deps, sessionId, orders, failures, 'later');
+    const mayProbe = failures === 0 && (await isAPersonsWish(deps, orders));
+    const read = await readSession(deps, sessionId, orders, failures, 'later', mayProbe);
     if (read === null) return { next: 'done' };
     const seen = [...sightings, read.sighting];
     const windowOpen = lookNumber + 1 < deps.timing.confirmGapsMs.length;

@@ -88,9 +88,12 @@ describe('durations', () => {
     ['1.5h', 5_400_000],
     ['2d', 172_800_000],
     [' 2h ', 7_200_000],
+    // Whole ms: the ledger stores no others.
+    ['1.000001m', 60_000],
+    ['36525d', 3_155_760_000_000],
   ])('%s is %d ms', (text, expected) => expect(parseDuration(text)).toBe(expected));
 
-  it.each(['', '5', 'h', '-5m', '5 parsecs', '5m extra', '1e3s'])('%j is none', (text) => {
+  it.each(['', '5', 'h', '-5m', '5 parsecs', '5m extra', '1e3s', '36526d', '500000000d'])('%j is none', (text) => {
     expect(parseDuration(text)).toBeNull();
   });
 });

@@ -39,6 +39,8 @@ export interface Config {
 }
 
 const DAY_MS = 24 * 60 * 60_000;
+/** What is added to a moment has to be a moment that a date can hold. */
+const LONGEST_MS = 36_525 * DAY_MS;
 
 export const DEFAULT_API_BASE_URL = 'https://api.gumloop.com/api/v1';
 
@@ -112,11 +114,11 @@ function durationOf(env: Environment, name: string, fallback: number, leastMs = 
   );
 }
 
-/** "90s", "5m", "24h", "2d" → ms; null for anything else. A unit is needed: a bare number could mean anything. */
+/** "90s", "5m", "24h", "2d" → whole ms, up to 100 years; null for anything else. A unit is needed: a bare number could mean anything. */
 export function parseDuration(text: string): number | null {
   if (!/^\d+(\.\d+)?\s*[a-z]+$/i.test(text.trim())) return null;
   const value = ms(text.trim() as StringValue) as number | undefined;
-  return value === undefined || !Number.isFinite(value) ? null : value;
+  return value === undefined || !(value <= LONGEST_MS) ? null : Math.round(value);
 }
 
 function wholeNumberOf(env: Environment, name: string, fallback: number): number {

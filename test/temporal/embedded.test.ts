@@ -302,6 +302,23 @@ exit 2
     expect(existsSync(`${crashesOnce}.ran`)).toBe(true);
     expect(readFileSync(homePaths(home).temporalLog, 'utf8').split('/a/b.go')).toHaveLength(41);
   });
+
+  it('take another one also when the words for it stand at the end of a long line', async () => {
+    const failsOnce = join(home, '../fails-once.sh');
+    const wrapped = 'could not build arguments for function \\"some/package\\".Provider: '.repeat(12);
+    writeFileSync(
+      failsOnce,
+      `#!/bin/sh
+[ -e "$0.ran" ] && exec ${binary} "$@"
+touch "$0.ran"
+printf 'level=ERROR msg="failed starting server: ${wrapped}listen tcp 127.0.0.1:7243: bind: address already in use"\\n' >&2
+exit 1
+`,
+      { mode: 0o755 },
+    );
+    expect(await start({ binary: failsOnce })).toMatchObject({ started: true });
+    expect(existsSync(`${failsOnce}.ran`)).toBe(true);
+  });
 });
 
 describe('several curfews on one home', () => {

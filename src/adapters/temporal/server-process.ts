@@ -180,8 +180,11 @@ function readTail(path: string, from: number): string {
   }
 }
 
+/** Go wraps an error in another one, and that in the next: the cause stands at the end. */
 function shorten(line: string): string {
-  return line.length <= TAIL_LINE_LENGTH ? line : `${line.slice(0, TAIL_LINE_LENGTH)}…`;
+  if (line.length <= TAIL_LINE_LENGTH) return line;
+  const half = TAIL_LINE_LENGTH / 2;
+  return `${line.slice(0, half)} … ${line.slice(-half)}`;
 }
 
 function send(pid: number, signal: NodeJS.Signals): void {

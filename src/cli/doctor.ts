@@ -242,7 +242,7 @@ async function checkHold(ledger: Ledger, check: Check): Promise<void> {
     return {
       status: 'warning',
       says: `Now ${holdWords(hold)}. Then one goes first, and the rest when it is answered.`,
-      next: 'Nothing is lost. Does something else use this key, or is CURFEW_REQUESTS_PER_SECOND too much for it? `curfew cases retry ID` asks the vendor at once.',
+      next: 'Nothing is lost. Does something else use this key, or is CURFEW_REQUESTS_PER_SECOND too much for it? `curfew cases retry ID`, for a case that still has to send, asks the vendor at once.',
     };
   });
 }

@@ -18,8 +18,11 @@ export function openFleet(
   out: Output,
 ): FleetAccess & { readonly sessions: OpenSessionsClient; close(): void } {
   const limiter = createLimiter(config.requestsPerSecond, systemClock);
+  let toldUntilMs = -Infinity;
   limiter.onHold((hold) => {
-    if (hold === null || hold.untilMs - Date.now() < WORTH_TELLING_MS) return;
+    // Several answers of one moment prolong a hold by next to nothing.
+    if (hold === null || hold.untilMs - Math.max(Date.now(), toldUntilMs) < WORTH_TELLING_MS) return;
+    toldUntilMs = hold.untilMs;
     out.clear();
     out.say(`Waiting; Ctrl-C gives up. ${heldWords(hold, Date.now())}`);
   });

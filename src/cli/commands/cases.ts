@@ -15,6 +15,7 @@ import { heldWords, holdDocument } from '../hold-words.js';
 import { span, table } from '../output.js';
 import { unjudgedDocument, unjudgedWords } from '../unjudged-words.js';
 import { outcomeName, readAgeWords, shorten, standing } from '../words.js';
+import { retriedWords } from '../retry-words.js';
 
 const RECENT = 50;
 const UNJUDGED_SHOWN = 5;
@@ -102,11 +103,8 @@ Examples:
             ExitCode.unreachable,
           );
         }
-        out.result(
-          { sessionId, retried: true },
-          { sessionId },
-          (view) => `Trying now: ${view.sessionId}. Follow it: ${shell`curfew cases ${view.sessionId}`}`,
-        );
+        const { phase, nextTryAtMs } = open;
+        out.result({ sessionId, retried: true }, { sessionId, phase, nextTryAtMs }, retriedWords);
       } finally {
         await plane.close();
       }

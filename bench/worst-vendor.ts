@@ -10,7 +10,7 @@ const forever = { times: 'forever' } as const;
 const LONGEST_NAME = 500;
 const LONGEST_ID = 200;
 /** One item of a page of a hundred that comes to about 7.6 MiB; of many small values, to just under 200,000 of them. */
-const ITEM_KILOBYTES = { text: 78, 'wide-text': 78, values: 5.5, depth: 2 } as const;
+const ITEM_KILOBYTES = { text: 78, 'wide-text': 78, values: 2.5, depth: 2 } as const;
 
 /** The first character in each name takes two bytes in memory, and so do all others then. */
 export const longName = (name: string): string => `${name}-ж`.padEnd(LONGEST_NAME, 'n');

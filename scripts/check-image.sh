@@ -83,7 +83,9 @@ check 'npm prune --omit=dev' npm prune --omit=dev --ignore-scripts --no-audit --
 echo "        node_modules: $(megabytes node_modules)"
 check 'prune-native' node scripts/prune-native.mjs
 echo "        node_modules: $(megabytes node_modules); dist: $(megabytes dist)"
-mkdir -m 777 "$workspace/home"
+# Nobody else's to write to: `curfew up` starts in no other.
+mkdir -m 700 "$workspace/home"
+[ "$(id -u)" -ne 0 ] || chown nobody: "$workspace/home"
 chmod -R a-w,a+rX "$app"
 check 'curfew --version' "${as_user[@]}" node "$main" --version
 check 'curfew up starts, and a session is ended' worker_starts

@@ -17,6 +17,9 @@ export interface Finding {
 
 export type Suggestion = string | null | (() => string | null);
 
+export const suggestionText = (suggestion: Suggestion): string | null =>
+  typeof suggestion === 'function' ? suggestion() : suggestion;
+
 export const error = (path: Path, message: string, suggestion: Suggestion = null): Finding => ({
   severity: 'error',
   path,

@@ -1,7 +1,7 @@
 import { FILE_BOUNDS } from '../bounds.js';
 import type { PolicyFile } from '../policy/policy.js';
 import { crossChecks } from './checks.js';
-import { error, pathText, type Finding } from './finding.js';
+import { error, pathText, type Finding, suggestionText } from './finding.js';
 import { findingsOf } from './issues.js';
 import { oddSpaces } from './odd-spaces.js';
 import { PolicyFileError, type Problem } from './problem.js';
@@ -90,7 +90,7 @@ const problemOf = (finding: Finding, source: Source, file: string): Problem => (
   ...source.placeOf(finding.path, finding.at),
   path: pathText(finding.untold ? finding.path.slice(0, -1) : finding.path),
   message: finding.message,
-  suggestion: typeof finding.suggestion === 'function' ? finding.suggestion() : finding.suggestion,
+  suggestion: suggestionText(finding.suggestion),
 });
 
 /** By line, and each once: a rule that is used by several aliases is wrong in one place. */

@@ -1,3 +1,4 @@
+import { suggestionText, type Suggestion } from '../../core/policy-file/finding.js';
 import { z } from 'zod';
 import type { WatchRegistration } from '../../adapters/ledger/watches.js';
 import { leaf } from '../../core/policy-file/leaf.js';
@@ -104,8 +105,8 @@ function problemOf(issue: z.core.$ZodIssue | undefined, request: unknown): Inval
       return new InvalidWatchError([...path, key.slice(0, 80)].join('.'), 'is not known', next);
     }
     case 'custom': {
-      const suggestion: unknown = issue.params?.['suggestion'];
-      return new InvalidWatchError(field, issue.message, typeof suggestion === 'string' ? suggestion : EXAMPLE);
+      const suggestion = issue.params?.['suggestion'] as Suggestion | undefined;
+      return new InvalidWatchError(field, issue.message, suggestionText(suggestion ?? null) ?? EXAMPLE);
     }
     default: {
       const value = path.reduce<unknown>((part, key) => (part as Record<string, unknown> | undefined)?.[key], request);

@@ -68,7 +68,11 @@ export async function lookAtSession(
     session.lookAtMs = null;
     return [];
   }
-  const seen = fromRetrieve(sessionView(answer.value, session.agentId, agent?.agent ?? null), atMs);
+  const seen = fromRetrieve(
+    sessionView(answer.value, session.agentId, agent?.agent ?? null),
+    atMs,
+    deps.vendorClock.at(answer.receivedAt),
+  );
   const { events, cancels } = judgeSession(session, [seen], contextOf(scanMs));
   const found = { sessions: [session], scans: [], events, cancels: cancels.map((verdict) => ({ session, verdict })) };
   return storeFindings(deps, found, contextOf(scanMs).rules);

@@ -61,7 +61,7 @@ export async function lookAtSession(
   session.failures = 0;
   session.putOffUntilMs = null;
   await deps.account.works();
-  await noteRead(deps, session.sessionId);
+  await noteRead(deps, session.sessionId, 'fleet');
   deps.vendorClock.note(answer);
   const atMs = deps.vendorClock.at(answer.sentAt);
   if (atMs === null) {

@@ -73,7 +73,7 @@ async function readSession(deps: WatchDependencies, sessionId: string, failures:
   try {
     const read = await deps.gate.read(sessionId);
     await deps.account.works();
-    await noteRead(deps, sessionId);
+    await noteRead(deps, sessionId, 'watch');
     return read;
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;

@@ -74,7 +74,7 @@ export const VENDOR_BOUNDS = {
     most: 200,
     unit: 'bytes',
     of: 'any other id: of a message, creator or team',
-    beyond: `${UNKNOWN}; a message, which stands for its turn, is known by the SHA-256 of its id`,
+    beyond: `${UNKNOWN}; a message, which stands for its turn, is known by the SHA-256 of its id, and by its time or its place where the id has over 4,096 characters`,
   },
   email: { most: 320, unit: 'bytes', of: 'the address of a creator', beyond: UNKNOWN },
   state: {

@@ -85,6 +85,17 @@ describe('a session whose orders can not be judged', () => {
     expect(harness.vendor.cancelCalls).toBe(0);
   });
 
+  it('is told of once where reads that are too old and reads that do not come alternate', async () => {
+    harness.vendor.reads = (call) => (call % 2 === 0 ? readFails('timeout') : processing);
+    const slow = { after: (call: string) => void (call === 'requests.register' && harness.clock.advance(2_001)) };
+    await harness.order();
+    await carryOutFor(20 * 60_000, { hooks: slow });
+    expect(await told()).toHaveLength(1);
+    expect((await told())[0]?.afterMs).toBeLessThanOrEqual(TWO_MINUTES_MS);
+    expect(harness.vendor.cancelCalls).toBe(0);
+    expect(await spells()).toHaveLength(1);
+  });
+
   it('is no longer one when a read of it comes, and a new spell is told anew', async () => {
     let down = true;
     harness.vendor.reads = () => (down ? readFails('timeout') : failed);

@@ -695,9 +695,11 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
             since: new Date(NOW).toISOString(),
           },
         ]);
-        expect(await endUnjudged(db, SESSION, 'too-slow', NOW + 8)).toBeNull();
-        expect(await endUnjudged(db, SESSION, null, NOW + 8)).toMatchObject({ told: true });
-        expect(await endUnjudged(db, SESSION, null, NOW + 8)).toBeNull();
+        expect(await noteUnjudged(db, failure({ by: 'fleet' }), NOW + 7)).toMatchObject({ by: 'case', sinceMs: NOW });
+        expect(await endUnjudged(db, SESSION, 'fleet', NOW + 8)).toBeNull();
+        expect(await endUnjudged(db, SESSION, 'watch', NOW + 8)).toBeNull();
+        expect(await endUnjudged(db, SESSION, 'case', NOW + 8)).toMatchObject({ told: true });
+        expect(await endUnjudged(db, SESSION, 'case', NOW + 8)).toBeNull();
         expect(await noteUnjudged(db, failure(), NOW + 9)).toMatchObject({ sinceMs: NOW + 9, told: false });
       });
 
@@ -710,6 +712,8 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         expect(await countUnjudged(db, NOW)).toBe(0);
         await noteUnjudged(db, failure({ by: 'fleet' }), NOW);
         expect(await countUnjudged(db, NOW)).toBe(1);
+        await noteUnjudged(db, failure({ by: 'case' }), NOW);
+        expect(await endUnjudged(db, SESSION, 'fleet', NOW)).toMatchObject({ by: 'case' });
       });
 
       it('begin anew five minutes after the last try, and are forgotten after a day', async () => {

@@ -96,6 +96,23 @@ describe('bindOrder', () => {
     );
   });
 
+  it.each([
+    { maxReadAgeMs: null, sentMs: 1_000, tookMs: 12_000, bound: false },
+    { maxReadAgeMs: 14_000, sentMs: 1_000, tookMs: 12_000, bound: true },
+    { maxReadAgeMs: 60_000, sentMs: SAME_MOMENT_MS, tookMs: 30_000, bound: true },
+    { maxReadAgeMs: 60_000, sentMs: SAME_MOMENT_MS + 1, tookMs: 30_000, bound: false },
+    { maxReadAgeMs: 60_000, sentMs: SAME_MOMENT_MS + 1, tookMs: 0, bound: false },
+    { maxReadAgeMs: 11_999, sentMs: 1_000, tookMs: 12_000, bound: false },
+    // As soon as any other.
+    { maxReadAgeMs: 3_000, sentMs: 1_000, tookMs: 9_000, bound: true },
+  ])('of no time, and a person’s word: $maxReadAgeMs ms, sent after $sentMs, took $tookMs: bound $bound', (row) => {
+    const sighting = saw('processing', { turnKey: 'last', turnStartedAtMs: null });
+    const order = { orderedAtMs: ORDERED_AT, maxReadAgeMs: row.maxReadAgeMs };
+    expect(bindOrder(order, sighting, readAt(ORDERED_AT + row.sentMs, row.tookMs, 0))).toEqual(
+      row.bound ? { key: 'last', startedAtMs: null } : { ...NOTHING, unidentified: true },
+    );
+  });
+
   it('binds nothing to a session that is not there', () => {
     expect(bindOrder({ orderedAtMs: ORDERED_AT }, sawNothing(), readAt(ORDERED_AT, 40, 0))).toEqual(NOTHING);
   });

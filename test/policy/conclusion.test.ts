@@ -403,6 +403,26 @@ describe('newerTurnPerhapsHit', () => {
     expect(newerTurnPerhapsHit(request, ORDERED, sighting)).toEqual(hit);
   });
 
+  it('does not take an older turn for a newer one, though a slow read is booked as if it were before it', () => {
+    const older = turn('older', between);
+    const late = { key: ORDERED.key, startedAtMs: between + 1_000 };
+    const sighting = saw('failed', { turnStartedAtMs: late.startedAtMs, earlierTurns: [older] });
+    expect(newerTurnPerhapsHit({ ...request, answeredAtMs: between + 30_000 }, late, sighting)).toBeNull();
+  });
+
+  it('goes by places where the ordered turn has no time', () => {
+    const untimed = { key: ORDERED.key, startedAtMs: null };
+    const ordered = { key: ORDERED.key ?? '', startedAtMs: null };
+    const [older, newer] = [turn('older', between), turn('newer', between + 1)];
+    const last = { turnStartedAtMs: between + 60_000 };
+    const before = sawNewer('completed', { ...last, earlierTurns: [older, ordered] });
+    const after = sawNewer('completed', { ...last, earlierTurns: [older, ordered, newer] });
+    const gone = sawNewer('completed', { ...last, earlierTurns: [older] });
+    expect(newerTurnPerhapsHit(request, untimed, before)).toBeNull();
+    expect(newerTurnPerhapsHit(request, untimed, after)).toEqual(newer);
+    expect(newerTurnPerhapsHit(request, untimed, gone)).toEqual(older);
+  });
+
   it('never names the ordered turn itself', () => {
     const late = { key: ORDERED.key, startedAtMs: between };
     expect(newerTurnPerhapsHit(request, late, saw('failed', { turnStartedAtMs: between }))).toBeNull();

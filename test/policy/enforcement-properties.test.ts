@@ -4,6 +4,7 @@ import { assess } from '../../src/core/policy/assess.js';
 import type { Facts } from '../../src/core/policy/facts.js';
 import type { Observation } from '../../src/core/policy/observation.js';
 import { observe, REORDERED_AT_MOST } from '../../src/core/policy/observe.js';
+import { remember } from '../../src/core/policy/remember.js';
 import { lengthOf, listItem, retrieve, truthAt, watch, type Piece, type Said } from './lived-session.js';
 import { HOUR, MINUTE, policy, SCAN, SECOND, T0 } from './observing.js';
 
@@ -84,6 +85,62 @@ function falseVerdicts(pieces: readonly Piece[], said: readonly Said[], canHide 
   );
 }
 const ROUNDING = 1e-6;
+
+describe('whatever a session does, and however slow its reads are', () => {
+  const slowReads = fc.array(
+    fc.record({
+      /** After the one before was sent. */
+      afterMs: fc.integer({ min: 1_000, max: 40_000 }),
+      tookMs: fc.oneof(fc.nat(1_000), fc.integer({ min: 10_000, max: 30_000 })),
+      /** When in that time the vendor looked. */
+      shownAt: fc.constantFrom(0, 0.5, 1),
+      isList: fc.boolean(),
+      /** Messages of the transcript carry times. */
+      isTimed: fc.boolean(),
+    }),
+    { minLength: 2, maxLength: 60 },
+  );
+
+  /** So many that one of them is near to any age. */
+  const rules = Array.from({ length: 60 }, (_, n) => {
+    const limitMs = (n + 1) * 5 * SECOND;
+    return policy({ max_runtime: limitMs, max_queue_time: limitMs, max_credits: n + 1 }, { name: `rule-${n}` });
+  });
+
+  it('I5: no verdict takes a turn for older than it is', () => {
+    fc.assert(
+      fc.property(life, slowReads, seconds(0, 900), (pieces, reads, from) => {
+        let sentAt = from;
+        const seen = reads.map(({ afterMs, tookMs, shownAt, isList, isTimed }) => {
+          sentAt += afterMs;
+          const read = { sentAt, arrivedAt: sentAt + tookMs };
+          const at = sentAt + Math.round(tookMs * shownAt);
+          const { state } = truthAt(pieces, at);
+          const isLive = state === 'processing' || state === 'queued';
+          const shown = isList && isLive ? listItem(pieces, at, read) : retrieve(pieces, at, read);
+          const { turn } = shown;
+          return {
+            ...read,
+            at,
+            shown: isTimed || turn === null ? shown : { ...shown, turn: { ...turn, startedAtMs: null } },
+          };
+        });
+        const shownAt = new Map(seen.map(({ sentAt: sent, at }) => [T0 + sent, at]));
+        let facts: Facts | null = null;
+        const said: Said[] = [];
+        for (const { arrivedAt, shown } of seen.toSorted((a, b) => a.arrivedAt - b.arrivedAt)) {
+          facts = observe(facts, shown, SCAN);
+          const assessment = assess(facts, rules, T0 + arrivedAt, SCAN);
+          facts = remember(facts, assessment);
+          const confirmedAt = shownAt.get(facts.timeline.turn?.confirmedAtMs ?? NaN) ?? NaN;
+          for (const verdict of assessment.verdicts) said.push({ at: arrivedAt, confirmedAt, verdict });
+        }
+        expect(falseVerdicts(pieces, said)).toEqual([]);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
 
 describe('whatever a session does, and whichever scans fail', () => {
   it('no verdict comes before its limit is reached, and none charges a turn with time or usage of an older one', () => {

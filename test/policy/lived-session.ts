@@ -66,15 +66,24 @@ export const lengthOf = (life: readonly Piece[]): number => life.reduce((sum, { 
 
 const usageOf = (credits: number) => ({ creditCost: credits, inputTokens: null, outputTokens: null });
 
-export const listItem = (life: readonly Piece[], at: number): Observation => {
+/** When a read was sent and when its answer came: what it shows was so between the two. */
+interface Read {
+  readonly sentAt: number;
+  readonly arrivedAt: number;
+}
+
+const atOnce = (at: number): Read => ({ sentAt: at, arrivedAt: at });
+
+export const listItem = (life: readonly Piece[], at: number, read = atOnce(at)): Observation => {
   const { state, credits } = truthAt(life, at);
-  return fromListItem(session(state, { usage: usageOf(credits) }), T0 + at);
+  return fromListItem(session(state, { usage: usageOf(credits) }), T0 + read.sentAt, T0 + read.arrivedAt);
 };
 
-export const retrieve = (life: readonly Piece[], at: number): Observation => {
+export const retrieve = (life: readonly Piece[], at: number, read = atOnce(at)): Observation => {
   const { state, credits, messages } = truthAt(life, at);
   const heads = messages.map(({ id, at: sentAt }) => user(id, T0 + sentAt));
-  return fromRetrieve(session(state, { usage: usageOf(credits), transcript: transcriptOf(heads) }), T0 + at);
+  const shown = session(state, { usage: usageOf(credits), transcript: transcriptOf(heads) });
+  return fromRetrieve(shown, T0 + read.sentAt, T0 + read.arrivedAt);
 };
 
 export interface Said {

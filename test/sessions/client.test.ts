@@ -33,7 +33,7 @@ const generationA = {
 describe('what is sent', () => {
   it('goes to the paths of the API, with the personal key and the user id', async () => {
     const { origin, seen } = await started.http((request, response) => {
-      const session = { id: 'sess_1', state: 'failed' };
+      const session = { id: 'sess_1', state: 'failed', messages: [] };
       response.end(JSON.stringify({ teams: [], agents: [], sessions: [], queue: [], triggers: [], session }));
     });
     const client = started.client(origin);
@@ -104,7 +104,7 @@ describe('what is sent', () => {
 
   it('is not mixed up between reads and cancel requests at the same time', async () => {
     const { origin, seen } = await started.http(({ url }, response) => {
-      response.end(JSON.stringify({ session: { id: url.split('/')[4], state: 'failed' } }));
+      response.end(JSON.stringify({ session: { id: url.split('/')[4], state: 'failed', messages: [] } }));
     });
     const client = started.client(origin);
     const ids = Array.from({ length: 20 }, (_, i) => `sess_${i}`);
@@ -214,8 +214,8 @@ describe('retrieving a session', () => {
     expect(JSON.stringify(await retrieve(generationA))).not.toContain('PRIVATE');
   });
 
-  it('reads a session of which only the id is known', async () => {
-    expect(await retrieve({ session: { id: 'sess_1' } })).toEqual({
+  it('reads a session of which only the id and that it has no messages are known', async () => {
+    expect(await retrieve({ session: { id: 'sess_1', messages: [] } })).toEqual({
       id: 'sess_1',
       agentId: null,
       agentName: null,
@@ -265,7 +265,7 @@ describe('retrieving a session', () => {
   });
 
   it('keeps a state that nobody has documented', async () => {
-    expect((await retrieve({ session: { id: 'sess_1', state: 'CANCELLED' } })).state).toBe('cancelled');
+    expect((await retrieve({ session: { id: 'sess_1', state: 'CANCELLED', messages: [] } })).state).toBe('cancelled');
   });
 
   it('does not take the creator of the agent for that of the session', async () => {
@@ -273,12 +273,18 @@ describe('retrieving a session', () => {
     expect(session).toMatchObject({ creatorId: null, creatorEmail: null });
   });
 
-  it('reads null messages and null usage as none', async () => {
-    expect(await retrieve({ session: { id: 'sess_1', messages: null, usage: null } })).toMatchObject({
-      transcript: NO_TRANSCRIPT,
-      usage: null,
-    });
+  it('reads null usage as none', async () => {
+    expect(await retrieve({ session: { id: 'sess_1', messages: [], usage: null } })).toMatchObject({ usage: null });
   });
+
+  it.each([{}, { messages: null }, { messages: {} }])(
+    'I5: can’t read a session whose messages are not there: %j',
+    async (fields) => {
+      await expect(retrieve({ session: { id: 'sess_1', state: 'processing', ...fields } })).rejects.toMatchObject({
+        kind: 'unreadable',
+      });
+    },
+  );
 
   it('says when it was sent, when it was read, and what time it was there', async () => {
     const { origin } = await started.json(200, generationA, { date: 'Thu, 23 Jul 2026 10:00:05 GMT' });

@@ -12,7 +12,7 @@ const started = new Started();
 afterEach(() => started.stop());
 
 const MIB = 1024 * 1024;
-const ANSWER = JSON.stringify({ session: { id: 'sess_1', state: 'failed' } });
+const ANSWER = JSON.stringify({ session: { id: 'sess_1', state: 'failed', messages: [] } });
 const rawAnswer = (body: string, length = body.length): string =>
   `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n${body}`;
 

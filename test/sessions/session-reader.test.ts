@@ -134,13 +134,28 @@ describe('reading a session in pieces', () => {
     });
   });
 
-  it.each([
-    ['another session', '"session":{"id":"sess_2","messages":[M]},"session":{"id":"sess_1"}'],
-    ['no messages', '"session":{"id":"sess_1","messages":[M],"messages":null}'],
-    ['messages that are no list', '"session":{"id":"sess_1","messages":[M],"messages":{"0":[1]}}'],
-  ])('I1: keeps no turn of what comes first where %s comes after it', (_title, fields) => {
-    const text = `{${fields.replace('M', '{"id":"m1","role":"user"}')}}`;
+  it('I1: keeps no turn of a session that another one comes after', () => {
+    const first = '"session":{"id":"sess_2","messages":[{"id":"m1","role":"user"}]}';
+    const text = `{${first},"session":{"id":"sess_1","messages":[]}}`;
     expect(read(text)).toMatchObject({ id: 'sess_1', transcript: transcriptOf([]) });
+  });
+
+  it.each([
+    ['none', '"session":{"id":"sess_1","state":"processing"}'],
+    ['null', '"session":{"id":"sess_1","state":"processing","messages":null}'],
+    ['an object', '"session":{"id":"sess_1","state":"processing","messages":{"0":[1]}}'],
+    ['a text', '"session":{"id":"sess_1","state":"processing","messages":"[]"}'],
+    ['a list, and then null', '"session":{"id":"sess_1","messages":[M],"messages":null}'],
+    ['a list, and then an object', '"session":{"id":"sess_1","messages":[M],"messages":{"0":[1]}}'],
+    ['a list in another session before it', '"session":{"id":"sess_1","messages":[M]},"session":{"id":"sess_1"}'],
+  ])('I5: an absent list of messages is not an empty one: %s', (_title, fields) => {
+    const text = `{${fields.replace('M', '{"id":"m1","role":"user"}')}}`;
+    expect(() => read(text)).toThrow(new UnreadableAnswer('it holds no list of messages'));
+    expect(() => read(text, [1])).toThrow(UnreadableAnswer);
+  });
+
+  it('takes an empty list of messages for a session without a turn', () => {
+    expect(read('{"session":{"id":"sess_1","messages":[]}}')).toMatchObject({ transcript: transcriptOf([]) });
   });
 
   it('takes a text that is too long to be a state or an id for unknown', () => {

@@ -138,7 +138,7 @@ describe('nesting', () => {
     expect((await failureOf(started.client(list.origin).listSessions('agent_1'))).kind).toBe('unreadable');
     const reader = sessionReader('sess_1');
     expect(() => {
-      reader.write(Buffer.from(`{"session":{"id":"sess_1","x":${deep}}}`));
+      reader.write(Buffer.from(`{"session":{"id":"sess_1","messages":[],"x":${deep}}}`));
       reader.end();
     }).toThrow();
   });

@@ -57,6 +57,7 @@ import {
   tellUnjudged,
   unjudgedSessions,
   type FailedJudgement,
+  type UnjudgedBy,
   type UnjudgedSpell,
 } from './unjudged.js';
 import * as watches from './watches.js';
@@ -260,8 +261,8 @@ export interface Ledger {
     note(failed: FailedJudgement): Promise<UnjudgedSpell>;
     /** Tells of a spell, once. @returns what was told now */
     tell(failed: Pick<FailedJudgement, 'sessionId' | 'orderId'>): Promise<'session' | 'many' | null>;
-    /** It can be judged again. @param butFor - a reason that this does not refute @returns the spell that this ended */
-    end(sessionId: string, butFor: string | null): Promise<UnjudgedSpell | null>;
+    /** It can be judged again. @param by - who can @returns the spell that this ended */
+    end(sessionId: string, by: UnjudgedBy): Promise<UnjudgedSpell | null>;
     /** Those that can't be judged now, and that someone was told of; the longest first. */
     now(filter: { readonly sessionId?: string; readonly limit: number }): Promise<UnjudgedSpell[]>;
   };
@@ -445,7 +446,7 @@ function ledgerOn({ db, describe, close }: OpenedDatabase): Ledger {
     unjudged: {
       note: async (failed) => noteUnjudged(db, failed, await now()),
       tell: async (failed) => tellUnjudged(db, failed, await now()),
-      end: async (sessionId, butFor) => endUnjudged(db, sessionId, butFor, await now()),
+      end: async (sessionId, by) => endUnjudged(db, sessionId, by, await now()),
       now: async (filter) => unjudgedSessions(db, await now(), filter),
     },
     meta: {

@@ -49,7 +49,13 @@ export async function noteUnjudged(
   return db.transaction().execute(async (trx) => {
     await lockSession(trx, sessionId);
     const known = await runningSpell(trx, sessionId, nowMs);
-    const now = { by, reason, text, last_at: nowMs };
+    // A scan that can't read it, either, takes no case's spell over: it would end it with the next read that comes.
+    const now = {
+      by: known !== undefined && (await isOpenCases(trx, known)) ? 'case' : by,
+      reason,
+      text,
+      last_at: nowMs,
+    };
     if (known !== undefined) {
       await trx.updateTable('unjudged').set(now).where('session_id', '=', sessionId).execute();
       return toSpell({ ...known, ...now });
@@ -107,20 +113,21 @@ export async function tellUnjudged(
 }
 
 /**
- * The session could be judged: its spell is over.
+ * The session could be judged: its spell is over. That of a case is ended by a case alone: a read that is good enough for a scan
+ * may still come too late for a request.
  *
- * @param butFor - a reason that this does not refute
+ * @param by - who could judge it
  * @returns the spell that this ended; null: there was none
  */
 export async function endUnjudged(
   db: Kysely<LedgerDatabase>,
   sessionId: string,
-  butFor: string | null,
+  by: UnjudgedBy,
   nowMs: number,
 ): Promise<UnjudgedSpell | null> {
   // Asked first: nearly always there is nothing to write.
   const row = await db.selectFrom('unjudged').selectAll().where('session_id', '=', sessionId).executeTakeFirst();
-  if (row === undefined || row.reason === butFor) return null;
+  if (row === undefined || (by !== 'case' && (await isOpenCases(db, row)))) return null;
   const ended = await db
     .deleteFrom('unjudged')
     .where('session_id', '=', sessionId)
@@ -176,6 +183,13 @@ const runningSpell = (trx: Transaction<LedgerDatabase>, sessionId: string, nowMs
     .where('session_id', '=', sessionId)
     .where('last_at', '>=', nowMs - OVER_AFTER_MS)
     .executeTakeFirst();
+
+/** Of a case that orders still wait for. */
+async function isOpenCases(db: Kysely<LedgerDatabase>, { session_id, by }: UnjudgedTable): Promise<boolean> {
+  if (by !== 'case') return false;
+  const open = db.selectFrom('orders').select('id').where('session_id', '=', session_id).where('open', '=', 1);
+  return (await open.limit(1).executeTakeFirst()) !== undefined;
+}
 
 const toSpell = (row: UnjudgedTable): UnjudgedSpell => ({
   sessionId: row.session_id,

@@ -21,7 +21,7 @@ export const objectOf = (fields: Readonly<Record<string, Wanted>>): Wanted => ({
 export interface JsonExtract {
   /** @throws {Error} when it is not JSON, or nested too deeply */
   write(piece: Uint8Array): void;
-  /** @returns what was wanted, in the shape of the text @throws {Error} when the text is not complete */
+  /** @returns what was wanted, in the shape of the text; lists without their items @throws {Error} when the text is not complete */
   end(): unknown;
 }
 
@@ -54,6 +54,8 @@ function startLists(wanted: Wanted): void {
 
 /** Stands for a value that is not kept. It differs from null, which is a value. */
 const PASSED_OVER = undefined;
+/** Stands for a list: its items were handed out. */
+const HANDED_OUT: readonly unknown[] = Object.freeze([]);
 
 /**
  * Memory does not grow with the text: the tokenizer hands out long strings in parts, and a piece is at most what the network
@@ -103,7 +105,7 @@ export function extractJson(root: Wanted): JsonExtract {
       return;
     }
     const left = open.pop();
-    take(left?.wanted.kind === 'object' ? left.value : PASSED_OVER);
+    take(left?.wanted.kind === 'list' ? HANDED_OUT : left?.value);
   };
   const add = (part: string): void => {
     if (text !== null) text = text.length + part.length > LONGEST_TEXT ? null : text + part;

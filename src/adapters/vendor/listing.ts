@@ -35,6 +35,8 @@ export interface ListedSession {
   readonly session: Session;
   /** Vendor's time at which the page was asked for, ms. */
   readonly atMs: number;
+  /** The same for when it was there; null: not known. */
+  readonly arrivedMs: number | null;
 }
 
 /** A list of one agent's live sessions. */
@@ -98,7 +100,8 @@ export async function listLive(deps: ListingDependencies, agentId: string): Prom
         return answer;
       }
       firstAtMs ??= atMs;
-      for (const session of answer.value.sessions) seen.set(session.id, { session, atMs });
+      const arrivedMs = deps.vendorClock.at(answer.receivedAt);
+      for (const session of answer.value.sessions) seen.set(session.id, { session, atMs, arrivedMs });
       return answer;
     });
     // After a failed call the next one would likely fail as well. What is odd in one list says nothing of the other.

@@ -101,6 +101,7 @@ const cursorWire = z
   .nullish()
   .transform((cursor) => cursor || null);
 const sessionAnswer = z.object({ session: sessionWire, queue_position: amount });
+const transcriptAnswer = z.object({ session: z.object({ messages: z.array(z.unknown()) }) });
 const sessionListAnswer = z.object({ sessions: z.array(z.unknown()), next_cursor: cursorWire });
 const agentListAnswer = z.object({ agents: z.array(z.unknown()), next_cursor: cursorWire });
 const triggerListAnswer = z.object({ triggers: z.array(z.unknown()), next_cursor: cursorWire });
@@ -133,7 +134,8 @@ export function wholeJson<T>(read: (json: unknown) => T): BodyReader<T> {
 
 /**
  * Reads a session with its transcript, in memory that does not grow with the transcript: sessions that ran away have long
- * ones. `end` throws without a session, or about another one than `askedId`.
+ * ones. `end` throws without a session, about another one than `askedId`, or without a list of messages: an absent one is not
+ * an empty one, and would make the turn that runs look like another.
  */
 export function sessionReader(askedId: string): BodyReader<Session> {
   let transcript = readTranscript();
@@ -148,10 +150,9 @@ export function sessionReader(askedId: string): BodyReader<Session> {
   return {
     write: (piece) => orUnreadable(() => body.write(piece)),
     end: () => {
-      const { session: wire, queue_position } = sessionEnvelope(
-        orUnreadable(() => body.end()),
-        askedId,
-      );
+      const json = orUnreadable(() => body.end());
+      const { session: wire, queue_position } = sessionEnvelope(json, askedId);
+      parsed(transcriptAnswer, json, 'it holds no list of messages');
       return toSession(wire, transcript.transcript(), queue_position);
     },
   };

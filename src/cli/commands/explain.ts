@@ -201,7 +201,8 @@ async function readSession(
     vendorClock.note(answer);
     const atMs = vendorClock.at(answer.sentAt);
     if (atMs === null) return { problem: 'the answer carries no usable Date header', reachable: true };
-    return { seen: fromRetrieve(sessionView(answer.value, agentId, scan === null ? null : agentOfScan(scan)), atMs) };
+    const view = sessionView(answer.value, agentId, scan === null ? null : agentOfScan(scan));
+    return { seen: fromRetrieve(view, atMs, vendorClock.at(answer.receivedAt)) };
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
     return { problem: error.message, reachable: error.kind === 'not-found' };

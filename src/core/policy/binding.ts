@@ -46,6 +46,8 @@ function vendorAhead({ sentMs, receivedMs, serverDateMs, vendorAheadMs = null }:
 export interface UnboundOrder {
   /** Our clock, ms since the Unix epoch. */
   readonly orderedAtMs: number;
+  /** How old a read a person lets this order go by, ms; left out or null: nobody said. */
+  readonly maxReadAgeMs?: number | null;
 }
 
 /**
@@ -62,8 +64,7 @@ export function bindOrder(order: UnboundOrder, sighting: Sighting, times: ReadTi
   const thisTurn: OrderedTurn = { key: sighting.turnKey, startedAtMs: sighting.turnStartedAtMs };
   if (sighting.turnStartedAtMs === null) {
     // The unknown is kept: without a time only a read at once after the order can show the turn that was meant.
-    const atOnce = times.receivedMs - order.orderedAtMs <= SAME_MOMENT_MS;
-    return atOnce ? thisTurn : { ...nothingElse, unidentified: true };
+    return isAtOnce(order, times) ? thisTurn : { ...nothingElse, unidentified: true };
   }
   const aheadMs = vendorAhead(times);
   const afterMs = sighting.turnStartedAtMs - order.orderedAtMs;
@@ -71,4 +72,13 @@ export function bindOrder(order: UnboundOrder, sighting: Sighting, times: ReadTi
   // A slow read leaves the clocks apart by as much as it took: the middle could take a turn that came seconds after the order.
   if (afterMs > aheadMs.most) return nothingElse;
   return afterMs <= aheadMs.least ? thisTurn : { ...nothingElse, unidentified: true };
+}
+
+/**
+ * A slow read may show a turn that began as late as its arrival, so that counts. Where a person lets the order go by an older
+ * read, a turn that came during the read is what that person put up with: then it is enough that it was sent at once.
+ */
+function isAtOnce({ orderedAtMs, maxReadAgeMs = null }: UnboundOrder, { sentMs, receivedMs }: ReadTimes): boolean {
+  if (receivedMs - orderedAtMs <= SAME_MOMENT_MS) return true;
+  return maxReadAgeMs !== null && receivedMs - sentMs <= maxReadAgeMs && sentMs - orderedAtMs <= SAME_MOMENT_MS;
 }

@@ -132,7 +132,8 @@ function concludeRequested(
 
 /**
  * The turn newer than the ordered one that a request may have hit; null when there is none. Its user message came between
- * our read and the answer, and it does not run any more. The vendor has no precondition, so this race remains; it is
+ * our read and the answer, and it does not run any more. The time alone does not say that it is newer: a slow read is booked as
+ * early as it may have been. The vendor has no precondition, so this race remains; it is
  * reported. A newer turn that is seen in flight, or that ended normally, was not hit.
  *
  * @param request - vendor's times, ms: of the read before the request; by which it had left (null: not known); of its answer
@@ -147,12 +148,23 @@ export function newerTurnPerhapsHit(
   // The vendor's clock is read in whole seconds.
   const leftBy = request.leftByMs ?? request.readAtMs + LONGEST_UNTIL_LEFT_MS;
   const until = (request.answeredAtMs ?? leftBy + LONGEST_REQUEST_MS) + 1_000;
-  const inBetween = (turn: Turn): boolean =>
-    turn.key !== ordered.key && turn.startedAtMs !== null && turn.startedAtMs >= from && turn.startedAtMs <= until;
+  const inBetween = ({ startedAtMs }: Turn): boolean =>
+    startedAtMs !== null && startedAtMs >= from && startedAtMs <= until;
 
   const last: Turn = { key: sighting.turnKey ?? '', startedAtMs: sighting.turnStartedAtMs };
   const lastWasSpared = flightOf(sighting.state) === 'in-flight' || sighting.state === 'completed';
-  return [...sighting.earlierTurns, ...(lastWasSpared ? [] : [last])].find(inBetween) ?? null;
+  const newer = newerThan(ordered, [...sighting.earlierTurns, last]);
+  return newer.find((turn) => inBetween(turn) && !(lastWasSpared && turn === last)) ?? null;
+}
+
+/** By their times; where one is not known or they are the same, by their places. All others, where it is in neither. */
+function newerThan(ordered: OrderedTurn, turns: readonly Turn[]): Turn[] {
+  const place = turns.findIndex(({ key }) => key === ordered.key);
+  return turns.filter(({ key, startedAtMs }, n) => {
+    if (key === ordered.key) return false;
+    if (startedAtMs === null || ordered.startedAtMs === null || startedAtMs === ordered.startedAtMs) return n > place;
+    return startedAtMs > ordered.startedAtMs;
+  });
 }
 
 /** A cancel request is given up on after 100 s: the vendor's own budget is 90 s. */

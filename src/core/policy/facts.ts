@@ -26,19 +26,22 @@ export interface Facts {
 export interface Timeline {
   /** Null: not known, or the session was absent from the lists. */
   readonly state: string | null;
-  /** Last seen at all. */
+  /** Last seen at all: when that read was sent. */
   readonly seenAtMs: number;
-  /** First seen in this state since it was seen in another one. */
+  /** First seen in this state since it was seen in another one: by then the read that showed it had come. */
   readonly stateSinceMs: number;
+  /** When that read was sent; left out: at the same time. */
+  readonly stateSinceSentMs?: number;
   /** The same, but a gap breaks it. */
   readonly unbrokenSinceMs: number;
+  readonly unbrokenSinceSentMs?: number;
   /** Sum of the gaps since `stateSinceMs`, ms. */
   readonly gapsMs: number;
-  /** Last seen in any other state than this one; null: never. */
+  /** Last seen in any other state than this one, by when that read was sent; null: never. */
   readonly otherAtMs: number | null;
   /** There was no gap between `otherAtMs` and `stateSinceMs`: we saw it change into this state. */
   readonly changeWatched: boolean;
-  /** Last seen at rest (`completed`, `failed`). */
+  /** Last seen at rest (`completed`, `failed`), by when that read had come. */
   readonly restAtMs: number | null;
   /** Last retrieve. */
   readonly retrievedAtMs: number | null;
@@ -55,12 +58,15 @@ export interface TurnFacts {
   readonly key: string | null;
   /** Vendor's time of its user message; null when there is no usable one. */
   readonly startedAtMs: number | null;
+  /** By then the read that showed it first had come. */
   readonly firstSeenMs: number;
+  /** When that read was sent; left out: at the same time. */
+  readonly firstSeenSentMs?: number;
   /** Last look at the session before `firstSeenMs`. */
   readonly lookedBeforeMs: number | null;
   /** There was no gap between the two. */
   readonly startWatched: boolean;
-  /** Last retrieve that showed this key. */
+  /** Last retrieve that showed this key, by when it was sent. */
   readonly confirmedAtMs: number | null;
   readonly userMessages: number | null;
   readonly credits: Meter;

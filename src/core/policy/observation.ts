@@ -24,6 +24,11 @@ export interface Glimpse {
    * (the vendor's `Date` header and monotonic time since then). Not the answer's own `Date`: that has whole seconds.
    */
   readonly atMs: number;
+  /**
+   * The same for when its answer was there. What it shows was so at some moment between the two: it was *last* seen at `atMs`, and
+   * *first* seen here. Left out: at once.
+   */
+  readonly arrivedMs?: number;
   /** Lower case. Null: not known. */
   readonly state: string | null;
   /** Total credits over the life of the session. Null: not known, which is not zero. */
@@ -59,14 +64,17 @@ interface UsageView {
   readonly outputTokens: number | null;
 }
 
-export const fromListItem = (session: SessionView, atMs: number): Observation => observed('list', session, atMs, null);
+/** When a read was sent, and when its answer was there; vendor's time, ms since the Unix epoch. Null: not known, or at once. */
+type SeenAt = readonly [atMs: number, arrivedMs?: number | null];
 
-export function fromRetrieve(session: SessionView, atMs: number): Observation {
+export const fromListItem = (session: SessionView, ...at: SeenAt): Observation => observed('list', session, at, null);
+
+export function fromRetrieve(session: SessionView, ...at: SeenAt): Observation {
   const { transcript } = session;
   const last = currentTurn(transcript);
   const { userMessages } = transcript;
   const isFirst = userMessages === 1 && !mayShowEarlierTurn(transcript, last);
-  return observed('retrieve', session, atMs, { ...last, userMessages, isFirst });
+  return observed('retrieve', session, at, { ...last, userMessages, isFirst });
 }
 
 /** An answer, or whatever else an agent writes, that may be older than the turn. Turns can start without a user message. */
@@ -94,11 +102,17 @@ const NOTHING_KNOWN: MatchSubject = {
   teamId: null,
 };
 
-function observed(kind: Glimpse['kind'], session: SessionView, atMs: number, turn: TurnSight | null): Observation {
+function observed(
+  kind: Glimpse['kind'],
+  session: SessionView,
+  [atMs, arrivedMs = null]: SeenAt,
+  turn: TurnSight | null,
+): Observation {
   const { agentId, agentName, creatorId, creatorEmail, teamId } = session;
   return {
     kind,
     atMs,
+    ...(arrivedMs !== null && arrivedMs > atMs ? { arrivedMs } : {}),
     state: session.state,
     credits: session.usage?.creditCost ?? null,
     tokens: tokensOf(session.usage),
@@ -118,9 +132,10 @@ function tokensOf(usage: UsageView | null): number | null {
 }
 
 /** Observation without what a timeline has no use for, so that few bytes are stored. */
-export const glimpseOf = ({ kind, atMs, state, credits, tokens, turn }: Observation): Glimpse => ({
+export const glimpseOf = ({ kind, atMs, arrivedMs, state, credits, tokens, turn }: Observation): Glimpse => ({
   kind,
   atMs,
+  ...(arrivedMs === undefined ? {} : { arrivedMs }),
   state,
   credits,
   tokens,
@@ -140,9 +155,13 @@ export function compareGlimpses(a: Glimpse, b: Glimpse): number {
 
 const TELLS = { absent: 0, list: 1, retrieve: 2 } as const;
 
-const contentOf = ({ state, credits, tokens, turn }: Glimpse): unknown => [
+/** The moment by which what a read shows was so. */
+export const shownByMs = ({ atMs, arrivedMs }: Glimpse): number => arrivedMs ?? atMs;
+
+const contentOf = ({ arrivedMs, state, credits, tokens, turn }: Glimpse): unknown => [
   state,
   credits,
   tokens,
   turn === null ? null : [turn.key, turn.startedAtMs, turn.userMessages, turn.isFirst],
+  arrivedMs ?? null,
 ];

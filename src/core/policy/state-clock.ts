@@ -12,8 +12,8 @@ export interface StateClock {
 
 /** A retrieve has named the turn since the state was last seen to begin or to be interrupted. */
 export function isConfirmed(timeline: Timeline): timeline is Timeline & { turn: ConfirmedTurn } {
-  const { turn } = timeline;
-  return turn !== null && turn.confirmedAtMs !== null && turn.confirmedAtMs >= timeline.unbrokenSinceMs;
+  const { turn, unbrokenSinceMs, unbrokenSinceSentMs = unbrokenSinceMs } = timeline;
+  return turn !== null && turn.confirmedAtMs !== null && turn.confirmedAtMs >= unbrokenSinceSentMs;
 }
 
 export type ConfirmedTurn = TurnFacts & { readonly key: string; readonly confirmedAtMs: number };
@@ -33,7 +33,8 @@ export function certainStart(
   createdAtMs: number | null,
   gapMs: number,
 ): StateClock {
-  const { stateSinceMs, unbrokenSinceMs, otherAtMs, changeWatched, gapsMs } = timeline;
+  const { stateSinceMs, stateSinceSentMs = stateSinceMs, otherAtMs, changeWatched, gapsMs } = timeline;
+  const { unbrokenSinceMs, unbrokenSinceSentMs = unbrokenSinceMs } = timeline;
   const messageAtMs = turn.startedAtMs;
   const watched = (fromMs: number, earliestMs: number | null): StateClock => ({
     fromMs: fromMs + gapsMs,
@@ -44,10 +45,10 @@ export function certainStart(
   if (messageAtMs === null) {
     return watched(Math.max(turn.firstSeenMs, stateSinceMs), latest(otherAtMs, createdAtMs));
   }
-  if (messageAtMs > stateSinceMs) {
+  if (messageAtMs > stateSinceSentMs) {
     // The turn followed another one unseen, or a steering message. Some look within a gap's length found it in this state.
-    const fromMs = Math.min(turn.firstSeenMs, messageAtMs + gapMs);
-    return unbrokenSinceMs <= messageAtMs
+    const fromMs = Math.max(stateSinceMs, Math.min(turn.firstSeenMs, messageAtMs + gapMs));
+    return unbrokenSinceSentMs <= messageAtMs
       ? { fromMs, errorMs: fromMs - messageAtMs, fromMessage: false }
       : { fromMs: messageAtMs, errorMs: Math.max(0, unbrokenSinceMs - messageAtMs), fromMessage: true };
   }

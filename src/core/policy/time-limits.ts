@@ -27,7 +27,7 @@ export function readContinuousTime(of: LimitOf, { timeline }: Facts, nowMs: numb
   const startWatched = changeWatched && fromMs === stateSinceMs && otherAtMs !== null;
   const errorMs = startWatched ? fromMs - otherAtMs : null;
   if (isConfirmed(timeline)) return readTime(of, timeline, { fromMs, errorMs, fromMessage: false }, nowMs);
-  return unconfirmed(of, timeline, fromMs, seenAtMs - fromMs, errorMs, nowMs);
+  return unconfirmed(of, timeline, fromMs, Math.max(0, seenAtMs - fromMs), errorMs, nowMs);
 }
 
 function readTime(

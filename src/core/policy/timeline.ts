@@ -1,5 +1,5 @@
 import type { Timeline } from './facts.js';
-import type { Glimpse } from './observation.js';
+import { shownByMs, type Glimpse } from './observation.js';
 import { flightOf } from './state.js';
 import { isLagging, turnAfter } from './turn-facts.js';
 
@@ -10,6 +10,7 @@ import { isLagging, turnAfter } from './turn-facts.js';
  */
 export function extend(before: Timeline | null, glimpse: Glimpse, gapMs: number): Timeline {
   const { atMs, state } = glimpse;
+  const byMs = shownByMs(glimpse);
   if (before === null) return begin(glimpse, gapMs);
 
   const isGap = atMs - before.seenAtMs > gapMs;
@@ -21,14 +22,15 @@ export function extend(before: Timeline | null, glimpse: Glimpse, gapMs: number)
     state === before.state
       ? {
           stateSinceMs: before.stateSinceMs,
-          unbrokenSinceMs: isGap ? atMs : before.unbrokenSinceMs,
-          gapsMs: isGap ? before.gapsMs + atMs - before.seenAtMs : before.gapsMs,
+          ...(before.stateSinceSentMs === undefined ? {} : { stateSinceSentMs: before.stateSinceSentMs }),
+          ...(isGap ? unbrokenSince(glimpse) : stillUnbroken(before)),
+          gapsMs: isGap ? before.gapsMs + byMs - before.seenAtMs : before.gapsMs,
           otherAtMs: before.otherAtMs,
           changeWatched: before.changeWatched,
         }
       : {
-          stateSinceMs: atMs,
-          unbrokenSinceMs: atMs,
+          ...stateSince(glimpse),
+          ...unbrokenSince(glimpse),
           gapsMs: 0,
           otherAtMs: before.seenAtMs,
           changeWatched: !isGap,
@@ -37,7 +39,7 @@ export function extend(before: Timeline | null, glimpse: Glimpse, gapMs: number)
     state,
     seenAtMs: atMs,
     ...stretch,
-    restAtMs: flightOf(state) === 'at-rest' ? atMs : before.restAtMs,
+    restAtMs: flightOf(state) === 'at-rest' ? byMs : before.restAtMs,
     retrievedAtMs: glimpse.kind === 'retrieve' ? atMs : before.retrievedAtMs,
     credits: glimpse.credits ?? before.credits,
     tokens: glimpse.tokens ?? before.tokens,
@@ -50,15 +52,35 @@ function begin(glimpse: Glimpse, gapMs: number): Timeline {
   return {
     state,
     seenAtMs: atMs,
-    stateSinceMs: atMs,
-    unbrokenSinceMs: atMs,
+    ...stateSince(glimpse),
+    ...unbrokenSince(glimpse),
     gapsMs: 0,
     otherAtMs: null,
     changeWatched: false,
-    restAtMs: flightOf(state) === 'at-rest' ? atMs : null,
+    restAtMs: flightOf(state) === 'at-rest' ? shownByMs(glimpse) : null,
     retrievedAtMs: glimpse.kind === 'retrieve' ? atMs : null,
     credits,
     tokens,
     turn: turnAfter(null, glimpse, gapMs),
   };
 }
+
+const isInstant = (glimpse: Glimpse): boolean => shownByMs(glimpse) === glimpse.atMs;
+
+const stateSince = (glimpse: Glimpse): Pick<Timeline, 'stateSinceMs' | 'stateSinceSentMs'> => ({
+  stateSinceMs: shownByMs(glimpse),
+  ...(isInstant(glimpse) ? {} : { stateSinceSentMs: glimpse.atMs }),
+});
+
+const unbrokenSince = (glimpse: Glimpse): Pick<Timeline, 'unbrokenSinceMs' | 'unbrokenSinceSentMs'> => ({
+  unbrokenSinceMs: shownByMs(glimpse),
+  ...(isInstant(glimpse) ? {} : { unbrokenSinceSentMs: glimpse.atMs }),
+});
+
+const stillUnbroken = ({
+  unbrokenSinceMs,
+  unbrokenSinceSentMs,
+}: Timeline): Pick<Timeline, 'unbrokenSinceMs' | 'unbrokenSinceSentMs'> => ({
+  unbrokenSinceMs,
+  ...(unbrokenSinceSentMs === undefined ? {} : { unbrokenSinceSentMs }),
+});

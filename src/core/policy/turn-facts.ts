@@ -1,6 +1,6 @@
 import type { Timeline, TurnFacts } from './facts.js';
 import { confirmMeter, readMeter, startMeter } from './meter.js';
-import type { Glimpse, TurnSight } from './observation.js';
+import { shownByMs, type Glimpse, type TurnSight } from './observation.js';
 import { flightOf } from './state.js';
 
 /**
@@ -43,31 +43,35 @@ function isOlder(sight: TurnSight, turn: TurnFacts): boolean {
 /** Whether the turn that a retrieve shows is the one we have. */
 function shows(turn: TurnFacts, sight: TurnSight, before: Timeline, atMs: number, gapMs: number): boolean {
   // Its message came before we saw it: no other turn can have begun since, or that one's message would be the last.
-  if (turn.key === null) return sight.startedAtMs !== null && sight.startedAtMs <= turn.firstSeenMs;
+  if (turn.key === null)
+    return sight.startedAtMs !== null && sight.startedAtMs <= (turn.firstSeenSentMs ?? turn.firstSeenMs);
   if (turn.key !== sight.key) return false;
   if (sight.userMessages > 0) return true;
   // Without a user message every turn has the same key. Only unbroken sight says that it is still the same turn.
   return flightOf(before.state) === 'in-flight' && atMs - before.seenAtMs <= gapMs;
 }
 
-function firstSight(before: Timeline | null, { atMs, credits, tokens }: Glimpse, gapMs: number): TurnFacts {
+function firstSight(before: Timeline | null, glimpse: Glimpse, gapMs: number): TurnFacts {
+  const { atMs, credits, tokens } = glimpse;
+  const byMs = shownByMs(glimpse);
   return {
     key: null,
     startedAtMs: null,
-    firstSeenMs: atMs,
+    firstSeenMs: byMs,
+    ...(byMs === atMs ? {} : { firstSeenSentMs: atMs }),
     lookedBeforeMs: before?.seenAtMs ?? null,
     startWatched: before !== null && atMs - before.seenAtMs <= gapMs,
     confirmedAtMs: null,
     userMessages: null,
-    credits: startMeter(credits, before?.credits ?? null, atMs),
-    tokens: startMeter(tokens, before?.tokens ?? null, atMs),
+    credits: startMeter(credits, before?.credits ?? null, byMs),
+    tokens: startMeter(tokens, before?.tokens ?? null, byMs),
   };
 }
 
-const read = (turn: TurnFacts, { atMs, credits, tokens }: Glimpse): TurnFacts => ({
+const read = (turn: TurnFacts, glimpse: Glimpse): TurnFacts => ({
   ...turn,
-  credits: readMeter(turn.credits, credits, atMs),
-  tokens: readMeter(turn.tokens, tokens, atMs),
+  credits: readMeter(turn.credits, glimpse.credits, shownByMs(glimpse)),
+  tokens: readMeter(turn.tokens, glimpse.tokens, shownByMs(glimpse)),
 });
 
 function confirm(
@@ -93,7 +97,7 @@ function confirm(
   };
 }
 
-/** A start in the future is none, nor is one before a turn that was there already: such a turn counts from its first sight. */
+/** A start that may be later than what was seen is none, nor is one before a turn that was there already: such a turn counts from its first sight. */
 function usableStart(sight: TurnSight, atMs: number, previous: TurnFacts | null): number | null {
   if (sight.startedAtMs === null || sight.startedAtMs > atMs) return null;
   return previous !== null && previous.key !== null && isOlder(sight, previous) ? null : sight.startedAtMs;

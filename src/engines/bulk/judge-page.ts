@@ -35,7 +35,9 @@ export interface Page {
   readonly sessions: readonly Session[];
   /** Vendor's time at which it was asked for, ms; null: not known. */
   readonly atMs: number | null;
-  /** The same by the ledger's clock. */
+  /** Vendor's time at which it was there, ms; null: not known. */
+  readonly arrivedMs: number | null;
+  /** When it was asked for, by the ledger's clock. */
   readonly seenAtMs: number;
 }
 
@@ -68,7 +70,8 @@ export function createJudge(
     if (page.atMs !== null) {
       const known = stored.get(session.id);
       const before = known === undefined ? absentAt(scan, page.atMs, scanMs) : asOfLastScan(known, scan);
-      facts = observe(before, fromListItem(sessionView(session, agent.id, agent), page.atMs), { scanMs });
+      const sight = fromListItem(sessionView(session, agent.id, agent), page.atMs, page.arrivedMs);
+      facts = observe(before, sight, { scanMs });
     }
     let candidate = candidateOf(session, agent, facts);
     let decision = decide(criteria, candidate, nowFor(deps, facts), scanMs);
@@ -78,8 +81,9 @@ export function createJudge(
       const read = await oneOf(() => retrieve(session.id));
       // Gone, or counted as not read: left out either way.
       if (read === null) return null;
-      const { session: shown, atMs } = read;
-      if (atMs !== null) facts = observe(facts, fromRetrieve(sessionView(shown, agent.id, agent), atMs), { scanMs });
+      const { session: shown, atMs, arrivedMs } = read;
+      const view = sessionView(shown, agent.id, agent);
+      if (atMs !== null) facts = observe(facts, fromRetrieve(view, atMs, arrivedMs), { scanMs });
       candidate = candidateOf(shown, agent, facts);
       decision = decide(criteria, candidate, nowFor(deps, facts), scanMs);
       seenAtMs = read.seenAtMs;
@@ -104,7 +108,7 @@ export function createJudge(
 
   async function retrieve(
     sessionId: string,
-  ): Promise<{ session: Session; atMs: number | null; seenAtMs: number } | null> {
+  ): Promise<{ session: Session; atMs: number | null; arrivedMs: number | null; seenAtMs: number } | null> {
     if (tally.retrieves >= maxRetrieves) {
       tally.overLimit += 1;
       return null;
@@ -119,7 +123,8 @@ export function createJudge(
         return deps.sessions.retrieveSession(sessionId, { signal });
       });
       deps.vendorClock.note(answer);
-      return { session: answer.value, atMs: deps.vendorClock.at(answer.sentAt), seenAtMs };
+      const [atMs, arrivedMs] = [deps.vendorClock.at(answer.sentAt), deps.vendorClock.at(answer.receivedAt)];
+      return { session: answer.value, atMs, arrivedMs, seenAtMs };
     } catch (error) {
       if (!(error instanceof SessionsError) || refusesAccount(error)) throw error;
       if (error.kind !== 'not-found') tally.unreadSessions += 1;

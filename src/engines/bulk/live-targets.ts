@@ -189,7 +189,8 @@ async function listAgent(
       });
       deps.vendorClock.note(answer);
       tally.live += answer.value.sessions.length;
-      await takePage({ sessions: answer.value.sessions, atMs: deps.vendorClock.at(answer.sentAt), seenAtMs });
+      const [atMs, arrivedMs] = [deps.vendorClock.at(answer.sentAt), deps.vendorClock.at(answer.receivedAt)];
+      await takePage({ sessions: answer.value.sessions, atMs, arrivedMs, seenAtMs });
       return answer;
     });
     if (listing.error !== null && refusesAccount(listing.error)) throw listing.error;

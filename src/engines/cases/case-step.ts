@@ -40,17 +40,29 @@ export async function attemptCase(
     const mayProbe = failures === 0 && (await isAPersonsWish(deps, orders));
     const read = await readSession(deps, sessionId, orders, failures, 'now', mayProbe);
     if (read === null) return { next: 'done' };
-    await followNewTurn(deps, orders, read);
-    const open = await settleWhatIsClear(deps, orders, read, [read.sighting], false);
-    if (open.length === 0) return { next: 'done' };
+    return judging(deps, sessionId, async () => {
+      await followNewTurn(deps, orders, read);
+      const open = await settleWhatIsClear(deps, orders, read, [read.sighting], false);
+      if (open.length === 0) return { next: 'done' };
 
-    const toSend = open.filter(({ conclusion }) => conclusion.kind === 'send');
-    if (toSend.length === 0) {
-      await noteRead(deps, sessionId, true);
-      return look(deps, sessionId, read, 0, [read.sighting]);
-    }
-    return send(deps, sessionId, owner, read, orders, toSend, failures, beganAt);
+      const toSend = open.filter(({ conclusion }) => conclusion.kind === 'send');
+      return toSend.length === 0
+        ? look(deps, sessionId, read, 0, [read.sighting])
+        : send(deps, sessionId, owner, read, orders, toSend, failures, beganAt);
+    });
   });
+}
+
+/** That a read has come does not say that it comes fast enough: the session can be judged where that was not in the way. */
+async function judging(deps: CaseDependencies, sessionId: string, judge: () => Promise<Step>): Promise<Step> {
+  try {
+    const step = await judge();
+    await noteRead(deps, sessionId, 'case');
+    return step;
+  } catch (error) {
+    if (error instanceof TryAgain && error.reason !== 'ReadTooOld') await noteRead(deps, sessionId, 'case');
+    throw error;
+  }
 }
 
 /**
@@ -79,6 +91,7 @@ export async function confirmCase(
     const open = await settleWhatIsClear(deps, orders, read, seen, windowOpen);
     if (open.length === 0) return { next: 'done' };
     if (open.some(({ conclusion }) => conclusion.kind === 'send')) return { next: 'attempt', afterMs: 0 };
+    await noteRead(deps, sessionId, 'case');
     return windowOpen
       ? look(deps, sessionId, read, lookNumber + 1, seen)
       : { next: 'attempt', afterMs: deps.timing.heldRetryMs };
@@ -122,7 +135,6 @@ async function readSession(
         )
       : deps.gate.read(sessionId, urgency, mayProbe));
     await deps.account.works();
-    await noteRead(deps, sessionId);
     await noteAccepted(deps, sessionId, orders, 'read');
     return read;
   } catch (error) {
@@ -203,7 +215,6 @@ async function send(
     case 'not-sent':
       throw await tryAgain(deps, result.error, failures);
     case 'answered':
-      await noteRead(deps, sessionId, true);
       break;
   }
   if (result.error === null) {

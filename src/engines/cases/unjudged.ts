@@ -67,15 +67,12 @@ export async function noteUnread(
   await noteUnjudged(deps, { ...about, reason: error.kind, text: error.message }, waitMs);
 }
 
-/**
- * The session was read, or (`judged`) judged as well: what could not be read can be now. That reads come does not say that they
- * come fast enough.
- */
+/** The session was read by a scan or a watch, or judged by a case. */
 export async function noteRead(
   { ledger, log }: Pick<UnjudgedDependencies, 'ledger' | 'log'>,
   sessionId: string,
-  judged = false,
+  by: UnjudgedBy,
 ): Promise<void> {
-  const ended = await ledger.unjudged.end(sessionId, judged ? null : TOO_SLOW);
+  const ended = await ledger.unjudged.end(sessionId, by);
   if (ended?.told === true) log.info({ sessionId, reason: ended.reason }, 'the session can be judged again');
 }

@@ -135,7 +135,8 @@ export function createGateRules({
     // The order came after what it rests on was seen, and this read after the order, whatever this process knows of the
     // vendor's clock: it may be up to a second behind that of the process that ordered.
     const atMs = Math.max(readAtMs, (facts?.timeline.seenAtMs ?? 0) + 1);
-    const judged = stillViolates(facts, fromRetrieve(view, atMs), policy, order.turnKey, atMs, {
+    const shown = fromRetrieve(view, atMs, vendorClock.at(read.receivedAt));
+    const judged = stillViolates(facts, shown, policy, order.turnKey, atMs, {
       scanMs: known?.scan?.scanMs ?? scanMs,
     });
     // A read that lags behind what was seen before is left out of the judgement, which is then about another turn.

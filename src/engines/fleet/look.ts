@@ -61,14 +61,18 @@ export async function lookAtSession(
   session.failures = 0;
   session.putOffUntilMs = null;
   await deps.account.works();
-  await noteRead(deps, session.sessionId);
+  await noteRead(deps, session.sessionId, 'fleet');
   deps.vendorClock.note(answer);
   const atMs = deps.vendorClock.at(answer.sentAt);
   if (atMs === null) {
     session.lookAtMs = null;
     return [];
   }
-  const seen = fromRetrieve(sessionView(answer.value, session.agentId, agent?.agent ?? null), atMs);
+  const seen = fromRetrieve(
+    sessionView(answer.value, session.agentId, agent?.agent ?? null),
+    atMs,
+    deps.vendorClock.at(answer.receivedAt),
+  );
   const { events, cancels } = judgeSession(session, [seen], contextOf(scanMs));
   const found = { sessions: [session], scans: [], events, cancels: cancels.map((verdict) => ({ session, verdict })) };
   return storeFindings(deps, found, contextOf(scanMs).rules);

@@ -141,10 +141,11 @@ export async function planPolicies(deps: PlanDependencies, input: PlanInput): Pr
       if (!listing.complete) unreadable.push({ agentId: agent.id, name: agent.name, problem: listing.problem ?? '' });
       const scan = scans.get(agent.id) ?? null;
       const scanMs = scan === null || scan.scanMs === 0 ? DEFAULT_SCAN_MS : scan.scanMs;
-      for (const { session, atMs } of listing.items) {
+      for (const { session, atMs, arrivedMs } of listing.items) {
         const known = stored.get(session.id);
         const before = known === undefined ? absentAt(scan, atMs, scanMs) : asOfLastScan(known, scan);
-        const facts = observe(before, fromListItem(sessionView(session, agent.id, agent), atMs), { scanMs });
+        const sight = fromListItem(sessionView(session, agent.id, agent), atMs, arrivedMs);
+        const facts = observe(before, sight, { scanMs });
         seen.push({ sessionId: session.id, agent, scanMs, triggerId: session.triggerId, facts });
       }
       progress.agentsListed += 1;
@@ -230,7 +231,11 @@ async function retrieve(deps: PlanDependencies, session: Seen): Promise<boolean>
     deps.vendorClock.note(answer);
     const atMs = deps.vendorClock.at(answer.sentAt);
     if (atMs === null) return false;
-    const sight = fromRetrieve(sessionView(answer.value, session.agent.id, session.agent), atMs);
+    const sight = fromRetrieve(
+      sessionView(answer.value, session.agent.id, session.agent),
+      atMs,
+      deps.vendorClock.at(answer.receivedAt),
+    );
     session.facts = observe(session.facts, sight, { scanMs: session.scanMs });
     return true;
   } catch (error) {

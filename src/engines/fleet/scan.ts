@@ -294,12 +294,12 @@ function intervalOf({ scannedAt, scan, quiet }: TrackedAgent, askedAt: number, s
  * A session that was missed by one list only was perhaps just on the edge between two pages, so that says nothing.
  */
 function sightsOf(
-  { session, atMs }: ListedSession,
+  { session, atMs, arrivedMs }: ListedSession,
   known: Tracked | undefined,
   agent: Agent,
   { atMs: lastListMs }: AgentScan,
 ): Observation[] {
-  const sight = fromListItem(sessionView(session, agent.id, agent), atMs);
+  const sight = fromListItem(sessionView(session, agent.id, agent), atMs, arrivedMs);
   const wasAbsent = known === undefined || (!known.listed && known.missed >= 2);
   return wasAbsent && lastListMs !== null && lastListMs < atMs ? [absentFromLists(lastListMs), sight] : [sight];
 }

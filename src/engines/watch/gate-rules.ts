@@ -29,7 +29,7 @@ export async function judgeWatchOrder(
   const atMs = Math.max(readAtMs, (watch.facts?.timeline.seenAtMs ?? 0) + 1);
   const { violates, verdict } = stillViolates(
     watch.facts,
-    fromRetrieve(read.session, atMs),
+    fromRetrieve(read.session, atMs, vendorClock.at(read.receivedAt)),
     policyOf(watch.limits),
     order.turnKey,
     atMs,

@@ -73,7 +73,7 @@ async function readSession(deps: WatchDependencies, sessionId: string, failures:
   try {
     const read = await deps.gate.read(sessionId);
     await deps.account.works();
-    await noteRead(deps, sessionId);
+    await noteRead(deps, sessionId, 'watch');
     return read;
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
@@ -88,7 +88,7 @@ async function judge(
   deps: WatchDependencies,
   watch: Watch,
   last: OrderView | null,
-  { session, sentAt }: Read,
+  { session, sentAt, receivedAt }: Read,
 ): Promise<WatchNote> {
   if (session === null) return missing(deps, watch);
   const atMs = deps.vendorClock.at(sentAt);
@@ -98,7 +98,7 @@ async function judge(
   }
 
   const scanMs = scanMsOf(watch.limits);
-  const seen = observe(watch.facts, fromRetrieve(session, atMs), { scanMs });
+  const seen = observe(watch.facts, fromRetrieve(session, atMs, deps.vendorClock.at(receivedAt)), { scanMs });
   const nowMs = Math.max(deps.vendorClock.now() ?? atMs, seen.timeline.seenAtMs);
   const exemptUntilMs = (await deps.ledger.exemptions.running(deps.vendorClock.now())).get(watch.sessionId);
   const exempt = exemptUntilMs !== undefined;

@@ -1,10 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
-import {
-  DEEPEST_WORKFLOW_ARGUMENT,
-  LONGEST_WORKFLOW_ARGUMENT,
-  LONGEST_WORKFLOW_TEXT,
-  LONGEST_WORKFLOW_WORD,
-} from '../src/core/workflow-bounds.js';
+import { WORKFLOW_BOUNDS } from '../src/core/bounds.js';
 
 /**
  * What others send to our workflows, read before anything is done with it.
@@ -29,9 +24,9 @@ const texts =
   };
 
 /** An id or a name. */
-export const word: Check = texts(LONGEST_WORKFLOW_WORD);
+export const word: Check = texts(WORKFLOW_BOUNDS.word.most);
 /** A reason. */
-export const text: Check = texts(LONGEST_WORKFLOW_TEXT);
+export const text: Check = texts(WORKFLOW_BOUNDS.text.most);
 export const time: Check = (value) =>
   word(value) ?? (Number.isNaN(Date.parse(value as string)) ? 'is not a time' : null);
 export const truth: Check = (value) => (typeof value === 'boolean' ? null : 'is not true or false');
@@ -53,9 +48,9 @@ export interface Shape {
 /** @returns what is wrong with an argument; null: it can be used */
 export function problemOf(value: unknown, { fields }: Pick<Shape, 'fields'>): string | null {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'it is not an object';
-  if (isTooDeep(value)) return `it has more than ${DEEPEST_WORKFLOW_ARGUMENT} lists and objects inside one another`;
-  if (JSON.stringify(value).length > LONGEST_WORKFLOW_ARGUMENT) {
-    return `it is longer than ${LONGEST_WORKFLOW_ARGUMENT} characters as JSON`;
+  if (isTooDeep(value)) return `it has more than ${WORKFLOW_BOUNDS.depth.most} lists and objects inside one another`;
+  if (JSON.stringify(value).length > WORKFLOW_BOUNDS.argument.most) {
+    return `it is longer than ${WORKFLOW_BOUNDS.argument.most} characters as JSON`;
   }
   for (const [name, check] of Object.entries(fields)) {
     const problem = check((value as Readonly<Record<string, unknown>>)[name]);
@@ -67,7 +62,7 @@ export function problemOf(value: unknown, { fields }: Pick<Shape, 'fields'>): st
 /** Level by level, because what calls itself for each level, as JSON.stringify does, runs out of stack. */
 function isTooDeep(value: unknown): boolean {
   let level = [value];
-  for (let depth = 0; depth <= DEEPEST_WORKFLOW_ARGUMENT; depth += 1) {
+  for (let depth = 0; depth <= WORKFLOW_BOUNDS.depth.most; depth += 1) {
     level = level.flatMap((one): unknown[] => (typeof one === 'object' && one !== null ? Object.values(one) : []));
     if (level.length === 0) return false;
   }

@@ -1,5 +1,5 @@
 import { format } from 'prettier';
-import { FILE_BOUNDS, REQUEST_BOUNDS, VENDOR_BOUNDS, type Bound } from '../../src/core/bounds.js';
+import { FILE_BOUNDS, REQUEST_BOUNDS, VENDOR_BOUNDS, WORKFLOW_BOUNDS, type Bound } from '../../src/core/bounds.js';
 
 const BEGIN = '<!-- Made from src/core/bounds.ts by scripts/bounds-table.ts. -->';
 const END = '<!-- End of the table of bounds. -->';
@@ -8,6 +8,7 @@ const SECTIONS: readonly (readonly [string, Readonly<Record<string, Bound>>])[] 
   ['the vendor', VENDOR_BOUNDS],
   ['files', FILE_BOUNDS],
   ['people and programs', REQUEST_BOUNDS],
+  ['Temporal’s namespace', WORKFLOW_BOUNDS],
 ];
 
 function inWords({ most, unit }: Bound): string {

@@ -131,5 +131,27 @@ export const REQUEST_BOUNDS = {
   line: { most: 200, unit: 'characters', of: 'a reason, or a name of who asks', beyond: REFUSED },
 } as const satisfies Record<string, Bound>;
 
+const REFUSED_INPUT = 'an input ends the workflow, with words; an update is refused, and is in no history';
+
+/** What whoever may write to the namespace sends to our workflows. Lengths are in UTF-16 units. */
+export const WORKFLOW_BOUNDS = {
+  word: {
+    most: 200,
+    unit: 'units',
+    of: 'an id of a session, order or plan, a name of a route or cleanup, a time, a claimed name, in UTF-16',
+    beyond: REFUSED_INPUT,
+  },
+  /** The same as on the command line would fit many times. */
+  text: { most: 2_000, unit: 'units', of: 'a reason, in UTF-16', beyond: REFUSED_INPUT },
+  argument: {
+    most: 20_000,
+    unit: 'units',
+    of: 'an input or argument as a whole, as JSON in UTF-16',
+    beyond: REFUSED_INPUT,
+  },
+  /** JavaScript can parse more levels than it can write. */
+  depth: { most: 100, unit: 'levels', of: 'lists and objects inside one another in the same', beyond: REFUSED_INPUT },
+} as const satisfies Record<string, Bound>;
+
 /** Characters of an id of a session or agent: see {@link VENDOR_BOUNDS}.pathId for its bytes. */
 export const PATH_ID_CHARACTERS = 200;

@@ -2,7 +2,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { InvalidWatchError, readExtension, readRegistration, readRelease } from '../../src/engines/watch/request.js';
-import { LONGEST_WORKFLOW_ARGUMENT } from '../../src/core/workflow-bounds.js';
+import { WORKFLOW_BOUNDS } from '../../src/core/bounds.js';
 import {
   maybe,
   number,
@@ -42,7 +42,17 @@ const fields = fc.constantFrom('sessionId', 'reason', 'at', 'really', 'count', '
 const odd = fc.oneof(
   fc.jsonValue(),
   fc.string({ unit: 'binary' }),
-  fc.constantFrom(null, undefined, 'x'.repeat(LONGEST_WORKFLOW_ARGUMENT), -0, 1e300, [], {}, '2026-13-01', '\ud800'),
+  fc.constantFrom(
+    null,
+    undefined,
+    'x'.repeat(WORKFLOW_BOUNDS.argument.most),
+    -0,
+    1e300,
+    [],
+    {},
+    '2026-13-01',
+    '\ud800',
+  ),
 );
 const argument = fc.oneof(odd, fc.dictionary(fields, odd, { maxKeys: 6, noNullPrototype: true }));
 

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { isLoopbackHost } from '../loopback-host.js';
+import { bareHost, isLoopbackHost } from '../loopback-host.js';
 
 /**
  * Whether a request meant this server: by the host that it names. A page in a browser can have a name of its own point to this
@@ -9,8 +9,8 @@ import { isLoopbackHost } from '../loopback-host.js';
  * @param listening - name or address that the server listens on
  */
 export function isOwnHost(named: string, listening: string): boolean {
-  const bare = (host: string): string => host.replace(/^\[|\]$/g, '').toLowerCase();
-  if (named === '' || isLoopbackHost(named) || bare(named) === bare(listening)) return true;
+  const [asked, own] = [bareHost(named), bareHost(listening)];
+  if (named === '' || isLoopbackHost(named) || asked === own) return true;
   // On all interfaces: any address of this machine. Pages have names; an address can't be made to point elsewhere.
-  return (listening === '0.0.0.0' || bare(listening) === '::') && isIP(bare(named)) !== 0;
+  return (own === '0.0.0.0' || own === '::') && isIP(asked) !== 0;
 }

@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, typ
 import { parse } from 'dotenv';
 import { ExitCode, UserError } from '../core/errors.js';
 import { PROXY_VARIABLES } from './http/proxy.js';
+import { modeText } from './private-file.js';
 import { shell } from '../core/text/shell.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -142,9 +143,8 @@ function readOwn(path: string): string | null {
     // A link of somebody else's could lead to a file of the user's that is meant for another place.
     for (const owned of [facts, lstatSync(path)]) refuseForeign(path, owned);
     if ((facts.mode & WRITABLE_BY_OTHERS) !== 0 && process.platform !== 'win32') {
-      const mode = (facts.mode & 0o777).toString(8).padStart(4, '0');
       throw new UserError(
-        `The file ${path} can be written by others (mode ${mode}): they could send your key elsewhere. Nothing was read from it.`,
+        `The file ${path} can be written by others (mode ${modeText(facts.mode & 0o777)}): they could send your key elsewhere. Nothing was read from it.`,
         shell`See what is in it, then take their right away: chmod go-w ${path}`,
         ExitCode.usage,
       );

@@ -2,7 +2,7 @@ import { chmodSync, lstatSync, statSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { ExitCode, UserError } from '../core/errors.js';
 import { homePaths } from './home.js';
-import { PRIVATE_FILE_MODE } from './private-file.js';
+import { modeText, PRIVATE_FILE_MODE } from './private-file.js';
 import { shell } from '../core/text/shell.js';
 
 /** What other users of this machine may do with a home: in its words for people. */
@@ -87,7 +87,7 @@ function writable(path: string, { uid, mode }: Stats, user: number): Finding | n
   if ((mode & (WRITE.group | WRITE.others)) === 0) return null;
   const who = (mode & WRITE.others) === 0 ? 'its group' : 'every user of this machine';
   return {
-    says: `${path} can be written by ${who} (mode ${octal(mode)}): they could put another ledger there, or have Curfew write elsewhere.`,
+    says: `${path} can be written by ${who} (mode ${modeText(mode)}): they could put another ledger there, or have Curfew write elsewhere.`,
     next: `See that nobody has: then ${shell`chmod go-rwx ${path}`}.`,
   };
 }
@@ -98,7 +98,7 @@ function movable(home: string): Finding | null {
     const mode = statusOf(folder, statSync)?.mode ?? 0;
     if ((mode & WRITE.others) !== 0 && (mode & STICKY) === 0) {
       return {
-        says: `The home folder ${home} lies below ${folder}, which every user of this machine can write to (mode ${octal(mode)}): they could put another home there.`,
+        says: `The home folder ${home} lies below ${folder}, which every user of this machine can write to (mode ${modeText(mode)}): they could put another home there.`,
         next: `${shell`chmod o-w ${folder}`}, or set CURFEW_HOME to a folder elsewhere.`,
       };
     }
@@ -118,7 +118,7 @@ function readable(home: string, { mode }: Stats, files: readonly { path: string;
   if ((mode & ENTER) === 0) return null;
   const open = files.find(({ status }) => status.isFile() && (status.mode & READ) !== 0);
   return {
-    says: `${home} can be entered or listed by other users of this machine (mode ${octal(mode)})${open === undefined ? '' : `, and they can read ${open.path}`}.`,
+    says: `${home} can be entered or listed by other users of this machine (mode ${modeText(mode)})${open === undefined ? '' : `, and they can read ${open.path}`}.`,
     next: `${shell`chmod -R go-rwx ${home}`}.`,
   };
 }
@@ -130,8 +130,6 @@ function first<T>(items: readonly T[], find: (item: T) => Finding | null): Findi
   }
   return null;
 }
-
-const octal = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
 
 function statusOf(path: string, look: (path: string) => Stats): Stats | null {
   try {

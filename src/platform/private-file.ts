@@ -4,6 +4,9 @@ import { ExitCode, UserError } from '../core/errors.js';
 /** For its user alone. */
 export const PRIVATE_FILE_MODE = 0o600;
 
+/** A file's mode as `chmod` writes it: 0644. */
+export const modeText = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
+
 /** Windows has no such flag, and no links that everybody may make. */
 const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
 

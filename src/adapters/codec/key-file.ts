@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { ExitCode, UserError } from '../../core/errors.js';
 import { createSecretFile } from '../../platform/secret-file.js';
 import { readKeyRing, type KeyRing } from './key-ring.js';
+import { modeText } from '../../platform/private-file.js';
 
 /** A file of keys that may be replaced at any time. */
 export interface KeyFile {
@@ -55,7 +56,7 @@ export function createKeyFile(path: string, setting: string): KeyFile {
         () => 0,
       );
       if ((mode & TOO_OPEN) === 0) return null;
-      return `The file of ${setting} can be read or changed by others (mode ${mode.toString(8).padStart(4, '0')}); 0600 or 0640 is enough.`;
+      return `The file of ${setting} can be read or changed by others (mode ${modeText(mode)}); 0600 or 0640 is enough.`;
     },
   };
 }

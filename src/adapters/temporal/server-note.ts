@@ -38,11 +38,7 @@ export function readServerNote(home: string): ServerNote | null {
 
 /** Writes the note so that a reader sees the old or the new one, readable by its user alone. */
 export function writeServerNote(home: string, note: ServerNote): void {
-  replacePrivateFile(
-    homePaths(home).temporalNote,
-    `${JSON.stringify(note, null, 2)}
-`,
-  );
+  replacePrivateFile(homePaths(home).temporalNote, `${JSON.stringify(note, null, 2)}\n`);
 }
 
 /**

@@ -121,7 +121,7 @@ async function cancel(ids: readonly string[], options: CancelOptions, command: C
 export function readAgeOf(text: string | undefined): number | null {
   if (text === undefined) return null;
   const ageMs = parseDuration(text);
-  if (ageMs !== null && ageMs > FRESH_READ_MS && ageMs <= OLDEST_READ_MS) return Math.round(ageMs);
+  if (ageMs !== null && ageMs > FRESH_READ_MS && ageMs <= OLDEST_READ_MS) return ageMs;
   const wrong = ageMs === null ? 'is not a valid duration' : ageMs > FRESH_READ_MS ? 'is too long' : 'is too short';
   throw new UserError(
     `--even-if-read-is-old ${shortened(text, 40)} ${wrong}. Nothing was ordered.`,

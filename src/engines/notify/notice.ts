@@ -154,7 +154,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
         title: words`Can’t be judged`,
         lines: [
           words`${sessions} sessions can’t be judged now: reads of them fail, or come too late. None of them is ended meanwhile. Those that follow are not told one by one.`,
-          ...readProblemOf(item),
+          ...hindranceOf(item, 'text'),
         ],
         remedies: [
           { purpose: words`See which`, command: words`curfew status` },
@@ -167,7 +167,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
       title: words`Can’t be judged`,
       lines: [
         words`${sessionOf(item)} it can’t be read in time${since === null ? '' : words` since ${momentOf(since)}`}. What can’t be judged is not ended; Curfew goes on trying.`,
-        ...readProblemOf(item),
+        ...hindranceOf(item, 'text'),
         ...(item.order === null ? [] : [ruleOf(item)]),
       ],
       remedies: [
@@ -465,20 +465,15 @@ function sessionOf({ sessionId, data, order }: Item): Printable {
 const numbersOf = (item: Item): Printable =>
   closed(textOf(item.data, 'text') ?? item.order?.reason.text ?? 'no numbers');
 
-/** What is in the way of an order, where that is known. */
-function hindranceOf({ data }: Item): Printable[] {
-  const why = textOf(data, 'why');
+/** What is in the way, where that is known: of an order's end, or of a judgement. */
+function hindranceOf({ data }: Item, key: 'why' | 'text' = 'why'): Printable[] {
+  const why = textOf(data, key);
   return why === null ? [] : [words`In the way: ${closed(why)}`];
 }
 
 /** Why a turn was to end, as the order says it. */
 const whyOf = ({ order }: Item): Printable[] =>
   order?.reason.text == null ? [] : [words`It was to end: ${closed(order.reason.text)}`];
-
-const readProblemOf = ({ data }: Item): Printable[] => {
-  const problem = textOf(data, 'text');
-  return problem === null ? [] : [words`In the way: ${closed(problem)}`];
-};
 
 /** Such alerts are given once for each job. */
 function othersOfJob({ data }: Item): Printable[] {

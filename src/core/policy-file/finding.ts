@@ -17,6 +17,10 @@ export interface Finding {
 
 export type Suggestion = string | null | (() => string | null);
 
+/** That of a value which the schema refuses: its checks leave it among the parameters of what they report. */
+export const suggestionIn = ({ params }: { readonly params?: Record<string, unknown> | undefined }): Suggestion =>
+  (params?.['suggestion'] as Suggestion | undefined) ?? null;
+
 export const suggestionText = (suggestion: Suggestion): string | null =>
   typeof suggestion === 'function' ? suggestion() : suggestion;
 

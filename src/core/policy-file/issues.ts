@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { error, isPlainKey, label, type Finding, type Path, type Suggestion } from './finding.js';
+import { error, isPlainKey, label, type Finding, type Path, suggestionIn } from './finding.js';
 import { kindOf, shown } from './reading.js';
 import { fileSchema } from './schema.js';
 import { didYouMean } from './suggest.js';
@@ -20,10 +20,8 @@ function settled(issues: readonly Issue[]): readonly Issue[] {
 function findingsOfOne(issue: Issue, data: unknown, above: Path): Finding[] {
   const path = [...above, ...issue.path.map((part) => (typeof part === 'number' ? part : String(part)))];
   switch (issue.code) {
-    case 'custom': {
-      const suggestion = issue.params?.['suggestion'] as Suggestion | undefined;
-      return [error(path, `${label(path)} ${issue.message}`, suggestion ?? null)];
-    }
+    case 'custom':
+      return [error(path, `${label(path)} ${issue.message}`, suggestionIn(issue))];
     case 'unrecognized_keys':
       return issue.keys.map((key) => unknownKey([...path, key], key));
     case 'invalid_type':

@@ -1,4 +1,4 @@
-import { suggestionText, type Suggestion } from '../../core/policy-file/finding.js';
+import { suggestionIn, suggestionText } from '../../core/policy-file/finding.js';
 import { z } from 'zod';
 import type { WatchRegistration } from '../../adapters/ledger/watches.js';
 import { leaf } from '../../core/policy-file/leaf.js';
@@ -104,10 +104,8 @@ function problemOf(issue: z.core.$ZodIssue | undefined, request: unknown): Inval
       const next = didYouMean(key, known) ?? `There are: ${known.join(', ')}.`;
       return new InvalidWatchError([...path, key.slice(0, 80)].join('.'), 'is not known', next);
     }
-    case 'custom': {
-      const suggestion = issue.params?.['suggestion'] as Suggestion | undefined;
-      return new InvalidWatchError(field, issue.message, suggestionText(suggestion ?? null) ?? EXAMPLE);
-    }
+    case 'custom':
+      return new InvalidWatchError(field, issue.message, suggestionText(suggestionIn(issue)) ?? EXAMPLE);
     default: {
       const value = path.reduce<unknown>((part, key) => (part as Record<string, unknown> | undefined)?.[key], request);
       const problem = value === undefined ? 'is missing' : `is ${shown(value)}, but must be a mapping`;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { chmodSync, chownSync, lchownSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, lchownSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig, type Config } from '../src/platform/config.js';
@@ -57,17 +57,23 @@ describe('a .env that others can decide about', () => {
     expect(loadConfig({ CURFEW_HOME: folder }, folder).logLevel).toBe('warn');
   });
 
-  // Only root can give a file away.
-  const asRoot = process.geteuid?.() === 0 ? it : it.skip;
-  asRoot('is refused when it belongs to somebody else, also where a link to it does', () => {
+  /** Only root can give a file away. For others it is the user who becomes somebody else; then so it is for what a link leads to. */
+  const giveAway = (): void => {
+    const owner = process.geteuid?.() ?? 0;
+    if (owner === 0) lchownSync(path, 12_345, 0);
+    else jest.spyOn(process as Required<NodeJS.Process>, 'geteuid').mockReturnValue(owner + 1);
+  };
+
+  it('is refused when it belongs to somebody else, also where a link to it does', () => {
     load({ CURFEW_LOG: 'warn' });
-    chownSync(path, 12_345, 0);
+    giveAway();
     expect(refusal(() => loadConfig({ CURFEW_HOME: folder }, folder)).message).toContain('belongs to another user');
+    jest.restoreAllMocks();
     writeFileSync(join(folder, 'own'), 'CURFEW_LOG=warn\n', { mode: 0o600 });
     rmSync(path);
     symlinkSync(join(folder, 'own'), path);
     expect(loadConfig({ CURFEW_HOME: folder }, folder).logLevel).toBe('warn');
-    lchownSync(path, 12_345, 0);
+    giveAway();
     refusal(() => loadConfig({ CURFEW_HOME: folder }, folder));
   });
 

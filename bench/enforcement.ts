@@ -7,7 +7,7 @@ import { enterCurfew } from './curfew.js';
 import { ratio, type Goal } from './figures.js';
 import { LIMITS, POLICY_FILE, type FleetShape } from './fleet.js';
 import type { PollerInput } from './naive-poller.js';
-import { script, start, stopAll } from './processes.js';
+import { script, start, stopAll, stopAllOnSignal } from './processes.js';
 import { temporalFigures, type TemporalFigures } from './temporal-actions.js';
 import { watchRun, type Contestant, type FleetAddress, type RunFigures, type Timeline } from './watched-run.js';
 
@@ -203,10 +203,7 @@ async function main(options: Options): Promise<void> {
   process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
 }
 
-// What it started ends with it.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void stopAll().finally(() => process.exit(130)));
-}
+stopAllOnSignal();
 try {
   await main(readOptions(process.argv.slice(2)));
 } catch (error) {

@@ -16,7 +16,7 @@ import { contradictions } from '../test/support/oracle.js';
 import { enterCurfew, type CurfewContestant } from './curfew.js';
 import { megabytes, round, spreadOf } from './figures.js';
 import { linesIn } from './log-lines.js';
-import { start, stopAll, useOf } from './processes.js';
+import { start, stopAll, stopAllOnSignal, useOf } from './processes.js';
 
 /**
  * So many cases at once, on the Temporal server that `curfew up` starts: all turns are over a policy's limit when it comes into
@@ -224,9 +224,7 @@ else if (!isBy(values.by) || ![cases, agents, hours].every((value) => value > 0)
   console.error(USAGE);
   process.exitCode = 2;
 } else {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void stopAll().finally(() => process.exit(130)));
-  }
+  stopAllOnSignal();
   try {
     const load = loadavg()[0];
     const result = await measure(values.by, cases, Math.min(agents, cases), hours);

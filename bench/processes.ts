@@ -57,6 +57,13 @@ export const stopAll = async (): Promise<void> => {
   await Promise.all([...running].map(stop));
 };
 
+/** What a benchmark started ends with it. */
+export function stopAllOnSignal(): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => void stopAll().finally(() => process.exit(130)));
+  }
+}
+
 const running = new Set<ChildProcess>();
 
 const LEAVES_WITHIN_MS = 90_000;

@@ -6,7 +6,7 @@ import { enterCurfew, type CurfewContestant } from './curfew.js';
 import { POLICY_FILE, type FleetShape } from './fleet.js';
 import { megabytes } from './figures.js';
 import { watchHeap, type HeapWatch } from './heap.js';
-import { stopAll, useOf } from './processes.js';
+import { stopAll, stopAllOnSignal, useOf } from './processes.js';
 import { linesIn } from './log-lines.js';
 import { watchRun, type Timeline } from './watched-run.js';
 
@@ -106,9 +106,7 @@ else {
     console.error(USAGE);
     process.exitCode = 2;
   } else {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.once(signal, () => void stopAll().finally(() => process.exit(130)));
-    }
+    stopAllOnSignal();
     try {
       const loadBefore = loadavg()[0];
       const result = await measure(sessions ?? 0, agents ?? 0, minutes ?? 0, heapMb ?? 0, (warmUp ?? 0) * 1_000);

@@ -159,9 +159,7 @@ async function ensureTemporal(
     ui,
   });
   if (ui && server.uiUrl === null) {
-    out.say(
-      'There is no UI: the Temporal server of this home was started without one, by another `curfew up`. Stop that one first.',
-    );
+    out.say('No UI: another `curfew up` started this home’s Temporal server without one. Stop that one first.');
   }
   const { address, namespace, uiUrl } = server;
   return { server, target: { kind: 'embedded', address, namespace, uiUrl, encryption: payloadEncryption(config.env) } };

@@ -136,7 +136,7 @@ async function checkVendor(config: Config, check: Check): Promise<VendorChecked>
     );
   }
   await check('api', async () => {
-    if (!usable) return { status: 'skipped', says: 'Not tried, because there is no usable key.' };
+    if (!usable) return { status: 'skipped', says: 'Not tried: no usable key is set.' };
     const sessions = createSessionsClient({ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT });
     try {
       const sentWallMs = Date.now();

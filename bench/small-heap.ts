@@ -35,6 +35,8 @@ const { values } = parseArgs({
 const DRAIN_MS = 120_000;
 /** Of the sessions cross `max_runtime`; one in a hundred crosses `max_credits`. */
 const VIOLATORS = 0.3;
+/** Ids are as long as they may be; their beginnings differ. */
+const SHOWN_OF_ID = 12;
 
 async function measure(sessions: number, agents: number, minutes: number, heapMb: number, warmUpMs: number) {
   const violationsMs = minutes * 60_000;
@@ -53,6 +55,7 @@ async function measure(sessions: number, agents: number, minutes: number, heapMb
   let heap: Promise<HeapWatch> | undefined;
   let worker: CurfewContestant | undefined;
   let lived = false;
+  let notAsked: readonly { readonly session: string; readonly overForSeconds: number }[] = [];
   let metrics: HeapWatch | undefined;
   const figures = await watchRun(
     shape,
@@ -70,8 +73,14 @@ async function measure(sessions: number, agents: number, minutes: number, heapMb
       return worker;
     },
     (text) => console.error(text),
-    async ({ pid }) => {
+    async ({ pid }, _figures, violations) => {
       lived = useOf(pid) !== null;
+      notAsked = violations
+        .filter(({ askedAt }) => askedAt === null)
+        .map(({ sessionId, deadlineAt }) => ({
+          session: sessionId.slice(0, SHOWN_OF_ID),
+          overForSeconds: Math.round((Date.now() - deadlineAt) / 1_000),
+        }));
       over.abort();
       metrics = await heap;
     },
@@ -89,6 +98,7 @@ async function measure(sessions: number, agents: number, minutes: number, heapMb
     violators: violators.total,
     asked: violators.asked,
     ended: violators.ended,
+    notAsked,
     wrongEnds: innocentsTouched + violators.early,
     mostCancelsOfOneSession: figures.mostCancelsOfOneSession,
     lagMs,

@@ -29,8 +29,10 @@ function deformOnce(session: WireSession, fault: FormFault): WireSession {
     case 'wrong-session-id':
       return { ...session, id: 'sess_ofSomebodyElse' };
     case 'oversize-body': {
-      const [huge, others] = [hugeMessage(fault.megabytes), session.messages ?? []];
-      return { ...session, messages: fault.place === 'before' ? [huge, ...others] : [...others, huge] };
+      const others = session.messages ?? [];
+      if (fault.place === 'before') return { ...session, messages: [hugeMessage(fault.megabytes, null), ...others] };
+      // The answer of the turn that runs. Without a time it could be that of one before it, which makes budgets undecided.
+      return { ...session, messages: [...others, hugeMessage(fault.megabytes, timeOf(others.at(-1)))] };
     }
     case 'padded':
       return { ...session, padding: paddingOf(fault) };
@@ -75,11 +77,17 @@ function mapTimes(session: WireSession, change: (time: string) => string): WireS
   return mapMessages(changeOf(session), changeOf);
 }
 
-const hugeMessage = (megabytes: number) => ({
+/** Of a message, as it goes out. */
+const timeOf = (message: object | undefined): string | null =>
+  message !== undefined && 'created_at' in message && typeof message.created_at === 'string'
+    ? message.created_at
+    : null;
+
+const hugeMessage = (megabytes: number, createdAt: string | null) => ({
   id: 'msg_huge',
   role: 'assistant',
   content: 'x'.repeat(Math.round(megabytes * 1024 * 1024)),
-  created_at: null,
+  created_at: createdAt,
   creator_id: null,
   parts: [],
 });

@@ -36,7 +36,7 @@ describe('a bulk job with its ledger on PostgreSQL', () => {
   it('I6: steering and departures take turns: once a pause is written, no request of the job leaves', async () => {
     const ids = harness.sessions(400);
     const planId = await harness.plan(ids);
-    await harness.apply(planId, { rate: 300 });
+    await harness.apply(planId, { rate: 100 });
     const working = harness.slice(planId);
     while (requests() < 50) await sleep(20);
     await harness.ledger.bulk.steer(planId, { action: 'pause', by: 'ops@host' });
@@ -45,6 +45,7 @@ describe('a bulk job with its ledger on PostgreSQL', () => {
     expect(requests()).toBe(letOut);
     expect(letOut).toBeLessThan(400);
     await harness.ledger.bulk.steer(planId, { action: 'resume', by: 'ops@host' });
+    await harness.ledger.bulk.steer(planId, { action: 'rate', by: 'ops@host', rate: 5_000 });
     expect((await harness.carryOut(planId)).progress.outcomes).toEqual({ cancelled: 400 });
   });
 

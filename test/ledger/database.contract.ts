@@ -416,11 +416,14 @@ export function describeDatabase(name: string, freshUrl: () => Promise<string>):
 
       it('waits for a transaction under way', async () => {
         const database = await open();
+        let begun = (): void => {};
+        const inside = new Promise<void>((resolve) => (begun = resolve));
         const writing = database.db.transaction().execute(async (trx) => {
+          begun();
           await sleep(100);
           await trx.insertInto('orders').values(newOrder('a')).execute();
         });
-        await sleep(20);
+        await inside;
         await database.close();
         await writing;
         expect(await (await open()).db.selectFrom('orders').select('id').execute()).toEqual([{ id: 'a' }]);

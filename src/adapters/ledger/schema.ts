@@ -1,7 +1,7 @@
 import type { Generated } from 'kysely';
 
 /**
- * Tables of the ledger as the query builder sees them; `migrations.ts` creates them. Every time is in ms since the Unix
+ * Tables of the ledger as the query builder sees them; `migration-texts.ts` creates them. Every time is in ms since the Unix
  * epoch and comes back as a number on both databases. JSON is stored as text: nothing queries inside it.
  */
 export interface LedgerDatabase {

@@ -112,6 +112,9 @@ create table events (
   session_id text,
   order_id text,
   kind text not null,
+  policy text,
+  plan_id text,
+  cleanup text,
   data_json text
 )
 
@@ -120,6 +123,8 @@ create index events_session on events (session_id, seq)
 create index events_order on events (order_id, seq)
 
 create index events_at on events (at)
+
+create index events_plan on events (plan_id, seq) where plan_id is not null
 
 create table policy_versions (
   version integer primary key not null,

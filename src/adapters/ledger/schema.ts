@@ -124,6 +124,11 @@ export interface EventsTable {
   session_id: string | null;
   order_id: string | null;
   kind: string;
+  /** That its data names, else that of its order. */
+  policy: string | null;
+  /** From here on as its data has it, for statements that ask for it. */
+  plan_id: string | null;
+  cleanup: string | null;
   data_json: string | null;
 }
 

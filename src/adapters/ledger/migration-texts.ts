@@ -210,6 +210,7 @@ create table unjudged (
   text text not null,
   since bigint not null,
   last_at bigint not null,
+  due_at bigint not null,
   told text,
   told_at bigint
 )

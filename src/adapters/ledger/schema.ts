@@ -224,6 +224,8 @@ export interface UnjudgedTable {
   /** First failure since it could be judged. */
   since: number;
   last_at: number;
+  /** The next attempt. */
+  due_at: number;
   /** session: by an alert of its own; many: by one for many; among-many: in such a one's stead none. Null: not yet. */
   told: string | null;
   told_at: number | null;

@@ -682,9 +682,9 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
       it('are one spell from the first failure to the next read, and are shown once someone was told', async () => {
         const id = await order();
         const told = { sinceMs: NOW, reason: 'too-slow', text: 'old', by: 'case' };
-        expect(await noteUnjudged(db, failure(), NOW)).toMatchObject({ sinceMs: NOW, lastMs: NOW, told: false });
+        expect(await noteUnjudged(db, failure(), 0, NOW)).toMatchObject({ sinceMs: NOW, lastMs: NOW, told: false });
         const again = failure({ by: 'case', reason: 'too-slow', text: 'old' });
-        expect(await noteUnjudged(db, again, NOW + 5)).toMatchObject({ ...told, lastMs: NOW + 5 });
+        expect(await noteUnjudged(db, again, 0, NOW + 5)).toMatchObject({ ...told, lastMs: NOW + 5 });
         expect(await now(NOW + 5)).toEqual([]);
         expect(await tellUnjudged(db, { sessionId: SESSION, orderId: id }, NOW + 6)).toBe('session');
         expect(await tellUnjudged(db, { sessionId: SESSION, orderId: id }, NOW + 7)).toBeNull();
@@ -695,39 +695,53 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
             since: new Date(NOW).toISOString(),
           },
         ]);
-        expect(await noteUnjudged(db, failure({ by: 'fleet' }), NOW + 7)).toMatchObject({ by: 'case', sinceMs: NOW });
+        expect(await noteUnjudged(db, failure({ by: 'fleet' }), 0, NOW + 7)).toMatchObject({
+          by: 'case',
+          sinceMs: NOW,
+        });
         expect(await endUnjudged(db, SESSION, 'fleet', NOW + 8)).toBeNull();
         expect(await endUnjudged(db, SESSION, 'watch', NOW + 8)).toBeNull();
         expect(await endUnjudged(db, SESSION, 'case', NOW + 8)).toMatchObject({ told: true });
         expect(await endUnjudged(db, SESSION, 'case', NOW + 8)).toBeNull();
-        expect(await noteUnjudged(db, failure(), NOW + 9)).toMatchObject({ sinceMs: NOW + 9, told: false });
+        expect(await noteUnjudged(db, failure(), 0, NOW + 9)).toMatchObject({ sinceMs: NOW + 9, told: false });
       });
 
       it('of a case are shown only while an order is open', async () => {
         const id = await order();
-        await noteUnjudged(db, failure({ by: 'case' }), NOW);
+        await noteUnjudged(db, failure({ by: 'case' }), 0, NOW);
         await tellUnjudged(db, failure(), NOW);
         expect(await countUnjudged(db, NOW)).toBe(1);
         await settle(id, 'abandoned');
         expect(await countUnjudged(db, NOW)).toBe(0);
-        await noteUnjudged(db, failure({ by: 'fleet' }), NOW);
+        await noteUnjudged(db, failure({ by: 'fleet' }), 0, NOW);
         expect(await countUnjudged(db, NOW)).toBe(1);
-        await noteUnjudged(db, failure({ by: 'case' }), NOW);
+        await noteUnjudged(db, failure({ by: 'case' }), 0, NOW);
         expect(await endUnjudged(db, SESSION, 'fleet', NOW)).toMatchObject({ by: 'case' });
       });
 
       it('begin anew five minutes after the last try, and are forgotten after a day', async () => {
-        await noteUnjudged(db, failure(), NOW);
+        await noteUnjudged(db, failure(), 0, NOW);
         await tellUnjudged(db, failure(), NOW);
         expect(await now(NOW + 5 * MINUTE)).toHaveLength(1);
         expect(await now(NOW + 5 * MINUTE + 1)).toEqual([]);
-        await noteUnjudged(db, failure({ sessionId: 'session-2' }), NOW + 24 * 60 * MINUTE + 1);
+        await noteUnjudged(db, failure({ sessionId: 'session-2' }), 0, NOW + 24 * 60 * MINUTE + 1);
         expect(await db.selectFrom('unjudged').select('session_id').execute()).toEqual([{ session_id: 'session-2' }]);
+      });
+
+      it('last until the next attempt is overdue for five minutes, whoever makes it', async () => {
+        await order();
+        await noteUnjudged(db, failure({ by: 'case' }), 20 * MINUTE, NOW);
+        await tellUnjudged(db, failure(), NOW);
+        // A scan fails meanwhile, which says nothing of the case's attempt.
+        expect(await noteUnjudged(db, failure(), 0, NOW + MINUTE)).toMatchObject({ by: 'case', sinceMs: NOW });
+        expect(await now(NOW + 25 * MINUTE)).toHaveLength(1);
+        expect(await now(NOW + 25 * MINUTE + 1)).toEqual([]);
+        expect(await noteUnjudged(db, failure(), 0, NOW + 25 * MINUTE)).toMatchObject({ sinceMs: NOW, told: true });
       });
 
       it('are told one by one five times, then once for all, until that is long past', async () => {
         const tell = async (sessionId: string, at: number) => {
-          await noteUnjudged(db, failure({ sessionId }), at);
+          await noteUnjudged(db, failure({ sessionId }), 0, at);
           return tellUnjudged(db, { sessionId, orderId: null }, at);
         };
         const told = [];

@@ -1,6 +1,5 @@
 import { sql, type Kysely, type RawBuilder } from 'kysely';
 import type { Attribution, OrderReason, Outcome } from '../../core/contract.js';
-import { valueOfEvent } from './events.js';
 import { ALERTS, type EventKind } from '../../core/events.js';
 import { claimMeta, dropMeta, readMeta, replaceMeta } from './meta.js';
 import { reasonOf } from './orders.js';
@@ -244,24 +243,24 @@ export async function routeSince(db: Kysely<LedgerDatabase>, route: string, atMs
 const begunKey = (route: string): string => `notify-message/${route}`;
 
 function pendingEvents(db: Kysely<LedgerDatabase>, audience: Audience, afterMs: number) {
-  const policy = policyOfEvent(db);
   return (
     db
       .selectFrom('events')
-      .leftJoin('orders', 'orders.id', 'events.order_id')
       .where('events.at', '>=', audience.sinceMs)
       .where('events.at', '>', afterMs)
       .where('events.kind', 'in', TOLD_EVENTS)
       // A cleanup that went as it does every night is no news.
-      .where((eb) => eb.or([eb('events.kind', 'not in', ROUTINE), eb(valueOfEvent(db, 'cleanup'), 'is', null)]))
+      .where((eb) => eb.or([eb('events.kind', 'not in', ROUTINE), eb('events.cleanup', 'is', null)]))
       .where((eb) =>
         eb.or([
-          ...(audience.policies.length === 0 ? [] : [eb(policy, 'in', audience.policies)]),
+          ...(audience.policies.length === 0 ? [] : [eb('events.policy', 'in', audience.policies)]),
           eb.and([
             eb('events.kind', 'in', FOR_EVERYONE),
             eb.or([
-              eb(policy, 'is', null),
-              ...(audience.known.length === 0 ? [eb(policy, 'is not', null)] : [eb(policy, 'not in', audience.known)]),
+              eb('events.policy', 'is', null),
+              ...(audience.known.length === 0
+                ? [eb('events.policy', 'is not', null)]
+                : [eb('events.policy', 'not in', audience.known)]),
             ]),
           ]),
         ]),
@@ -285,10 +284,6 @@ function pendingOutcomes(db: Kysely<LedgerDatabase>, audience: Audience, afterMs
 
 const untold = (route: string, item: RawBuilder<string>): RawBuilder<boolean> =>
   sql`not exists (select 1 from deliveries where deliveries.route = ${route} and deliveries.item = ${item})`;
-
-/** In SQL, so that another route's thousands of events are not read here. */
-const policyOfEvent = (db: Kysely<LedgerDatabase>): RawBuilder<string | null> =>
-  sql`coalesce(${valueOfEvent(db, 'policy')}, orders.policy)`;
 
 async function ordersOf(
   db: Kysely<LedgerDatabase>,

@@ -2,7 +2,6 @@ import { sql, type Kysely } from 'kysely';
 import type { OrderEvent } from '../../core/contract.js';
 import { appliedJobs, countSettledTargets, pageOfSettledTargets, seqOfLast, type AppliedJob } from './bulk-history.js';
 import { viewOfTarget } from './bulk-results.js';
-import { valueOfEvent } from './events.js';
 import type { EventKind } from '../../core/events.js';
 import { selectOrders, toEvent, viewsOf, type OrderRow, type OrderView } from './results.js';
 import type { LedgerDatabase } from './schema.js';
@@ -184,28 +183,21 @@ async function* ordersBetween(
 /** All events, oldest first, in pages. */
 export async function* eventHistory(db: Kysely<LedgerDatabase>, filter: HistoryFilter): AsyncGenerator<HistoryEvent[]> {
   const matching = () => {
-    let query = db.selectFrom('events').leftJoin('orders', 'orders.id', 'events.order_id');
-    if (filter.kinds !== undefined) query = query.where('events.kind', 'in', filter.kinds);
-    if (filter.planId !== undefined) query = query.where(valueOfEvent(db, 'plan'), '=', filter.planId);
-    if (filter.sessionId !== undefined) query = query.where('events.session_id', '=', filter.sessionId);
+    let query = db.selectFrom('events');
+    if (filter.kinds !== undefined) query = query.where('kind', 'in', filter.kinds);
+    if (filter.planId !== undefined) query = query.where('plan_id', '=', filter.planId);
+    if (filter.sessionId !== undefined) query = query.where('session_id', '=', filter.sessionId);
     // The sign keeps the planner on the order of `seq`: by the index on times, each page would be sorted anew.
-    if (filter.sinceMs !== undefined) query = query.where(sql<number>`+events.at`, '>=', filter.sinceMs);
-    if (filter.untilMs !== undefined) query = query.where(sql<number>`+events.at`, '<', filter.untilMs);
-    if (filter.policy !== undefined) {
-      const { policy } = filter;
-      // Events of a policy without an order name it in their data.
-      query = query.where((eb) =>
-        eb.or([eb('orders.policy', '=', policy), eb(valueOfEvent(db, 'policy'), '=', policy)]),
-      );
-    }
-    return query;
+    if (filter.sinceMs !== undefined) query = query.where(sql<number>`+at`, '>=', filter.sinceMs);
+    if (filter.untilMs !== undefined) query = query.where(sql<number>`+at`, '<', filter.untilMs);
+    return filter.policy === undefined ? query : query.where('policy', '=', filter.policy);
   };
   let after = await seqBefore(db, filter);
   if (filter.last !== undefined) {
     const first = await matching()
-      .select('events.seq')
-      .where('events.seq', '>', after)
-      .orderBy('events.seq', 'desc')
+      .select('seq')
+      .where('seq', '>', after)
+      .orderBy('seq', 'desc')
       .offset(filter.last - 1)
       .limit(1)
       .executeTakeFirst();
@@ -213,9 +205,9 @@ export async function* eventHistory(db: Kysely<LedgerDatabase>, filter: HistoryF
   }
   for (;;) {
     const rows = await matching()
-      .select(['events.seq', 'events.at', 'events.kind', 'events.session_id', 'events.order_id', 'events.data_json'])
-      .where('events.seq', '>', after)
-      .orderBy('events.seq')
+      .select(['seq', 'at', 'kind', 'session_id', 'order_id', 'data_json'])
+      .where('seq', '>', after)
+      .orderBy('seq')
       .limit(PAGE)
       .execute();
     const last = rows.at(-1);

@@ -257,8 +257,8 @@ export interface Ledger {
   };
   /** Sessions that can't be judged, because reads fail or come too late. */
   readonly unjudged: {
-    /** Leaves word of a failure. @returns the spell that it belongs to */
-    note(failed: FailedJudgement): Promise<UnjudgedSpell>;
+    /** Leaves word of a failure. @param waitMs - until the next attempt @returns the spell that it belongs to */
+    note(failed: FailedJudgement, waitMs: number): Promise<UnjudgedSpell>;
     /** Tells of a spell, once. @returns what was told now */
     tell(failed: Pick<FailedJudgement, 'sessionId' | 'orderId'>): Promise<'session' | 'many' | null>;
     /** It can be judged again. @param by - who can @returns the spell that this ended */
@@ -444,7 +444,7 @@ function ledgerOn({ db, describe, close }: OpenedDatabase): Ledger {
       overdue: (dueBeforeMs, limit) => watches.overdueWatches(db, dueBeforeMs, limit),
     },
     unjudged: {
-      note: async (failed) => noteUnjudged(db, failed, await now()),
+      note: async (failed, waitMs) => noteUnjudged(db, failed, waitMs, await now()),
       tell: async (failed) => tellUnjudged(db, failed, await now()),
       end: async (sessionId, by) => endUnjudged(db, sessionId, by, await now()),
       now: async (filter) => unjudgedSessions(db, await now(), filter),

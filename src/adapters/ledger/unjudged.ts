@@ -32,7 +32,7 @@ export interface UnjudgedSpell {
   readonly told: boolean;
 }
 
-/** A spell without a failure for so long is over: nobody tries any more. Longer than any wait between attempts, ms. */
+/** A spell whose next attempt is overdue for so long is over: nobody tries any more. ms */
 const OVER_AFTER_MS = 5 * 60_000;
 /** So many sessions are told one by one within {@link ALIKE_WITHIN_MS}; then one alert is for all that follow. */
 const TOLD_ALONE = 5;
@@ -40,10 +40,14 @@ const ALIKE_WITHIN_MS = 10 * 60_000;
 /** Spells that are over for so long are forgotten, ms. */
 const FORGET_AFTER_MS = 24 * 60 * 60_000;
 
-/** @returns the spell that the failure belongs to */
+/**
+ * @param waitMs - until the next attempt
+ * @returns the spell that the failure belongs to
+ */
 export async function noteUnjudged(
   db: Kysely<LedgerDatabase>,
   { sessionId, by, reason, text }: FailedJudgement,
+  waitMs: number,
   nowMs: number,
 ): Promise<UnjudgedSpell> {
   return db.transaction().execute(async (trx) => {
@@ -55,6 +59,8 @@ export async function noteUnjudged(
       reason,
       text,
       last_at: nowMs,
+      // Another's attempt may be due later.
+      due_at: Math.max(nowMs + waitMs, known?.due_at ?? 0),
     };
     if (known !== undefined) {
       await trx.updateTable('unjudged').set(now).where('session_id', '=', sessionId).execute();
@@ -62,7 +68,7 @@ export async function noteUnjudged(
     }
     await trx
       .deleteFrom('unjudged')
-      .where((eb) => eb.or([eb('session_id', '=', sessionId), eb('last_at', '<', nowMs - FORGET_AFTER_MS)]))
+      .where((eb) => eb.or([eb('session_id', '=', sessionId), eb('due_at', '<', nowMs - FORGET_AFTER_MS)]))
       .execute();
     const row: UnjudgedTable = { session_id: sessionId, since: nowMs, told: null, told_at: null, ...now };
     await trx.insertInto('unjudged').values(row).execute();
@@ -134,7 +140,7 @@ export async function endUnjudged(
     .where('since', '=', row.since)
     .returningAll()
     .executeTakeFirst();
-  return ended === undefined || ended.last_at < nowMs - OVER_AFTER_MS ? null : toSpell(ended);
+  return ended === undefined || ended.due_at < nowMs - OVER_AFTER_MS ? null : toSpell(ended);
 }
 
 /** Sessions that can't be judged now, and that someone was told of; the longest first. Those of cases only while an order is open. */
@@ -158,7 +164,7 @@ export async function countUnjudged(db: Kysely<LedgerDatabase>, nowMs: number): 
 const runningSpells = (db: Kysely<LedgerDatabase>, nowMs: number) =>
   db
     .selectFrom('unjudged')
-    .where('last_at', '>=', nowMs - OVER_AFTER_MS)
+    .where('due_at', '>=', nowMs - OVER_AFTER_MS)
     .where((eb) =>
       eb.or([
         eb('by', '!=', 'case'),
@@ -181,7 +187,7 @@ const runningSpell = (trx: Transaction<LedgerDatabase>, sessionId: string, nowMs
     .selectFrom('unjudged')
     .selectAll()
     .where('session_id', '=', sessionId)
-    .where('last_at', '>=', nowMs - OVER_AFTER_MS)
+    .where('due_at', '>=', nowMs - OVER_AFTER_MS)
     .executeTakeFirst();
 
 /** Of a case that orders still wait for. */

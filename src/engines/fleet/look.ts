@@ -1,7 +1,6 @@
 import { HeldError, honouredMs } from '../../adapters/vendor/hold.js';
 import { backoffMs } from '../../core/policy/backoff.js';
 import { noteRead, noteUnread } from '../cases/unjudged.js';
-import { fromRetrieve } from '../../core/policy/observation.js';
 import { flightOf } from '../../core/policy/state.js';
 import { SessionsError, type SessionsErrorKind } from '../../adapters/vendor/index.js';
 import { storeFindings, type WrittenOrder } from './act.js';
@@ -9,7 +8,7 @@ import type { Fleet, Tracked } from './fleet.js';
 import { judgeSession, type JudgeContext } from './judge-session.js';
 import type { ListingCalls } from '../../adapters/vendor/listing.js';
 import type { ScanDependencies } from './scan.js';
-import { sessionView } from '../../adapters/vendor/subject.js';
+import { readSight } from '../../adapters/vendor/sights.js';
 import type { SessionsClient } from '../../adapters/vendor/index.js';
 
 /** Longest wait before a look that failed is tried again, ms. */
@@ -63,16 +62,11 @@ export async function lookAtSession(
   await deps.account.works();
   await noteRead(deps, session.sessionId, 'fleet');
   deps.vendorClock.note(answer);
-  const atMs = deps.vendorClock.at(answer.sentAt);
-  if (atMs === null) {
+  const seen = readSight(deps.vendorClock, answer, session.agentId, agent?.agent ?? null);
+  if (seen === null) {
     session.lookAtMs = null;
     return [];
   }
-  const seen = fromRetrieve(
-    sessionView(answer.value, session.agentId, agent?.agent ?? null),
-    atMs,
-    deps.vendorClock.at(answer.receivedAt),
-  );
   const { events, cancels } = judgeSession(session, [seen], contextOf(scanMs));
   const found = { sessions: [session], scans: [], events, cancels: cancels.map((verdict) => ({ session, verdict })) };
   return storeFindings(deps, found, contextOf(scanMs).rules);

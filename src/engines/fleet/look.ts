@@ -1,5 +1,6 @@
-import { HeldError, honouredMs } from '../../adapters/vendor/hold.js';
-import { backoffMs } from '../../core/policy/backoff.js';
+import { HeldError } from '../../adapters/vendor/hold.js';
+import { retryAfterMs, roughly } from '../../core/policy/backoff.js';
+import { meaningOf } from '../../core/policy/meaning.js';
 import { noteRead, noteUnread } from '../cases/unjudged.js';
 import { flightOf } from '../../core/policy/state.js';
 import { SessionsError, type SessionsErrorKind } from '../../adapters/vendor/index.js';
@@ -85,19 +86,19 @@ async function noteIfUnjudged(
 
 /** @returns for how long, ms; null: until a list shows it again */
 async function putOff(deps: LookDependencies, session: Tracked, error: SessionsError): Promise<number | null> {
-  // It was not asked, and nothing has failed.
-  if (error instanceof HeldError) return error.retryAfterMs;
-  session.failures += 1;
-  const backoff = backoffMs(session.failures, RETRY_CAP_MS, deps.random());
-  if (error.kind === 'rate-limited') return Math.max(honouredMs(error), backoff);
+  // One that was held back was not asked, and nothing has failed.
+  if (!(error instanceof HeldError)) session.failures += 1;
+  const { failures } = session;
+  const mayBeAccount = error.accountWide && error.kind !== 'rate-limited';
+  const concernsAccount = mayBeAccount && (await deps.account.concernsAccount(error, failures > 1 ? 2 * LATER_MS : 0));
+  const meaning = meaningOf(error, concernsAccount);
+  const waitMs = retryAfterMs(error, failures, RETRY_CAP_MS, deps.random());
+  if (meaning.kind === 'too-many') return waitMs;
+  if (meaning.kind === 'account') await deps.account.refused(error);
   // Not all at the same time again, where many were refused together.
-  const laterMs = Math.round(LATER_MS * (0.75 + deps.random() / 2));
-  if (error.accountWide) {
-    const concerns = await deps.account.concernsAccount(error, session.failures > 1 ? 2 * LATER_MS : 0);
-    if (concerns === true) await deps.account.refused(error);
-    if (concerns !== false) return laterMs;
-  }
-  deps.log.warn({ sessionId: session.sessionId, failures: session.failures }, error.message);
-  if (error.kind === 'not-found' && !session.listed && session.failures > 1) return null;
-  return CONCERNS_SESSION.has(error.kind) ? laterMs : Math.max(honouredMs(error), backoff);
+  const laterMs = roughly(LATER_MS, deps.random());
+  if (meaning.kind === 'account' || meaning.kind === 'unclear') return laterMs;
+  deps.log.warn({ sessionId: session.sessionId, failures }, error.message);
+  if (meaning.kind === 'not-found' && !session.listed && failures > 1) return null;
+  return CONCERNS_SESSION.has(error.kind) ? laterMs : waitMs;
 }

@@ -1,3 +1,4 @@
+import { isScanning } from '../core/coverage.js';
 import { shell } from '../core/text/shell.js';
 import pc from 'picocolors';
 import type { Coverage } from '../adapters/ledger/coverage.js';
@@ -39,8 +40,6 @@ export interface Status {
   readonly live: LiveSessions;
 }
 
-/** After so many scan intervals without a scan, no worker is scanning. */
-const MISSED_SCANS = 4;
 const STUCK_SHOWN = 5;
 
 const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
@@ -93,9 +92,6 @@ const coverageDocument = (coverage: Coverage, nowMs: number): unknown => {
   const { atMs, completeAtMs, ...rest } = coverage;
   return { ...rest, at: iso(atMs), completeAt: iso(completeAtMs), scanning: isScanning(coverage, nowMs) };
 };
-
-const isScanning = ({ atMs, scanMs, durationMs }: Coverage, nowMs: number): boolean =>
-  nowMs - atMs <= MISSED_SCANS * scanMs + durationMs;
 
 export function statusWords(status: Status): string {
   return [headWords(status), nearestWords(status.live)].join('\n\n');

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../src/platform/clock.js';
-import { EARLY_PROBE_MS, HeldError, LONGEST_HOLD_MS, PROBE_MS } from '../../src/adapters/vendor/hold.js';
+import { EARLY_PROBE_MS, HeldError, PROBE_MS } from '../../src/adapters/vendor/hold.js';
+import { LONGEST_HOLD_MS } from '../../src/core/policy/backoff.js';
 import { createLimiter, type ListeningLimiter, type Patience } from '../../src/adapters/vendor/limiter.js';
 import { SessionsError, type SessionsErrorKind } from '../../src/adapters/vendor/index.js';
 import { FakeClock } from '../support/scripted-vendor.js';

@@ -10,7 +10,7 @@ import { afterAccepted, joinedRefusals } from '../../core/policy/refusals.js';
 import { takeWantedProbe } from '../../adapters/ledger/hold-mark.js';
 import { settleForbidden, settleWhatIsClear, settlementOf, type Judged } from './judge.js';
 import type { Urgency } from '../../adapters/vendor/limiter.js';
-import { meetRefusal, refusedIn } from './refusal.js';
+import { meetFailure } from './refusal.js';
 import type { RuleVerdict } from './rules.js';
 import { maxReadAge } from '../../core/policy/fresh-read.js';
 import { TryAgain, type TryAgainReason } from '../../core/try-again.js';
@@ -139,16 +139,11 @@ async function readSession(
     return read;
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
-    const about = { sessionId, by: 'case', orderId: orders[0]?.id ?? null } as const;
-    const again = async (wait: TryAgain): Promise<TryAgain> => {
+    const met = await meetFailure(deps, orders, error, failures).catch(async (wait: unknown) => {
       // What the vendor forbids for good gets an outcome, which is told.
-      if (OF_SESSION.has(wait.reason) && error.kind !== 'forbidden') await noteUnread(deps, about, error, wait.afterMs);
-      return wait;
-    };
-    const refused = refusedIn(error);
-    if (refused === null) throw await again(await tryAgain(deps, error, failures));
-    const met = await meetRefusal(deps, orders, refused, error, failures).catch(async (wait: unknown) => {
-      throw wait instanceof TryAgain ? await again(wait) : wait;
+      if (wait instanceof TryAgain && OF_SESSION.has(wait.reason) && error.kind !== 'forbidden')
+        await noteUnread(deps, { sessionId, by: 'case', orderId: orders[0]?.id ?? null }, error, wait.afterMs);
+      throw wait;
     });
     const known = orders.map((order) => ({
       order,
@@ -230,11 +225,9 @@ async function send(
     return { next: 'look', afterMs, look: 0, sightings: [] };
   }
   const { error } = result;
-  const refused = refusedIn(error);
-  if (refused === null) throw await tryAgain(deps, error, failures);
   // What was refused in reads was accepted a moment ago. Whether a session that was not found is gone, the next read tells.
   const known = orders.map((order) => ({ refusals: afterAccepted(order.refusals, 'read') }));
-  const met = await meetRefusal(deps, known, refused, error, failures);
+  const met = await meetFailure(deps, known, error, failures);
   await settleForbidden(deps, sessionId, senders, met, error);
   return { next: 'attempt', afterMs: 0 };
 }

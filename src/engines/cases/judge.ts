@@ -1,16 +1,17 @@
 import type { Outcome } from '../../core/contract.js';
 import { ALERTS } from '../../core/events.js';
-import type { EventToRecord } from '../../adapters/ledger/ledger.js';
+import type { EventToRecord, Ledger } from '../../adapters/ledger/ledger.js';
 import type { SeenAtTheEnd } from '../../adapters/ledger/news.js';
 import type { OpenOrder, Settlement } from '../../adapters/ledger/orders.js';
 import type { RequestRow } from '../../adapters/ledger/request-row.js';
 import { bindOrder } from '../../core/policy/binding.js';
-import { conclude, newerTurnPerhapsHit, type Conclusion } from '../../core/policy/conclusion.js';
-import { viewOf, type OrderedTurn, type Sighting, type View } from '../../core/policy/sighting.js';
+import { conclude, type Conclusion } from '../../core/policy/conclusion.js';
+import { endingOf } from '../../core/policy/ending.js';
+import { viewOf, type OrderedTurn, type Sighting } from '../../core/policy/sighting.js';
 import type { SessionsError } from '../../adapters/vendor/index.js';
 import type { CaseDependencies } from './case.js';
 import type { Read } from './gate.js';
-import { forbiddenEvent, type MetRefusal } from './refusal.js';
+import type { MetRefusal } from './refusal.js';
 
 /** An order with all that is known about its turn. */
 export interface Judged {
@@ -43,23 +44,10 @@ export async function settleWhatIsClear(
     const { order, turn, sent, conclusion } = one;
     const about = { sessionId: order.sessionId, orderId: order.id };
     if (conclusion.kind === 'outcome') {
-      const overAt = sightings.find((sighting) => OVER.has(viewOf(sighting, turn)))?.atMs ?? read.sighting.atMs;
-      const endedAtMs = conclusion.over ? overAt : null;
-      const settlement = settlementOf(one, conclusion.outcome, conclusion.attribution, endedAtMs);
-      settlements.push({ ...settlement, seen: seenAtTheEnd(one, read) });
-      if (conclusion.outcome === 'gone') events.push({ ...about, kind: 'gone' });
-      if (conclusion.restarted) {
-        events.push({
-          ...about,
-          kind: 'restarted',
-          data: { turnKey: read.sighting.turnKey, state: read.sighting.state },
-        });
-      }
-      const hit = sent
-        .filter((request) => request.answer !== 'refused')
-        .map((request) => newerTurnPerhapsHit(request, turn, read.sighting))
-        .find((perhaps) => perhaps !== null);
-      if (hit !== undefined) events.push({ ...about, kind: 'may-have-hit-newer-turn', data: { turnKey: hit.key } });
+      const { outcome, attribution, endedAtMs, news } = endingOf(conclusion, turn, sent, sightings);
+      settlements.push({ ...settlementOf(one, outcome, attribution, endedAtMs), seen: seenAtTheEnd(one, read) });
+      if (outcome === 'gone') events.push({ ...about, kind: 'gone' });
+      events.push(...news.map((told) => ({ ...about, ...told })));
     } else if (order.triedForMs >= deps.timing.giveUpAfterMs) {
       settlements.push(settlementOf(one, 'retries-exhausted', null, null));
       events.push({ ...about, kind: 'retries-exhausted', data: { triedForMs: order.triedForMs } });
@@ -106,25 +94,25 @@ async function judge(
     : bindOrder(order, read.sighting, read.times);
   // From the first time it is seen in flight the order means this turn, whatever later reads show.
   if (!order.turnFixed && viewOf(read.sighting, turn) === 'in-flight') await deps.ledger.orders.bind(order.id, turn);
-  const sent = await sentFor(deps, order, turn);
+  const sent = await requestsFor(deps, order.sessionId, turn, order.orderedAtMs);
   return { order, turn, sent, conclusion: conclude(turn, sent, sightings, windowOpen) };
 }
 
-/** Requests for the order's turn. What was sent before an earlier order on it was settled is that order's affair. */
-async function sentFor(deps: CaseDependencies, order: OpenOrder, turn: OrderedTurn): Promise<readonly RequestRow[]> {
+/**
+ * Requests for a turn, by whomever. What was sent before an earlier order on it was settled is that order's affair.
+ *
+ * @param orderedAtMs - of the order that asks
+ */
+export async function requestsFor(
+  { ledger }: { readonly ledger: Pick<Ledger, 'orders' | 'requests'> },
+  sessionId: string,
+  turn: OrderedTurn,
+  orderedAtMs: number,
+): Promise<readonly RequestRow[]> {
   if (turn.key === null) return [];
-  const settledAt = await deps.ledger.orders.concludedBefore(order.sessionId, turn.key, order.orderedAtMs);
-  return deps.ledger.requests.forTurn(order.sessionId, turn.key, settledAt ?? 0, turn.startedAtMs);
+  const settledAt = await ledger.orders.concludedBefore(sessionId, turn.key, orderedAtMs);
+  return ledger.requests.forTurn(sessionId, turn.key, settledAt ?? 0, turn.startedAtMs);
 }
-
-/** Views that show the ordered turn at rest, or another one in its place. `unclear` shows neither. */
-const OVER: ReadonlySet<View> = new Set<View>([
-  'completed',
-  'failed',
-  'newer-in-flight',
-  'newer-at-rest',
-  'newer-unclear',
-]);
 
 export const settlementOf = (
   { order, turn, sent }: Pick<Judged, 'order' | 'turn' | 'sent'>,
@@ -159,10 +147,12 @@ export async function settleForbidden(
   const settlements: Settlement[] = [];
   const events: EventToRecord[] = [];
   for (const { order, turn } of orders) {
-    const sent = await sentFor(deps, order, turn);
+    const sent = await requestsFor(deps, sessionId, turn, order.orderedAtMs);
     settlements.push(settlementOf({ order, turn, sent }, 'forbidden', null, null));
     if (await wasToldBefore(deps, order)) continue;
-    events.push(forbiddenEvent({ sessionId, orderId: order.id }, refusal));
+    const { on, status, code, times, sinceMs } = refusal;
+    const data = { on, status, code, times, since: new Date(sinceMs).toISOString() };
+    events.push({ kind: 'forbidden', sessionId, orderId: order.id, data });
   }
   await deps.ledger.orders.settle({ settlements, events, alertedOrderIds: [] });
   for (const { orderId } of settlements) {

@@ -1,3 +1,4 @@
+import { isRecent } from '../../core/coverage.js';
 import { shell } from '../../core/text/shell.js';
 import type { FleetAccess } from '../bulk/live-targets.js';
 import { makePlan, type BulkPlanProgress } from '../bulk/plan.js';
@@ -37,9 +38,6 @@ export interface CleanupPlan {
 
 /** Jobs that are looked at for what they took of the caps. */
 const JOBS_LOOKED_AT = 1_000;
-/** A scan tells how many sessions are live for so long, ms, or for so many scans. */
-const COVERAGE_COUNTS_MS = 120_000;
-const COVERAGE_COUNTS_SCANS = 4;
 
 /**
  * Freezes what a cleanup would end now, within its caps. The vendor is only read. Whoever calls applies the plan or discards it.
@@ -86,8 +84,6 @@ export const cappedOf = ({ totals }: BulkJob): number => totals?.leftOut['capped
 /** Live sessions by the last scan of the fleet; 0 when there was none lately. */
 async function liveByLastScan(ledger: Ledger): Promise<number> {
   const coverage = await readCoverage(ledger);
-  if (coverage === null) return 0;
-  const countsForMs = Math.max(COVERAGE_COUNTS_MS, COVERAGE_COUNTS_SCANS * coverage.scanMs);
-  if ((await ledger.now()) - coverage.atMs > countsForMs) return 0;
+  if (coverage === null || !isRecent(coverage.atMs, coverage.scanMs, await ledger.now())) return 0;
   return coverage.live.processing + coverage.live.queued;
 }

@@ -6,6 +6,7 @@ import { inBackground, type Pause } from './background.js';
 import { readCoverage, sawNothing, type Coverage } from '../../adapters/ledger/coverage.js';
 import { noteCoverage } from './coverage-watch.js';
 import { fleetOf, forgetOld, FORGET_AFTER_MS, type Fleet, type Tracked } from './fleet.js';
+import { roughly } from '../../core/policy/backoff.js';
 import type { Policy } from '../../core/policy/policy.js';
 import type { SessionsError } from '../../adapters/vendor/index.js';
 import type { JudgeContext } from './judge-session.js';
@@ -336,6 +337,6 @@ async function lookForAgents(
   takeInAgents(fleet, seen.agents, seen.complete, policies);
   memory.seen = seen;
   memory.agentsRetry = seen.complete ? null : again(deps, agentsRetry, { retryAfterMs: longestAsked(seen) });
-  if (isDue) memory.agentsDueAt = nowMonotonic + AGENTS_EVERY_MS * (0.75 + deps.random() / 2);
+  if (isDue) memory.agentsDueAt = nowMonotonic + roughly(AGENTS_EVERY_MS, deps.random());
   return seen;
 }

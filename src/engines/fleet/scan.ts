@@ -5,7 +5,7 @@ import { HeldError } from '../../adapters/vendor/hold.js';
 import { LedgerUnavailableError } from '../../adapters/ledger/errors.js';
 import type { AgentScan } from '../../adapters/ledger/facts.js';
 import { assess } from '../../core/policy/assess.js';
-import { absentFromLists, fromListItem, type Observation } from '../../core/policy/observation.js';
+import { absentFromLists, type Observation } from '../../core/policy/observation.js';
 import { observe } from '../../core/policy/observe.js';
 import { flightOf } from '../../core/policy/state.js';
 import { matchVerdict, teamsNamed } from '../../core/policy/match.js';
@@ -23,7 +23,7 @@ import {
   type LiveListing,
 } from '../../adapters/vendor/listing.js';
 import { mayAsk, retryList } from './list-retry.js';
-import { sessionView } from '../../adapters/vendor/subject.js';
+import { listSight } from '../../adapters/vendor/sights.js';
 
 /** Lists that are asked for at once. Cancel requests wait behind so many at most. */
 const LISTS_AT_ONCE = 8;
@@ -299,7 +299,7 @@ function sightsOf(
   agent: Agent,
   { atMs: lastListMs }: AgentScan,
 ): Observation[] {
-  const sight = fromListItem(sessionView(session, agent.id, agent), atMs, arrivedMs);
+  const sight = listSight(session, agent, atMs, arrivedMs);
   const wasAbsent = known === undefined || (!known.listed && known.missed >= 2);
   return wasAbsent && lastListMs !== null && lastListMs < atMs ? [absentFromLists(lastListMs), sight] : [sight];
 }

@@ -11,12 +11,12 @@ import type { OrderView } from '../../adapters/ledger/results.js';
 import type { Watch, WatchNote } from '../../adapters/ledger/watches.js';
 import { assess, type Assessment, type Verdict } from '../../core/policy/assess.js';
 import type { Facts } from '../../core/policy/facts.js';
-import { fromRetrieve } from '../../core/policy/observation.js';
 import { observe } from '../../core/policy/observe.js';
 import { durationText } from '../../core/policy/reason.js';
 import { remember } from '../../core/policy/remember.js';
 import { flightOf } from '../../core/policy/state.js';
 import { SessionsError } from '../../adapters/vendor/index.js';
+import { readSight } from '../../adapters/vendor/sights.js';
 import type { WatchDependencies } from './dependencies.js';
 import { policyOf } from './limits.js';
 import { deadlineOf, nextLookIn, scanMsOf } from './spacing.js';
@@ -91,15 +91,15 @@ async function judge(
   { session, sentAt, receivedAt }: Read,
 ): Promise<WatchNote> {
   if (session === null) return missing(deps, watch);
-  const atMs = deps.vendorClock.at(sentAt);
-  if (atMs === null) {
+  const sight = readSight(deps.vendorClock, { value: session, sentAt, receivedAt }, null, null);
+  if (sight === null) {
     const note = 'The vendor’s answers carry no usable Date header, so nothing can be timed. Nothing is ended.';
     return look('held', note, watch.facts, UNTIMED_LOOK_MS);
   }
 
   const scanMs = scanMsOf(watch.limits);
-  const seen = observe(watch.facts, fromRetrieve(session, atMs, deps.vendorClock.at(receivedAt)), { scanMs });
-  const nowMs = Math.max(deps.vendorClock.now() ?? atMs, seen.timeline.seenAtMs);
+  const seen = observe(watch.facts, sight, { scanMs });
+  const nowMs = Math.max(deps.vendorClock.now() ?? sight.atMs, seen.timeline.seenAtMs);
   const exemptUntilMs = (await deps.ledger.exemptions.running(deps.vendorClock.now())).get(watch.sessionId);
   const exempt = exemptUntilMs !== undefined;
   const assessment = assess(seen, [policyOf(watch.limits)], nowMs, { scanMs, exempt });

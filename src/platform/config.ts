@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import ms, { type StringValue } from 'ms';
 import { readDotEnv, type DotEnv } from './dot-env.js';
+import { durationOf, LONGEST_MS } from '../core/duration.js';
 import { ExitCode, UserError } from '../core/errors.js';
 import { DEFAULT_SCAN_MS, DEFAULT_TIMING, type CaseTiming } from '../core/policy/timing.js';
 import { homePaths, resolveHome } from './home.js';
@@ -39,8 +39,6 @@ export interface Config {
 }
 
 const DAY_MS = 24 * 60 * 60_000;
-/** What is added to a moment has to be a moment that a date can hold. */
-const LONGEST_MS = 36_525 * DAY_MS;
 
 export const DEFAULT_API_BASE_URL = 'https://api.gumloop.com/api/v1';
 
@@ -66,14 +64,14 @@ export function loadConfig(processEnv: Environment, folder: string): Config {
     logFormat: logFormatOf(env['CURFEW_LOG_FORMAT']),
     timing: {
       ...DEFAULT_TIMING,
-      alertAfterMs: durationOf(env, 'CURFEW_ALERT_AFTER', DEFAULT_TIMING.alertAfterMs),
-      giveUpAfterMs: durationOf(env, 'CURFEW_GIVE_UP_AFTER', DEFAULT_TIMING.giveUpAfterMs),
-      retryCapMs: durationOf(env, 'CURFEW_RETRY_CAP', DEFAULT_TIMING.retryCapMs),
-      accountRetryMs: durationOf(env, 'CURFEW_KEY_RETRY', DEFAULT_TIMING.accountRetryMs),
+      alertAfterMs: durationSetting(env, 'CURFEW_ALERT_AFTER', DEFAULT_TIMING.alertAfterMs),
+      giveUpAfterMs: durationSetting(env, 'CURFEW_GIVE_UP_AFTER', DEFAULT_TIMING.giveUpAfterMs),
+      retryCapMs: durationSetting(env, 'CURFEW_RETRY_CAP', DEFAULT_TIMING.retryCapMs),
+      accountRetryMs: durationSetting(env, 'CURFEW_KEY_RETRY', DEFAULT_TIMING.accountRetryMs),
     },
     requestsPerSecond: wholeNumberOf(env, 'CURFEW_REQUESTS_PER_SECOND', 50),
-    scanMs: durationOf(env, 'CURFEW_SCAN_INTERVAL', DEFAULT_SCAN_MS),
-    retentionMs: durationOf(env, 'CURFEW_RETENTION', 400 * DAY_MS, DAY_MS),
+    scanMs: durationSetting(env, 'CURFEW_SCAN_INTERVAL', DEFAULT_SCAN_MS),
+    retentionMs: durationSetting(env, 'CURFEW_RETENTION', 400 * DAY_MS, DAY_MS),
     bulkTypeAbove: wholeNumberOf(env, 'CURFEW_BULK_TYPE_ABOVE', 500),
     httpAddress: readHttpAddress(env[HTTP_ADDRESS]),
   };
@@ -101,24 +99,10 @@ function logFormatOf(text: string | undefined): LogFormat | null {
 }
 
 /** @returns ms; at least one second, or what is given as the least */
-function durationOf(env: Environment, name: string, fallback: number, leastMs = 1_000): number {
+function durationSetting(env: Environment, name: string, fallback: number, leastMs = 1_000): number {
   const text = env[name];
   if (text === undefined || text === '') return fallback;
-  const value = parseDuration(text);
-  if (value !== null && value >= leastMs) return value;
-  const [least, example] = leastMs >= DAY_MS ? ['a day', '400d'] : ['a second', '5m'];
-  throw new UserError(
-    `${name} is "${text}", which is no duration of ${least} or more.`,
-    `Write it with a unit: ${name}=${example}.`,
-    ExitCode.usage,
-  );
-}
-
-/** "90s", "5m", "24h", "2d" → whole ms, up to 100 years; null for anything else. A unit is needed: a bare number could mean anything. */
-export function parseDuration(text: string): number | null {
-  if (!/^\d+(\.\d+)?\s*[a-z]+$/i.test(text.trim())) return null;
-  const value = ms(text.trim() as StringValue) as number | undefined;
-  return value === undefined || !(value <= LONGEST_MS) ? null : Math.round(value);
+  return durationOf(name, text, { least: leastMs, most: LONGEST_MS });
 }
 
 function wholeNumberOf(env: Environment, name: string, fallback: number): number {

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DEFAULT_API_BASE_URL, loadConfig } from '../src/platform/config.js';
+import { loadConfig } from '../src/platform/config.js';
+import { DEFAULT_API_BASE_URL } from '../src/platform/settings.js';
 import { ExitCode, UserError } from '../src/core/errors.js';
 
 let folder: string;

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { withBoundsTable } from '../scripts/lib/bounds-table.js';
+import { withCommandTables } from '../scripts/lib/commands-table.js';
 import { withSettingsTable } from '../scripts/lib/settings-table.js';
 import { loadConfig } from '../src/platform/config.js';
 import { toldOfSettings } from '../src/platform/settings.js';
@@ -37,10 +38,11 @@ it('the table of settings has all that the sources read by name', () => {
 });
 
 it.each([
-  // After a change: npx tsx scripts/settings-table.ts, or scripts/bounds-table.ts
+  // After a change: npx tsx scripts/settings-table.ts, scripts/commands-table.ts, or scripts/bounds-table.ts
+  ['docs/commands.md', withCommandTables],
   ['docs/settings.md', withSettingsTable],
   ['docs/security.md', withBoundsTable],
-])('%s has the table that the sources make', async (page, withTable) => {
+])('%s has the tables that the sources make', async (page, withTable) => {
   expect(read(page)).toBe(await withTable(read(page)));
 });
 

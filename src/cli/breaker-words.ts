@@ -1,5 +1,5 @@
 import type { BreakerReason } from '../adapters/ledger/breakers.js';
-import { formatDuration } from '../core/policy-file/index.js';
+import { formatDuration } from '../core/duration.js';
 
 /** The cap alone: "max_cancels: 20 per 1h". */
 export const trippedCap = ({ cap, capValue, perMs }: BreakerReason): string =>

@@ -1,5 +1,5 @@
 import { DateTime } from 'luxon';
-import { parseDuration } from '../platform/config.js';
+import { durationOf, LONGEST_MS, parseDuration } from '../core/duration.js';
 import { ExitCode, UserError } from '../core/errors.js';
 
 /**
@@ -10,8 +10,8 @@ import { ExitCode, UserError } from '../core/errors.js';
  * @throws UserError with exit code 2
  */
 export function readMoment(text: string, option: string, nowMs: number): number {
-  const backMs = parseDuration(text);
-  if (backMs !== null && backMs >= 0) return nowMs - backMs;
+  const hasUnit = parseDuration(text) !== null;
+  if (hasUnit || /^\d+(\.\d+)?$/.test(text)) return nowMs - durationOf(option, text, { least: 0, most: LONGEST_MS });
   const moment = /^\d{4}-\d\d-\d\d/.test(text) ? DateTime.fromISO(text, { zone: 'utc' }) : null;
   if (moment?.isValid === true) return moment.toMillis();
   throw new UserError(

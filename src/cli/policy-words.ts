@@ -8,7 +8,7 @@ import type {
   Policy,
   PolicyMode,
 } from '../core/policy/policy.js';
-import { formatDuration } from '../core/policy-file/index.js';
+import { formatDuration } from '../core/duration.js';
 
 /** What a policy means, a sentence a line, for the person who checks whether it says what was meant. */
 export function policyWords(policy: Policy): string[] {

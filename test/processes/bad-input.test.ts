@@ -97,7 +97,7 @@ describe('where no Curfew has run', () => {
     ['a bulk plan of a file that is not there', ['bulk', 'plan', '--ids-file', 'missing.txt'], 'missing.txt'],
     ['a bulk plan that contradicts itself', ['bulk', 'plan', '--ids-file', 'x', '--agent', 'a'], '--agent'],
     ['a rate that is none', ['bulk', 'apply', 'b-1234567', '--rate', 'fast'], '20/s'],
-    ['a duration without a unit', ['exempt', 'sess_1', '--for', '2', '--reason', 'a test'], '--for 2h'],
+    ['a duration without a unit', ['exempt', 'sess_1', '--for', '2', '--reason', 'a test'], 'Did you mean 2m?'],
     ['a port that is none', ['simulate', '--port', '99999'], '99999'],
     ['a scenario that is not there', ['simulate', '--port', '0', '--scenario', 'missing.yaml'], 'missing.yaml'],
   ])('%s is wrong usage, said by name, and nothing is done', async (_what, args, named) => {

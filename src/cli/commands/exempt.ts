@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
-import { parseDuration } from '../../platform/config.js';
-import { ExitCode, UserError } from '../../core/errors.js';
+import { durationOf, LONGEST_MS } from '../../core/duration.js';
 import { checkedSessionIds, contextOf, openExistingLedger, requester } from '../context.js';
 
 export function registerExempt(program: Command): void {
@@ -16,10 +15,7 @@ export function registerExempt(program: Command): void {
     .addHelpText('after', '\nExample:\n  $ curfew exempt sess_xYz789AbCd --for 2h --reason "month-end close"')
     .action(async (id: string, options: { for: string; reason: string }, command: Command) => {
       const sessionId = checkedSessionIds([id])[0] ?? id;
-      const forMs = parseDuration(options.for);
-      if (forMs === null || forMs < 1_000) {
-        throw new UserError(`"${options.for}" is no duration.`, 'Write it with a unit: --for 2h.', ExitCode.usage);
-      }
+      const forMs = durationOf('--for', options.for, { most: LONGEST_MS });
       const { config, out } = contextOf(command, true);
       const ledger = await openExistingLedger(config);
       try {

@@ -1,6 +1,6 @@
 import type { WatchLimits } from '../../core/contract.js';
 import type { LimitChanges } from '../../adapters/ledger/watches.js';
-import { formatDuration } from '../../core/policy-file/units.js';
+import { formatDuration } from '../../core/duration.js';
 import { LIMIT_NAMES, type LimitName, type Limits, type Policy } from '../../core/policy/policy.js';
 
 /** How each limit is called in requests, and what it is measured in. */

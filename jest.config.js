@@ -10,6 +10,9 @@ export default {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', ...deployFolders.map((folder) => `<rootDir>/${folder}/`)],
   setupFiles: ['<rootDir>/test/support/plain-output.ts', '<rootDir>/test/support/property-seed.ts'],
+  // One server of what several suites use; the second call stops it.
+  globalSetup: '<rootDir>/test/support/shared-server.mjs',
+  globalTeardown: '<rootDir>/test/support/shared-server.mjs',
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: {

@@ -7,7 +7,8 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { BULK_STORIES } from '../support/bulk-stories.js';
 import { STORIES } from '../support/case-stories.js';
 import { ROUND_STORIES } from '../support/round-stories.js';
-import { installQuietRuntime, TEST_IDENTITY, workflowBundle } from '../support/temporal.js';
+import { installQuietRuntime, TEST_IDENTITY } from '../support/temporal.js';
+import { workflowBundle } from '../support/shared.js';
 import { WATCH_STORIES } from '../support/watch-stories.js';
 
 const FOLDER = fileURLToPath(new URL('../histories/', import.meta.url));

@@ -3,12 +3,12 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describeBulkPlans } from './bulk-plans.contract.js';
+import { describeContracts } from './contracts.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'curfew-bulk-plans-'));
+const folder = mkdtempSync(join(tmpdir(), 'curfew-contracts-'));
 
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-describeBulkPlans('SQLite', () => Promise.resolve(join(folder, `${randomUUID()}.db`)));
+describeContracts('SQLite', () => Promise.resolve(join(folder, `${randomUUID()}.db`)));

@@ -4,20 +4,20 @@ import { sql } from 'kysely';
 import { lockSession, readSwitchForShare } from '../../src/adapters/ledger/locks.js';
 import { openDatabase } from '../../src/adapters/ledger/open.js';
 import { applyPolicyFile } from '../../src/adapters/ledger/policy-versions.js';
-import { startPostgres, type TestPostgres } from '../support/postgres.js';
-import { describeEnforcement } from './enforcement.contract.js';
+import { sharedPostgres } from '../support/shared.js';
+import { describeContracts } from './contracts.js';
 
-let server: TestPostgres;
+let server: Awaited<ReturnType<typeof sharedPostgres>>;
 
 beforeAll(async () => {
-  server = await startPostgres();
+  server = await sharedPostgres();
 });
 
 afterAll(async () => {
   await server.stop();
 });
 
-describeEnforcement('PostgreSQL', () => server.createDatabase());
+describeContracts('PostgreSQL', () => server.createDatabase());
 
 describe('a policy file that is applied on PostgreSQL', () => {
   it('waits for a request that is just being let out, and neither holds up the other for good', async () => {

@@ -1,5 +1,5 @@
 import { listLive } from '../../adapters/vendor/listing.js';
-import { requestsFor } from '../cases/judge.js';
+import { requestsFor } from '../cases/gather.js';
 import { conclude } from '../../core/policy/conclusion.js';
 import { endingByList, endingOf, type Ending } from '../../core/policy/ending.js';
 import type { OrderedTurn } from '../../core/policy/sighting.js';

@@ -123,6 +123,9 @@ export interface Gate {
    * Sends one cancel request for the turn that the read showed in flight, after writing it into the ledger, and writes
    * the answer there too. A process that dies in between leaves the row open: known to have been sent, answer unknown.
    *
+   * Whoever calls has decided on all that it knew. What may have changed since is asked here, at the last moment: pause,
+   * exemption, permit and other senders in the transaction that writes the row (I3, I6), and after it the age of the read (I1).
+   *
    * @throws LedgerUnavailableError when the ledger can't be reached; nothing was sent, unless the answer could not be stored
    */
   send(request: SendRequest): Promise<SendResult>;

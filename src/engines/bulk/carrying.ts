@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PLAN_EXPIRES_MS, type BulkJob, type BulkTarget } from '../../adapters/ledger/bulk-plans.js';
+import { isWorkerStopping } from '../../core/try-again.js';
 import { retryAfterMs } from '../../core/policy/backoff.js';
 import { meaningOf } from '../../core/policy/meaning.js';
 import { SessionsError } from '../../adapters/vendor/index.js';
@@ -11,7 +12,7 @@ import { Confirming } from './confirming.js';
 import type { RunContext, Unconfirmed } from './dependencies.js';
 import { Endings } from './endings.js';
 import { createPace, type Pace } from '../../core/bulk/pace.js';
-import { Tasks } from './tasks.js';
+import { Tasks } from '../../platform/tasks.js';
 
 /** Targets read from the ledger at once. */
 const PAGE = 1_000;
@@ -43,7 +44,8 @@ export class Carrying {
   readonly #brake: Brake;
   readonly #stop: AbortSignal;
   readonly #pace: Pace;
-  readonly #tasks = new Tasks();
+  /** One that still waited for its turn when the worker stopped: its row says so, and another worker takes it up. */
+  readonly #tasks = new Tasks({ counts: (error) => !isWorkerStopping(error) });
   readonly #conditions: Conditions;
   readonly #endings: Endings;
   readonly #confirming: Confirming;

@@ -5,7 +5,7 @@ import type { Conditions } from './conditions.js';
 import { confirmByList, confirmByRead } from './confirm.js';
 import type { RunContext, Unconfirmed } from './dependencies.js';
 import type { Endings } from './endings.js';
-import type { Tasks } from './tasks.js';
+import type { Tasks } from '../../platform/tasks.js';
 import { planList, type AgentGroup } from './waiting-room.js';
 
 const LISTS_AT_ONCE = 4;

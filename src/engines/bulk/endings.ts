@@ -11,7 +11,7 @@ import { TakenOver } from './book.js';
 import type { Fate } from '../../core/bulk/brake.js';
 import type { Settled } from './confirm.js';
 import type { RunContext } from './dependencies.js';
-import type { Tasks } from './tasks.js';
+import type { Tasks } from '../../platform/tasks.js';
 
 const JOINS_AT_ONCE = 5;
 const JOIN_PATIENCE_MS = 10_000;

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { TryAgain } from '../../core/try-again.js';
 import { startCases } from './act.js';
 import { listVisibleAgents, type AgentsSeen } from '../../adapters/vendor/agents.js';
-import { inBackground, type Pause } from './background.js';
+import { Tasks, type Pause } from '../../platform/tasks.js';
 import { readCoverage, sawNothing, type Coverage } from '../../adapters/ledger/coverage.js';
 import { noteCoverage } from './coverage-watch.js';
 import { fleetOf, forgetOld, FORGET_AFTER_MS, type Fleet, type Tracked } from './fleet.js';
@@ -135,7 +135,7 @@ interface Standing {
 async function runRound(deps: EnforcementDependencies, memory: Memory, signal: AbortSignal): Promise<number> {
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
-  const work = inBackground(failed, deps.pause);
+  const work = new Tasks({ onFailure: () => failed.abort(), wait: deps.pause });
   // What is cut off because the round ends has not failed, and the next round takes it up.
   const begin = (what: () => Promise<void>): void =>
     work.begin(() =>
@@ -159,6 +159,7 @@ async function runRound(deps: EnforcementDependencies, memory: Memory, signal: A
         // The next round begins from the ledger: nothing of this one may still write there then.
         failed.abort();
         await work.finished();
+        work.throwIfFailed();
         throw error;
       });
       if (fresh === null) break;
@@ -190,11 +191,12 @@ async function runRound(deps: EnforcementDependencies, memory: Memory, signal: A
     }
     waitMs = Math.max(0, Math.min(untilScan(deps, memory), untilLook(memory.fleet, deps.vendorClock.now())));
     const isOver = deps.monotonic() >= endAt && !scanning;
-    if (isOver || (work.size() === 0 && waitMs > LINGER_MS)) break;
+    if (isOver || (work.size === 0 && waitMs > LINGER_MS)) break;
     // A scan under way may find what is due at once, and rules and exemptions are to be read again.
-    await work.progress(Math.min(Math.max(waitMs, TICK_MS), work.size() > 0 ? BUSY_TICK_MS : REFRESH_MS), stop);
+    await work.pause(Math.min(Math.max(waitMs, TICK_MS), work.size > 0 ? BUSY_TICK_MS : REFRESH_MS), stop);
   }
   await work.finished();
+  work.throwIfFailed();
   return waitMs;
 }
 

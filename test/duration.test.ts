@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { tmpdir } from 'node:os';
 import fc from 'fast-check';
 import { readCriteria } from '../src/cli/bulk-criteria.js';
-import { readMoment } from '../src/cli/moment.js';
+import { readMoment } from '../src/cli/option-values.js';
 import { formatDuration, parseDuration, readDuration } from '../src/core/duration.js';
 import { UserError } from '../src/core/errors.js';
 import { PolicyFileError } from '../src/core/policy-file/index.js';

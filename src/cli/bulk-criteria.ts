@@ -3,7 +3,8 @@ import { ALL_LIVE, LIVE_STATES, type LiveSelection, type LiveState } from '../en
 import { ExitCode, UserError } from '../core/errors.js';
 import { formatDuration, readDuration } from '../core/duration.js';
 import { didYouMean } from '../core/policy-file/suggest.js';
-import { readMoment } from './moment.js';
+import { readMoment } from './option-values.js';
+import { iso } from '../core/times.js';
 
 /** Options of `curfew bulk plan`, as they were typed. */
 export interface CriteriaOptions {
@@ -197,7 +198,6 @@ function commandOf(options: CriteriaOptions): string {
 }
 
 const shown = (text: string): string => JSON.stringify(text.slice(0, 40));
-const iso = (ms: number): string => new Date(ms).toISOString();
 const listed = (names: readonly string[]): string =>
   names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 const refusal = (message: string, next: string): UserError =>

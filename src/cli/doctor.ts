@@ -27,6 +27,7 @@ import { connectClient, resolveTemporal, type TemporalClient } from '../adapters
 import { readAttributesStanding } from '../adapters/temporal/search-attributes-standing.js';
 import { distance } from '../core/text/distance.js';
 import { USER_AGENT } from '../platform/version.js';
+import { capital } from '../core/text/capital.js';
 
 export interface CheckResult {
   readonly name: string;
@@ -197,8 +198,6 @@ async function checkTeams(config: Config, ledger: Ledger | null, check: Check): 
     }
   });
 }
-
-const capital = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 
 const TEAMS_ADVICE =
   'What is not shown is not watched. Make the user of the key a member of the team, or run a worker with a key of the team (GUMLOOP_TEAM_ID); a misspelt id is corrected in the policy file.';

@@ -5,7 +5,7 @@ import { systemClock } from '../platform/clock.js';
 import { createLimiter } from '../adapters/vendor/limiter.js';
 import { createSessionsClient, type createCredentials, type OpenSessionsClient } from '../adapters/vendor/index.js';
 import { USER_AGENT } from '../platform/version.js';
-import { heldWords } from './hold-words.js';
+import { heldWords } from './obstacle-words.js';
 import type { Output } from './output.js';
 
 /** A wait that is over sooner is not worth a word, ms. */

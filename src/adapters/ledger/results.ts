@@ -2,6 +2,7 @@ import type { Kysely, Selectable } from 'kysely';
 import type { Attribution, CasePhase, OrderError, OrderEvent, OrderResult, Outcome } from '../../core/contract.js';
 import { reasonOf } from './orders.js';
 import type { EventsTable, LedgerDatabase, OrdersTable, OutcomesTable } from './schema.js';
+import { iso } from '../../core/times.js';
 
 /** An order's result, and how far it is, for those who wait for it. */
 export interface OrderView {
@@ -86,5 +87,3 @@ export function toEvent({
   const data = json === null ? {} : (JSON.parse(json) as Record<string, unknown>);
   return { ...data, at: iso(at), kind };
 }
-
-const iso = (ms: number): string => new Date(ms).toISOString();

@@ -7,12 +7,12 @@ import { DEFAULT_CANARY, DEFAULT_RATE, type BulkJob } from '../../adapters/ledge
 import type { Applied, BulkApplication } from '../../adapters/ledger/bulk-steering.js';
 import { intentWords, planAnewCommand } from '../bulk-apply-words.js';
 import { findJob } from '../bulk-argument.js';
-import { readRate } from '../bulk-rate.js';
-import { followAndTell } from '../bulk-wait.js';
+import { readRate, wholeNumber } from '../option-values.js';
+import { followAndTell } from '../bulk-follow.js';
 import { count, jobWords, nextWords, paceWords, toEnd } from '../bulk-words.js';
 import { ask, isYes, someoneIsThere } from '../confirm.js';
 import { contextOf, openControlPlane, requester, type CommandContext, type ControlPlane } from '../context.js';
-import { wholeNumber } from '../whole-number.js';
+import { iso } from '../../core/times.js';
 
 export interface ApplyOptions {
   readonly rate?: string;
@@ -176,7 +176,7 @@ const stillBuilding = (planId: string): UserError =>
 
 const expired = (job: BulkJob): UserError =>
   new UserError(
-    `${job.planId} is too old: it could be applied until ${new Date(job.expiresAtMs ?? job.createdAtMs).toISOString()}, because sessions change. Nothing was started.`,
+    `${job.planId} is too old: it could be applied until ${iso(job.expiresAtMs ?? job.createdAtMs)}, because sessions change. Nothing was started.`,
     `Plan anew: ${planAnewCommand(job)}`,
     ExitCode.refused,
   );

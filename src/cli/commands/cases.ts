@@ -11,11 +11,9 @@ import type { UnjudgedSpell } from '../../adapters/ledger/unjudged.js';
 import { resolveTemporal } from '../../adapters/temporal/connection.js';
 import { startRefusal } from '../../adapters/temporal/start-refusal.js';
 import { checkedSessionIds, contextOf, openControlPlane, openExistingLedger, requester } from '../context.js';
-import { heldWords, holdDocument } from '../hold-words.js';
-import { span, table } from '../output.js';
-import { unjudgedDocument, unjudgedWords } from '../unjudged-words.js';
-import { outcomeName, readAgeWords, shorten, standing } from '../words.js';
-import { retriedWords } from '../retry-words.js';
+import { heldWords, holdDocument, unjudgedDocument, unjudgedWords } from '../obstacle-words.js';
+import { factLines, span, table, type Fact } from '../output.js';
+import { outcomeName, readAgeWords, retriedWords, shorten, standing } from '../words.js';
 
 const RECENT = 50;
 const UNJUDGED_SHOWN = 5;
@@ -188,7 +186,7 @@ function addressOf(config: Config): string | null {
 function details({ views, nowMs, address }: Orders & { readonly address: string | null }): string {
   const blocks = views.map((view) => {
     const { result } = view;
-    const rows: [string, string | null][] = [
+    const rows: Fact[] = [
       ['session', result.sessionId],
       ['agent', result.agentId],
       ['turn', result.turnKey],
@@ -199,15 +197,9 @@ function details({ views, nowMs, address }: Orders & { readonly address: string 
       ['read age', readAgeWords(result)],
       ['ended', result.endedAt],
       ['last error', result.lastError === null ? null : `${result.lastError.at} ${result.lastError.message}`],
-      ...result.events.map(({ at, kind, ...data }): [string, string] => [
-        'event',
-        `${at} ${kind} ${JSON.stringify(data)}`,
-      ]),
+      ...result.events.map(({ at, kind, ...data }): Fact => ['event', `${at} ${kind} ${JSON.stringify(data)}`]),
     ];
-    return rows
-      .filter((row): row is [string, string] => row[1] !== null)
-      .map(([name, value]) => `${name.padEnd(11)} ${value}`)
-      .join('\n');
+    return factLines(rows, 11);
   });
   const [newest] = views;
   const planId = newest === undefined ? null : jobOfView(newest);

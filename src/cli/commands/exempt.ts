@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { durationOf, LONGEST_MS } from '../../core/duration.js';
 import { checkedSessionIds, contextOf, openExistingLedger, requester } from '../context.js';
+import { iso } from '../../core/times.js';
 
 export function registerExempt(program: Command): void {
   program
@@ -20,7 +21,7 @@ export function registerExempt(program: Command): void {
       const ledger = await openExistingLedger(config);
       try {
         const { untilMs } = await ledger.exemptions.add({ sessionId, forMs, reason: options.reason, by: requester() });
-        const until = new Date(untilMs).toISOString();
+        const until = iso(untilMs);
         const exempted = { sessionId, exemptUntil: until };
         out.result(exempted, exempted, (view) => `${view.sessionId} is exempt until ${view.exemptUntil}.`);
       } finally {

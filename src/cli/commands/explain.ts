@@ -28,7 +28,7 @@ import { policyOf } from '../../engines/watch/limits.js';
 import { checkedSessionIds, contextOf, openExistingLedger } from '../context.js';
 import { explainDocument, explainWords, type Explanation } from '../explain-words.js';
 import { readPolicySource } from '../policy-source.js';
-import { unjudgedWords } from '../unjudged-words.js';
+import { unjudgedWords } from '../obstacle-words.js';
 
 const LAST_ORDERS = 5;
 /** A person waits, and the ledger knows something too, ms. */

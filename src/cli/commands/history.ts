@@ -13,11 +13,10 @@ import {
   ordersHeader,
   ordersTable,
 } from '../history-rows.js';
-import { readMoment } from '../moment.js';
+import { positiveNumber, readMoment } from '../option-values.js';
 import type { Output } from '../output.js';
 import { jsonLines, writePages } from '../paged-output.js';
 import type { Printable } from '../../core/text/printable.js';
-import { positiveNumber } from '../whole-number.js';
 
 /** People read the last ones. */
 const SHOWN = 50;

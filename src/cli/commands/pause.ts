@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { contextOf, openExistingLedger, requester } from '../context.js';
 import { span, table } from '../output.js';
+import { iso } from '../../core/times.js';
 
 export function registerPause(program: Command): void {
   program
@@ -35,12 +36,12 @@ async function turn(command: Command, paused: boolean, reason: string | null): P
       changed,
       reason: state.reason,
       changedBy: state.changedBy,
-      changedAt: state.changedAtMs === null ? null : new Date(state.changedAtMs).toISOString(),
+      changedAt: iso(state.changedAtMs),
       openOrders: held,
       underWay: underWay.map(({ sessionId, turnKey, registeredAtMs }) => ({
         sessionId,
         turnKey,
-        sentAt: new Date(registeredAtMs).toISOString(),
+        sentAt: iso(registeredAtMs),
       })),
     };
     out.result(document, { wanted: paused, ...document, underWay, nowMs }, switchWords);

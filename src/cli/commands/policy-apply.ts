@@ -1,4 +1,4 @@
-import { sayWarnings } from '../policy-warnings.js';
+import { sayWarnings } from '../policy-words.js';
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
 import pc from 'picocolors';
@@ -10,6 +10,7 @@ import { contextOf, openExistingLedger, requester } from '../context.js';
 import { modeCounts, modeWords } from '../in-force-words.js';
 import { differenceOf, differenceWords, newlyEnforcing, type PolicyDifference } from '../policy-difference.js';
 import { readPolicySource } from '../policy-source.js';
+import { iso } from '../../core/times.js';
 
 export function registerPolicyApply(policy: Command): void {
   policy
@@ -79,7 +80,7 @@ Exit codes: 0 in force (also when it was so already), 2 the file is not valid, 3
 
 const headline = (file: string, before: PoliciesInForce): string =>
   before.kind === 'known'
-    ? `${file} takes the place of version ${before.inForce.version} (${before.inForce.fileName}, applied ${new Date(before.inForce.appliedAtMs).toISOString()} by ${before.inForce.appliedBy}):`
+    ? `${file} takes the place of version ${before.inForce.version} (${before.inForce.fileName}, applied ${iso(before.inForce.appliedAtMs)} by ${before.inForce.appliedBy}):`
     : `Nothing is in force yet. ${file} would be the first:`;
 
 const untriedWords = ({

@@ -1,4 +1,4 @@
-import { sayWarnings } from '../policy-warnings.js';
+import { sayWarnings } from '../policy-words.js';
 import type { Command } from 'commander';
 import { askedPatiently } from '../../adapters/vendor/patience.js';
 import { ExitCode, UserError } from '../../core/errors.js';
@@ -11,7 +11,7 @@ import { openFleet } from '../fleet-access.js';
 import { planDocument, planWords } from '../plan-words.js';
 import type { Output } from '../output.js';
 import { readPolicySource } from '../policy-source.js';
-import { wholeNumber } from '../whole-number.js';
+import { wholeNumber } from '../option-values.js';
 
 /** Facts of sessions that were live lately stand for the time before this look, ms. */
 const KNOWN_WITHIN_MS = 60 * 60_000;

@@ -4,9 +4,10 @@ import type { Breaker } from '../../adapters/ledger/breakers.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { PoliciesInForce } from '../../adapters/ledger/policy-versions.js';
 import { closest } from '../../core/policy-file/suggest.js';
-import { trippedWords } from '../breaker-words.js';
+import { trippedWords } from '../obstacle-words.js';
 import { contextOf, openExistingLedger, requester } from '../context.js';
 import { span } from '../output.js';
+import { iso } from '../../core/times.js';
 
 export function registerPolicyResume(policy: Command): void {
   policy
@@ -35,7 +36,7 @@ export function registerPolicyResume(policy: Command): void {
           {
             policy: name,
             closed,
-            tripped: breaker === null ? null : { at: new Date(breaker.openedAtMs).toISOString(), ...breaker.reason },
+            tripped: breaker === null ? null : { at: iso(breaker.openedAtMs), ...breaker.reason },
           },
           { name, breaker, closed, nowMs, next },
           (view) => `${headline(view.name, view.breaker, view.closed, view.nowMs)}\n${view.next}`,

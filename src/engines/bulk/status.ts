@@ -2,6 +2,7 @@ import { OUTCOMES, type BulkProgress, type BulkStatus, type BulkTotals, type Out
 import type { CaseOutcomes } from '../../adapters/ledger/bulk-cases.js';
 import type { BulkJob, TargetCounts } from '../../adapters/ledger/bulk-plans.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
+import { iso } from '../../core/times.js';
 
 const NO_TOTALS: BulkTotals = { targets: 0, byState: {}, byAgent: [], agents: 0, leftOut: {}, sample: [], gaps: [] };
 export const NO_CASES: CaseOutcomes = { open: 0, outcomes: {} };
@@ -65,5 +66,3 @@ function progressOf(counts: TargetCounts | null, totals: BulkTotals, cases: Case
     requests: counts.requests,
   };
 }
-
-const iso = (ms: number): string => new Date(ms).toISOString();

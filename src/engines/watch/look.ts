@@ -21,6 +21,7 @@ import type { WatchDependencies } from './dependencies.js';
 import { policyOf } from './limits.js';
 import { deadlineOf, nextLookIn, scanMsOf } from './spacing.js';
 import { lastOrder, statusOf } from './status.js';
+import { capital } from '../../core/text/capital.js';
 
 /** What the workflow does next. Plain data: it travels through Temporal. */
 export type WatchLook =
@@ -254,5 +255,3 @@ function noteOf(
   const left = deadlineMs === null || deadlineMs <= nowMs ? '' : `; ${durationText(deadlineMs - nowMs)} to go`;
   return `${capital(state ?? 'unknown')}, within its limits${deadlineOf(facts, limits) === null ? '' : left}.`;
 }
-
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

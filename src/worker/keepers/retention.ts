@@ -4,6 +4,7 @@ import { RETENTION_BATCH, type Removed } from '../../adapters/ledger/retention.j
 import { keep } from '../../platform/keep.js';
 import type { Logger } from '../../platform/telemetry.js';
 import { distance } from '../../core/text/distance.js';
+import { iso } from '../../core/times.js';
 
 const EVERY_MS = 60 * 60_000;
 /** Workers have more urgent work when they start, ms. */
@@ -48,7 +49,7 @@ export async function retentionRound(deps: RetentionDependencies, signal: AbortS
   const lastMs = mark === null ? await ledger.newestRow() : Date.parse(mark);
   const doubt = clockDoubt({ ledgerMs, vendorMs, lastMs });
   if (doubt === null || doubt.kind === 'step') {
-    await ledger.meta.replace(LAST_ROUND_META, new Date(ledgerMs).toISOString());
+    await ledger.meta.replace(LAST_ROUND_META, iso(ledgerMs));
   }
   if (doubt !== null || vendorMs === null) {
     log.warn(`Nothing was removed from the ledger this hour: ${doubt?.why ?? ''}. \`curfew doctor\` shows the clocks.`);

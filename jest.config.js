@@ -23,6 +23,7 @@ export default {
   },
   // A hang limit, not a measure of speed: shared machines are slow machines.
   testTimeout: 180_000,
-  // One more than the cores it is meant for: the longest suites mostly wait.
-  maxWorkers: 3,
+  testSequencer: '<rootDir>/test/support/longest-first.mjs',
+  // Twice the cores it is meant for: the longest suites mostly wait.
+  maxWorkers: 4,
 };

@@ -4,10 +4,8 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { OrderResult } from '../../src/core/contract.js';
 import { ExitCode } from '../../src/core/errors.js';
-import { homePaths } from '../../src/platform/home.js';
-import { openLedger } from '../../src/adapters/ledger/ledger.js';
+import type { Ledger } from '../../src/adapters/ledger/ledger.js';
 import { readServerNote } from '../../src/adapters/temporal/server-note.js';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import {
@@ -21,7 +19,7 @@ import {
   type Settings,
 } from '../support/curfew-process.js';
 import { makeHome, removeHome, until } from '../support/embedded-server.js';
-import { allOrders, untilSettled } from '../support/standing.js';
+import { allOrders, untilSettled, usingLedger } from '../support/standing.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
 const INTERRUPTED = 130;
@@ -213,7 +211,7 @@ describe('where no Curfew has run', () => {
     // One that takes its time, so that the signal comes before it is up.
     const slow = join(folder, 'slow-temporal.sh');
     const cli = settings['TEMPORAL_CLI_PATH'];
-    writeFileSync(slow, `#!/bin/sh\n[ "$1" = server ] && [ $# -gt 3 ] && sleep 20\nexec ${cli} "$@"\n`, {
+    writeFileSync(slow, `#!/bin/sh\n[ "$1" = server ] && [ $# -gt 3 ] && sleep 5\nexec ${cli} "$@"\n`, {
       mode: 0o755,
     });
     const up = startCurfew(['up'], { ...settings, TEMPORAL_CLI_PATH: slow });
@@ -294,12 +292,7 @@ describe('where Curfew runs', () => {
     expect(stderr).toContain('curfew cases sess_interrupted');
     expect(JSON.parse(stdout)).toMatchObject({ orders: [{ sessionId: 'sess_interrupted', outcome: null }] });
     simulator.world.clearFaults({ sessionId: 'sess_interrupted' });
-    const ledger = await openLedger(homePaths(home).ledger);
-    try {
-      await untilSettled(ledger);
-    } finally {
-      await ledger.close();
-    }
+    await usingLedger(home, untilSettled);
     const { stdout: cases } = await runCurfew(['cases', 'sess_interrupted', '--json'], settings);
     expect(JSON.parse(cases)).toMatchObject({ orders: [{ outcome: 'cancelled' }] });
   }, 120_000);
@@ -312,26 +305,20 @@ describe('where Curfew runs', () => {
     const { code, stdout } = await runCurfew(['cancel', 'sess_wrong_key', '--json'], settings);
     expect(code).toBe(ExitCode.done);
     expect(JSON.parse(stdout)).toMatchObject({ orders: [{ outcome: null }] });
-    let standing: OrderResult | undefined;
-    await until(async () => {
-      const cases = await runCurfew(['cases', 'sess_wrong_key', '--json'], settings);
-      [standing] = (JSON.parse(cases.stdout) as { orders: OrderResult[] }).orders;
-      return standing?.lastError != null;
+    const standing = (ledger: Ledger) => ledger.orders.views({ sessionId: 'sess_wrong_key' });
+    await usingLedger(home, (ledger) => until(async () => (await standing(ledger))[0]?.result.lastError != null));
+    const cases = await runCurfew(['cases', 'sess_wrong_key', '--json'], settings);
+    expect(JSON.parse(cases.stdout)).toMatchObject({
+      orders: [{ outcome: null, lastError: { type: 'AccountRefused' } }],
     });
-    expect(standing).toMatchObject({ outcome: null, lastError: { type: 'AccountRefused' } });
     expect((await runCurfew(['cases', 'sess_wrong_key'], settings)).stdout).toContain('HTTP 401');
     expect(simulator.world.truth('sess_wrong_key').cancels).toEqual([]);
     const doctor = await runCurfew(['doctor', '--json'], settings);
     expect(doctor.code).toBe(ExitCode.unreachable);
 
     writeFileSync(keyFile, simulator.apiKey);
-    const ledger = await openLedger(homePaths(home).ledger);
-    try {
-      const results = await untilSettled(ledger);
-      expect(results.find(({ sessionId }) => sessionId === 'sess_wrong_key')).toMatchObject({ outcome: 'cancelled' });
-    } finally {
-      await ledger.close();
-    }
+    const results = await usingLedger(home, untilSettled);
+    expect(results.find(({ sessionId }) => sessionId === 'sess_wrong_key')).toMatchObject({ outcome: 'cancelled' });
   }, 120_000);
 
   it('`cancel --wait` exits 5 when a turn was not ended, and says so', async () => {
@@ -346,12 +333,8 @@ describe('where Curfew runs', () => {
     const ended = await runCurfew(['cancel', 'sess_good', 'not an id'], settings);
     expectTwoLines(ended);
     expect(ended.code).toBe(ExitCode.usage);
-    const ledger = await openLedger(homePaths(home).ledger);
-    try {
-      expect((await allOrders(ledger)).filter(({ result }) => result.sessionId === 'sess_good')).toEqual([]);
-    } finally {
-      await ledger.close();
-    }
+    const orders = await usingLedger(home, allOrders);
+    expect(orders.filter(({ result }) => result.sessionId === 'sess_good')).toEqual([]);
   });
 
   it('a second `up` on the same home works beside the first, and leaves its server running', async () => {

@@ -5,8 +5,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { ExitCode } from '../../src/core/errors.js';
-import { openLedger } from '../../src/adapters/ledger/ledger.js';
-import { homePaths } from '../../src/platform/home.js';
 import {
   runCurfew,
   settingsFor,
@@ -16,6 +14,7 @@ import {
   type Settings,
 } from '../support/curfew-process.js';
 import { makeHome, removeHome, until } from '../support/embedded-server.js';
+import { allOrders, usingLedger } from '../support/standing.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
 /** Everything starts anew for each command on a busy machine; a hang limit. */
@@ -149,13 +148,16 @@ it(
     await curfew(...exemption);
 
     // Observing: it says what it would end, and ends nothing.
-    await until(async () => {
-      const status = (await json('status')) as {
-        live: { nearest: { sessionId: string; verdict: { would: boolean } }[] };
-      };
-      return status.live.nearest.some(({ verdict }) => verdict.would);
-    });
+    await usingLedger(home, ({ history }) =>
+      until(async () => {
+        for await (const page of history.events({}))
+          if (page.some(({ event }) => event.kind === 'would-end')) return true;
+        return false;
+      }),
+    );
     const status = await json('status');
+    const { nearest } = status['live'] as { nearest: { verdict: { would: boolean } }[] };
+    expect(nearest.some(({ verdict }) => verdict.would)).toBe(true);
     expect(status).toMatchObject({
       policies: { version: 1, file: first, enforce: 0, observe: 2 },
       pause: { paused: false },
@@ -182,7 +184,7 @@ it(
     });
 
     // It ends one turn, then its cap stops it.
-    await until(async () => ((await json('status')) as { breakers: unknown[] }).breakers.length === 1);
+    await usingLedger(home, ({ breakers }) => until(async () => (await breakers.open()).length === 1));
     expect(await json('status')).toMatchObject({
       breakers: [{ policy: 'runaways', cap: 'max_cancels', capValue: 1, taken: 1 }],
     });
@@ -219,8 +221,8 @@ it(
 
     // Who ended what, when, why, by which version.
     const ended = (): Promise<Ended> => curfew('history', '--policy', 'runaways', '--json');
-    await until(
-      async () => (await ended()).stdout.split('\n').filter((line) => line.includes('"cancelled"')).length === 2,
+    await usingLedger(home, (ledger) =>
+      until(async () => (await allOrders(ledger)).filter(({ result }) => result.outcome === 'cancelled').length === 2),
     );
     const orders = (await ended()).stdout
       .trim()
@@ -260,10 +262,10 @@ it(
 it(
   'applying and looking work while Temporal is away, and say that no worker scans',
   async () => {
-    const ledger = await openLedger(homePaths(home).ledger);
-    const coverage = JSON.parse((await ledger.meta.read('coverage')) ?? '{}') as { atMs: number };
-    await ledger.meta.replace('coverage', JSON.stringify({ ...coverage, atMs: coverage.atMs - 10 * 60_000 }));
-    await ledger.close();
+    await usingLedger(home, async ({ meta }) => {
+      const coverage = JSON.parse((await meta.read('coverage')) ?? '{}') as { atMs: number };
+      await meta.replace('coverage', JSON.stringify({ ...coverage, atMs: coverage.atMs - 10 * 60_000 }));
+    });
 
     const third = file('third.yaml', SECOND.replace('45m', '50m'));
     expect(await json('policy', 'apply', third, '--yes')).toMatchObject({ version: 3, changed: true });

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { HoldMark } from '../../src/adapters/ledger/hold-mark.js';
+import { readHold, type HoldMark } from '../../src/adapters/ledger/hold-mark.js';
 import { startCurfew } from '../support/curfew-process.js';
 import { temporalBinary, until } from '../support/embedded-server.js';
 import { closeHomes, inOwnHome, type OwnHome } from '../support/own-home.js';
@@ -55,7 +55,7 @@ describe('a vendor that answers one list with 429 and Retry-After of an hour', (
     story(async (own, policy) => {
       const worker = await own.up(policy);
       const { http } = JSON.parse(worker.stdout()) as { http: string };
-      await until(async () => (await holdOf(own)) !== null);
+      await own.withLedger((ledger) => until(async () => (await readHold(ledger)) !== null));
       const hold = await holdOf(own);
       const left = Date.parse(hold?.until ?? '') - Date.now();
       expect(left).toBeGreaterThan(0);

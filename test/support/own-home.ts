@@ -1,6 +1,5 @@
 import { dirname } from 'node:path';
-import { homePaths } from '../../src/platform/home.js';
-import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
+import type { Ledger } from '../../src/adapters/ledger/ledger.js';
 import { startSimulator, type Simulator, type SimulatorOptions } from '../../simulator/index.js';
 import { tell } from './commands.js';
 import {
@@ -13,6 +12,7 @@ import {
   type Settings,
 } from './curfew-process.js';
 import { makeHome, removeHome } from './embedded-server.js';
+import { usingLedger } from './standing.js';
 
 /** A home and a vendor that no other test knows of: tests that mostly wait can do so side by side. */
 export interface OwnHome {
@@ -59,14 +59,7 @@ export async function openHome(more: MoreSettings = {}, vendor: SimulatorOptions
     up: async (...args) => (await startReady(['up', ...args], settings)).process,
     run: (...args) => runCurfew(args, settings),
     curfew: <T>(...args: string[]) => tell<T>(args, settings),
-    async withLedger(use) {
-      const ledger = await openLedger(homePaths(home).ledger);
-      try {
-        return await use(ledger);
-      } finally {
-        await ledger.close();
-      }
-    },
+    withLedger: (use) => usingLedger(home, use),
     async close() {
       if (!open.delete(own)) return;
       await stopEverything(settings);

@@ -1,6 +1,7 @@
 import type { Kysely, Transaction } from 'kysely';
 import type { Caps } from '../../core/policy/policy.js';
 import { recordEvents } from './events.js';
+import { ledgerNow, type Clock } from './locks.js';
 import type { LedgerDatabase } from './schema.js';
 
 /** A policy asks leave to send for one turn of one session. */
@@ -100,7 +101,7 @@ export async function takePermit(
 }
 
 /** A closing in the future was written before our clock was set back: it must not let everything through until then. */
-export function windowStart({ perMs }: Pick<Caps, 'perMs'>, closedAt: number | null, nowMs: number): number {
+function windowStart({ perMs }: Pick<Caps, 'perMs'>, closedAt: number | null, nowMs: number): number {
   return closedAt === null || closedAt > nowMs ? nowMs - perMs : Math.max(nowMs - perMs, closedAt);
 }
 
@@ -122,36 +123,47 @@ export function capReached(
   return null;
 }
 
-export async function openBreakers(db: Kysely<LedgerDatabase>): Promise<Breaker[]> {
-  const rows = await db
-    .selectFrom('breakers')
-    .select(['policy', 'opened_at', 'reason_json'])
-    .where('opened_at', 'is not', null)
-    .orderBy('policy')
-    .execute();
-  return rows.map((row) => ({
-    policy: row.policy,
-    openedAtMs: row.opened_at ?? 0,
-    reason: JSON.parse(row.reason_json ?? 'null') as BreakerReason,
-  }));
-}
-
-/** On an operator's word: the policy enforces again, and its window begins anew. @returns false when it was closed */
-export async function closeBreaker(
-  db: Kysely<LedgerDatabase>,
-  policy: string,
-  by: string,
-  nowMs: number,
-): Promise<boolean> {
-  return db.transaction().execute(async (trx) => {
-    const closed = await trx
-      .updateTable('breakers')
-      .set({ opened_at: null, reason_json: null, closed_at: nowMs, closed_by: by })
-      .where('policy', '=', policy)
+export const createBreakers = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow) => ({
+  /** Those that are open now. */
+  async open(): Promise<Breaker[]> {
+    const rows = await db
+      .selectFrom('breakers')
+      .select(['policy', 'opened_at', 'reason_json'])
       .where('opened_at', 'is not', null)
-      .executeTakeFirst();
-    if (Number(closed.numUpdatedRows) === 0) return false;
-    await recordEvents(trx, [{ kind: 'breaker-closed', at: nowMs, data: { policy, by } }]);
-    return true;
-  });
-}
+      .orderBy('policy')
+      .execute();
+    return rows.map((row) => ({
+      policy: row.policy,
+      openedAtMs: row.opened_at ?? 0,
+      reason: JSON.parse(row.reason_json ?? 'null') as BreakerReason,
+    }));
+  },
+
+  /** On an operator's word: the policy enforces again, and its window begins anew. @returns false when it was closed */
+  async close(policy: string, by: string): Promise<boolean> {
+    const nowMs = await now(db);
+    return db.transaction().execute(async (trx) => {
+      const closed = await trx
+        .updateTable('breakers')
+        .set({ opened_at: null, reason_json: null, closed_at: nowMs, closed_by: by })
+        .where('policy', '=', policy)
+        .where('opened_at', 'is not', null)
+        .executeTakeFirst();
+      if (Number(closed.numUpdatedRows) === 0) return false;
+      await recordEvents(trx, [{ kind: 'breaker-closed', at: nowMs, data: { policy, by } }]);
+      return true;
+    });
+  },
+
+  /** Permits of a policy that count against its caps now. */
+  async taken(policy: string, perMs: number): Promise<number> {
+    const breaker = await db.selectFrom('breakers').select('closed_at').where('policy', '=', policy).executeTakeFirst();
+    const { taken } = await db
+      .selectFrom('permits')
+      .select(({ fn }) => fn.countAll<number>().as('taken'))
+      .where('policy', '=', policy)
+      .where('taken_at', '>', windowStart({ perMs }, breaker?.closed_at ?? null, await now(db)))
+      .executeTakeFirstOrThrow();
+    return Number(taken);
+  },
+});

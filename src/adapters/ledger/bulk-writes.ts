@@ -66,45 +66,48 @@ export type BulkWritten =
   /** Another worker has taken up the job: nothing was written. */
   | { readonly kind: 'taken-over' };
 
-/**
- * Writes for many targets in one transaction, and lets requests out in it: pause switch, state of the job, exemptions and
- * the one-sender rule are read in the transaction that writes the request (invariants I3 and I6), as for a single one.
- */
-export async function writeRun(db: Kysely<LedgerDatabase>, key: RunKey, writes: BulkWrites): Promise<BulkWritten> {
-  return db.transaction().execute(async (trx) => {
-    await lockSessions(
-      trx,
-      writes.departures.map(({ sessionId }) => sessionId),
-    );
-    const pauseSwitch = await readSwitchForShare(trx);
-    const job = await lockJob(trx, key.planId);
-    if (job?.epoch !== key.epoch) return { kind: 'taken-over' };
-    const nowMs = await ledgerNow(trx);
-    const counts = countsOf(job);
+export const createBulkWrites = (db: Kysely<LedgerDatabase>) => ({
+  /**
+   * Writes for many targets in one transaction, and lets requests out in it: pause switch, state of the job, exemptions and
+   * the one-sender rule are read in the transaction that writes the request (invariants I3 and I6), as for a single one.
+   */
+  async write(key: RunKey, writes: BulkWrites): Promise<BulkWritten> {
+    return db.transaction().execute(async (trx) => {
+      await lockSessions(
+        trx,
+        writes.departures.map(({ sessionId }) => sessionId),
+      );
+      const pauseSwitch = await readSwitchForShare(trx);
+      const job = await lockJob(trx, key.planId);
+      if (job?.epoch !== key.epoch) return { kind: 'taken-over' };
+      const nowMs = await ledgerNow(trx);
+      const counts = countsOf(job);
 
-    await writeAnswers(trx, key, writes.answers);
-    for (const { answer } of writes.answers) move(counts, 'sent', answer.answer === 'refused' ? 'waiting' : 'answered');
-    await writeWithdrawals(trx, key, writes.withdrawals);
-    for (let i = 0; i < writes.withdrawals.length; i += 1) move(counts, 'sent', 'waiting');
-    counts.requests -= writes.withdrawals.length;
-    await writeSettlements(trx, key, writes.settlements, nowMs);
-    for (const { from, outcome } of writes.settlements) move(counts, from, outcome);
-    for (const settlement of writes.settlements) tellSettled(job, settlement);
+      await writeAnswers(trx, key, writes.answers);
+      for (const { answer } of writes.answers)
+        move(counts, 'sent', answer.answer === 'refused' ? 'waiting' : 'answered');
+      await writeWithdrawals(trx, key, writes.withdrawals);
+      for (let i = 0; i < writes.withdrawals.length; i += 1) move(counts, 'sent', 'waiting');
+      counts.requests -= writes.withdrawals.length;
+      await writeSettlements(trx, key, writes.settlements, nowMs);
+      for (const { from, outcome } of writes.settlements) move(counts, from, outcome);
+      for (const settlement of writes.settlements) tellSettled(job, settlement);
 
-    const departures = await judgeDepartures(trx, key, job, writes.departures, pauseSwitch, nowMs);
-    const leaving = writes.departures.filter((_, index) => departures[index]?.kind === 'registered');
-    await writeDepartures(trx, key, leaving, nowMs);
-    for (let i = 0; i < leaving.length; i += 1) move(counts, 'waiting', 'sent');
-    counts.requests += leaving.length;
+      const departures = await judgeDepartures(trx, key, job, writes.departures, pauseSwitch, nowMs);
+      const leaving = writes.departures.filter((_, index) => departures[index]?.kind === 'registered');
+      await writeDepartures(trx, key, leaving, nowMs);
+      for (let i = 0; i < leaving.length; i += 1) move(counts, 'waiting', 'sent');
+      counts.requests += leaving.length;
 
-    await trx
-      .updateTable('bulk_jobs')
-      .set({ progress_json: JSON.stringify(counts), lease_until: nowMs + RUN_LEASE_MS })
-      .where('id', '=', key.planId)
-      .execute();
-    return { kind: 'written', departures };
-  });
-}
+      await trx
+        .updateTable('bulk_jobs')
+        .set({ progress_json: JSON.stringify(counts), lease_until: nowMs + RUN_LEASE_MS })
+        .where('id', '=', key.planId)
+        .execute();
+      return { kind: 'written', departures };
+    });
+  },
+});
 
 function tellSettled({ source }: BulkJob, settlement: BulkSettlement): void {
   const { outcome, attribution, endedAtMs, confirmedAfterMs = null } = settlement;

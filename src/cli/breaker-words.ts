@@ -1,4 +1,4 @@
-import type { BreakerReason } from '../adapters/ledger/breakers.js';
+import type { BreakerReason } from '../core/policy/caps.js';
 import { formatDuration } from '../core/policy-file/index.js';
 
 /** The cap alone: "max_cancels: 20 per 1h". */

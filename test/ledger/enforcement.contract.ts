@@ -1,10 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import {
-  createBreakers,
-  LEAST_LIVE_FOR_PERCENT,
-  type PermitRequest,
-  takePermit,
-} from '../../src/adapters/ledger/breakers.js';
+import { createBreakers, type PermitRequest, takePermit } from '../../src/adapters/ledger/breakers.js';
 import { createExemptions } from '../../src/adapters/ledger/exemptions.js';
 import {
   type AgentScan,
@@ -18,6 +13,7 @@ import { createOrder, createOrders, settleOrders, type NewOrder } from '../../sr
 import { createPolicies, POLICY_SCHEMA, type PolicyApplication } from '../../src/adapters/ledger/policy-versions.js';
 import { createPauseSwitch } from '../../src/adapters/ledger/pause-switch.js';
 import { createRequests, type Registration } from '../../src/adapters/ledger/requests.js';
+import { LEAST_LIVE_FOR_PERCENT } from '../../src/core/policy/caps.js';
 import type { Facts } from '../../src/core/policy/facts.js';
 import type { Caps, Exemption, PolicyFile } from '../../src/core/policy/policy.js';
 import * as observing from '../policy/observing.js';

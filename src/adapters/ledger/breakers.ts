@@ -1,4 +1,5 @@
 import type { Kysely, Transaction } from 'kysely';
+import { capReached, type BreakerReason } from '../../core/policy/caps.js';
 import type { Caps } from '../../core/policy/policy.js';
 import { recordEvents } from './events.js';
 import { ledgerNow, type Clock } from './locks.js';
@@ -23,18 +24,6 @@ export interface Breaker {
   readonly openedAtMs: number;
   readonly reason: BreakerReason;
 }
-
-/** Why it opened: so many turns were let out in the window, and one more would be over the cap. */
-export interface BreakerReason {
-  readonly cap: 'max_cancels' | 'max_percent';
-  readonly capValue: number;
-  readonly taken: number;
-  readonly perMs: number;
-  readonly liveSessions: number | null;
-}
-
-/** With fewer live sessions a percentage says nothing. */
-export const LEAST_LIVE_FOR_PERCENT = 20;
 
 /**
  * Takes a permit for a turn, once; or opens the policy's breaker. To be called in the transaction that lets a cancel
@@ -83,7 +72,8 @@ export async function takePermit(
     .where('policy', '=', policy)
     .where('taken_at', '>', windowStart(caps, closedAt, nowMs))
     .executeTakeFirstOrThrow();
-  const over = capReached(request, Number(counts.taken), Number(counts.over));
+  const taken = { turns: Number(counts.taken), over: Number(counts.over) };
+  const over = capReached(caps, request.liveSessions, taken);
   if (over !== null) {
     await trx
       .updateTable('breakers')
@@ -103,24 +93,6 @@ export async function takePermit(
 /** A closing in the future was written before our clock was set back: it must not let everything through until then. */
 function windowStart({ perMs }: Pick<Caps, 'perMs'>, closedAt: number | null, nowMs: number): number {
   return closedAt === null || closedAt > nowMs ? nowMs - perMs : Math.max(nowMs - perMs, closedAt);
-}
-
-/**
- * @param taken - permits in the window so far
- * @param over - how many of them are for turns that had ended when the live sessions were counted
- */
-export function capReached(
-  { caps, liveSessions }: Pick<PermitRequest, 'caps' | 'liveSessions'>,
-  taken: number,
-  over: number,
-): BreakerReason | null {
-  const reason = { taken, perMs: caps.perMs, liveSessions };
-  if (taken + 1 > caps.maxCancels) return { cap: 'max_cancels', capValue: caps.maxCancels, ...reason };
-  const percentCounts = liveSessions !== null && liveSessions >= LEAST_LIVE_FOR_PERCENT;
-  // The share of all that were live in the window: those that are, and those that we ended before they were counted.
-  if (percentCounts && (taken + 1) * 100 > caps.maxPercent * (liveSessions + over))
-    return { cap: 'max_percent', capValue: caps.maxPercent, ...reason };
-  return null;
 }
 
 export const createBreakers = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow) => ({

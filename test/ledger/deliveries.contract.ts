@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { createDeliveries, type Audience, type Item } from '../../src/adapters/ledger/deliveries.js';
+import { createDeliveries, type Item } from '../../src/adapters/ledger/deliveries.js';
+import type { Audience } from '../../src/core/told.js';
 import type { Outcome } from '../../src/core/contract.js';
 import { recordEvents, type NewEvent } from '../../src/adapters/ledger/events.js';
 import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';

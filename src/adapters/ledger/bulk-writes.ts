@@ -8,6 +8,7 @@ import { lockJob } from './bulk-lock.js';
 import { earliestNow } from './exemptions.js';
 import { ledgerNow, lockSessions, readSwitchForShare } from './locks.js';
 import { tell } from './news.js';
+import { senderLeases } from './under-way.js';
 import type { RequestAnswer } from './request-row.js';
 import type { LedgerDatabase } from './schema.js';
 
@@ -128,53 +129,13 @@ async function judgeDepartures(
   if (job.state !== 'running') return departures.map(() => ({ kind: 'stopped' }));
   if (pauseSwitch.paused) return departures.map(() => ({ kind: 'paused', reason: pauseSwitch.reason }));
 
-  const busyUntil = await sessionsUnderWay(trx, planId, departures, nowMs);
+  const busyUntil = await senderLeases(trx, sessionRows(trx, departures), nowMs, planId);
   const exempt = job.evenIfExempt ? new Set<string>() : await exemptSessions(trx, departures, nowMs);
   return departures.map(({ sessionId }) => {
     const until = busyUntil.get(sessionId);
     if (until !== undefined) return { kind: 'busy', retryInMs: Math.max(500, until - nowMs) };
     return exempt.has(sessionId) ? { kind: 'exempt' } : { kind: 'registered' };
   });
-}
-
-/** For which of these sessions another sender waits for an answer, and until when its lease runs. */
-async function sessionsUnderWay(
-  trx: Transaction<LedgerDatabase>,
-  planId: string,
-  departures: readonly BulkDeparture[],
-  nowMs: number,
-): Promise<Map<string, number>> {
-  const ids = sessionRows(trx, departures);
-  const busy = new Map<string, number>();
-  const cases = await trx
-    .selectFrom('requests')
-    .select(['session_id', 'lease_until'])
-    .where('status', '=', 'open')
-    .where('lease_until', '>', nowMs)
-    // A lease that ends later than any lease could was written before our clock was set back.
-    .where('lease_until', '<=', nowMs + RUN_LEASE_MS)
-    .where('session_id', 'in', ids)
-    .execute();
-  for (const row of cases) busy.set(row.session_id, row.lease_until);
-
-  const otherJobs = await trx
-    .selectFrom('bulk_jobs')
-    .select(['id', 'lease_until'])
-    .where('id', '!=', planId)
-    .where('lease_until', '>', nowMs)
-    .where('lease_until', '<=', nowMs + RUN_LEASE_MS)
-    .execute();
-  for (const other of otherJobs) {
-    const rows = await trx
-      .selectFrom('bulk_targets')
-      .select('session_id')
-      .where('session_id', 'in', ids)
-      .where('plan_id', '=', other.id)
-      .where('status', '=', 'sent')
-      .execute();
-    for (const row of rows) busy.set(row.session_id, other.lease_until ?? nowMs);
-  }
-  return busy;
 }
 
 async function exemptSessions(

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
 import { LONGEST_REQUEST_MS, type SentRequest } from '../../core/policy/conclusion.js';
 import type { Outcome } from '../../core/contract.js';
-import { bulkRequestsForTurn, bulkRequestsUnderWay, bulkRequestUnderWay, ordersOfHaltedJobs } from './bulk-requests.js';
+import { bulkRequestsForTurn, ordersOfHaltedJobs } from './bulk-requests.js';
+import { bulkRequestsUnderWay, senderLeases } from './under-way.js';
 import { takePermit, type PermitRequest } from './breakers.js';
 import { earliestNow } from './exemptions.js';
 import { ledgerNow, lockSession, readSwitchForShare, type Clock } from './locks.js';
@@ -60,19 +61,8 @@ export const createRequests = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNo
       if (departure.orderIds.length === 0) return { kind: 'nothing-to-send' };
       const nowMs = await now(trx);
 
-      const underWay = await trx
-        .selectFrom('requests')
-        .select('lease_until')
-        .where('session_id', '=', departure.sessionId)
-        .where('status', '=', 'open')
-        .where('lease_until', '>', nowMs)
-        // A lease that ends later than any lease could was written before our clock was set back.
-        .where('lease_until', '<=', nowMs + LEASE_MS)
-        .executeTakeFirst();
-      if (underWay !== undefined) return { kind: 'busy', retryInMs: Math.max(500, underWay.lease_until - nowMs) };
-
-      const bulkUnderWay = await bulkRequestUnderWay(trx, departure.sessionId, nowMs);
-      if (bulkUnderWay !== null) return { kind: 'busy', retryInMs: Math.max(500, bulkUnderWay - nowMs) };
+      const leaseUntil = (await senderLeases(trx, [departure.sessionId], nowMs)).get(departure.sessionId);
+      if (leaseUntil !== undefined) return { kind: 'busy', retryInMs: Math.max(500, leaseUntil - nowMs) };
 
       const held = await ordersOfHaltedJobs(trx, departure.sessionId, departure.orderIds);
       const [pausedJob] = held.values();
@@ -169,33 +159,12 @@ export const createRequests = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNo
    *
    * @param turnStartedAtMs - vendor's time of the turn's message, ms; null: not known
    */
-  async forTurn(
+  forTurn: (
     sessionId: string,
     turnKey: string,
     registeredAfterMs: number,
     turnStartedAtMs: number | null,
-  ): Promise<RequestRow[]> {
-    const rows = await db
-      .selectFrom('requests')
-      .select(['id', 'answer', 'answer_state', 'read_at', 'sent_at', 'answered_at'])
-      .where('session_id', '=', sessionId)
-      .where('turn_key', '=', turnKey)
-      .where('status', '!=', 'withdrawn')
-      .where('registered_at', '>', registeredAfterMs)
-      .orderBy('registered_at')
-      .orderBy('attempt')
-      .execute();
-    const ofCases = rows.map((row) => ({
-      id: row.id,
-      answer: (row.answer ?? 'unknown') as SentRequest['answer'],
-      state: row.answer_state,
-      readAtMs: row.read_at,
-      leftByMs: row.sent_at,
-      answeredAtMs: row.answered_at,
-    }));
-    const ofBulkJobs = await bulkRequestsForTurn(db, sessionId, turnKey, registeredAfterMs, turnStartedAtMs);
-    return [...ofCases, ...ofBulkJobs].sort((a, b) => a.readAtMs - b.readAtMs);
-  },
+  ): Promise<RequestRow[]> => requestsForTurn(db, sessionId, turnKey, registeredAfterMs, turnStartedAtMs),
 
   /**
    * Requests that may still take effect, for those who pause: the answer has not come, and the sender lives or the order is
@@ -307,19 +276,38 @@ async function ordersThatMaySend(
 async function hasRequestInDoubt(
   trx: Transaction<LedgerDatabase>,
   sessionId: string,
-  turn: Departure['turn'],
+  { key, startedAtMs }: Departure['turn'],
   nowMs: number,
 ): Promise<boolean> {
-  const row = await trx
+  const requests = await requestsForTurn(trx, sessionId, key, nowMs - IN_DOUBT_MS, startedAtMs);
+  return requests.some(({ answer }) => answer !== 'refused');
+}
+
+async function requestsForTurn(
+  db: Kysely<LedgerDatabase>,
+  sessionId: string,
+  turnKey: string,
+  registeredAfterMs: number,
+  turnStartedAtMs: number | null,
+): Promise<RequestRow[]> {
+  const rows = await db
     .selectFrom('requests')
-    .select('id')
+    .select(['id', 'answer', 'answer_state', 'read_at', 'sent_at', 'answered_at'])
     .where('session_id', '=', sessionId)
-    .where('turn_key', '=', turn.key)
+    .where('turn_key', '=', turnKey)
     .where('status', '!=', 'withdrawn')
-    .where('registered_at', '>', nowMs - IN_DOUBT_MS)
-    .where((eb) => eb.or([eb('answer', 'is', null), eb('answer', '!=', 'refused')]))
-    .executeTakeFirst();
-  if (row !== undefined) return true;
-  const ofBulkJobs = await bulkRequestsForTurn(trx, sessionId, turn.key, nowMs - IN_DOUBT_MS, turn.startedAtMs);
-  return ofBulkJobs.some(({ answer }) => answer !== 'refused');
+    .where('registered_at', '>', registeredAfterMs)
+    .orderBy('registered_at')
+    .orderBy('attempt')
+    .execute();
+  const ofCases = rows.map((row) => ({
+    id: row.id,
+    answer: (row.answer ?? 'unknown') as SentRequest['answer'],
+    state: row.answer_state,
+    readAtMs: row.read_at,
+    leftByMs: row.sent_at,
+    answeredAtMs: row.answered_at,
+  }));
+  const ofBulkJobs = await bulkRequestsForTurn(db, sessionId, turnKey, registeredAfterMs, turnStartedAtMs);
+  return [...ofCases, ...ofBulkJobs].sort((a, b) => a.readAtMs - b.readAtMs);
 }

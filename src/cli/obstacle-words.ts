@@ -6,7 +6,7 @@ import { capital } from '../core/text/capital.js';
 import { shell } from '../core/text/shell.js';
 import type { UnjudgedSpell } from '../adapters/ledger/unjudged.js';
 import { shorten } from './words.js';
-import type { BreakerReason } from '../adapters/ledger/breakers.js';
+import type { BreakerReason } from '../core/policy/caps.js';
 import { formatDuration } from '../core/duration.js';
 
 /** What holds all requests back, and for how long. */

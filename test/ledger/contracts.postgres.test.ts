@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { lockSession, readSwitchForShare } from '../../src/adapters/ledger/locks.js';
 import { openDatabase } from '../../src/adapters/ledger/open.js';
-import { applyPolicyFile } from '../../src/adapters/ledger/policy-versions.js';
+import { createPolicies } from '../../src/adapters/ledger/policy-versions.js';
+import { clockAt } from './rows.js';
 import { sharedPostgres } from '../support/shared.js';
 import { describeContracts } from './contracts.js';
 
@@ -28,7 +29,12 @@ describe('a policy file that is applied on PostgreSQL', () => {
     const { applied } = await db.transaction().execute(async (trx) => {
       // As a request does it: first the session, later the pause switch.
       await lockSession(trx, exemption.sessionId);
-      const applied = applyPolicyFile(db, { file, fileName: 'curfew.yaml', sourceText: '', by: 'ann' }, 1);
+      const applied = createPolicies(db, clockAt(1)).apply({
+        file,
+        fileName: 'curfew.yaml',
+        sourceText: '',
+        by: 'ann',
+      });
       for (let waiting = 0; waiting === 0; await sleep(10)) {
         const held = sql<{
           n: number;

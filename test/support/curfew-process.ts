@@ -112,7 +112,7 @@ export async function runCurfew(
 }
 
 /** The same in a process of its own. */
-export async function runCurfewAlone(args: readonly string[], settings: Settings, folder?: string): Promise<Ended> {
+async function runCurfewAlone(args: readonly string[], settings: Settings, folder?: string): Promise<Ended> {
   const command = startCurfew(args, settings, folder);
   const timer = setTimeout(() => command.signal('SIGKILL'), ANSWER_LIMIT_MS);
   try {

@@ -13,6 +13,12 @@ export interface NewEvent {
   readonly data?: Readonly<Record<string, unknown>>;
 }
 
+/** An event without its time: the ledger's clock gives it. */
+export type EventToRecord = Omit<NewEvent, 'at'>;
+
+export const stamped = (events: readonly EventToRecord[], at: number): NewEvent[] =>
+  events.map((event) => ({ ...event, at }));
+
 export async function recordEvents(db: Kysely<LedgerDatabase>, events: readonly NewEvent[]): Promise<void> {
   if (events.length === 0) return;
   await db

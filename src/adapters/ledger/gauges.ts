@@ -105,3 +105,21 @@ export async function readGauges(db: Kysely<LedgerDatabase>, nowMs: number): Pro
     bulkTargetsOpen,
   };
 }
+
+/** Sessions whose orders were settled as `forbidden` since then; 0 when any cancel request was accepted since then. */
+export async function forbiddenSessions(db: Kysely<LedgerDatabase>, sinceMs: number): Promise<number> {
+  const accepted = await db
+    .selectFrom('requests')
+    .select('id')
+    .where('registered_at', '>', sinceMs)
+    .where('answer', '=', 'accepted')
+    .executeTakeFirst();
+  if (accepted !== undefined) return 0;
+  const { sessions } = await db
+    .selectFrom('outcomes')
+    .select(({ fn }) => fn.count<number>('session_id').distinct().as('sessions'))
+    .where('decided_at', '>', sinceMs)
+    .where('outcome', '=', 'forbidden')
+    .executeTakeFirstOrThrow();
+  return Number(sessions);
+}

@@ -37,30 +37,70 @@ type Start =
   | { readonly kind: 'order'; readonly at: number; readonly id: string }
   | { readonly kind: 'target'; readonly at: number; readonly planId: string; readonly seq: number };
 
-/**
- * Orders, oldest first, and what bulk jobs ended without one: the targets of a job come together, at the time when it was
- * applied. A page is one statement that begins behind the last row of the page before it, so what is written meanwhile moves
- * nothing.
- */
-export async function* orderHistory(db: Kysely<LedgerDatabase>, filter: HistoryFilter): AsyncGenerator<OrderView[]> {
-  const start = filter.last === undefined ? null : await startOfLast(db, filter, filter.last);
-  const since = start === null ? filter : { ...filter, sinceMs: Math.max(start.at, filter.sinceMs ?? 0) };
-  let from: OrderPlace | null = start?.kind === 'order' ? { at: start.at, id: start.id, inclusive: true } : null;
-  for await (const job of jobsOf(db, since)) {
-    if (start !== null && isBefore(job, start)) continue;
-    for await (const rows of ordersBetween(db, since, from, job.appliedAtMs)) yield await viewsOf(db, rows);
-    from = { at: job.appliedAtMs, id: '', inclusive: true };
-    let fromSeq = start?.kind === 'target' && start.planId === job.planId ? start.seq : 0;
-    for (;;) {
-      const targets = await pageOfSettledTargets(db, job.planId, since, fromSeq, PAGE);
-      if (targets.length > 0) yield targets.map((target) => viewOfTarget(job, target));
-      const last = targets.at(-1);
-      if (last === undefined || targets.length < PAGE) break;
-      fromSeq = last.seq + 1;
+export const createHistory = (db: Kysely<LedgerDatabase>) => ({
+  /**
+   * Orders, oldest first, and what bulk jobs ended without one: the targets of a job come together, at the time when it was
+   * applied. A page is one statement that begins behind the last row of the page before it, so what is written meanwhile moves
+   * nothing.
+   */
+  async *orders(filter: HistoryFilter): AsyncGenerator<OrderView[]> {
+    const start = filter.last === undefined ? null : await startOfLast(db, filter, filter.last);
+    const since = start === null ? filter : { ...filter, sinceMs: Math.max(start.at, filter.sinceMs ?? 0) };
+    let from: OrderPlace | null = start?.kind === 'order' ? { at: start.at, id: start.id, inclusive: true } : null;
+    for await (const job of jobsOf(db, since)) {
+      if (start !== null && isBefore(job, start)) continue;
+      for await (const rows of ordersBetween(db, since, from, job.appliedAtMs)) yield await viewsOf(db, rows);
+      from = { at: job.appliedAtMs, id: '', inclusive: true };
+      let fromSeq = start?.kind === 'target' && start.planId === job.planId ? start.seq : 0;
+      for (;;) {
+        const targets = await pageOfSettledTargets(db, job.planId, since, fromSeq, PAGE);
+        if (targets.length > 0) yield targets.map((target) => viewOfTarget(job, target));
+        const last = targets.at(-1);
+        if (last === undefined || targets.length < PAGE) break;
+        fromSeq = last.seq + 1;
+      }
     }
-  }
-  for await (const rows of ordersBetween(db, since, from, null)) yield await viewsOf(db, rows);
-}
+    for await (const rows of ordersBetween(db, since, from, null)) yield await viewsOf(db, rows);
+  },
+
+  /** All events, oldest first, in pages. */
+  async *events(filter: HistoryFilter): AsyncGenerator<HistoryEvent[]> {
+    const matching = () => {
+      let query = db.selectFrom('events');
+      if (filter.kinds !== undefined) query = query.where('kind', 'in', filter.kinds);
+      if (filter.planId !== undefined) query = query.where('plan_id', '=', filter.planId);
+      if (filter.sessionId !== undefined) query = query.where('session_id', '=', filter.sessionId);
+      // The sign keeps the planner on the order of `seq`: by the index on times, each page would be sorted anew.
+      if (filter.sinceMs !== undefined) query = query.where(sql<number>`+at`, '>=', filter.sinceMs);
+      if (filter.untilMs !== undefined) query = query.where(sql<number>`+at`, '<', filter.untilMs);
+      return filter.policy === undefined ? query : query.where('policy', '=', filter.policy);
+    };
+    let after = await seqBefore(db, filter);
+    if (filter.last !== undefined) {
+      const first = await matching()
+        .select('seq')
+        .where('seq', '>', after)
+        .orderBy('seq', 'desc')
+        .offset(filter.last - 1)
+        .limit(1)
+        .executeTakeFirst();
+      if (first !== undefined) after = first.seq - 1;
+    }
+    for (;;) {
+      const rows = await matching()
+        .select(['seq', 'at', 'kind', 'session_id', 'order_id', 'data_json'])
+        .where('seq', '>', after)
+        .orderBy('seq')
+        .limit(PAGE)
+        .execute();
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      yield rows.map((row) => ({ sessionId: row.session_id, orderId: row.order_id, event: toEvent(row) }));
+      if (rows.length < PAGE) return;
+      after = last.seq;
+    }
+  },
+});
 
 /** A bulk job belongs to no policy. */
 const jobsOf = (
@@ -177,44 +217,6 @@ async function* ordersBetween(
     yield rows;
     if (rows.length < PAGE) return;
     from = { at: last.ordered_at, id: last.id, inclusive: false };
-  }
-}
-
-/** All events, oldest first, in pages. */
-export async function* eventHistory(db: Kysely<LedgerDatabase>, filter: HistoryFilter): AsyncGenerator<HistoryEvent[]> {
-  const matching = () => {
-    let query = db.selectFrom('events');
-    if (filter.kinds !== undefined) query = query.where('kind', 'in', filter.kinds);
-    if (filter.planId !== undefined) query = query.where('plan_id', '=', filter.planId);
-    if (filter.sessionId !== undefined) query = query.where('session_id', '=', filter.sessionId);
-    // The sign keeps the planner on the order of `seq`: by the index on times, each page would be sorted anew.
-    if (filter.sinceMs !== undefined) query = query.where(sql<number>`+at`, '>=', filter.sinceMs);
-    if (filter.untilMs !== undefined) query = query.where(sql<number>`+at`, '<', filter.untilMs);
-    return filter.policy === undefined ? query : query.where('policy', '=', filter.policy);
-  };
-  let after = await seqBefore(db, filter);
-  if (filter.last !== undefined) {
-    const first = await matching()
-      .select('seq')
-      .where('seq', '>', after)
-      .orderBy('seq', 'desc')
-      .offset(filter.last - 1)
-      .limit(1)
-      .executeTakeFirst();
-    if (first !== undefined) after = first.seq - 1;
-  }
-  for (;;) {
-    const rows = await matching()
-      .select(['seq', 'at', 'kind', 'session_id', 'order_id', 'data_json'])
-      .where('seq', '>', after)
-      .orderBy('seq')
-      .limit(PAGE)
-      .execute();
-    const last = rows.at(-1);
-    if (last === undefined) return;
-    yield rows.map((row) => ({ sessionId: row.session_id, orderId: row.order_id, event: toEvent(row) }));
-    if (rows.length < PAGE) return;
-    after = last.seq;
   }
 }
 

@@ -1,6 +1,13 @@
 import type { Kysely, Selectable } from 'kysely';
-import type { Attribution, CasePhase, OrderError, OrderEvent, OrderResult, Outcome } from '../../core/contract.js';
-import { reasonOf } from './orders.js';
+import type {
+  Attribution,
+  CasePhase,
+  OrderError,
+  OrderEvent,
+  OrderReason,
+  OrderResult,
+  Outcome,
+} from '../../core/contract.js';
 import type { EventsTable, LedgerDatabase, OrdersTable, OutcomesTable } from './schema.js';
 import { iso } from '../../core/times.js';
 
@@ -87,3 +94,18 @@ export function toEvent({
   const data = json === null ? {} : (JSON.parse(json) as Record<string, unknown>);
   return { ...data, at: iso(at), kind };
 }
+
+export function reasonOf(
+  row: Pick<Selectable<OrdersTable>, 'reason_text' | 'policy' | 'policy_version' | 'limit_json' | 'observed_json'>,
+): OrderReason {
+  return {
+    text: row.reason_text,
+    policy: row.policy,
+    policyVersion: row.policy_version,
+    limit: parseObject(row.limit_json),
+    observed: parseObject(row.observed_json),
+  };
+}
+
+const parseObject = (json: string | null): Record<string, unknown> | null =>
+  json === null ? null : (JSON.parse(json) as Record<string, unknown>);

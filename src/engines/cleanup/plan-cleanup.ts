@@ -7,7 +7,8 @@ import { readCoverage } from '../../adapters/ledger/coverage.js';
 import type { BulkJob } from '../../adapters/ledger/bulk-plans.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { Caps, CleanupEntry } from '../../core/policy/policy.js';
-import { allowanceOf, takenBy, type Allowance, type Taken } from './caps.js';
+import { allowanceOf, type Allowance, type Taken } from '../../core/policy/caps.js';
+import { takenBy } from './caps.js';
 
 export interface CleanupPlanDependencies {
   readonly ledger: Ledger;

@@ -1,5 +1,5 @@
 import pMap from 'p-map';
-import { capReached, type BreakerReason } from '../../adapters/ledger/breakers.js';
+import { capReached, type BreakerReason } from '../../core/policy/caps.js';
 import type { StoredFleet } from '../../adapters/ledger/facts.js';
 import type { Facts } from '../../core/policy/facts.js';
 import { assess } from '../../core/policy/assess.js';
@@ -273,7 +273,7 @@ function plannedPolicy(
 /** Takes permits as the gate would, one for each turn. */
 function cappedAfter(policy: Policy, of: number, liveSessions: number | null, taken: number): PlannedPolicy['capped'] {
   for (let after = 0; after < of; after += 1) {
-    const reason = capReached({ caps: policy.caps, liveSessions }, taken + after, taken);
+    const reason = capReached(policy.caps, liveSessions, { turns: taken + after, over: taken });
     if (reason !== null) return { after, of, reason };
   }
   return null;

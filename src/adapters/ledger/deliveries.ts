@@ -3,7 +3,7 @@ import type { Attribution, OrderReason, Outcome } from '../../core/contract.js';
 import { FOR_EVERYONE, ROUTINE, TOLD_EVENTS, TOLD_OUTCOMES, type Audience, type ToldKind } from '../../core/told.js';
 import { ledgerNow, type Clock } from './locks.js';
 import { createMeta } from './meta.js';
-import { reasonOf } from './results.js';
+import { reasonOf, selectOrders } from './results.js';
 import type { LedgerDatabase } from './schema.js';
 
 /** One thing to tell. */
@@ -215,13 +215,7 @@ async function ordersOf(
   Map<string, { readonly order: ItemOrder; readonly sessionId: string; readonly decidedAtMs: number | null }>
 > {
   if (ids.length === 0) return new Map();
-  const rows = await db
-    .selectFrom('orders')
-    .leftJoin('outcomes', 'outcomes.order_id', 'orders.id')
-    .selectAll('orders')
-    .select(['outcomes.outcome', 'outcomes.attribution', 'outcomes.ended_at', 'outcomes.decided_at'])
-    .where('orders.id', 'in', ids)
-    .execute();
+  const rows = await selectOrders(db).where('orders.id', 'in', ids).execute();
   return new Map(
     rows.map((row) => [
       row.id,

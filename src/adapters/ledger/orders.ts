@@ -79,28 +79,6 @@ interface PassRecord {
  */
 const LONGEST_COUNTED_GAP_MS = 3 * 60_000;
 
-const orderColumns = [
-  'id',
-  'session_id',
-  'source',
-  'policy',
-  'policy_version',
-  'reason_text',
-  'limit_json',
-  'observed_json',
-  'even_if_exempt',
-  'turn_key',
-  'turn_started_at',
-  'bound_at',
-  'ordered_at',
-  'counted_ms',
-  'alerted_at',
-  'last_error_json',
-  'max_read_age_ms',
-] as const;
-
-type OrderRow = Pick<Selectable<OrdersTable>, (typeof orderColumns)[number]>;
-
 export const createOrders = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow) => ({
   async create(order: NewOrder): Promise<string> {
     return createOrder(db, order, await now(db));
@@ -123,7 +101,7 @@ export const createOrders = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow)
       })
       .where('session_id', '=', sessionId)
       .where('open', '=', 1)
-      .returning(orderColumns)
+      .returningAll()
       .execute();
     return rows
       .map((row) => toOpenOrder(row, nowMs))
@@ -424,7 +402,7 @@ async function claimAlert(
   return row?.session_id ?? null;
 }
 
-function toOpenOrder(row: OrderRow, nowMs: number): OpenOrder {
+function toOpenOrder(row: Selectable<OrdersTable>, nowMs: number): OpenOrder {
   return {
     id: row.id,
     sessionId: row.session_id,

@@ -6,15 +6,13 @@ import type { Logger } from '../../platform/telemetry.js';
 import type { Cases } from '../../adapters/temporal/cases.js';
 import type { Meters } from '../../adapters/meters.js';
 import { orderReasonOf } from '../../core/policy/order-reason.js';
+import type { WrittenOrder } from '../cases/open-case.js';
 import { detectionLagMs } from './detection-lag.js';
 import type { Tracked } from './fleet.js';
 import { mayOrder } from '../../core/policy/order-again.js';
 import type { RulesInForce } from './rules-in-force.js';
 import type { VendorClock } from '../../adapters/vendor/vendor-clock.js';
 import { isWorthStoring } from '../../core/policy/worth-storing.js';
-
-/** How long to wait for a worker's word that the case is at work, ms. It is started all the same. */
-const JOIN_PATIENCE_MS = 5_000;
 
 /** What was found out about some sessions, to be stored and carried out. */
 export interface Findings {
@@ -32,16 +30,10 @@ export interface ActDependencies {
   readonly log: Logger;
 }
 
-/** An order that is in the ledger, and whose case is to be started. */
-export interface WrittenOrder {
-  readonly orderId: string;
-  readonly sessionId: string;
-}
-
 /**
  * Writes what was found out: facts, events and orders together. What is not written is not done.
  *
- * @returns the orders; `startCases` acts on them
+ * @returns the orders, whose cases are to be opened
  * @throws LedgerUnavailableError when nothing was written; then what this process remembers is ahead of the ledger
  */
 export async function storeFindings(
@@ -101,17 +93,4 @@ export async function storeFindings(
     );
     return [{ orderId, sessionId }];
   });
-}
-
-/** Starts the cases of orders, or joins those that are open. One that could not be started is started by the reconciler. */
-export async function startCases({ cases, log }: ActDependencies, orders: readonly WrittenOrder[]): Promise<void> {
-  await Promise.all(
-    orders.map(async ({ orderId, sessionId }) => {
-      try {
-        await cases.join(sessionId, orderId, JOIN_PATIENCE_MS);
-      } catch (error) {
-        log.warn({ sessionId, orderId, err: error }, 'could not start a case; it is started within a minute');
-      }
-    }),
-  );
 }

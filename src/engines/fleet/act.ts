@@ -7,6 +7,7 @@ import type { Cases } from '../../adapters/temporal/cases.js';
 import type { Meters } from '../../adapters/meters.js';
 import { orderReasonOf } from '../../core/policy/order-reason.js';
 import type { WrittenOrder } from '../cases/open-case.js';
+import { policyOrder } from '../cases/rules.js';
 import { detectionLagMs } from './detection-lag.js';
 import type { Tracked } from './fleet.js';
 import { mayOrder } from '../../core/policy/order-again.js';
@@ -52,15 +53,7 @@ export async function storeFindings(
     const readAgoMs = retrievedAtMs === null || vendorMs === null ? null : Math.max(0, vendorMs - retrievedAtMs);
     if (!mayOrder(verdict.policy, earlier, { nowMs: await ledger.now(), readAgoMs })) continue;
     if (verdict.isNew && earlier.length === 0) detected.push({ session, verdict });
-    orders.push({
-      sessionId: session.sessionId,
-      source: 'policy',
-      requestedBy: `policy ${verdict.policy}`,
-      reason: orderReasonOf(verdict, session.facts, version),
-      evenIfExempt: false,
-      turnKey: verdict.turnKey,
-      turnStartedAtMs: verdict.turnStartedAtMs,
-    });
+    orders.push(policyOrder(session.sessionId, orderReasonOf(verdict, session.facts, version), verdict));
   }
   const changed = findings.sessions.filter(
     (session) => session.listed !== session.storedListed || isWorthStoring(session.stored, session.facts),

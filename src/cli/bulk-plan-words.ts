@@ -1,7 +1,8 @@
+import { toEnd } from '../core/bulk/totals.js';
 import { shell } from '../core/text/shell.js';
 import pc from 'picocolors';
 import type { BulkStatus } from '../core/contract.js';
-import { count, toEnd } from './bulk-words.js';
+import { count } from './bulk-words.js';
 import { span, table } from './output.js';
 import { wholeSeconds } from '../core/times.js';
 

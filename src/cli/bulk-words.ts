@@ -10,10 +10,6 @@ const BAR_WIDTH = 30;
 
 export const count = (value: number): string => value.toLocaleString('en-US');
 
-/** Targets that the job may send for: a cap left the others out from the start. */
-export const toEnd = ({ totals }: Pick<BulkStatus, 'totals'>): number =>
-  totals.targets - (totals.leftOut['capped'] ?? 0);
-
 const sumOf = ({ progress }: BulkStatus, wanted: (outcome: Outcome) => boolean): number =>
   OUTCOMES.reduce((sum, outcome) => sum + (wanted(outcome) ? (progress.outcomes[outcome] ?? 0) : 0), 0);
 

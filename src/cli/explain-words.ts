@@ -7,7 +7,7 @@ import type { OrderView } from '../adapters/ledger/results.js';
 import type { UnjudgedSpell } from '../adapters/ledger/unjudged.js';
 import type { Facts } from '../core/policy/facts.js';
 import { flightOf } from '../core/policy/state.js';
-import { policyOf } from '../engines/watch/limits.js';
+import { WATCH_POLICY } from '../engines/watch/limits.js';
 import { factLines, span, type Fact } from './output.js';
 import { amount, limitWords, standingDocument, verdictName, whyWords } from './standing-words.js';
 import { unjudgedDocument, unjudgedWords } from './obstacle-words.js';
@@ -62,15 +62,6 @@ interface BulkClaim {
   /** A cancel request was sent already. */
   readonly sent: boolean;
 }
-
-const WATCH = policyOf({
-  max_runtime: null,
-  max_continuous_runtime: null,
-  max_queue_time: null,
-  max_credits: null,
-  max_session_credits: null,
-  max_tokens: null,
-}).name;
 
 export function explainDocument(explanation: Explanation): unknown {
   const { sessionId, nowMs, facts, from, problem, exemptUntilMs, pauseSwitch, breakers, orders } = explanation;
@@ -228,7 +219,7 @@ function observingWords(about: readonly PolicyStanding[], explanation: Explanati
 }
 
 const nameOf = ({ policy }: PolicyStanding, { watchedBy }: Pick<Explanation, 'watchedBy'>): string =>
-  policy.name === WATCH ? `the watch of ${watchedBy ?? 'someone'}` : `policy ${policy.name}`;
+  policy.name === WATCH_POLICY ? `the watch of ${watchedBy ?? 'someone'}` : `policy ${policy.name}`;
 
 function sightWords({ sessionId, nowMs, facts, from, problem, version, draft }: Explanation): string {
   const { subject, timeline } = facts;
@@ -263,7 +254,7 @@ function turnWords(key: string | null, startedAtMs: number | null, firstSeenMs: 
 
 function standingWords(of: PolicyStanding, explanation: Explanation): string {
   const { policy, verdict, limits, endsAtMs } = of;
-  const mode = policy.name === WATCH ? 'watch' : modeOf(of, explanation);
+  const mode = policy.name === WATCH_POLICY ? 'watch' : modeOf(of, explanation);
   const head = `${nameOf(of, explanation)} (${mode}): ${verdictName(of)}`;
   if (verdict.kind === 'not-matching') return `${head}: not about this session`;
   const lines = verdict.reasons.map((reason) => {

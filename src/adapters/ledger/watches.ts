@@ -1,7 +1,7 @@
 import type { Kysely, Selectable, Transaction } from 'kysely';
 import type { OrderMet, WatchPhase, WatchStatus } from '../../core/contract.js';
 import type { Facts } from '../../core/policy/facts.js';
-import { LIMIT_NAMES, type LimitName, type Limits } from '../../core/policy/policy.js';
+import { NO_LIMITS, LIMIT_NAMES, type LimitName, type Limits } from '../../core/policy/policy.js';
 import { recordEvents, type NewEvent } from './events.js';
 import { FACTS_SCHEMA } from './facts.js';
 import { ledgerNow, lockSession } from './locks.js';
@@ -268,8 +268,6 @@ async function update(trx: Transaction<LedgerDatabase>, before: Watch, changes: 
     .executeTakeFirstOrThrow();
   return toWatch(row);
 }
-
-const NO_LIMITS = Object.fromEntries(LIMIT_NAMES.map((name) => [name, null])) as unknown as Limits;
 
 const merged = (limits: Limits, changes: LimitChanges): Limits => ({
   ...limits,

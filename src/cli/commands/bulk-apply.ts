@@ -1,3 +1,4 @@
+import { toEnd } from '../../core/bulk/totals.js';
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
 import { readBulkStatus } from '../../engines/bulk/status.js';
@@ -9,7 +10,7 @@ import { intentWords, planAnewCommand } from '../bulk-apply-words.js';
 import { findJob } from '../bulk-argument.js';
 import { readRate, wholeNumber } from '../option-values.js';
 import { followAndTell } from '../bulk-follow.js';
-import { count, jobWords, nextWords, paceWords, toEnd } from '../bulk-words.js';
+import { count, jobWords, nextWords, paceWords } from '../bulk-words.js';
 import { ask, isYes, someoneIsThere } from '../confirm.js';
 import { contextOf, openControlPlane, requester, type CommandContext, type ControlPlane } from '../context.js';
 import { iso } from '../../core/times.js';

@@ -2,7 +2,8 @@ import type { Command } from 'commander';
 import { newPlanId } from '../../engines/bulk/plan-id.js';
 import { bulkStatus, NO_CASES } from '../../engines/bulk/status.js';
 import { cleanupNamed, cleanupsInForce } from '../../engines/cleanup/entries.js';
-import { planCleanup, targetsOf, type CleanupPlan } from '../../engines/cleanup/plan-cleanup.js';
+import { targetsOf, toEnd } from '../../core/bulk/totals.js';
+import { planCleanup, type CleanupPlan } from '../../engines/cleanup/plan-cleanup.js';
 import { capsText, plannedNote } from '../../engines/cleanup/words.js';
 import type { BulkStatus } from '../../core/contract.js';
 import { ExitCode } from '../../core/errors.js';
@@ -59,7 +60,7 @@ async function runCleanup(name: string, options: RunOptions, context: CommandCon
     const { job, capped } = plan;
     const status = bulkStatus(job, NO_CASES);
     const caps = { capped, ...plan.allowance, takenBefore: plan.taken.turns, live: plan.live };
-    const isNothing = targetsOf(job) - capped === 0;
+    const isNothing = toEnd(job) === 0;
     if (options.dryRun === true || isNothing) {
       await ledger.bulk.discard(planId);
       const dryRun = options.dryRun === true;

@@ -6,9 +6,12 @@
  * @param random - a number in [0, 1)
  */
 export function backoffMs(failures: number, capMs: number, random: number): number {
-  const ceiling = Math.min(capMs, BASE_MS * 2 ** Math.min(failures - 1, 30));
-  return Math.max(FLOOR_MS, Math.round(ceiling * random));
+  return Math.max(FLOOR_MS, Math.round(doubled(BASE_MS, failures - 1, capMs) * random));
 }
+
+/** A wait, ms, that was doubled so many times, up to a longest one. */
+export const doubled = (firstMs: number, times: number, longestMs: number): number =>
+  Math.min(longestMs, firstMs * 2 ** Math.min(times, 30));
 
 const BASE_MS = 1_000;
 /** Full jitter can draw nearly nothing; a vendor that just failed gets at least this. */

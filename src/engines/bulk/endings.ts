@@ -2,6 +2,7 @@ import type { BulkTarget, TargetStatus } from '../../adapters/ledger/bulk-plans.
 import type { EventToRecord } from '../../adapters/ledger/ledger.js';
 import type { BulkSettlement } from '../../adapters/ledger/bulk-writes.js';
 import { refusedIn } from '../../core/policy/meaning.js';
+import { openCase, type WrittenOrder } from '../cases/open-case.js';
 import { errorWith } from '../../adapters/ledger/refusals.js';
 import { noteRefusal } from '../../core/policy/refusals.js';
 import type { OrderedTurn } from '../../core/policy/sighting.js';
@@ -21,7 +22,7 @@ export class Endings {
   readonly #run: RunContext;
   readonly #tasks: Tasks;
   readonly #through: (seq: number, fate: Fate | null) => Promise<void>;
-  readonly #joins: { readonly sessionId: string; readonly orderId: string }[] = [];
+  readonly #joins: WrittenOrder[] = [];
   #joining = 0;
 
   /** @param through - told of each target that left; null: its row brings it up again */
@@ -104,16 +105,10 @@ export class Endings {
     while (this.#joining < JOINS_AT_ONCE) {
       const join = this.#joins.shift();
       if (join === undefined) return;
-      const { sessionId, orderId } = join;
       this.#joining += 1;
       this.#tasks.begin(async () => {
-        try {
-          await this.#run.cases.join(sessionId, orderId, JOIN_PATIENCE_MS);
-        } catch (error) {
-          this.#run.log.warn({ sessionId, err: error }, 'could not start a case; trying again in a minute');
-        } finally {
-          this.#joining -= 1;
-        }
+        await openCase(this.#run, join, JOIN_PATIENCE_MS);
+        this.#joining -= 1;
       });
     }
   }

@@ -232,7 +232,7 @@ async function send(
       break;
   }
   if (result.error === null) {
-    const sentFor = new Set(result.orderIds);
+    const sentFor = new Set(result.letOut.orderIds);
     for (const { order, sent } of senders) {
       if (!sentFor.has(order.id) || sent.some(({ answer }) => answer === 'accepted')) continue;
       deps.meters.accepted(orderedBy(order.source), order.ageMs + performance.now() - beganAt);

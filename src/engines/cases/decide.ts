@@ -10,6 +10,7 @@ import type { CaseTiming } from '../../core/policy/timing.js';
 import { TryAgain } from '../../core/try-again.js';
 import type { Read } from './gate.js';
 import type { Known } from './gather.js';
+import { policyOrder } from './rules.js';
 
 /** What follows from a pass: what is to be written, and what to do then. */
 export interface Decision {
@@ -141,13 +142,5 @@ const notJudged = (why: string | undefined, timing: CaseTiming): TryAgain | null
  * The session of a policy order has moved on to another turn. Where that one breaks the policy too (its clock of unbroken
  * run time, say, which a steering message does not stop), its end is ordered at once; otherwise it lives.
  */
-function followingOrder({ order, verdict, mayFollow }: Known, { sighting }: Read): NewOrder[] {
-  if (!mayFollow || verdict?.kind !== 'send') return [];
-  return [
-    {
-      ...{ sessionId: order.sessionId, source: 'policy', requestedBy: `policy ${order.policy}` },
-      ...{ reason: verdict.reason, evenIfExempt: false },
-      ...{ turnKey: sighting.turnKey, turnStartedAtMs: sighting.turnStartedAtMs },
-    },
-  ];
-}
+const followingOrder = ({ order, verdict, mayFollow }: Known, { sighting }: Read): NewOrder[] =>
+  mayFollow && verdict?.kind === 'send' ? [policyOrder(order.sessionId, verdict.reason, sighting)] : [];

@@ -1,3 +1,4 @@
+import { cappedOf, targetsOf, toEnd } from '../../core/bulk/totals.js';
 import { isRecent } from '../../core/coverage.js';
 import { shell } from '../../core/text/shell.js';
 import type { FleetAccess } from '../bulk/live-targets.js';
@@ -70,7 +71,7 @@ export async function planCleanup(
   // A plan lists no more than it selects from; the scans may know of more.
   const live = Math.max(made.live ?? 0, liveByScans);
   const allowance = allowanceOf(caps, live, taken);
-  if (targetsOf(made.job) - cappedOf(made.job) > allowance.turns) {
+  if (toEnd(made.job) > allowance.turns) {
     // How many are live is known only now. A sealed plan does not change, so it is made again with the tighter bound.
     await ledger.bulk.discard(planId);
     made = await plan(allowance.turns);
@@ -78,9 +79,6 @@ export async function planCleanup(
   const { job } = made;
   return { job, selected: targetsOf(job), capped: cappedOf(job), caps, allowance, taken, live };
 }
-
-export const targetsOf = ({ totals }: BulkJob): number => totals?.targets ?? 0;
-export const cappedOf = ({ totals }: BulkJob): number => totals?.leftOut['capped'] ?? 0;
 
 /** Live sessions by the last scan of the fleet; 0 when there was none lately. */
 async function liveByLastScan(ledger: Ledger): Promise<number> {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { TryAgain } from '../../core/try-again.js';
-import { startCases } from './act.js';
+import { openCase } from '../cases/open-case.js';
 import { listVisibleAgents, type AgentsSeen } from '../../adapters/vendor/agents.js';
 import { Tasks, type Pause } from '../../platform/tasks.js';
 import { readCoverage, sawNothing, type Coverage } from '../../adapters/ledger/coverage.js';
@@ -186,7 +186,7 @@ async function runRound(deps: EnforcementDependencies, memory: Memory, signal: A
           session.looking = false;
         }
         // Starting a case takes Temporal longer than a look takes the vendor: the next deadline must not wait for it.
-        await startCases(deps, orders);
+        await Promise.all(orders.map((order) => openCase(deps, order)));
       });
     }
     waitMs = Math.max(0, Math.min(untilScan(deps, memory), untilLook(memory.fleet, deps.vendorClock.now())));

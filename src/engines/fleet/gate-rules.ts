@@ -2,7 +2,7 @@ import type { OrderReason, OrderResult } from '../../core/contract.js';
 import { isRecent } from '../../core/coverage.js';
 import type { Read } from '../cases/gate.js';
 import { judgeAgain, type Remembered } from '../cases/judge-again.js';
-import type { PolicyRules, RuleVerdict } from '../cases/rules.js';
+import { policyOrder, type PolicyRules, type RuleVerdict } from '../cases/rules.js';
 import type { PermitRequest } from '../../adapters/ledger/breakers.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { OpenOrder } from '../../adapters/ledger/orders.js';
@@ -96,15 +96,7 @@ export function createGateRules({
       if ((await isAbout(now.policy, ended.sessionId, read)) !== true) return null;
       const orders = await ledger.orders.ofTurn(ended.sessionId, turnKey);
       if (orders.some(({ policy }) => policy === name)) return null;
-      return {
-        sessionId: ended.sessionId,
-        source: 'policy',
-        requestedBy: `policy ${name}`,
-        reason: restartReason(name, now.version, restart, onRestart.max),
-        evenIfExempt: false,
-        turnKey,
-        turnStartedAtMs: read.sighting.turnStartedAtMs,
-      };
+      return policyOrder(ended.sessionId, restartReason(name, now.version, restart, onRestart.max), read.sighting);
     },
   };
 

@@ -10,6 +10,7 @@ import { listVisibleAgents } from '../../adapters/vendor/agents.js';
 import { teamsCoverage, type TeamsCoverage } from '../../adapters/ledger/coverage.js';
 import { namedButNotFound } from './coverage-watch.js';
 import { listLive, type ListingCalls, type ListingDependencies } from '../../adapters/vendor/listing.js';
+import { asTheyCount } from './rules-in-force.js';
 import { agentsFor, concernsNobody } from './scan.js';
 import { compareStandings, standingsAbout, type PolicyStanding } from '../../core/policy/standing.js';
 import { scanMsOf, withListSight } from '../../adapters/ledger/stored-facts.js';
@@ -115,9 +116,7 @@ interface Seen {
  * @throws SessionsError when no agents can be listed at all
  */
 export async function planPolicies(deps: PlanDependencies, input: PlanInput): Promise<Plan> {
-  const policies = input.policies
-    .filter(({ mode }) => mode !== 'off')
-    .map((policy): Policy => (input.openBreakers.has(policy.name) ? { ...policy, mode: 'observe' } : policy));
+  const policies = asTheyCount(input.policies, input.openBreakers);
   const seenAgents = await listVisibleAgents(deps, agentsFor(policies));
   const { agents, failure } = seenAgents;
   if (failure !== null) throw failure;

@@ -3,6 +3,7 @@ import { orderReasonOf } from '../../core/policy/order-reason.js';
 import { mayOrder } from '../../core/policy/order-again.js';
 import type { Read } from '../cases/gate.js';
 import { TryAgain } from '../../core/try-again.js';
+import { openCase } from '../cases/open-case.js';
 import { noteRead, noteUnread } from '../cases/unjudged.js';
 import { tryAgain } from '../cases/waits.js';
 import type { NewOrder } from '../../adapters/ledger/orders.js';
@@ -39,8 +40,6 @@ const REST_MS = 5_000;
 /** … and where it did not: the turn may be about to begin, or waiting messages may begin another after our request. */
 const REST_OTHERWISE_MS = 30_000;
 const REST_LOOK_MS = 10_000;
-/** How long to wait for a worker's word that the case is at work, ms. It is started all the same. */
-const JOIN_PATIENCE_MS = 5_000;
 /** Waits for the outcome of an order grow with its age, within these bounds, ms. The ledger alone is asked. */
 const OUTCOME_LOOK_MS = { least: 1_000, most: 60_000 };
 /** Without a `Date` header nothing can be timed; wait before the next look, ms. */
@@ -192,7 +191,7 @@ async function record(
   if (found.order !== null && orderId !== null) {
     const { turnKey, reason } = found.order;
     deps.log.warn({ sessionId, turnKey, orderId, reason: reason.text }, 'watch ordered the end of a turn');
-    await join(deps, sessionId, orderId);
+    await openCase(deps, { sessionId, orderId });
   }
   const order = orderId === last?.orderId ? last : await lastOrder(deps.ledger, watch);
   const status = statusOf(watch, order);
@@ -201,19 +200,11 @@ async function record(
 
 /** The case carries the order out, and the reconciler sees to it that there is one. Here is only to wait. */
 async function awaitOutcome(deps: WatchDependencies, watch: Watch, order: OrderView): Promise<WatchLook> {
-  if (order.phase === 'ordered') await join(deps, watch.sessionId, order.orderId);
+  if (order.phase === 'ordered') await openCase(deps, { sessionId: watch.sessionId, orderId: order.orderId });
   const ageMs = (await deps.ledger.now()) - Date.parse(order.result.orderedAt);
   const { least, most } = OUTCOME_LOOK_MS;
   const afterMs = Math.round(Math.min(Math.max(ageMs / 8, least), most));
   return record(deps, watch, order, look('ending', watch.note, watch.facts, afterMs));
-}
-
-async function join(deps: WatchDependencies, sessionId: string, orderId: string): Promise<void> {
-  try {
-    await deps.cases.join(sessionId, orderId, JOIN_PATIENCE_MS);
-  } catch (error) {
-    deps.log.warn({ sessionId, orderId, err: error }, 'could not start a case; it is started at the next look');
-  }
 }
 
 /** Leaves word why nothing could be seen. Without the ledger there is no word, and the look itself says so. */

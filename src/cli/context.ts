@@ -135,3 +135,9 @@ export function checkedSessionIds(ids: readonly string[]): string[] {
   }
   return [...new Set(ids)];
 }
+
+/** @throws UserError with exit code 2 when it can't be one */
+export function checkedSessionId(id: string): string {
+  checkedSessionIds([id]);
+  return id;
+}

@@ -10,7 +10,7 @@ import type { OrderView } from '../../adapters/ledger/results.js';
 import type { UnjudgedSpell } from '../../adapters/ledger/unjudged.js';
 import { resolveTemporal } from '../../adapters/temporal/connection.js';
 import { startRefusal } from '../../adapters/temporal/start-refusal.js';
-import { checkedSessionIds, contextOf, withControlPlane, withLedger, requester } from '../context.js';
+import { checkedSessionId, contextOf, withControlPlane, withLedger, requester } from '../context.js';
 import { heldWords, holdDocument, unjudgedDocument, unjudgedWords } from '../obstacle-words.js';
 import { factLines, span, table, type Fact } from '../output.js';
 import { outcomeName, readAgeWords, retriedWords, shorten, standing } from '../words.js';
@@ -38,7 +38,7 @@ Examples:
     )
     .action(async (id: string | undefined, options: { open?: boolean }, command: Command) => {
       const { config, out } = contextOf(command, true);
-      const [sessionId] = id === undefined ? [] : checkedSessionIds([id]);
+      const sessionId = id === undefined ? undefined : checkedSessionId(id);
       await withLedger(config, async (ledger) => {
         const openOnly = options.open === true;
         const views =
@@ -79,7 +79,7 @@ Examples:
     .argument('<id>', 'session id')
     .action(async (id: string, _options: unknown, command: Command) => {
       const { config, out } = contextOf(command, true);
-      const sessionId = checkedSessionIds([id])[0] ?? id;
+      const sessionId = checkedSessionId(id);
       await withControlPlane(config, async (plane) => {
         const [open] = await plane.ledger.orders.views({ sessionId, openOnly: true, limit: 1 });
         if (open === undefined) throw nothingOpen(sessionId);
@@ -112,7 +112,7 @@ Examples:
     .requiredOption('--reason <text>', 'why')
     .action(async (id: string, options: { reason: string }, command: Command) => {
       const { config, out } = contextOf(command, true);
-      const sessionId = checkedSessionIds([id])[0] ?? id;
+      const sessionId = checkedSessionId(id);
       await withLedger(config, async (ledger) => {
         const open = await ledger.orders.views({ sessionId, openOnly: true, limit: 1_000 });
         if (open.length === 0) throw nothingOpen(sessionId);

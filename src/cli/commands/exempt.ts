@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { durationOf, LONGEST_MS } from '../../core/duration.js';
-import { checkedSessionIds, contextOf, withLedger, requester } from '../context.js';
+import { checkedSessionId, contextOf, withLedger, requester } from '../context.js';
 import { iso } from '../../core/times.js';
 
 export function registerExempt(program: Command): void {
@@ -15,7 +15,7 @@ export function registerExempt(program: Command): void {
     .requiredOption('--reason <text>', 'why')
     .addHelpText('after', '\nExample:\n  $ curfew exempt sess_xYz789AbCd --for 2h --reason "month-end close"')
     .action(async (id: string, options: { for: string; reason: string }, command: Command) => {
-      const sessionId = checkedSessionIds([id])[0] ?? id;
+      const sessionId = checkedSessionId(id);
       const forMs = durationOf('--for', options.for, { most: LONGEST_MS });
       const { config, out } = contextOf(command, true);
       await withLedger(config, async (ledger) => {
@@ -33,7 +33,7 @@ export function registerExempt(program: Command): void {
     .argument('<id>', 'session id')
     .addHelpText('after', '\nExample:\n  $ curfew unexempt sess_xYz789AbCd')
     .action(async (id: string, _options: unknown, command: Command) => {
-      const sessionId = checkedSessionIds([id])[0] ?? id;
+      const sessionId = checkedSessionId(id);
       const { config, out } = contextOf(command, true);
       await withLedger(config, async (ledger) => {
         const ended = await ledger.exemptions.end(sessionId, requester());

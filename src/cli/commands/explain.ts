@@ -25,7 +25,7 @@ import {
 } from '../../adapters/vendor/index.js';
 import { USER_AGENT } from '../../platform/version.js';
 import { policyOf } from '../../engines/watch/limits.js';
-import { checkedSessionIds, contextOf, withLedger } from '../context.js';
+import { checkedSessionId, contextOf, withLedger } from '../context.js';
 import { explainDocument, explainWords, type Explanation } from '../explain-words.js';
 import { readPolicySource } from '../policy-source.js';
 import { unjudgedWords } from '../obstacle-words.js';
@@ -48,7 +48,7 @@ export function registerExplain(program: Command): void {
       '\nExamples:\n  $ curfew explain sess_xYz789AbCd\n  $ curfew explain sess_xYz789AbCd --policies draft.yaml',
     )
     .action(async (id: string, options: { policies?: string }, command: Command) => {
-      const sessionId = checkedSessionIds([id])[0] ?? id;
+      const sessionId = checkedSessionId(id);
       const source = options.policies === undefined ? null : await readPolicySource(options.policies);
       const { config, out } = contextOf(command, true);
       await withLedger(config, async (ledger) => {

@@ -15,7 +15,7 @@ import {
 } from '../../engines/watch/limits.js';
 import { readLimit } from '../../engines/watch/request.js';
 import { readStatus } from '../../engines/watch/status.js';
-import { checkedSessionIds, contextOf, withControlPlane, requester, type ControlPlane } from '../context.js';
+import { checkedSessionId, contextOf, withControlPlane, requester, type ControlPlane } from '../context.js';
 import { follow } from '../follow.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import { span, type Output } from '../output.js';
@@ -68,7 +68,7 @@ watch, 3 when a rule refused to end it (exempt), 5 otherwise (released, gone), 4
 }
 
 async function watch(id: string, options: WatchOptions, command: Command): Promise<number> {
-  const sessionId = checkedSessionIds([id])[0] ?? id;
+  const sessionId = checkedSessionId(id);
   const limits = limitsOf(options);
   const isRelease = options.release === true;
   if (isRelease && Object.keys(limits).length > 0) {

@@ -9,7 +9,7 @@ import { readPauseSwitch } from './pause-switch.js';
 import { countUnjudged } from './unjudged.js';
 
 /** States of bulk jobs that still want something. `planned` only while it can be applied. */
-export const GAUGED_BULK_STATES = ['planned', 'running', 'paused'] as const satisfies readonly BulkState[];
+const GAUGED_BULK_STATES = ['planned', 'running', 'paused'] as const satisfies readonly BulkState[];
 
 /** The gate lets out no order of such a job: it waits by someone's word, or until it is given up with its job. */
 const HALTED_STATES = ['paused', 'aborted'] as const satisfies readonly BulkState[];

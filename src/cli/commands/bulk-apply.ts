@@ -12,7 +12,7 @@ import { readRate, wholeNumber } from '../option-values.js';
 import { followAndTell } from '../bulk-follow.js';
 import { count, jobWords, nextWords, paceWords } from '../bulk-words.js';
 import { ask, isYes, someoneIsThere } from '../confirm.js';
-import { contextOf, openControlPlane, requester, type CommandContext, type ControlPlane } from '../context.js';
+import { contextOf, withControlPlane, requester, type CommandContext, type ControlPlane } from '../context.js';
 import { iso } from '../../core/times.js';
 
 export interface ApplyOptions {
@@ -69,8 +69,7 @@ export async function applyBulkPlan(
     fast: options.fast === true,
     evenIfExempt: options.evenIfExempt === true,
   };
-  const plane = await openControlPlane(config);
-  try {
+  return withControlPlane(config, async (plane) => {
     const { ledger } = plane;
     const job = await findJob(ledger, plan);
     const before = await readBulkStatus(ledger, job);
@@ -109,9 +108,7 @@ export async function applyBulkPlan(
     const [status, nowMs] = [await readBulkStatus(ledger, applied.job), await ledger.now()];
     out.result(status, { status, nowMs, again }, appliedWords);
     return ExitCode.done;
-  } finally {
-    await plane.close();
-  }
+  });
 }
 
 const appliedWords = (view: {

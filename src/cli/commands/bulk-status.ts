@@ -8,7 +8,7 @@ import { findJob } from '../bulk-argument.js';
 import { followAndTell } from '../bulk-follow.js';
 import { planWords } from '../bulk-plan-words.js';
 import { jobsTable, jobWords, nextWords } from '../bulk-words.js';
-import { contextOf, openExistingLedger } from '../context.js';
+import { contextOf, withLedger } from '../context.js';
 import { showLive } from '../follow.js';
 import type { Output } from '../output.js';
 import { positiveNumber } from '../option-values.js';
@@ -41,15 +41,12 @@ Ctrl-C; otherwise 0.`,
     )
     .action(async (plan: string | undefined, options: StatusOptions, command: Command) => {
       const { config, out } = contextOf(command, true);
-      const ledger = await openExistingLedger(config);
-      try {
+      await withLedger(config, async (ledger) => {
         process.exitCode =
           plan === undefined
             ? await overview(ledger, options, out)
             : await one(ledger, await findJob(ledger, plan), options.watch === true, out);
-      } finally {
-        await ledger.close();
-      }
+      });
     });
 }
 

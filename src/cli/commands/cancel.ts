@@ -11,7 +11,7 @@ import { startRefusal } from '../../adapters/temporal/start-refusal.js';
 import {
   checkedSessionIds,
   contextOf,
-  openControlPlane,
+  withControlPlane,
   requester,
   type CommandContext,
   type ControlPlane,
@@ -84,8 +84,7 @@ async function cancel(ids: readonly string[], options: CancelOptions, command: C
     );
   }
   const { config, out } = context;
-  const plane = await openControlPlane(config);
-  try {
+  return withControlPlane(config, async (plane) => {
     const pauseSwitch = await plane.ledger.pauseSwitch.read();
     if (pauseSwitch.paused) {
       const why = pauseSwitch.reason === null ? '' : ` (${pauseSwitch.reason})`;
@@ -107,9 +106,7 @@ async function cancel(ids: readonly string[], options: CancelOptions, command: C
     out.result({ orders: results }, { views, target: plane.target, waited: options.wait === true }, describe);
     if (interrupt.signal.aborted) return INTERRUPTED;
     return options.wait === true ? exitCodeOf(results) : ExitCode.done;
-  } finally {
-    await plane.close();
-  }
+  });
 }
 
 /**

@@ -9,10 +9,9 @@ import type { BulkStatus } from '../../core/contract.js';
 import { ExitCode } from '../../core/errors.js';
 import { DEFAULT_CANARY } from '../../adapters/ledger/bulk-plans.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
-import { createCredentials } from '../../adapters/vendor/index.js';
 import { planWords } from '../bulk-plan-words.js';
 import { contextOf, openExistingLedger, requester, type CommandContext } from '../context.js';
-import { openFleet } from '../fleet-access.js';
+import { withFleet } from '../fleet-access.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import { applyBulkPlan } from './bulk-apply.js';
 import { lookingAtFleet, progressOn } from './bulk-plan.js';
@@ -104,15 +103,10 @@ async function planNow(
   signal: AbortSignal,
 ): Promise<CleanupPlan> {
   const entry = cleanupNamed(await cleanupsInForce(ledger), name);
-  const credentials = createCredentials(config.env);
-  await credentials.headers();
-  const fleet = openFleet(config, credentials, out);
   const words = { undone: 'Nothing was ended.', ways: 'curfew doctor checks key and API.' };
-  try {
-    return await lookingAtFleet(out, signal, words, () =>
+  return withFleet(config, out, (fleet) =>
+    lookingAtFleet(out, signal, words, () =>
       planCleanup({ ledger, fleet }, entry, { planId, by: requester(), onProgress: progressOn(out), signal }),
-    );
-  } finally {
-    fleet.close();
-  }
+    ),
+  );
 }

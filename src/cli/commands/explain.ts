@@ -25,7 +25,7 @@ import {
 } from '../../adapters/vendor/index.js';
 import { USER_AGENT } from '../../platform/version.js';
 import { policyOf } from '../../engines/watch/limits.js';
-import { checkedSessionIds, contextOf, openExistingLedger } from '../context.js';
+import { checkedSessionId, contextOf, withLedger } from '../context.js';
 import { explainDocument, explainWords, type Explanation } from '../explain-words.js';
 import { readPolicySource } from '../policy-source.js';
 import { unjudgedWords } from '../obstacle-words.js';
@@ -48,17 +48,14 @@ export function registerExplain(program: Command): void {
       '\nExamples:\n  $ curfew explain sess_xYz789AbCd\n  $ curfew explain sess_xYz789AbCd --policies draft.yaml',
     )
     .action(async (id: string, options: { policies?: string }, command: Command) => {
-      const sessionId = checkedSessionIds([id])[0] ?? id;
+      const sessionId = checkedSessionId(id);
       const source = options.policies === undefined ? null : await readPolicySource(options.policies);
       const { config, out } = contextOf(command, true);
-      const ledger = await openExistingLedger(config);
-      try {
+      await withLedger(config, async (ledger) => {
         const draft = source === null ? null : { name: options.policies ?? '', file: source.file };
         const explanation = await explain(config, ledger, sessionId, draft);
         out.result(explainDocument(explanation), explanation, explainWords);
-      } finally {
-        await ledger.close();
-      }
+      });
     });
 }
 

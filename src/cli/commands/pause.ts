@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { contextOf, openExistingLedger, requester } from '../context.js';
+import { contextOf, withLedger, requester } from '../context.js';
 import { span, table } from '../output.js';
 import { iso } from '../../core/times.js';
 
@@ -24,8 +24,7 @@ export function registerPause(program: Command): void {
 
 async function turn(command: Command, paused: boolean, reason: string | null): Promise<void> {
   const { config, out } = contextOf(command, true);
-  const ledger = await openExistingLedger(config);
-  try {
+  await withLedger(config, async (ledger) => {
     const changed = await ledger.pauseSwitch.set(paused, requester(), reason);
     const state = await ledger.pauseSwitch.read();
     const underWay = await ledger.requests.underWay();
@@ -45,9 +44,7 @@ async function turn(command: Command, paused: boolean, reason: string | null): P
       })),
     };
     out.result(document, { wanted: paused, ...document, underWay, nowMs }, switchWords);
-  } finally {
-    await ledger.close();
-  }
+  });
 }
 
 interface Switched {

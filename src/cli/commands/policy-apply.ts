@@ -6,7 +6,7 @@ import { ExitCode, UserError } from '../../core/errors.js';
 import { refuseToReplaceNewer, type PoliciesInForce } from '../../adapters/ledger/policy-versions.js';
 import type { PolicyFile } from '../../core/policy/policy.js';
 import { ask, isYes, someoneIsThere } from '../confirm.js';
-import { contextOf, openExistingLedger, requester } from '../context.js';
+import { contextOf, withLedger, requester } from '../context.js';
 import { modeCounts, modeWords } from '../in-force-words.js';
 import { differenceOf, differenceWords, newlyEnforcing, type PolicyDifference } from '../policy-difference.js';
 import { readPolicySource } from '../policy-source.js';
@@ -34,8 +34,7 @@ Exit codes: 0 in force (also when it was so already), 2 the file is not valid, 3
     .action(async (file: string, options: { yes?: boolean }, command: Command) => {
       const source = await readPolicySource(file);
       const { config, out } = contextOf(command, true);
-      const ledger = await openExistingLedger(config);
-      try {
+      await withLedger(config, async (ledger) => {
         const before = await ledger.policies.inForce();
         refuseToReplaceNewer(before);
         const current = before.kind === 'known' ? before.inForce : null;
@@ -72,9 +71,7 @@ Exit codes: 0 in force (also when it was so already), 2 the file is not valid, 3
         });
         const view = { version: applied.version, difference, file: source.file, showDifference: options.yes === true };
         out.result({ ...applied, difference }, view, appliedWords);
-      } finally {
-        await ledger.close();
-      }
+      });
     });
 }
 

@@ -5,7 +5,7 @@ import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { PoliciesInForce } from '../../adapters/ledger/policy-versions.js';
 import { closest } from '../../core/policy-file/suggest.js';
 import { trippedWords } from '../obstacle-words.js';
-import { contextOf, openExistingLedger, requester } from '../context.js';
+import { contextOf, withLedger, requester } from '../context.js';
 import { span } from '../output.js';
 import { iso } from '../../core/times.js';
 
@@ -23,8 +23,7 @@ export function registerPolicyResume(policy: Command): void {
     )
     .action(async (name: string, _options: unknown, command: Command) => {
       const { config, out } = contextOf(command, true);
-      const ledger = await openExistingLedger(config);
-      try {
+      await withLedger(config, async (ledger) => {
         const inForce = await ledger.policies.inForce();
         const breaker = (await ledger.breakers.open()).find((one) => one.policy === name) ?? null;
         // A breaker of a policy that is no longer in the file can be closed, too.
@@ -41,9 +40,7 @@ export function registerPolicyResume(policy: Command): void {
           { name, breaker, closed, nowMs, next },
           (view) => `${headline(view.name, view.breaker, view.closed, view.nowMs)}\n${view.next}`,
         );
-      } finally {
-        await ledger.close();
-      }
+      });
     });
 }
 

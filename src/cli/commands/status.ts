@@ -4,7 +4,7 @@ import { createRulesReader, type RulesReader } from '../../engines/fleet/rules-i
 import { readHold } from '../../adapters/ledger/hold-mark.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import { readStrangers } from '../../adapters/temporal/strangers.js';
-import { contextOf, openExistingLedger } from '../context.js';
+import { contextOf, withLedger } from '../context.js';
 import { showLive } from '../follow.js';
 import { statusDocument, statusWords, type Status } from '../status-words.js';
 import { wholeNumber } from '../option-values.js';
@@ -24,8 +24,7 @@ export function registerStatus(program: Command): void {
     .addHelpText('after', '\nExamples:\n  $ curfew status\n  $ curfew status --watch --limit 40')
     .action(async (options: { watch?: boolean; limit: number }, command: Command) => {
       const { config, out } = contextOf(command, true);
-      const ledger = await openExistingLedger(config);
-      try {
+      await withLedger(config, async (ledger) => {
         const rules = createRulesReader(ledger);
         const look = () => readStatus(ledger, rules, options.limit);
         if (options.watch === true) await showLive(look, statusDocument, statusWords, out);
@@ -33,9 +32,7 @@ export function registerStatus(program: Command): void {
           const status = await look();
           out.result(statusDocument(status), status, statusWords);
         }
-      } finally {
-        await ledger.close();
-      }
+      });
     });
 }
 

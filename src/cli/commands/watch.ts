@@ -15,7 +15,7 @@ import {
 } from '../../engines/watch/limits.js';
 import { readLimit } from '../../engines/watch/request.js';
 import { readStatus } from '../../engines/watch/status.js';
-import { checkedSessionIds, contextOf, openControlPlane, requester, type ControlPlane } from '../context.js';
+import { checkedSessionId, contextOf, withControlPlane, requester, type ControlPlane } from '../context.js';
 import { follow } from '../follow.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import { span, type Output } from '../output.js';
@@ -68,7 +68,7 @@ watch, 3 when a rule refused to end it (exempt), 5 otherwise (released, gone), 4
 }
 
 async function watch(id: string, options: WatchOptions, command: Command): Promise<number> {
-  const sessionId = checkedSessionIds([id])[0] ?? id;
+  const sessionId = checkedSessionId(id);
   const limits = limitsOf(options);
   const isRelease = options.release === true;
   if (isRelease && Object.keys(limits).length > 0) {
@@ -81,14 +81,11 @@ async function watch(id: string, options: WatchOptions, command: Command): Promi
     throw new UserError('A watch needs a limit; none was given. Nothing was registered.', EXAMPLE, ExitCode.usage);
   }
   const { config, out } = contextOf(command, true);
-  const plane = await openControlPlane(config);
-  try {
+  return withControlPlane(config, async (plane) => {
     return isRelease
       ? await release(plane, sessionId, options, out)
       : await register(plane, sessionId, limits, options, out);
-  } finally {
-    await plane.close();
-  }
+  });
 }
 
 async function release(plane: ControlPlane, sessionId: string, options: WatchOptions, out: Output): Promise<number> {

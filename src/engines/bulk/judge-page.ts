@@ -1,3 +1,4 @@
+import pLimit from 'p-limit';
 import { refusesAccount, type ListingCalls, type ListingDependencies } from '../../adapters/vendor/listing.js';
 import { scanMsOf, withListSight } from '../../adapters/ledger/stored-facts.js';
 import { listSight, readSight, sessionView } from '../../adapters/vendor/sights.js';
@@ -8,7 +9,6 @@ import type { Facts } from '../../core/policy/facts.js';
 import type { Observation } from '../../core/policy/observation.js';
 import { observe } from '../../core/policy/observe.js';
 import { SessionsError, type Agent, type Session, type SessionsClient } from '../../adapters/vendor/index.js';
-import { atMost } from './at-most.js';
 import { patiently } from '../../adapters/vendor/patience.js';
 import { decide, type Candidate, type Criteria } from './selection.js';
 
@@ -50,7 +50,7 @@ export function createJudge(
   tally: JudgeTally,
   report: () => void,
 ): Judge {
-  const oneOf = atMost(RETRIEVES_AT_ONCE);
+  const oneOf = pLimit(RETRIEVES_AT_ONCE);
 
   return async (agent, page) => {
     const remembered = await recall(deps, criteria, agent, page);

@@ -1,9 +1,10 @@
 import type { Client } from '@temporalio/client';
-import { type EnforcementInput, ENFORCEMENT_WORKFLOW_ID, POLICY_ENFORCEMENT, TASK_QUEUE } from '../../core/contract.js';
+import { type EnforcementInput, ENFORCEMENT_WORKFLOW_ID, POLICY_ENFORCEMENT } from '../../core/contract.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import { keep } from '../../platform/keep.js';
 import type { Logger } from '../../platform/telemetry.js';
 import { createOwnIds, StrangerError, type OwnIds } from '../../adapters/temporal/own-ids.js';
+import { startOf } from '../../adapters/temporal/starting.js';
 import { tellWhenNoScanEnds } from '../../engines/fleet/coverage-watch.js';
 
 /** How often it is looked whether policies are in force, ms. */
@@ -66,11 +67,6 @@ export function keepEnforcing(
 
 async function ensure(client: Client): Promise<void> {
   const input: EnforcementInput = { memory: null };
-  await client.workflow.start(POLICY_ENFORCEMENT, {
-    workflowId: ENFORCEMENT_WORKFLOW_ID,
-    taskQueue: TASK_QUEUE,
-    args: [input],
-    workflowIdConflictPolicy: 'USE_EXISTING',
-    staticSummary: 'Watches the fleet, and has sessions ended that break a policy',
-  });
+  const summary = 'Watches the fleet, and has sessions ended that break a policy';
+  await client.workflow.start(POLICY_ENFORCEMENT, startOf(ENFORCEMENT_WORKFLOW_ID, input, summary));
 }

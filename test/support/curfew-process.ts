@@ -99,6 +99,8 @@ export function startCurfew(
 
 /** They do not just answer and go, or use what can be had once in a process. */
 const ALONE: ReadonlySet<string | undefined> = new Set(['up', 'worker', 'demo', 'simulate', 'codec-server']);
+/** Node.js reads them once, when it starts. */
+const READ_AT_START = /^(NODE_|SSL_|LC_|TZ$)/;
 
 /** Runs a command to its end, in a process that is used for others, too: most of a second of each is for loading. */
 export async function runCurfew(
@@ -106,7 +108,8 @@ export async function runCurfew(
   settings: Settings,
   folder = settings['HOME'] ?? '/',
 ): Promise<Ended> {
-  if (!runsCommands() || ALONE.has(args[0])) return runCurfewAlone(args, settings, folder);
+  const alone = ALONE.has(args[0]) || Object.keys(settings).some((name) => READ_AT_START.test(name));
+  if (alone || !runsCommands()) return runCurfewAlone(args, settings, folder);
   if (!existsSync(MAIN)) throw new Error(NOT_BUILT);
   return runLoaded<Ended>({ args, settings, folder }, ANSWER_LIMIT_MS);
 }

@@ -10,8 +10,8 @@ import { makeHome, removeHome } from '../support/embedded-server.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { startReceiver, type Receiver } from '../support/receiver.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
-import { readTraces, type TemporalTraces } from '../support/temporal-traces.js';
-import { setTheScene, tellWholeStory, writePolicyFile, SESSIONS, type Planted } from '../support/whole-story.js';
+import { readTraces, type TemporalTraces } from './temporal-traces.js';
+import { setTheScene, tellWholeStory, writePolicyFile, SESSIONS, type Planted } from './whole-story.js';
 
 const word = (): string => randomBytes(12).toString('hex');
 const planted: Planted = {

@@ -114,8 +114,8 @@ export async function runCurfew(
   return runLoaded<Ended>({ args, settings, folder }, ANSWER_LIMIT_MS);
 }
 
-/** The same in a process of its own. */
-async function runCurfewAlone(args: readonly string[], settings: Settings, folder?: string): Promise<Ended> {
+/** The same in a process of its own, which also shows that nothing keeps it from ending. */
+export async function runCurfewAlone(args: readonly string[], settings: Settings, folder?: string): Promise<Ended> {
   const command = startCurfew(args, settings, folder);
   const timer = setTimeout(() => command.signal('SIGKILL'), ANSWER_LIMIT_MS);
   try {

@@ -10,6 +10,7 @@ import { readServerNote } from '../../src/adapters/temporal/server-note.js';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import {
   runCurfew,
+  runCurfewAlone,
   settingsFor,
   startCurfew,
   startReady,
@@ -168,7 +169,7 @@ describe('where no Curfew has run', () => {
 
   it('a broken .env is told with its line', async () => {
     writeFileSync(join(folder, '.env'), 'GUMLOOP_USER_ID=someone\nthis is not a setting\n', { mode: 0o600 });
-    const ended = await runCurfew(['cases'], settings);
+    const ended = await runCurfewAlone(['cases'], settings);
     expectTwoLines(ended);
     expect(ended.code).toBe(ExitCode.usage);
     expect(ended.stderr).toContain('line 2');
@@ -191,7 +192,7 @@ describe('where no Curfew has run', () => {
 
   it('a Temporal that does not answer is told with its address, and nothing is ordered', async () => {
     const address = `127.0.0.1:${closedPort}`;
-    const ended = await runCurfew(['cancel', 'sess_1'], { ...settings, TEMPORAL_ADDRESS: address });
+    const ended = await runCurfewAlone(['cancel', 'sess_1'], { ...settings, TEMPORAL_ADDRESS: address });
     expectTwoLines(ended);
     expect(ended.code).toBe(ExitCode.unreachable);
     expect(ended.stderr).toContain(address);
@@ -233,7 +234,7 @@ describe('where no Curfew has run', () => {
   });
 
   it('with --json the failure is one JSON document on stdout', async () => {
-    const { code, stdout } = await runCurfew(['cases', '--json'], settings);
+    const { code, stdout } = await runCurfewAlone(['cases', '--json'], settings);
     expect(JSON.parse(stdout)).toEqual({
       error: { message: expect.any(String), next: expect.stringContaining('curfew up'), exitCode: code },
     });
@@ -313,7 +314,7 @@ describe('where Curfew runs', () => {
     });
     expect((await runCurfew(['cases', 'sess_wrong_key'], settings)).stdout).toContain('HTTP 401');
     expect(simulator.world.truth('sess_wrong_key').cancels).toEqual([]);
-    const doctor = await runCurfew(['doctor', '--json'], settings);
+    const doctor = await runCurfewAlone(['doctor', '--json'], settings);
     expect(doctor.code).toBe(ExitCode.unreachable);
 
     writeFileSync(keyFile, simulator.apiKey);
@@ -323,7 +324,7 @@ describe('where Curfew runs', () => {
 
   it('`cancel --wait` exits 5 when a turn was not ended, and says so', async () => {
     add('sess_idle', { state: 'idle', turnAge: 0 });
-    const { code, stdout } = await runCurfew(['cancel', 'sess_idle', '--wait'], settings);
+    const { code, stdout } = await runCurfewAlone(['cancel', 'sess_idle', '--wait'], settings);
     expect(code).toBe(ExitCode.someNotEnded);
     expect(stdout).toContain('not-in-flight');
   });

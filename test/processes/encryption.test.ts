@@ -13,8 +13,8 @@ import { closeHomes, inOwnHome, openHome, type MoreSettings, type OwnHome } from
 import { untilSettled } from '../support/standing.js';
 import { startReceiver } from '../support/receiver.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
-import { readTraces, type KeptPayload, type TemporalTraces } from '../support/temporal-traces.js';
-import { setTheScene, tellWholeStory, writePolicyFile, type Planted } from '../support/whole-story.js';
+import { readTraces, type KeptPayload, type TemporalTraces } from './temporal-traces.js';
+import { setTheScene, tellWholeStory, writePolicyFile, type Planted } from './whole-story.js';
 
 const run = promisify(execFile);
 /** Everything starts anew for each command on a busy machine; a hang limit. */

@@ -9,14 +9,14 @@ import type { OrderView } from '../../src/adapters/ledger/results.js';
 import { homePaths } from '../../src/platform/home.js';
 import { newSecret } from '../notify/rules.js';
 import { runCurfew, settingsFor, startReady, stopEverything, type CurfewProcess } from '../support/curfew-process.js';
-import { startEchoServer, type EchoServer } from '../support/echo-server.js';
+import { startEchoServer, type EchoServer } from './echo-server.js';
 import { makeHome, removeHome, until } from '../support/embedded-server.js';
 import { contradictions } from '../support/oracle.js';
 import { startReceiver, type Receiver } from '../support/receiver.js';
-import { filesIn, formsOf } from '../support/secret-search.js';
+import { filesIn, formsOf } from './secret-search.js';
 import { allOrders, usingLedger } from '../support/standing.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
-import { readTraces, type TemporalTraces } from '../support/temporal-traces.js';
+import { readTraces, type TemporalTraces } from './temporal-traces.js';
 
 /** Everything is rotated so many times. */
 const ROTATIONS = 3;

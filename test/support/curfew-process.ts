@@ -99,6 +99,8 @@ export function startCurfew(
 
 /** They do not just answer and go, or use what can be had once in a process. */
 const ALONE: ReadonlySet<string | undefined> = new Set(['up', 'worker', 'demo', 'simulate', 'codec-server']);
+/** Node.js reads them once, when it starts. */
+const READ_AT_START = /^(NODE_|SSL_|LC_|TZ$)/;
 
 /** Runs a command to its end, in a process that is used for others, too: most of a second of each is for loading. */
 export async function runCurfew(
@@ -106,13 +108,14 @@ export async function runCurfew(
   settings: Settings,
   folder = settings['HOME'] ?? '/',
 ): Promise<Ended> {
-  if (!runsCommands() || ALONE.has(args[0])) return runCurfewAlone(args, settings, folder);
+  const alone = ALONE.has(args[0]) || Object.keys(settings).some((name) => READ_AT_START.test(name));
+  if (alone || !runsCommands()) return runCurfewAlone(args, settings, folder);
   if (!existsSync(MAIN)) throw new Error(NOT_BUILT);
   return runLoaded<Ended>({ args, settings, folder }, ANSWER_LIMIT_MS);
 }
 
-/** The same in a process of its own. */
-async function runCurfewAlone(args: readonly string[], settings: Settings, folder?: string): Promise<Ended> {
+/** The same in a process of its own, which also shows that nothing keeps it from ending. */
+export async function runCurfewAlone(args: readonly string[], settings: Settings, folder?: string): Promise<Ended> {
   const command = startCurfew(args, settings, folder);
   const timer = setTimeout(() => command.signal('SIGKILL'), ANSWER_LIMIT_MS);
   try {

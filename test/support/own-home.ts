@@ -41,18 +41,22 @@ export type MoreSettings = Settings | ((folder: string) => Settings);
 
 /**
  * @param more - what the test is about
- * @param vendor - the simulator; it has the agent `agent_test`
+ * @param vendor - the simulator, and the agents that it has; default `agent_test`
  */
-export async function openHome(more: MoreSettings = {}, vendor: SimulatorOptions = {}): Promise<OwnHome> {
+export async function openHome(
+  more: MoreSettings = {},
+  { agents = ['agent_test'], ...vendor }: SimulatorOptions & { readonly agents?: readonly string[] } = {},
+): Promise<OwnHome> {
   const home = makeHome();
   const folder = dirname(home);
   const simulator = await startSimulator({ slots: 1_000, ...vendor });
-  simulator.world.addAgent({ id: 'agent_test' });
+  for (const id of agents) simulator.world.addAgent({ id });
+  const its = typeof more === 'function' ? more(folder) : more;
   const settings = await settingsFor(folder, {
     GUMLOOP_BASE_URL: simulator.url,
-    GUMLOOP_API_KEY: simulator.apiKey,
+    ...('GUMLOOP_API_KEY_FILE' in its ? {} : { GUMLOOP_API_KEY: simulator.apiKey }),
     GUMLOOP_USER_ID: simulator.userId,
-    ...(typeof more === 'function' ? more(folder) : more),
+    ...its,
   });
   const own: OwnHome = {
     ...{ home, folder, simulator, settings },

@@ -9,8 +9,8 @@ import type { LimitChanges } from '../../src/adapters/ledger/watches.js';
 import { DEFAULT_TIMING } from '../../src/core/policy/timing.js';
 import type { WatchDependencies } from '../../src/engines/watch/dependencies.js';
 import { lookAtWatch, type WatchLook } from '../../src/engines/watch/look.js';
-import { FREE_LIMITER } from './free-limiter.js';
-import { hooked, SESSION, type GateHarness, type LedgerHooks } from './gate-harness.js';
+import { FREE_LIMITER } from '../support/free-limiter.js';
+import { hooked, SESSION, type GateHarness, type LedgerHooks } from '../support/gate-harness.js';
 
 const HELD_MS = DEFAULT_TIMING.heldRetryMs;
 /** More looks than any watch of a test takes. */

@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import type { WorkflowHandle } from '@temporalio/client';
-import type { BulkActivities } from '../../activities/bulk-cancellation.js';
-import type { CleanupActivities } from '../../activities/cleanup.js';
+import type { BulkActivities } from '../../../activities/bulk-cancellation.js';
+import type { CleanupActivities } from '../../../activities/cleanup.js';
 import {
   BULK_CANCELLATION,
   BULK_PAUSE_UPDATE,
@@ -12,11 +12,11 @@ import {
   TASK_QUEUE,
   type BulkState,
   type BulkStatus,
-} from '../../src/core/contract.js';
-import type { BulkStep } from '../../src/engines/bulk/run.js';
-import type { bulkCancellation, BulkInput } from '../../workflows/bulk-cancellation.js';
-import { until } from './embedded-server.js';
-import type { TestTemporal } from './temporal.js';
+} from '../../../src/core/contract.js';
+import type { BulkStep } from '../../../src/engines/bulk/run.js';
+import type { bulkCancellation, BulkInput } from '../../../workflows/bulk-cancellation.js';
+import { until } from '../../support/embedded-server.js';
+import type { TestTemporal } from '../../support/temporal.js';
 
 /** What the activities of one job do. */
 export interface BulkScript {

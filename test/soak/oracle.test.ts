@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { OrderResult, Outcome } from '../../src/core/contract.js';
 import { readPolicyFile } from '../../src/core/policy-file/index.js';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
-import { judgeSoak, type SoakEvidence } from '../support/soak-oracle.js';
-import { SOAK_POLICIES } from '../support/soak-users.js';
+import { judgeSoak, type SoakEvidence } from './oracle.js';
+import { SOAK_POLICIES } from './users.js';
 
 let simulator: Simulator;
 beforeEach(async () => {

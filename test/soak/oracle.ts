@@ -10,8 +10,8 @@ import {
   type Truth,
   type World,
 } from '../../simulator/index.js';
-import { contradictions, type ServedRead } from './oracle.js';
-import type { Struck } from './soak-faults.js';
+import { contradictions, type ServedRead } from '../support/oracle.js';
+import type { Struck } from './faults.js';
 
 /** A row of the ledger's cancel requests. */
 export interface WrittenRequest {

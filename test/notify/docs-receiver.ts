@@ -8,8 +8,8 @@ import { expect } from '@jest/globals';
 import { freePort } from '../../src/platform/free-port.js';
 import { noticeOf } from '../../src/engines/notify/notice.js';
 import { signedHeaders, webhookMessage } from '../../src/engines/notify/webhook.js';
-import { anItem, VERDICT } from '../notify/items.js';
-import { newSecret } from '../notify/rules.js';
+import { anItem, VERDICT } from './items.js';
+import { newSecret } from './rules.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const UP_WITHIN_MS = 30_000;

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { temporalBinary } from '../support/embedded-server.js';
-import { runSoak, type SoakReport } from '../support/soak.js';
+import { runSoak, type SoakReport } from './soak.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
 /** A hang limit. */

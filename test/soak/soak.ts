@@ -11,12 +11,12 @@ import { openDatabase } from '../../src/adapters/ledger/open.js';
 import type { OrderView } from '../../src/adapters/ledger/results.js';
 import { readPolicyFile } from '../../src/core/policy-file/index.js';
 import { startEmbeddedServer } from '../../src/adapters/temporal/embedded.js';
-import { runCurfew, settingsFor, startReady, stopEverything, type CurfewProcess } from './curfew-process.js';
-import { makeHome, removeHome, temporalBinary } from './embedded-server.js';
-import { recordReads } from './oracle.js';
-import { letFail } from './soak-faults.js';
-import { judgeSoak, type Lag, type SoakFindings, type WrittenRequest } from './soak-oracle.js';
-import { peopleWorld, SOAK_LIMITS, SOAK_POLICIES } from './soak-users.js';
+import { runCurfew, settingsFor, startReady, stopEverything, type CurfewProcess } from '../support/curfew-process.js';
+import { makeHome, removeHome, temporalBinary } from '../support/embedded-server.js';
+import { recordReads } from '../support/oracle.js';
+import { letFail } from './faults.js';
+import { judgeSoak, type Lag, type SoakFindings, type WrittenRequest } from './oracle.js';
+import { peopleWorld, SOAK_LIMITS, SOAK_POLICIES } from './users.js';
 
 export interface SoakOptions {
   /** With faults, users and kills, ms. */

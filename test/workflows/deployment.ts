@@ -11,8 +11,8 @@ import type { Logger } from '../../src/platform/telemetry.js';
 import { connectClient, resolveTemporal, type TemporalClient } from '../../src/adapters/temporal/connection.js';
 import { startEmbeddedServer, type EmbeddedServer } from '../../src/adapters/temporal/embedded.js';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
-import { makeHome, removeHome, temporalBinary } from './embedded-server.js';
-import type { History } from './history.js';
+import { makeHome, removeHome, temporalBinary } from '../support/embedded-server.js';
+import type { History } from '../support/history.js';
 
 const BUNDLES = fileURLToPath(new URL('../bundles/', import.meta.url));
 

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { caseWorkflowId, SESSION_WATCH, TASK_QUEUE, watchWorkflowId } from '../../src/core/contract.js';
 import type { Simulator } from '../../simulator/index.js';
-import { runCurfew, type Ended, type Settings } from './curfew-process.js';
-import { until } from './embedded-server.js';
-import type { Receiver } from './receiver.js';
+import { runCurfew, type Ended, type Settings } from '../support/curfew-process.js';
+import { until } from '../support/embedded-server.js';
+import type { Receiver } from '../support/receiver.js';
 
 /** Texts that the vendor or a person gives, to be looked for afterwards. */
 export interface Planted {

@@ -1,7 +1,7 @@
 import type { WorkflowHandle } from '@temporalio/client';
-import { CASE_QUERY, caseWorkflowId, type CaseStatus } from '../../src/core/contract.js';
-import { createCases } from '../../src/adapters/temporal/cases.js';
-import type { sessionCancellation } from '../../workflows/session-cancellation.js';
+import { CASE_QUERY, caseWorkflowId, type CaseStatus } from '../../../src/core/contract.js';
+import { createCases } from '../../../src/adapters/temporal/cases.js';
+import type { sessionCancellation } from '../../../workflows/session-cancellation.js';
 import {
   attemptAfter,
   DONE,
@@ -13,9 +13,9 @@ import {
   watchAfter,
   type CaseScript,
   type ScriptedActivities,
-} from './case-script.js';
-import { until } from './embedded-server.js';
-import type { TestTemporal } from './temporal.js';
+} from '../../support/case-script.js';
+import { until } from '../../support/embedded-server.js';
+import type { TestTemporal } from '../../support/temporal.js';
 
 const HOUR = 3_600_000;
 /** Low enough that the story which continues as new is short, high enough that no other one does. */

@@ -1,11 +1,17 @@
 import type { WorkflowHandle } from '@temporalio/client';
-import { EXTEND_UPDATE, RELEASE_UPDATE, SESSION_WATCH, TASK_QUEUE, watchWorkflowId } from '../../src/core/contract.js';
-import { createWatches } from '../../src/adapters/temporal/watches.js';
-import type { sessionWatch } from '../../workflows/session-watch.js';
-import { tryAgain } from './case-script.js';
-import { until } from './embedded-server.js';
-import type { TestTemporal } from './temporal.js';
-import { invalid, lookAgain, over, type ScriptedWatch, type WatchScript } from './watch-script.js';
+import {
+  EXTEND_UPDATE,
+  RELEASE_UPDATE,
+  SESSION_WATCH,
+  TASK_QUEUE,
+  watchWorkflowId,
+} from '../../../src/core/contract.js';
+import { createWatches } from '../../../src/adapters/temporal/watches.js';
+import type { sessionWatch } from '../../../workflows/session-watch.js';
+import { tryAgain } from '../../support/case-script.js';
+import { until } from '../../support/embedded-server.js';
+import type { TestTemporal } from '../../support/temporal.js';
+import { invalid, lookAgain, over, type ScriptedWatch, type WatchScript } from '../../support/watch-script.js';
 
 const HOUR = 3_600_000;
 

@@ -1,9 +1,9 @@
 import type { WorkflowHandle } from '@temporalio/client';
-import type { EnforcementActivities } from '../../activities/policy-enforcement.js';
-import type { NotificationActivities } from '../../activities/notification.js';
-import { NOTIFICATION, POLICY_ENFORCEMENT, TASK_QUEUE } from '../../src/core/contract.js';
-import { tryAgain } from './case-script.js';
-import type { TestTemporal } from './temporal.js';
+import type { EnforcementActivities } from '../../../activities/policy-enforcement.js';
+import type { NotificationActivities } from '../../../activities/notification.js';
+import { NOTIFICATION, POLICY_ENFORCEMENT, TASK_QUEUE } from '../../../src/core/contract.js';
+import { tryAgain } from '../../support/case-script.js';
+import type { TestTemporal } from '../../support/temporal.js';
 
 type Rounds = Awaited<ReturnType<EnforcementActivities['enforcePolicies']>>;
 

@@ -1,23 +1,16 @@
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { startSimulator, type Simulator, type Truth } from '../../simulator/index.js';
+import type { Simulator, Truth } from '../../simulator/index.js';
 import type { BulkStatus, OrderResult } from '../../src/core/contract.js';
 import { ExitCode } from '../../src/core/errors.js';
 import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
 import { sessionIds, targetsOf, totalsOf } from '../support/bulk-plans.js';
-import {
-  runCurfew,
-  settingsFor,
-  startReady,
-  stopEverything,
-  type CurfewProcess,
-  type Ready,
-  type Settings,
-} from '../support/curfew-process.js';
-import { makeHome, removeHome, temporalBinary, until } from '../support/embedded-server.js';
+import { runCurfew, startReady, type CurfewProcess, type Ready, type Settings } from '../support/curfew-process.js';
+import { temporalBinary, until } from '../support/embedded-server.js';
 import { scrape, type Scrape } from '../support/exposition.js';
+import { openHome, type OwnHome } from '../support/own-home.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
 /** A hang limit. */
@@ -47,7 +40,7 @@ const OVERDUE = sessionIds(4, 'sess_overdue');
 const BY_HAND = ['sess_plain', 'sess_stubborn', 'sess_resting'];
 const IN_BULK = sessionIds(6, 'sess_bulk');
 
-let home: string;
+let own: OwnHome;
 let simulator: Simulator;
 let settings: Settings;
 let worker: CurfewProcess;
@@ -62,20 +55,13 @@ let job: BulkStatus;
 beforeAll(temporalBinary, OBTAIN_LIMIT_MS);
 
 beforeAll(async () => {
-  home = makeHome();
-  simulator = await startSimulator({ slots: 400 });
+  own = await openHome({ CURFEW_HTTP_ADDRESS: '127.0.0.1:0', CURFEW_SCAN_INTERVAL: '5s' }, { agents: [] });
+  ({ simulator, settings } = own);
   const { world } = simulator;
   world.addAgent({ id: 'agent_support', name: 'support-bot' });
   world.addAgent({ id: 'agent_spender', name: 'spender' });
   world.addAgent({ id: 'agent_other', name: 'other' });
-  settings = await settingsFor(dirname(home), {
-    GUMLOOP_BASE_URL: simulator.url,
-    GUMLOOP_API_KEY: simulator.apiKey,
-    GUMLOOP_USER_ID: simulator.userId,
-    CURFEW_HTTP_ADDRESS: '127.0.0.1:0',
-    CURFEW_SCAN_INTERVAL: '5s',
-  });
-  const file = join(dirname(home), 'policies.yaml');
+  const file = join(own.folder, 'policies.yaml');
   writeFileSync(file, POLICIES);
   const started = await startReady(['up', file], settings);
   worker = started.process;
@@ -112,9 +98,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await ledger.close();
-  await stopEverything();
-  await simulator.close();
-  removeHome(home);
+  await own.close();
 }, 60_000);
 
 async function planFor(ids: readonly string[]): Promise<string> {

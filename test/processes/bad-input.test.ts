@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { ExitCode } from '../../src/core/errors.js';
 import type { Ledger } from '../../src/adapters/ledger/ledger.js';
 import { readServerNote } from '../../src/adapters/temporal/server-note.js';
-import { startSimulator, type Simulator } from '../../simulator/index.js';
+import type { Simulator } from '../../simulator/index.js';
 import {
   runCurfew,
   runCurfewAlone,
@@ -19,7 +19,8 @@ import {
   type Ready,
   type Settings,
 } from '../support/curfew-process.js';
-import { makeHome, removeHome, until } from '../support/embedded-server.js';
+import { until } from '../support/embedded-server.js';
+import { openHome, type OwnHome } from '../support/own-home.js';
 import { allOrders, untilSettled, usingLedger } from '../support/standing.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
@@ -253,30 +254,20 @@ describe('where no Curfew has run', () => {
 });
 
 describe('where Curfew runs', () => {
-  let home: string;
+  let own: OwnHome;
   let simulator: Simulator;
+  let home: string;
   let ready: Ready;
 
   beforeAll(async () => {
-    home = makeHome();
-    simulator = await startSimulator();
-    simulator.world.addAgent({ id: 'agent_test' });
-    const keyFile = join(dirname(home), 'key');
-    writeFileSync(keyFile, simulator.apiKey);
-    settings = await settingsFor(dirname(home), {
-      GUMLOOP_BASE_URL: simulator.url,
-      GUMLOOP_API_KEY_FILE: keyFile,
-      GUMLOOP_USER_ID: simulator.userId,
-      CURFEW_KEY_RETRY: '1s',
-      CURFEW_RETRY_CAP: '1s',
-    });
+    own = await openHome((folder) => ({
+      ...{ GUMLOOP_API_KEY_FILE: join(folder, 'key'), CURFEW_KEY_RETRY: '1s', CURFEW_RETRY_CAP: '1s' },
+    }));
+    ({ simulator, home, settings } = own);
+    writeFileSync(settings['GUMLOOP_API_KEY_FILE'] ?? '', simulator.apiKey);
     ({ ready } = await startReady(['up'], settings));
   }, OBTAIN_LIMIT_MS);
-  afterAll(async () => {
-    await stopEverything();
-    await simulator.close();
-    removeHome(home);
-  }, 60_000);
+  afterAll(() => own.close(), 60_000);
 
   const add = (id: string, more: object = {}): void =>
     void simulator.world.addSession({ agent: 'agent_test', id, turnAge: '30m', ...more });

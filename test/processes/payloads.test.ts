@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readServerNote } from '../../src/adapters/temporal/server-note.js';
-import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { newSecret } from '../notify/rules.js';
-import { runCurfew, settingsFor, startReady, stopEverything } from '../support/curfew-process.js';
-import { makeHome, removeHome } from '../support/embedded-server.js';
+import { runCurfew, startReady } from '../support/curfew-process.js';
+import { openHome, type OwnHome } from '../support/own-home.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { startReceiver, type Receiver } from '../support/receiver.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
@@ -23,9 +22,8 @@ const planted: Planted = {
 const apiKey = `sk-${word()}`;
 const hookSecret = newSecret();
 
-let home: string;
+let own: OwnHome;
 let postgres: TestPostgres;
-let simulator: Simulator;
 let receiver: Receiver;
 let traces: TemporalTraces;
 /** Everything that commands and the worker wrote. */
@@ -33,23 +31,23 @@ let output = '';
 let serverArguments = '';
 
 beforeAll(async () => {
-  home = makeHome();
-  [simulator, receiver, postgres] = await Promise.all([startSimulator({ apiKey }), startReceiver(), startPostgres()]);
+  [receiver, postgres] = await Promise.all([startReceiver(), startPostgres()]);
+  const databaseUrl = await postgres.createDatabase();
+  const inFile = (path: string, text: string): string => {
+    writeFileSync(path, `${text}\n`, { mode: 0o600 });
+    return path;
+  };
+  own = await openHome(
+    (folder) => ({
+      GUMLOOP_API_KEY_FILE: inFile(join(folder, 'api-key'), apiKey),
+      CURFEW_DATABASE_URL_FILE: inFile(join(folder, 'database-url'), databaseUrl),
+      ...{ CURFEW_LOG: 'debug', CURFEW_RETRY_CAP: '1s', CURFEW_SCAN_INTERVAL: '1s' },
+    }),
+    { apiKey, agents: [] },
+  );
+  const { simulator, settings, home, folder } = own;
   setTheScene(simulator, planted);
-  const databaseUrl = join(dirname(home), 'database-url');
-  writeFileSync(databaseUrl, `${await postgres.createDatabase()}\n`, { mode: 0o600 });
-  const keyFile = join(dirname(home), 'api-key');
-  writeFileSync(keyFile, `${apiKey}\n`, { mode: 0o600 });
-  const settings = await settingsFor(dirname(home), {
-    GUMLOOP_BASE_URL: simulator.url,
-    GUMLOOP_API_KEY_FILE: keyFile,
-    GUMLOOP_USER_ID: simulator.userId,
-    CURFEW_DATABASE_URL_FILE: databaseUrl,
-    CURFEW_LOG: 'debug',
-    CURFEW_RETRY_CAP: '1s',
-    CURFEW_SCAN_INTERVAL: '1s',
-  });
-  const file = writePolicyFile(dirname(home), receiver, hookSecret);
+  const file = writePolicyFile(folder, receiver, hookSecret);
   const { process: up, ready } = await startReady(['up', file], settings);
   const { address } = ready.temporal;
   for (const { stdout, stderr } of (await tellWholeStory(simulator, receiver, settings, address, planted)).values()) {
@@ -76,11 +74,9 @@ beforeAll(async () => {
 }, OBTAIN_LIMIT_MS);
 
 afterAll(async () => {
-  await stopEverything();
+  await own.close();
   await receiver.close();
-  await simulator.close();
   await postgres.stop();
-  removeHome(home);
 }, 60_000);
 
 /** Where a text stands in what Temporal keeps, without the positions in histories. */

@@ -1,16 +1,15 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { caseWorkflowId } from '../../src/core/contract.js';
 import { homePaths } from '../../src/platform/home.js';
 import { readServerNote } from '../../src/adapters/temporal/server-note.js';
-import { startSimulator, type Simulator } from '../../simulator/index.js';
-import { runCurfew, settingsFor, startReady, stopEverything, type Settings } from '../support/curfew-process.js';
+import { runCurfew, startReady } from '../support/curfew-process.js';
 import { startEchoServer, type EchoServer } from './echo-server.js';
-import { makeHome, removeHome, temporalBinary } from '../support/embedded-server.js';
+import { temporalBinary } from '../support/embedded-server.js';
+import { openHome, type OwnHome } from '../support/own-home.js';
 import { filesIn, formsOf } from './secret-search.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
@@ -24,27 +23,18 @@ const apiKey = `sk-"test\\${core}+/=~`;
 /** Not a secret, and known to be kept: shows that the search looks where things are. */
 const marker = randomBytes(16).toString('hex');
 
-let home: string;
-let simulator: Simulator;
+let own: OwnHome;
 let echo: EchoServer;
 let serverEnvironment = '';
 /** Everything that Curfew left behind: by name, the text. */
 const traces = new Map<string, string>();
 
 beforeAll(async () => {
-  home = makeHome();
-  simulator = await startSimulator({ apiKey });
-  simulator.world.addAgent({ id: 'agent_test' });
+  own = await openHome({ CURFEW_LOG: 'debug', CURFEW_RETRY_CAP: '1s', CURFEW_KEY_RETRY: '1s' }, { apiKey });
+  const { simulator, home, folder } = own;
   simulator.world.addSession({ agent: 'agent_test', id: sessionId, turnAge: '1h' });
   echo = await startEchoServer(simulator.url);
-  const settings: Settings = await settingsFor(dirname(home), {
-    GUMLOOP_BASE_URL: echo.url,
-    GUMLOOP_API_KEY: apiKey,
-    GUMLOOP_USER_ID: simulator.userId,
-    CURFEW_LOG: 'debug',
-    CURFEW_RETRY_CAP: '1s',
-    CURFEW_KEY_RETRY: '1s',
-  });
+  const settings = { ...own.settings, GUMLOOP_BASE_URL: echo.url };
 
   const { process: up, ready } = await startReady(['up'], settings);
   const said = async (name: string, args: readonly string[]) => {
@@ -68,14 +58,12 @@ beforeAll(async () => {
   const { stdout, stderr } = await up.ended;
   traces.set('up: stdout', stdout);
   traces.set('up: stderr', stderr);
-  for (const file of filesIn(dirname(home))) traces.set(`file ${file}`, readFileSync(file, 'latin1'));
+  for (const file of filesIn(folder)) traces.set(`file ${file}`, readFileSync(file, 'latin1'));
 }, OBTAIN_LIMIT_MS);
 
 afterAll(async () => {
-  await stopEverything();
+  await own.close();
   await echo.close();
-  await simulator.close();
-  removeHome(home);
 }, 60_000);
 
 const placesOf = (text: string): string[] =>
@@ -97,14 +85,14 @@ describe('the API key', () => {
   it('was said back to Curfew in every way, for reads and for requests alike, and was blacked out', () => {
     expect(echo.echoes()).toBeGreaterThanOrEqual(20);
     expect(traces.get('up: stderr')).toContain('[redacted]');
-    expect(simulator.world.truth().cancels.map(({ effect }) => effect)).toEqual([true]);
+    expect(own.simulator.world.truth().cancels.map(({ effect }) => effect)).toEqual([true]);
   });
 
   it('would have been found: what may be kept is found in each of these places', () => {
     const found = placesOf(marker);
     expect(found).toEqual(expect.arrayContaining(['history', 'cases: stdout', 'cases --json: stdout']));
     const files = found.join('\n');
-    expect(files).toContain(homePaths(home).ledger);
-    expect(files).toContain(homePaths(home).temporalDb);
+    expect(files).toContain(homePaths(own.home).ledger);
+    expect(files).toContain(homePaths(own.home).temporalDb);
   });
 });

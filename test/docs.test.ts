@@ -123,9 +123,9 @@ describe('docs/outcomes.md', () => {
   });
 });
 
-it('docs/security.md has the table of bounds that src/core/bounds.ts makes', async () => {
+it('docs/bounds.md has the table of bounds that src/core/bounds.ts makes', async () => {
   // After a change: npx tsx scripts/bounds-table.ts
-  expect(read('docs/security.md')).toBe(await withBoundsTable(read('docs/security.md')));
+  expect(read('docs/bounds.md')).toBe(await withBoundsTable(read('docs/bounds.md')));
 });
 
 it.each(Object.entries(SEARCH_ATTRIBUTES))('docs/operating.md adds the search attribute %s as %s', (name, type) => {

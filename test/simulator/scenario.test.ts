@@ -67,7 +67,7 @@ faults:
   });
 
   it('can let a share of all requests fail, as the documentation shows', async () => {
-    const documentation = await readFile(new URL('../../docs/simulator.md', import.meta.url), 'utf8');
+    const documentation = await readFile(new URL('../../docs/simulator-faults.md', import.meta.url), 'utf8');
     const example = /For a rough day.*?```yaml\n(.*?)```/s.exec(documentation)?.[1];
     const { faults } = await loadScenario(await write(example ?? ''));
     const book = new FaultBook(seededRandom(1));

@@ -20,7 +20,7 @@ Examples:
   $ curfew simulate                              in one terminal; it prints the settings for the next
   $ curfew simulate --scenario my.yaml --port 0 --json
 
-Faults and control API: docs/simulator.md`,
+Control API: docs/simulator.md. Faults: docs/simulator-faults.md`,
     )
     .action(async (options: { port: string; scenario?: string }, command: Command) => {
       const { out } = contextOf(command, true);

@@ -34,6 +34,14 @@ const withReferences = [
   ),
 ];
 
+/** A cell that is longer is a sentence or two: a list or a section reads better. */
+const LONGEST_CELL = 120;
+const cellsOf = (page: string): string[] =>
+  withoutCode(read(page))
+    .split('\n')
+    .filter((line) => line.startsWith('|') && !/^[|\s:-]+$/.test(line))
+    .flatMap((line) => line.split(/(?<!\\)\|/).map((cell) => cell.trim()));
+
 /** Every setting of ours and the vendor's that the sources read by name. */
 const settingsRead = [
   ...new Set(
@@ -134,6 +142,11 @@ it.each(Object.entries(SEARCH_ATTRIBUTES))('docs/operating.md adds the search at
 });
 
 describe.each(pages)('%s', (page) => {
+  it('has at most 250 lines, and no table cell of over 120 characters', () => {
+    expect(read(page).trimEnd().split('\n').length).toBeLessThanOrEqual(250);
+    expect(cellsOf(page).filter((cell) => cell.length > LONGEST_CELL)).toEqual([]);
+  });
+
   it('has no dead link inside the repository', () => {
     const dead = [...read(page).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)].filter(([, path = '', anchor]) => {
       const target = path === '' ? page : join(dirname(page), path);

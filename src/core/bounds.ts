@@ -21,8 +21,7 @@ const MIB = 1024 * KIB;
 
 const UNKNOWN = 'is unknown, and what is unknown ends nothing';
 const UNREADABLE = 'Curfew stops reading; the answer is unreadable';
-const HOLE = 'the list is incomplete, and coverage says so';
-const REFUSED = 'refused (exit code 2, or an error of the update)';
+const REFUSED = 'refused: exit code 2, or an error of the update';
 
 const REFUSED_FILE = 'refused with exit code 2; Curfew reads no further';
 
@@ -68,7 +67,7 @@ export const VENDOR_BOUNDS = {
     most: 248,
     unit: 'bytes',
     of: 'the id of a session, agent or trigger, with at most 200 characters',
-    beyond: `from people: ${REFUSED}; from the vendor: ${HOLE}`,
+    beyond: `from people: ${REFUSED}; from the vendor: a gap in coverage`,
   },
   id: {
     most: 200,

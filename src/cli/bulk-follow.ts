@@ -11,7 +11,7 @@ import type { Output } from './output.js';
 const POLL_MS = 500;
 /** A look at a job of a million targets takes a while: so many times as long it is left alone then. */
 const REST_PER_LOOK = 10;
-/** The pace is that of the last so many ms. */
+/** The pace is that of show only the last N ms. */
 const PACE_OVER_MS = 10_000;
 /** Where lines can't be rewritten, mere numbers are told no more often than this, ms. */
 const NUMBERS_EVERY_MS = 5_000;
@@ -75,7 +75,7 @@ async function readStatus(ledger: Ledger, planId: string): Promise<BulkStatus> {
   if (job !== null) return readBulkStatus(ledger, job);
   throw new UserError(
     `The bulk plan ${planId} is not in the ledger any more.`,
-    '`curfew bulk status` shows those that are.',
+    '`curfew bulk status` lists the plans.',
   );
 }
 

@@ -50,6 +50,6 @@ function endingWords({ status, ending }: Followed): string {
         '\n',
       );
     case 'detached':
-      return [`Stopped looking; ${status.planId} goes on.`, nextWords(status, nowMs)].join('\n');
+      return [`Stopped following; ${status.planId} continues.`, nextWords(status, nowMs)].join('\n');
   }
 }

@@ -5,7 +5,8 @@ import { span } from './output.js';
 /** What holds all requests back, and for how long. */
 export function heldWords(hold: Hold, nowMs: number): string {
   const leftMs = hold.untilMs - nowMs;
-  const then = leftMs > 0 ? `One goes first in ${span(leftMs)}, the rest when it is answered.` : 'One is asking now.';
+  const then =
+    leftMs > 0 ? `One goes first in ${span(leftMs)}, the rest when it is answered.` : 'One request asks now.';
   return `${capitalized(holdWords(hold))}. ${then}`;
 }
 

@@ -49,7 +49,7 @@ const program = new Command('curfew')
 Examples:
   $ curfew demo                               the whole story on a simulator, no key needed
   $ curfew up                                 start Curfew here; leave it running
-  $ curfew cancel sess_xYz789AbCd --wait      end the current turn of a session, and see that it ended
+  $ curfew cancel sess_xYz789AbCd --wait      end the current turn of a session, and check that it ended
   $ curfew pause --reason "incident 42"       no cancel request leaves until \`curfew resume\`
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or invalid file, 3 refused by a safety rule,
@@ -109,7 +109,7 @@ function report(error: unknown): number {
   }
   const message = error instanceof Error ? error.message : String(error);
   writeNews(
-    words`curfew: ${printableLine(message)}\n  next: this is not expected; CURFEW_LOG=debug shows more, and \`curfew doctor\` checks the parts.`,
+    words`curfew: ${printableLine(message)}\n  next: this is a bug; CURFEW_LOG=debug shows more, and \`curfew doctor\` checks the parts.`,
   );
   if (process.env['CURFEW_LOG'] === 'debug' && error instanceof Error) writeNews(terminalText(error.stack ?? ''));
   return ExitCode.failed;

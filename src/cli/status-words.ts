@@ -17,7 +17,7 @@ import { span, table } from './output.js';
 import { standingDocument } from './standing-document.js';
 import { amount, leftWords, limitLeft, verdictName } from './standing-words.js';
 import { unjudgedDocument, unjudgedWords } from './unjudged-words.js';
-import { shorten, standing } from './words.js';
+import { counted, shorten, standing } from './words.js';
 
 /** All that `curfew status` shows, as the ledger has it. */
 export interface Status {
@@ -173,7 +173,7 @@ function coverageLines({ coverage, count }: LiveSessions, nowMs: number, nothing
   }
   const { atMs, completeAtMs, agents, live, unreadable, notFound, teams, problem } = coverage;
   const lines = [
-    `${agents} agents, ${count} live sessions (${live.processing} processing, ${live.queued} queued), last scan ${span(nowMs - atMs)} ago`,
+    `${counted(agents, 'agent')}, ${counted(count, 'live session')} (${live.processing} processing, ${live.queued} queued), last scan ${span(nowMs - atMs)} ago`,
   ];
   if (!isScanning(coverage, nowMs)) {
     lines.push(
@@ -209,7 +209,7 @@ function coverageLines({ coverage, count }: LiveSessions, nowMs: number, nothing
 
 function nearestWords({ nearest, count, nowMs }: LiveSessions): string {
   if (nearest.length === 0) {
-    return count === 0 ? 'No live session is known.' : 'No live session that a policy is about.';
+    return count === 0 ? 'No live session is known.' : 'No live session that a policy matches.';
   }
   const rows = nearest.map((session) => rowOf(session, nowMs));
   const text = table(['SESSION', 'AGENT', 'STATE', 'POLICY', 'LIMIT', 'SEEN', 'LEFT'], rows);

@@ -119,7 +119,7 @@ export function describeBulkHistory(name: string, freshUrl: () => Promise<string
       expect(await sessions({ sinceMs: NOW + 11 })).toEqual([]);
     });
 
-    it('the last so many are the end of it all, wherever the cut falls', async () => {
+    it('show only the last N are the end of it all, wherever the cut falls', async () => {
       const all: string[] = [];
       for (const [index, at] of [0, 1, 2].entries()) {
         await job(`b-${index}a`, sessionIds(3, `t${index}a`), { appliedAt: NOW + at * 10 });

@@ -147,7 +147,7 @@ export function describeHistory(name: string, freshUrl: () => Promise<string>): 
         expect(await found({ policy: '%b' })).toEqual([]);
       });
 
-      it('come oldest first over many pages, and the last so many', async () => {
+      it('come oldest first over many pages, and show only the last N', async () => {
         const events = Array.from({ length: 1_100 }, (_, i) => ({
           kind: i === 1_099 ? ('resumed' as const) : ('warned' as const),
           at: NOW + i,

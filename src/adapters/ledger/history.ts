@@ -15,7 +15,7 @@ export interface HistoryFilter {
   readonly sinceMs?: number;
   /** Before this. */
   readonly untilMs?: number;
-  /** Only the last so many. */
+  /** Only show only the last N. */
   readonly last?: number;
   /** Only events of these kinds. */
   readonly kinds?: readonly EventKind[];
@@ -75,7 +75,7 @@ const jobsOf = (
 const isBefore = ({ appliedAtMs, planId }: AppliedJob, start: Start): boolean =>
   appliedAtMs < start.at || (appliedAtMs === start.at && (start.kind === 'order' || planId < start.planId));
 
-/** Where the last so many begin, counted back from the end; null: there are no more than that. */
+/** Where show only the last N begin, counted back from the end; null: there are no more than that. */
 async function startOfLast(db: Kysely<LedgerDatabase>, filter: HistoryFilter, last: number): Promise<Start | null> {
   let left = last;
   let before: number | null = null;

@@ -43,7 +43,7 @@ export function createStrangers(client: Client, log: Logger): Strangers {
       if (stranger === null) {
         known.delete(id);
         await ledger.meta.drop(`${PREFIX}${id}`);
-        log.info({ id }, 'what stood under an id of Curfew’s is gone');
+        log.info({ id }, 'what used one of Curfew’s ids is gone');
       } else if (stranger !== undefined) known.set(id, { stranger, again });
     }
     const seenAtMs = await ledger.now();
@@ -67,8 +67,7 @@ export function createStrangers(client: Client, log: Logger): Strangers {
           await lookAgain(ledger);
           failing = false;
         } catch (error) {
-          if (!failing)
-            log.warn({ err: error }, 'could not leave word of what stands under ids of Curfew; trying again');
+          if (!failing) log.warn({ err: error }, 'could not record what uses Curfew’s ids; trying again');
           failing = true;
         }
         await sleep(everyMs, undefined, { signal }).catch(() => {});
@@ -98,5 +97,5 @@ export function unreadyBecauseOf(strangers: readonly Stranger[]): string | null 
   const slash = first.id.indexOf('/');
   const name = slash < 0 ? first.id : `${first.id.slice(0, slash)}/…`;
   const more = strangers.length === 1 ? '' : ` and ${strangers.length - 1} more`;
-  return `Temporal: something else stands under an id of Curfew (${name}${more}); see curfew doctor`;
+  return `Temporal: something else uses one of Curfew’s ids (${name}${more}); see curfew doctor`;
 }

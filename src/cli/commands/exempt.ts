@@ -8,7 +8,7 @@ export function registerExempt(program: Command): void {
     .command('exempt')
     .summary('leave a session alone for a while')
     .description(
-      'No cancel request leaves for this session until the time is over, not even for orders given before; only for those given with --even-if-exempt.',
+      'Sends no cancel request for this session until the time is over, not even for earlier orders; only for orders with --even-if-exempt.',
     )
     .argument('<id>', 'session id')
     .requiredOption('--for <duration>', 'how long: 90s, 30m, 2h, 7d')
@@ -18,7 +18,11 @@ export function registerExempt(program: Command): void {
       const sessionId = checkedSessionIds([id])[0] ?? id;
       const forMs = parseDuration(options.for);
       if (forMs === null || forMs < 1_000) {
-        throw new UserError(`"${options.for}" is no duration.`, 'Write it with a unit: --for 2h.', ExitCode.usage);
+        throw new UserError(
+          `"${options.for}" is not a valid duration.`,
+          'Write it with a unit: --for 2h.',
+          ExitCode.usage,
+        );
       }
       const { config, out } = contextOf(command, true);
       const ledger = await openExistingLedger(config);
@@ -35,7 +39,7 @@ export function registerExempt(program: Command): void {
   program
     .command('unexempt')
     .summary('end an exemption')
-    .description('Ends all exemptions of a session. Orders that they had settled as exempted stay settled.')
+    .description('Ends all exemptions of a session. Orders that were settled as exempted stay settled.')
     .argument('<id>', 'session id')
     .addHelpText('after', '\nExample:\n  $ curfew unexempt sess_xYz789AbCd')
     .action(async (id: string, _options: unknown, command: Command) => {

@@ -26,7 +26,7 @@ Control API: docs/simulator.md. Faults: docs/simulator-faults.md`,
       const { out } = contextOf(command, true);
       if (!/^\d{1,5}$/.test(options.port) || Number(options.port) > 65_535) {
         throw new UserError(
-          `"${options.port}" is no port.`,
+          `"${options.port}" is not a port.`,
           'Give a number from 0 to 65535: --port 4010.',
           ExitCode.usage,
         );
@@ -40,7 +40,7 @@ Control API: docs/simulator.md. Faults: docs/simulator-faults.md`,
       out.result(document, document, (running) =>
         [
           `Simulator at ${running.url}; control at ${running.controlUrl}. Ctrl-C ends it.`,
-          'In the next terminals:',
+          'In the other terminals:',
           shell`  export GUMLOOP_BASE_URL=${running.url} GUMLOOP_API_KEY=${running.apiKey} GUMLOOP_USER_ID=${running.userId}`,
         ].join('\n'),
       );

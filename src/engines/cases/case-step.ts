@@ -205,7 +205,7 @@ async function send(
     case 'in-doubt':
       throw new TryAgain(
         'InDoubt',
-        'The session may not be ended any more, but a request that left before may still take effect; nothing was sent.',
+        'The session must not be ended any more, but an earlier request may still take effect; nothing was sent.',
         result.retryInMs,
       );
     case 'nothing-to-send':
@@ -290,7 +290,7 @@ async function applyRules(
   if (senders.length === 0 && inDoubt) {
     throw new TryAgain(
       'InDoubt',
-      'The order has no ground any more, but a request that left before may still take effect; nothing was sent.',
+      'The order no longer has a reason, but an earlier request may still take effect; nothing was sent.',
       DOUBT_RETRY_MS,
     );
   }

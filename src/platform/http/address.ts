@@ -23,7 +23,7 @@ export function readHttpAddress(text: string | undefined): HttpAddress | null {
   const port = Number(digits);
   if (host !== undefined && port <= 65_535) return { host, port };
   throw new UserError(
-    `${HTTP_ADDRESS} is "${text}", which is no host and port.`,
+    `${HTTP_ADDRESS} is "${text}", which is not a host and port.`,
     `Write both: ${HTTP_ADDRESS}=127.0.0.1:9464; port 0 takes any free one.`,
     ExitCode.usage,
   );

@@ -49,7 +49,7 @@ export async function startNotifications(
           if (!(error instanceof StrangerError)) throw error;
         }
       }
-      if (troubled) log.info('notifications go on');
+      if (troubled) log.info('notifications continue');
       troubled = false;
     } catch (error) {
       if (!troubled) log.warn({ err: error }, 'could not look for what to notify; trying again every 2 s');

@@ -78,7 +78,7 @@ export default tseslint.config(
     ignores: [
       'src/cli/output.ts',
       'src/cli/paged-output.ts',
-      'src/cli/main.ts',
+      'src/cli/program.ts',
       'src/platform/tracing/sdk.ts',
       'src/core/text/**',
     ],

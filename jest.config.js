@@ -10,6 +10,9 @@ export default {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', ...deployFolders.map((folder) => `<rootDir>/${folder}/`)],
   setupFiles: ['<rootDir>/test/support/plain-output.ts', '<rootDir>/test/support/property-seed.ts'],
+  // One server of what several suites use; the second call stops it.
+  globalSetup: '<rootDir>/test/support/shared-server.mjs',
+  globalTeardown: '<rootDir>/test/support/shared-server.mjs',
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: {
@@ -20,6 +23,7 @@ export default {
   },
   // A hang limit, not a measure of speed: shared machines are slow machines.
   testTimeout: 180_000,
-  // One more than the cores it is meant for: the longest suites mostly wait.
-  maxWorkers: 3,
+  testSequencer: '<rootDir>/test/support/longest-first.mjs',
+  // Twice the cores it is meant for: the longest suites mostly wait.
+  maxWorkers: 4,
 };

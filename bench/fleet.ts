@@ -86,10 +86,13 @@ export function planFleet(shape: FleetShape): PlannedSession[] {
     const share = (place + 0.5) / (counts[kind] ?? 1);
     const { input, cycle } = behaviour(kind, share, place, violators);
     const id = worst ? longId(`sess_${index}`) : `sess_${index}`;
-    const what = worst ? worstSession(input, index) : input;
+    const what = worst ? worstSession(input, index, brokenBy(kind)) : input;
     return { kind, cycle, input: { ...what, id, agent: `agent_${index % agents}` } };
   });
 }
+
+const brokenBy = (kind: Kind): 'runtime' | 'credits' | null =>
+  kind === 'over-runtime' ? 'runtime' : kind === 'over-credits' ? 'credits' : null;
 
 interface Behaviour {
   readonly input: Omit<SessionInput, 'agent'>;

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { runSoak } from '../test/support/soak.js';
+import { runSoak } from '../test/soak/soak.js';
 
 const USAGE = `Usage: npx tsx bench/soak.ts [options]      (after \`npm run build\`)
   --minutes N    length of the run with faults and kills   (10)

@@ -23,10 +23,28 @@ export function worstAgent(agent: AgentInput, index: number): AgentInput {
   return { ...agent, name: longName(agent.name ?? ''), faults: [padded] };
 }
 
-/** Every tenth conversation has a past of four thousand messages. */
-export function worstSession<S extends Omit<SessionInput, 'agent'>>(session: S, index: number): S {
-  const past = index % 10 === 0 ? { earlierTurns: 2_000 } : {};
-  return { ...session, ...past, name: longName('session') };
+const STRANGE_STATE: FaultInput = {
+  ...{ fault: 'unknown-state', on: 'list', state: 's'.repeat(100), probability: 0.02 },
+  ...forever,
+};
+
+/**
+ * Every tenth conversation has a past of four thousand messages, and those that break no limit are seen in strange states.
+ *
+ * Violators must be such by what can be known of them. One that spends has no past: what its earlier turns spent before anyone
+ * watched is not known. None is seen in a strange state: it may be a pause, so the time of its turn would begin anew.
+ */
+export function worstSession<S extends Omit<SessionInput, 'agent'>>(
+  session: S,
+  index: number,
+  breaks: 'runtime' | 'credits' | null,
+): S {
+  return {
+    ...session,
+    ...(index % 10 === 0 && breaks !== 'credits' ? { earlierTurns: 2_000 } : {}),
+    ...(breaks === null ? { faults: [STRANGE_STATE] } : {}),
+    name: longName('session'),
+  };
 }
 
 /** Those that strike a request are tried in this order; those of form come besides. */
@@ -44,6 +62,5 @@ export const WORST_FAULTS: readonly FaultInput[] = [
   { fault: 'reset-before-effect', probability: 0.01, ...forever },
   { fault: 'oversize-body', on: 'retrieve', megabytes: 2, place: 'behind', ...forever },
   { fault: 'oversize-body', on: 'retrieve', megabytes: 48, place: 'behind', probability: 0.03, ...forever },
-  { fault: 'unknown-state', on: 'list', state: 's'.repeat(100), probability: 0.005, ...forever },
   { fault: 'null-usage', on: 'list', probability: 0.02, ...forever },
 ];

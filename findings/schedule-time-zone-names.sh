@@ -8,48 +8,13 @@
 #           So a check by Intl before the Schedule is made passes names that no Schedule can have.
 set -euo pipefail
 
-folder="$(mktemp -d)"
-server=''
-finish() {
-  [ -z "$server" ] || kill "$server" 2>/dev/null || true
-  rm -rf "$folder"
-}
-trap finish EXIT
-cd "$folder"
-
-temporal="$(command -v temporal || true)"
-if [ -z "$temporal" ] || ! "$temporal" --version | grep -q 'Server 1\.29\.1'; then
-  GOBIN="$folder" go install github.com/temporalio/cli/cmd/temporal@v1.5.1
-  temporal="$folder/temporal"
-fi
-npm init -y >/dev/null
-npm install --silent --no-audit --no-fund @temporalio/client@1.24.0
-
-port="$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')"
-"$temporal" server start-dev --headless --ip 127.0.0.1 --port "$port" >"$folder/server.log" 2>&1 &
-server=$!
+. "$(dirname "${BASH_SOURCE[0]}")/support/dev-server.sh"
 
 cat >look.mjs <<'SCRIPT'
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, Connection } from '@temporalio/client';
+import { connect, create, end } from './server.mjs';
 
-const address = process.argv[2];
-let connection;
-for (let tries = 0; connection === undefined; tries += 1) {
-  connection = await Connection.connect({ address }).catch(async (error) => {
-    if (tries > 60) throw error;
-    await sleep(500);
-  });
-}
-const client = new Client({ connection });
-
+const client = await connect();
 const meantByNode = (timeZone) => new Intl.DateTimeFormat('en', { timeZone }).resolvedOptions().timeZone;
-const create = (timezone) =>
-  client.schedule.create({
-    scheduleId: `daily-${timezone}`,
-    spec: { cronExpressions: ['0 3 * * *'], timezone },
-    action: { type: 'startWorkflow', workflowType: 'none', taskQueue: 'none', args: [] },
-  });
 
 const expected = {
   'Europe/Berlin': 'accepted',
@@ -61,16 +26,14 @@ const expected = {
   CET: 'accepted',
 };
 let asDescribed = true;
-for (const [name, answer] of Object.entries(expected)) {
-  const seen = await create(name).then(
+for (const [timezone, answer] of Object.entries(expected)) {
+  const seen = await create(client, `daily-${timezone}`, { spec: { cronExpressions: ['0 3 * * *'], timezone } }).then(
     () => ({ answer: 'accepted', why: '' }),
     (error) => ({ answer: 'refused', why: `(${error.message})` }),
   );
-  console.log(`${name}: Node takes it for ${meantByNode(name)}; the server: ${seen.answer} ${seen.why}`);
+  console.log(`${timezone}: Node takes it for ${meantByNode(timezone)}; the server: ${seen.answer} ${seen.why}`);
   asDescribed &&= seen.answer === answer;
 }
-await connection.close();
-console.log(asDescribed ? 'As described.' : 'This has changed.');
-process.exit(asDescribed ? 0 : 1);
+await end(client, asDescribed);
 SCRIPT
-node look.mjs "127.0.0.1:$port"
+node look.mjs "$address"

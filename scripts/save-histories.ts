@@ -1,5 +1,5 @@
 /**
- * Lets every story of test/support/case-stories.ts, watch-stories.ts, bulk-stories.ts and round-stories.ts happen on a real Temporal server and saves the histories to
+ * Lets every story of test/workflows/stories happen on a real Temporal server and saves the histories to
  * test/histories/, for test/workflows/replay.test.ts. To be run when a story was added:
  *
  *   node --import tsx scripts/save-histories.ts [STORY…]
@@ -11,13 +11,13 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
-import { BULK_STORIES, ScriptedBulk, tellBulkStory } from '../test/support/bulk-stories.js';
+import { BULK_STORIES, ScriptedBulk, tellBulkStory } from '../test/workflows/stories/bulk-stories.js';
 import { ScriptedActivities } from '../test/support/case-script.js';
-import { STORIES, STORIES_CONTINUE_AS_NEW_AT, tellStory } from '../test/support/case-stories.js';
-import { ROUND_STORIES, ScriptedRounds, tellRoundStory } from '../test/support/round-stories.js';
+import { STORIES, STORIES_CONTINUE_AS_NEW_AT, tellStory } from '../test/workflows/stories/case-stories.js';
+import { ROUND_STORIES, ScriptedRounds, tellRoundStory } from '../test/workflows/stories/round-stories.js';
 import { startTemporal } from '../test/support/temporal.js';
 import { ScriptedWatch } from '../test/support/watch-script.js';
-import { tellWatchStory, WATCH_STORIES } from '../test/support/watch-stories.js';
+import { tellWatchStory, WATCH_STORIES } from '../test/workflows/stories/watch-stories.js';
 
 const FOLDER = fileURLToPath(new URL('../test/histories/', import.meta.url));
 

@@ -1,5 +1,6 @@
 import { usageAt, type Look } from './look.js';
 import type { MessageRecord, SessionRecord } from './session.js';
+import { iso } from '../src/core/times.js';
 
 /** A trigger as the world keeps it. */
 export interface TriggerRecord {
@@ -33,8 +34,6 @@ export interface TeamRecord {
   readonly member: boolean;
   readonly listed: boolean;
 }
-
-const iso = (at: number): string => new Date(at).toISOString();
 
 const creator = (id: string) => ({
   id,

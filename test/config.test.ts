@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DEFAULT_API_BASE_URL, loadConfig, parseDuration } from '../src/platform/config.js';
+import { loadConfig } from '../src/platform/config.js';
+import { DEFAULT_API_BASE_URL } from '../src/platform/settings.js';
 import { ExitCode, UserError } from '../src/core/errors.js';
 
 let folder: string;
@@ -78,22 +79,5 @@ describe('settings', () => {
     expect(error.exitCode).toBe(ExitCode.usage);
     expect(error.message).toContain(name);
     expect(error.message).toContain(value);
-  });
-});
-
-describe('durations', () => {
-  it.each([
-    ['90s', 90_000],
-    ['5m', 300_000],
-    ['1.5h', 5_400_000],
-    ['2d', 172_800_000],
-    [' 2h ', 7_200_000],
-    // Whole ms: the ledger stores no others.
-    ['1.000001m', 60_000],
-    ['36525d', 3_155_760_000_000],
-  ])('%s is %d ms', (text, expected) => expect(parseDuration(text)).toBe(expected));
-
-  it.each(['', '5', 'h', '-5m', '5 parsecs', '5m extra', '1e3s', '36526d', '500000000d'])('%j is none', (text) => {
-    expect(parseDuration(text)).toBeNull();
   });
 });

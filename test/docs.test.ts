@@ -3,7 +3,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { withBoundsTable } from '../scripts/lib/bounds-table.js';
+import { withCommandTables } from '../scripts/lib/commands-table.js';
+import { withSettingsTable } from '../scripts/lib/settings-table.js';
 import { loadConfig } from '../src/platform/config.js';
+import { toldOfSettings } from '../src/platform/settings.js';
 import { OUTCOMES, SEARCH_ATTRIBUTES } from '../src/core/contract.js';
 import { ExitCode } from '../src/core/errors.js';
 import { ALERTS, EVENT_KINDS } from '../src/core/events.js';
@@ -42,14 +45,26 @@ const cellsOf = (page: string): string[] =>
     .filter((line) => line.startsWith('|') && !/^[|\s:-]+$/.test(line))
     .flatMap((line) => line.split(/(?<!\\)\|/).map((cell) => cell.trim()));
 
-/** Every setting of ours and the vendor's that the sources read by name. */
-const settingsRead = [
-  ...new Set(
-    readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
-      .filter((name) => name.endsWith('.ts'))
-      .flatMap((name) => read(join('src', name)).match(/(?<=')(CURFEW|GUMLOOP)_[A-Z_]+(?=')/g) ?? []),
-  ),
-].sort();
+/** Every setting, and the one that names a file for it. */
+const settings = toldOfSettings().flatMap(({ name, secret }) => (secret === true ? [name, `${name}_FILE`] : [name]));
+const ownSettings = settings.filter((name) => !name.startsWith('TEMPORAL_'));
+
+it('the table of settings has all that the sources read by name', () => {
+  const named = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .flatMap((name) => read(join('src', name)).match(/(?<=')(CURFEW|GUMLOOP|TEMPORAL)_[A-Z_]+(?=')/g) ?? []);
+  expect(named.length).toBeGreaterThan(10);
+  expect(named.filter((name) => !settings.includes(name))).toEqual([]);
+});
+
+it.each([
+  // After a change: npx tsx scripts/settings-table.ts, scripts/commands-table.ts, or scripts/bounds-table.ts
+  ['docs/commands.md', withCommandTables],
+  ['docs/settings.md', withSettingsTable],
+  ['docs/bounds.md', withBoundsTable],
+])('%s has the tables that the sources make', async (page, withTable) => {
+  expect(read(page)).toBe(await withTable(read(page)));
+});
 
 describe('.env.example', () => {
   const lines = read('.env.example').split('\n');
@@ -58,7 +73,7 @@ describe('.env.example', () => {
     expect(lines.filter((line) => line !== '' && !line.startsWith('#'))).toEqual([]);
   });
 
-  it.each(settingsRead)('has %s', (name) => {
+  it.each(settings)('has %s', (name) => {
     expect(
       lines.some((line) => line.startsWith(`#${name}=`) || line.startsWith(`#${name.replace(/_FILE$/, '')}=`)),
     ).toBe(true);
@@ -79,7 +94,7 @@ describe('.env.example', () => {
   });
 });
 
-it.each(settingsRead)('docs/settings.md documents %s', (name) => {
+it.each(ownSettings)('docs/settings.md documents %s', (name) => {
   expect(read('docs/settings.md')).toContain(`\`${name}\``);
 });
 
@@ -129,11 +144,6 @@ describe('docs/outcomes.md', () => {
     const eventRow = events.find((line) => line.split('|')[1]?.includes(`\`${kind}\``) === true);
     expect(eventRow?.split('|')[2]?.trim()).toBe(ALERTS.has(kind) ? 'alert' : '');
   });
-});
-
-it('docs/bounds.md has the table of bounds that src/core/bounds.ts makes', async () => {
-  // After a change: npx tsx scripts/bounds-table.ts
-  expect(read('docs/bounds.md')).toBe(await withBoundsTable(read('docs/bounds.md')));
 });
 
 it.each(Object.entries(SEARCH_ATTRIBUTES))('docs/operating.md adds the search attribute %s as %s', (name, type) => {

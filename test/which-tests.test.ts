@@ -47,6 +47,11 @@ it('every file of tests is run by `npm test` or by `npm run test:deploy`, and no
   expect([...everywhere, ...deploy].sort()).toEqual(files.sort());
 });
 
+it('knows which suites to begin with: all of them are there', () => {
+  const longest = JSON.parse(readFileSync(join(root, 'test/support/longest.json'), 'utf8')) as string[];
+  expect(longest.filter((path) => ![...everywhere, ...deploy].includes(path))).toEqual([]);
+});
+
 it('`npm test` has no file that uses what `npm run test:deploy` is there for', () => {
   const needy = [
     ...readdirSync(join(root, 'test/deploy')).map((name) => join('test/deploy', name)),

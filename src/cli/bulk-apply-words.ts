@@ -1,10 +1,11 @@
+import { toEnd } from '../core/bulk/totals.js';
 import pc from 'picocolors';
 import { rateWords } from '../core/bulk/rate.js';
 import type { BulkStatus } from '../core/contract.js';
 import type { BulkJob } from '../adapters/ledger/bulk-plans.js';
 import type { PauseSwitch } from '../adapters/ledger/pause-switch.js';
 import { planWords } from './bulk-plan-words.js';
-import { count, toEnd } from './bulk-words.js';
+import { count } from './bulk-words.js';
 import { span } from './output.js';
 
 /** What a plan holds, and what applying it now is going to do. */

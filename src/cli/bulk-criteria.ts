@@ -1,9 +1,10 @@
 import { shellWord } from '../core/text/shell.js';
 import { ALL_LIVE, LIVE_STATES, type LiveSelection, type LiveState } from '../engines/bulk/selection.js';
 import { ExitCode, UserError } from '../core/errors.js';
-import { formatDuration, readDuration } from '../core/policy-file/units.js';
+import { formatDuration, readDuration } from '../core/duration.js';
 import { didYouMean } from '../core/policy-file/suggest.js';
-import { readMoment } from './moment.js';
+import { readMoment } from './option-values.js';
+import { iso } from '../core/times.js';
 
 /** Options of `curfew bulk plan`, as they were typed. */
 export interface CriteriaOptions {
@@ -27,7 +28,6 @@ export type Asked = { readonly written: Readonly<Record<string, unknown>> } & (
 );
 
 const NOTHING_DONE = 'No plan was made.';
-const SECOND_MS = 1_000;
 
 /** Each criterion with the name of its option, in the order in which they are told. */
 const CRITERIA = {
@@ -144,7 +144,7 @@ function stateOf(text: string): LiveState {
 
 function duration(text: string | undefined, option: string): number | null {
   if (text === undefined) return null;
-  const read = readDuration(text, SECOND_MS);
+  const read = readDuration(text);
   if ('value' in read) return read.value;
   throw refusal(`${option} ${read.problem}.`, read.suggestion ?? `Write how long, for example ${option} 2h.`);
 }
@@ -198,7 +198,6 @@ function commandOf(options: CriteriaOptions): string {
 }
 
 const shown = (text: string): string => JSON.stringify(text.slice(0, 40));
-const iso = (ms: number): string => new Date(ms).toISOString();
 const listed = (names: readonly string[]): string =>
   names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 const refusal = (message: string, next: string): UserError =>

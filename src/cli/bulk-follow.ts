@@ -1,17 +1,16 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { readBulkStatus } from '../engines/bulk/status.js';
-import { ENDED_OUTCOMES, type BulkStatus } from '../core/contract.js';
+import { type BulkStatus, ENDED_OUTCOMES } from '../core/contract.js';
 import { ExitCode, UserError } from '../core/errors.js';
-import { LedgerUnavailableError } from '../adapters/ledger/errors.js';
 import type { Ledger } from '../adapters/ledger/ledger.js';
-import { progressLines, stateWords } from './bulk-words.js';
-import { INTERRUPTED } from './interrupt.js';
+import { follow } from './follow.js';
+import { endWords, nextWords, progressLines, stateWords } from './bulk-words.js';
+import { INTERRUPTED, onInterrupt } from './interrupt.js';
 import type { Output } from './output.js';
 
 const POLL_MS = 500;
 /** A look at a job of a million targets takes a while: so many times as long it is left alone then. */
 const REST_PER_LOOK = 10;
-/** The pace is that of show only the last N ms. */
+/** The pace is that of the last so many ms. */
 const PACE_OVER_MS = 10_000;
 /** Where lines can't be rewritten, mere numbers are told no more often than this, ms. */
 const NUMBERS_EVERY_MS = 5_000;
@@ -39,34 +38,22 @@ export async function followJob(
 ): Promise<Followed> {
   const pace = createPace();
   const told = createTeller(out);
-  let known: BulkStatus | null = null;
-  let ledgerAway = false;
-  for (;;) {
-    const beganMs = performance.now();
-    try {
-      const status = await readStatus(ledger, planId);
-      const changed = known === null || JSON.stringify(known) !== JSON.stringify(status);
-      known = status;
-      ledgerAway = false;
-      if (changed) onChange(status);
-      const ending = await endingOf(ledger, status, signal);
-      if (ending !== null) {
-        told.done();
-        return { status, ending };
-      }
-      told.tell(status, pace.after(status));
-    } catch (error) {
-      if (!(error instanceof LedgerUnavailableError)) throw error;
-      if (signal.aborted) {
-        told.done();
-        if (known === null) throw error;
-        return { status: known, ending: 'detached' };
-      }
-      if (!ledgerAway) out.say(`${error.message} Waiting for it.`);
-      ledgerAway = true;
-    }
-    const restMs = Math.max(POLL_MS, REST_PER_LOOK * (performance.now() - beganMs));
-    await sleep(restMs, undefined, { signal }).catch(() => {});
+  let known = '';
+  let ending: Followed['ending'] | null = null;
+  const onSeen = async (status: BulkStatus): Promise<boolean> => {
+    const news = JSON.stringify(status);
+    if (news !== known) onChange(status);
+    known = news;
+    ending = await endingOf(ledger, status);
+    if (ending === null && !signal.aborted) told.tell(status, pace.after(status));
+    return ending !== null;
+  };
+  try {
+    const options = { out, signal, everyMs: POLL_MS, restPerLook: REST_PER_LOOK, onSeen };
+    const status = await follow(() => readStatus(ledger, planId), options);
+    return { status, ending: ending ?? 'detached' };
+  } finally {
+    told.done();
   }
 }
 
@@ -79,10 +66,9 @@ async function readStatus(ledger: Ledger, planId: string): Promise<BulkStatus> {
   );
 }
 
-async function endingOf(ledger: Ledger, status: BulkStatus, signal: AbortSignal): Promise<Followed['ending'] | null> {
+async function endingOf(ledger: Ledger, status: BulkStatus): Promise<Followed['ending'] | null> {
   if (isOver(status)) return 'over';
-  if (status.state === 'paused' && (await stoppedItself(ledger, status))) return 'stopped';
-  return signal.aborted ? 'detached' : null;
+  return status.state === 'paused' && (await stoppedItself(ledger, status)) ? 'stopped' : null;
 }
 
 /** Nothing of it is open any more: no request, no case. */
@@ -164,3 +150,52 @@ const inPlace = ({ status, perSecond }: Progress): string =>
 
 const inOneLine = ({ status, perSecond }: Progress): string =>
   [status.planId, stateWords(status), ...progressLines(status, { perSecond })].join('  ');
+
+/**
+ * Follows a job until it is over, stops itself, or the person leaves, and says how it ended.
+ *
+ * @param lines - with `--json`: a line per change, instead of one document at the end
+ * @returns the exit code
+ */
+export async function followAndTell(
+  ledger: Ledger,
+  planId: string,
+  out: Output,
+  { lines }: { readonly lines: boolean },
+): Promise<number> {
+  const interrupt = onInterrupt();
+  const asLines = lines && out.json;
+  try {
+    const followed = await followJob(ledger, planId, out, interrupt.signal, (status: BulkStatus) => {
+      if (asLines) out.result(status, null, () => '');
+    });
+    const { status } = followed;
+    if (asLines) tellAside(out, followed);
+    else if (out.json) {
+      tellAside(out, followed);
+      out.result(status, null, () => '');
+    } else out.result(status, followed, endingWords);
+    return followedExitCode(followed);
+  } finally {
+    interrupt.dispose();
+  }
+}
+
+/** Where stdout holds JSON alone. */
+function tellAside(out: Output, followed: Followed): void {
+  if (followed.ending !== 'over') out.show(followed, endingWords);
+}
+
+function endingWords({ status, ending }: Followed): string {
+  const nowMs = Date.now();
+  switch (ending) {
+    case 'over':
+      return endWords(status);
+    case 'stopped':
+      return [`${status.planId} stopped itself: ${status.note ?? 'it went badly'}`, nextWords(status, nowMs)].join(
+        '\n',
+      );
+    case 'detached':
+      return [`Stopped following; ${status.planId} continues.`, nextWords(status, nowMs)].join('\n');
+  }
+}

@@ -1,5 +1,5 @@
 import type { Config } from '../platform/config.js';
-import { openControlPlane } from './context.js';
+import { withControlPlane } from './context.js';
 
 /**
  * Has the workflow of a job look into the ledger now. What was written there holds without it: a worker sees it within
@@ -9,12 +9,9 @@ import { openControlPlane } from './context.js';
  */
 export async function nudge(config: Config, planId: string, { ensure }: { readonly ensure: boolean }): Promise<void> {
   try {
-    const plane = await openControlPlane(config);
-    try {
+    await withControlPlane(config, async (plane) => {
       if (!(await plane.bulkJobs.poke(planId)) && ensure) await plane.bulkJobs.ensure(planId);
-    } finally {
-      await plane.close();
-    }
+    });
   } catch {
     // Temporal is away, or not even configured here.
   }

@@ -1,9 +1,11 @@
+import { toEnd } from '../core/bulk/totals.js';
 import { shell } from '../core/text/shell.js';
 import pc from 'picocolors';
 import type { BulkStatus } from '../core/contract.js';
-import { count, toEnd } from './bulk-words.js';
+import { count } from './bulk-words.js';
 import { span, table } from './output.js';
 import { counted } from './words.js';
+import { wholeSeconds } from '../core/times.js';
 
 /** What is left out, in words; other names are told as they are. */
 const LEFT_OUT: Readonly<Record<string, string>> = {
@@ -37,9 +39,7 @@ export function plannedWords(status: BulkStatus, nowMs: number, applyOptions: re
     return [planWords(status), nothing].join('\n\n');
   }
   const until =
-    expiresAt === null
-      ? ''
-      : `, until ${expiresAt.replace(/\.\d+Z$/, 'Z')} (in ${span(Date.parse(expiresAt) - nowMs)})`;
+    expiresAt === null ? '' : `, until ${wholeSeconds(expiresAt)} (in ${span(Date.parse(expiresAt) - nowMs)})`;
   const command = [shell`curfew bulk apply ${planId}`, ...applyOptions].join(' ');
   return [
     planWords(status),

@@ -9,7 +9,7 @@ import type { PauseSwitch } from '../adapters/ledger/pause-switch.js';
 import { shell } from '../core/text/shell.js';
 import { findJob } from './bulk-argument.js';
 import { nudge } from './bulk-nudge.js';
-import { contextOf, openExistingLedger, requester } from './context.js';
+import { contextOf, withLedger, requester } from './context.js';
 import type { Output } from './output.js';
 
 /** What a steering command knows when it has steered. */
@@ -42,11 +42,9 @@ export async function steer(
   check: (job: BulkJob, ledger: Ledger, out: Output) => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   const { config, out } = contextOf(command, true);
-  const ledger = await openExistingLedger(config);
-  let planId: string;
-  try {
+  const planId = await withLedger(config, async (ledger) => {
     const before = await findJob(ledger, plan);
-    ({ planId } = before);
+    const { planId } = before;
     // A job that is through may still have cases to hold or to give up: the ledger knows.
     const mayHaveCases = before.state === 'finished' && (to.action === 'pause' || to.action === 'abort');
     if (!mayHaveCases) refuse(before, to.action);
@@ -62,9 +60,8 @@ export async function steer(
     const changed = steered.kind === 'done';
     const pauseSwitch = await ledger.pauseSwitch.read();
     out.result({ changed, ...status }, { changed, before, job, status, pauseSwitch }, words);
-  } finally {
-    await ledger.close();
-  }
+    return planId;
+  });
   await nudge(config, planId, { ensure: to.action === 'resume' });
 }
 

@@ -2,16 +2,13 @@ import { shell } from '../core/text/shell.js';
 import pc from 'picocolors';
 import { rateWords } from '../core/bulk/rate.js';
 import { ENDED_OUTCOMES, OUTCOMES, type BulkStatus, type Outcome } from '../core/contract.js';
-import { span, table } from './output.js';
+import { factLines, span, table, type Fact } from './output.js';
 import { outcomeName, shorten } from './words.js';
+import { wholeSeconds } from '../core/times.js';
 
 const BAR_WIDTH = 30;
 
 export const count = (value: number): string => value.toLocaleString('en-US');
-
-/** Targets that the job may send for: a cap left the others out from the start. */
-export const toEnd = ({ totals }: Pick<BulkStatus, 'totals'>): number =>
-  totals.targets - (totals.leftOut['capped'] ?? 0);
 
 const sumOf = ({ progress }: BulkStatus, wanted: (outcome: Outcome) => boolean): number =>
   OUTCOMES.reduce((sum, outcome) => sum + (wanted(outcome) ? (progress.outcomes[outcome] ?? 0) : 0), 0);
@@ -79,8 +76,8 @@ const outcomeLine = ({ progress }: BulkStatus): string =>
 
 /** Whose job it is and what became of it so far, by name. */
 export function jobHead(status: BulkStatus, nowMs = Date.now()): string {
-  const ago = (at: string): string => `${at.replace(/\.\d+Z$/, 'Z')}, ${span(nowMs - Date.parse(at))} ago`;
-  const rows: [string, string | null][] = [
+  const ago = (at: string): string => `${wholeSeconds(at)}, ${span(nowMs - Date.parse(at))} ago`;
+  const rows: Fact[] = [
     ['plan', `${status.planId}: ${pc.bold(stateWords(status))}`],
     ['reason', status.reason],
     ['cleanup', status.cleanup],
@@ -90,7 +87,7 @@ export function jobHead(status: BulkStatus, nowMs = Date.now()): string {
     ['targets', targetsWords(status)],
     ['pace', status.appliedAt === null ? null : paceWords(status)],
   ];
-  return rows.flatMap(([name, text]) => (text === null ? [] : [`${name.padEnd(10)} ${text}`])).join('\n');
+  return factLines(rows, 10);
 }
 
 /** Sessions that were given by their ids have no agent. */

@@ -46,8 +46,6 @@ function weekdayWords(field: string): string | null {
   return from === undefined ? `on ${days.join(', ')}` : `on ${days.join(' to ')}`;
 }
 
-const iso = (date: Date): string => date.toISOString();
-
 /** @param temporalProblem - why Temporal could not be asked; null: it was */
 export const cleanupsDocument = (
   policyVersion: number,
@@ -69,7 +67,7 @@ export const cleanupsDocument = (
       paused: schedule?.kind === 'scheduled' ? schedule.paused : null,
       note: schedule?.kind === 'scheduled' ? schedule.note : null,
       running: schedule?.kind === 'scheduled' ? schedule.running : null,
-      nextRuns: schedule?.kind === 'scheduled' ? schedule.nextRuns.map(iso) : null,
+      nextRuns: schedule?.kind === 'scheduled' ? schedule.nextRuns.map((at) => at.toISOString()) : null,
     },
     lastRun: lastRun === null ? null : { at: lastRun.at, planId: lastRun.planId, note: lastRun.note, job: lastRun.job },
   })),

@@ -50,6 +50,25 @@ export async function openExistingLedger(config: Config): Promise<Ledger> {
   return openLedger(config.databaseUrl);
 }
 
+/** Opens it for some work, and closes it whatever comes of that. */
+export const withLedger = async <T>(config: Config, work: (ledger: Ledger) => Promise<T>): Promise<T> =>
+  closing(await openExistingLedger(config), work);
+
+/** The same with Temporal. */
+export const withControlPlane = async <T>(config: Config, work: (plane: ControlPlane) => Promise<T>): Promise<T> =>
+  closing(await openControlPlane(config), work);
+
+async function closing<R extends { close(): Promise<void> }, T>(
+  opened: R,
+  work: (opened: R) => Promise<T>,
+): Promise<T> {
+  try {
+    return await work(opened);
+  } finally {
+    await opened.close();
+  }
+}
+
 /** @throws UserError with exit code 4 where the ledger would be the home's own, and is not there */
 export function refuseUnusedHome(config: Config): void {
   const isDefault = config.databaseUrl === homePaths(config.home).ledger;
@@ -72,7 +91,7 @@ export interface ControlPlane {
 }
 
 /** Ledger and Temporal, for commands that give orders. Fails before anything is written when either is away. */
-export async function openControlPlane(config: Config): Promise<ControlPlane> {
+async function openControlPlane(config: Config): Promise<ControlPlane> {
   const target = resolveTemporal(config);
   const temporal = await connectClient(target, { retryForMs: COMMAND_PATIENCE_MS });
   try {
@@ -115,4 +134,10 @@ export function checkedSessionIds(ids: readonly string[]): string[] {
     );
   }
   return [...new Set(ids)];
+}
+
+/** @throws UserError with exit code 2 when it can't be one */
+export function checkedSessionId(id: string): string {
+  checkedSessionIds([id]);
+  return id;
 }

@@ -28,6 +28,7 @@ import { readAttributesStanding } from '../adapters/temporal/search-attributes-s
 import { distance } from '../core/text/distance.js';
 import { counted } from './words.js';
 import { USER_AGENT } from '../platform/version.js';
+import { capital } from '../core/text/capital.js';
 
 export interface CheckResult {
   readonly name: string;
@@ -199,8 +200,6 @@ async function checkTeams(config: Config, ledger: Ledger | null, check: Check): 
     }
   });
 }
-
-const capital = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 
 const TEAMS_ADVICE =
   'Curfew does not watch what the vendor does not show. Make the user of the key a member of the team, or run a worker with a key of the team (GUMLOOP_TEAM_ID); correct a misspelt id in the policy file.';

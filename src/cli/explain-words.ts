@@ -7,12 +7,13 @@ import type { OrderView } from '../adapters/ledger/results.js';
 import type { UnjudgedSpell } from '../adapters/ledger/unjudged.js';
 import type { Facts } from '../core/policy/facts.js';
 import { flightOf } from '../core/policy/state.js';
-import { policyOf } from '../engines/watch/limits.js';
-import { span } from './output.js';
-import { standingDocument } from './standing-document.js';
-import { amount, limitWords, verdictName, whyWords } from './standing-words.js';
-import { unjudgedDocument, unjudgedWords } from './unjudged-words.js';
+import { WATCH_POLICY } from '../engines/watch/limits.js';
+import { factLines, span, type Fact } from './output.js';
+import { amount, limitWords, standingDocument, verdictName, whyWords } from './standing-words.js';
+import { unjudgedDocument, unjudgedWords } from './obstacle-words.js';
 import { readAgeWords, standing } from './words.js';
+import { iso } from '../core/times.js';
+import { capital } from '../core/text/capital.js';
 
 /** All that is known about what may end one session. */
 export interface Explanation {
@@ -61,17 +62,6 @@ interface BulkClaim {
   /** A cancel request was sent already. */
   readonly sent: boolean;
 }
-
-const WATCH = policyOf({
-  max_runtime: null,
-  max_continuous_runtime: null,
-  max_queue_time: null,
-  max_credits: null,
-  max_session_credits: null,
-  max_tokens: null,
-}).name;
-
-const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
 
 export function explainDocument(explanation: Explanation): unknown {
   const { sessionId, nowMs, facts, from, problem, exemptUntilMs, pauseSwitch, breakers, orders } = explanation;
@@ -145,7 +135,7 @@ export function headline(explanation: Explanation): string {
     return `${claimWords(claim)} ${claim.evenIfExempt ? `To stop that: ${shell`curfew bulk abort ${claim.planId}`}` : keep}`;
   }
   if (exemptUntilMs !== null) {
-    const until = `${new Date(exemptUntilMs).toISOString()}, in ${span(exemptUntilMs - ledgerNowMs)}`;
+    const until = `${iso(exemptUntilMs)}, in ${span(exemptUntilMs - ledgerNowMs)}`;
     return `Nothing will end this session before ${until}: it is exempt. After that its limits count again.`;
   }
   if (standings.length === 0) {
@@ -229,16 +219,14 @@ function observingWords(about: readonly PolicyStanding[], explanation: Explanati
 }
 
 const nameOf = ({ policy }: PolicyStanding, { watchedBy }: Pick<Explanation, 'watchedBy'>): string =>
-  policy.name === WATCH ? `the watch of ${watchedBy ?? 'someone'}` : `policy ${policy.name}`;
-
-const capital = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+  policy.name === WATCH_POLICY ? `the watch of ${watchedBy ?? 'someone'}` : `policy ${policy.name}`;
 
 function sightWords({ sessionId, nowMs, facts, from, problem, version, draft }: Explanation): string {
   const { subject, timeline } = facts;
   const { turn } = timeline;
   const agent = [subject.agentName, subject.agentId].filter((part) => part !== null).join(', ');
   const age = `${span(nowMs - timeline.seenAtMs)} ago`;
-  const rows: [string, string | null][] = [
+  const rows: Fact[] = [
     ['session', sessionId],
     ['agent', agent === '' ? null : agent],
     ['creator', subject.creatorEmail ?? subject.creatorId],
@@ -254,29 +242,29 @@ function sightWords({ sessionId, nowMs, facts, from, problem, version, draft }: 
       draft === null ? (version === null ? 'none in force' : `version ${version}`) : `${draft}, which is not in force`,
     ],
   ];
-  return rows.flatMap(([name, text]) => (text === null ? [] : [`${name.padEnd(9)} ${text}`])).join('\n');
+  return factLines(rows, 9);
 }
 
 function turnWords(key: string | null, startedAtMs: number | null, firstSeenMs: number, nowMs: number): string {
   const name = key ?? 'not named yet';
   const since = startedAtMs ?? firstSeenMs;
   const how = startedAtMs === null ? 'first seen' : 'its message came';
-  return `${name}; ${how} ${new Date(since).toISOString()}, ${span(nowMs - since)} ago`;
+  return `${name}; ${how} ${iso(since)}, ${span(nowMs - since)} ago`;
 }
 
 function standingWords(of: PolicyStanding, explanation: Explanation): string {
   const { policy, verdict, limits, endsAtMs } = of;
-  const mode = policy.name === WATCH ? 'watch' : modeOf(of, explanation);
+  const mode = policy.name === WATCH_POLICY ? 'watch' : modeOf(of, explanation);
   const head = `${nameOf(of, explanation)} (${mode}): ${verdictName(of)}`;
   if (verdict.kind === 'not-matching') return `${head}: does not match this session`;
   const lines = verdict.reasons.map((reason) => {
-    const since = reason.brokenAtMs === null ? '' : `; over it since ${new Date(reason.brokenAtMs).toISOString()}`;
+    const since = reason.brokenAtMs === null ? '' : `; over it since ${iso(reason.brokenAtMs)}`;
     return `${reason.limit}: ${reason.text}${since}`;
   });
   const said = new Set<string>(verdict.reasons.map(({ limit }) => limit));
   lines.push(...limits.filter(({ limit }) => !said.has(limit)).map((limit) => limitWords(limit)));
   if (lines.length === 0) lines.push(whyWords(of));
-  if (verdict.note === 'in-grace' && endsAtMs !== null) lines.push(`grace until ${new Date(endsAtMs).toISOString()}`);
+  if (verdict.note === 'in-grace' && endsAtMs !== null) lines.push(`grace until ${iso(endsAtMs)}`);
   return [head, ...lines.map((line) => `  ${line}`)].join('\n');
 }
 

@@ -3,20 +3,23 @@ import type { Config } from '../platform/config.js';
 import { createVendorClock } from '../adapters/vendor/vendor-clock.js';
 import { systemClock } from '../platform/clock.js';
 import { createLimiter } from '../adapters/vendor/limiter.js';
-import { createSessionsClient, type createCredentials, type OpenSessionsClient } from '../adapters/vendor/index.js';
+import { createCredentials, createSessionsClient, type OpenSessionsClient } from '../adapters/vendor/index.js';
 import { USER_AGENT } from '../platform/version.js';
-import { heldWords } from './hold-words.js';
+import { heldWords } from './obstacle-words.js';
 import type { Output } from './output.js';
 
 /** A wait that is over sooner is not worth a word, ms. */
 const WORTH_TELLING_MS = 2_000;
 
-/** The fleet as a command sees it, which says on stderr what it waits for when the vendor holds its requests back. */
-export function openFleet(
+/** The fleet as a command sees it, for some work. Says on stderr what it waits for when the vendor holds its requests back. */
+export async function withFleet<T>(
   config: Config,
-  credentials: ReturnType<typeof createCredentials>,
   out: Output,
-): FleetAccess & { readonly sessions: OpenSessionsClient; close(): void } {
+  work: (fleet: FleetAccess & { readonly sessions: OpenSessionsClient }) => Promise<T>,
+): Promise<T> {
+  const credentials = createCredentials(config.env);
+  // A key that is missing or wrong is told before anything is made.
+  await credentials.headers();
   const limiter = createLimiter(config.requestsPerSecond, systemClock);
   let toldUntilMs = -Infinity;
   limiter.onHold((hold) => {
@@ -30,5 +33,9 @@ export function openFleet(
     ...{ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT },
     onRequest: limiter.heard,
   });
-  return { sessions, limiter, vendorClock: createVendorClock(systemClock), close: () => sessions.close() };
+  try {
+    return await work({ sessions, limiter, vendorClock: createVendorClock(systemClock) });
+  } finally {
+    sessions.close();
+  }
 }

@@ -5,6 +5,7 @@ import type { HistoryEvent } from '../adapters/ledger/history.js';
 import type { OrderView } from '../adapters/ledger/results.js';
 import { table } from './output.js';
 import { outcomeName, readAgeWords, shorten } from './words.js';
+import { wholeSeconds } from '../core/times.js';
 
 const ORDER_COLUMNS = [
   'orderedAt',
@@ -95,7 +96,7 @@ export const eventsCsv = (events: readonly HistoryEvent[]): Printable => {
 /** For people: the time, what was ended and what became of it, and by whose word. */
 export function ordersTable(views: readonly OrderView[]): string {
   const rows = views.map(({ result }) => [
-    result.orderedAt.replace(/\.\d+Z$/, 'Z'),
+    wholeSeconds(result.orderedAt),
     result.sessionId,
     result.outcome === null ? 'open' : outcomeName(result.outcome),
     byWords(result),
@@ -109,7 +110,7 @@ const byWords = ({ requestedBy, reason }: OrderResult): string =>
 
 export function eventsTable(events: readonly HistoryEvent[]): string {
   const rows = events.map(({ sessionId, event: { at, kind, ...data } }) => [
-    at.replace(/\.\d+Z$/, 'Z'),
+    wholeSeconds(at),
     kind,
     sessionId ?? '',
     shorten(dataWords(data), 110),

@@ -103,6 +103,13 @@ const cell = (text: string): string => {
   return line.includes('\x1b') ? line : shortened(line, WIDEST_CELL);
 };
 
+/** What is told, behind its name; null: it is not. */
+export type Fact = readonly [name: string, text: string | null];
+
+/** A block of facts, each on a line behind its name. */
+export const factLines = (rows: readonly Fact[], width: number): string =>
+  rows.flatMap(([name, text]) => (text === null ? [] : [`${name.padEnd(width)} ${text}`])).join('\n');
+
 /** "3 s", "12 min", "5 h", "2 d": whole units, as short as it can be said. */
 export function span(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));

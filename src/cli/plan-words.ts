@@ -3,13 +3,12 @@ import pc from 'picocolors';
 import type { Plan, PlannedPolicy, PlannedSession } from '../engines/fleet/plan.js';
 import type { TriggerAtRisk } from '../engines/fleet/triggers-at-risk.js';
 import { NEVER_SHOWN, teamsWords } from '../engines/fleet/teams-words.js';
-import { trippedCap } from './breaker-words.js';
+import { trippedCap } from './obstacle-words.js';
 import { span, table } from './output.js';
-import { leftWords, verdictName, whyWords } from './standing-words.js';
-import { standingDocument } from './standing-document.js';
+import { leftWords, standingDocument, verdictName, whyWords } from './standing-words.js';
 import { counted, shorten } from './words.js';
-
-const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+import { iso } from '../core/times.js';
+import { capital } from '../core/text/capital.js';
 
 /** @param limit - sessions, the most urgent first */
 export const planDocument = (
@@ -103,8 +102,6 @@ function sessionTable(sessions: readonly PlannedSession[], nowMs: number, limit:
   const rest = sessions.length - rows.length;
   return rest > 0 ? `${text}\n… and ${rest} more that are further away (--limit)` : text;
 }
-
-const capital = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 
 function coverageWords({ coverage }: Plan, withLedger: boolean): string {
   const { agents, agentsNotConcerned, unreadable, notFound, teams, live, retrieves, problem } = coverage;

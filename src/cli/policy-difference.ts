@@ -1,6 +1,7 @@
 import pc from 'picocolors';
 import type { Exemption, NotifyRoute, PolicyFile, PolicyMode } from '../core/policy/policy.js';
 import { cleanupWords, policyWords } from './policy-words.js';
+import { iso } from '../core/times.js';
 
 /** What changes when one policy file takes the place of another. */
 export interface PolicyDifference {
@@ -81,9 +82,7 @@ const routeWords = ([, route]: [string, NotifyRoute]): string[] => [
   'slack' in route ? `Slack, address in ${route.slack.urlFile}` : `webhook ${new URL(route.webhook.url).origin}`,
 ];
 
-const exemptionWords = ({ untilMs, reason }: Exemption): string[] => [
-  `left alone until ${new Date(untilMs).toISOString()}: ${reason}`,
-];
+const exemptionWords = ({ untilMs, reason }: Exemption): string[] => [`left alone until ${iso(untilMs)}: ${reason}`];
 
 /** For people, a paragraph per entry. */
 export function differenceWords(difference: PolicyDifference): string {

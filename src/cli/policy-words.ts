@@ -8,7 +8,9 @@ import type {
   Policy,
   PolicyMode,
 } from '../core/policy/policy.js';
-import { formatDuration } from '../core/policy-file/index.js';
+import { formatDuration } from '../core/duration.js';
+import { type Problem, problemLines } from '../core/policy-file/index.js';
+import type { Output } from './output.js';
 
 /** What a policy means, a sentence a line, for the person who checks whether it says what was meant. */
 export function policyWords(policy: Policy): string[] {
@@ -92,3 +94,10 @@ const restartWords = (onRestart: OnRestart, ends: string): string =>
 
 const number = (value: number): string => value.toLocaleString('en', { maximumFractionDigits: 6 });
 const percent = (value: number): string => `${number(Number(value.toPrecision(6)))}%`;
+
+/** What is allowed in a policy file, but probably not meant: told by every command that reads one, before its result. */
+export function sayWarnings(out: Output, warnings: readonly Problem[]): void {
+  for (const problem of warnings) {
+    for (const line of problemLines({ ...problem, message: `warning: ${problem.message}` })) out.say(line);
+  }
+}

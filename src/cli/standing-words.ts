@@ -2,6 +2,7 @@ import type { LimitStanding, PolicyStanding } from '../core/policy/standing.js';
 import { amountText, durationText } from '../core/policy/reason.js';
 import type { LimitUnit } from '../core/policy/reading.js';
 import { span } from './output.js';
+import { iso } from '../core/times.js';
 
 /** What a policy says about a session, in one or two words for a table. */
 export function verdictName({ verdict: { kind, note, would } }: PolicyStanding): string {
@@ -59,3 +60,33 @@ export function limitLeft({ left, leastLeft, unit }: LimitStanding): string {
 /** Times without the last digits that nobody reads. */
 export const amount = (value: number, unit: LimitUnit): string =>
   unit === 'ms' ? durationText(value >= 10_000 ? Math.floor(value / 1_000) * 1_000 : value) : amountText(value, unit);
+
+/** A policy's word on a session, as `--json` has it. Times are ISO 8601; amounts are in `unit`, of which `ms` is one. */
+export const standingDocument = ({ policy, verdict, limits, endsAtMs }: PolicyStanding): Record<string, unknown> => ({
+  policy: policy.name,
+  mode: policy.mode,
+  kind: verdict.kind,
+  would: verdict.would,
+  note: verdict.note,
+  turnKey: verdict.turnKey,
+  reasons: verdict.reasons.map((reason) => ({
+    limit: reason.limit,
+    level: reason.level,
+    observed: reason.observed,
+    limitValue: reason.limitValue,
+    unit: reason.unit,
+    errorBound: reason.errorBound,
+    brokenSince: iso(reason.brokenAtMs),
+    text: reason.text,
+  })),
+  limits: limits.map(({ limit, unit, observed, limitValue, left, leastLeft, level }) => ({
+    limit,
+    unit,
+    observed,
+    limitValue,
+    left,
+    leastLeft,
+    level,
+  })),
+  endsAt: iso(endsAtMs),
+});

@@ -1,3 +1,4 @@
+import { isScanning } from '../core/coverage.js';
 import { shell } from '../core/text/shell.js';
 import pc from 'picocolors';
 import type { Coverage } from '../adapters/ledger/coverage.js';
@@ -10,14 +11,12 @@ import type { PoliciesInForce } from '../adapters/ledger/policy-versions.js';
 import type { OrderView } from '../adapters/ledger/results.js';
 import type { UnjudgedSpell } from '../adapters/ledger/unjudged.js';
 import type { Stranger } from '../adapters/temporal/own-ids.js';
-import { trippedWords } from './breaker-words.js';
-import { heldWords, holdDocument } from './hold-words.js';
+import { heldWords, holdDocument, trippedWords, unjudgedDocument, unjudgedWords } from './obstacle-words.js';
 import { modeCounts, policiesWords } from './in-force-words.js';
-import { span, table } from './output.js';
-import { standingDocument } from './standing-document.js';
-import { amount, leftWords, limitLeft, verdictName } from './standing-words.js';
-import { unjudgedDocument, unjudgedWords } from './unjudged-words.js';
+import { factLines, span, table, type Fact } from './output.js';
+import { amount, leftWords, limitLeft, standingDocument, verdictName } from './standing-words.js';
 import { counted, shorten, standing } from './words.js';
+import { iso } from '../core/times.js';
 
 /** All that `curfew status` shows, as the ledger has it. */
 export interface Status {
@@ -39,11 +38,7 @@ export interface Status {
   readonly live: LiveSessions;
 }
 
-/** After so many scan intervals without a scan, no worker is scanning. */
-const MISSED_SCANS = 4;
 const STUCK_SHOWN = 5;
-
-const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
 
 export function statusDocument(status: Status): unknown {
   const { nowMs, inForce, pauseSwitch, hold, strangers, breakers, openOrders, live } = status;
@@ -94,23 +89,18 @@ const coverageDocument = (coverage: Coverage, nowMs: number): unknown => {
   return { ...rest, at: iso(atMs), completeAt: iso(completeAtMs), scanning: isScanning(coverage, nowMs) };
 };
 
-const isScanning = ({ atMs, scanMs, durationMs }: Coverage, nowMs: number): boolean =>
-  nowMs - atMs <= MISSED_SCANS * scanMs + durationMs;
-
 export function statusWords(status: Status): string {
   return [headWords(status), nearestWords(status.live)].join('\n\n');
 }
 
 function headWords(status: Status): string {
   const { nowMs, inForce, pauseSwitch, hold, strangers, breakers, openOrders, unjudged, openWatches, live } = status;
-  const lines: [string, string][] = [
+  const rows: Fact[] = [
     ['policies', policiesWords({ inForce })],
     ['sending', pauseWords(pauseSwitch, nowMs)],
-    ...(hold === null ? [] : [['held', pc.yellow(heldWords(hold, nowMs))] as [string, string]]),
-    ...strangers
-      .slice(0, STUCK_SHOWN)
-      .map(({ says, next }): [string, string] => ['stranger', pc.bold(pc.red(`${says} ${next}`))]),
-    ...breakers.map(({ policy, openedAtMs, reason }): [string, string] => [
+    ['held', hold === null ? null : pc.yellow(heldWords(hold, nowMs))],
+    ...strangers.slice(0, STUCK_SHOWN).map(({ says, next }): Fact => ['stranger', pc.bold(pc.red(`${says} ${next}`))]),
+    ...breakers.map(({ policy, openedAtMs, reason }): Fact => [
       'breaker',
       pc.yellow(
         `${policy} only observes since ${span(nowMs - openedAtMs)}, because ${trippedWords(reason)}. Let it enforce again: ${shell`curfew policy resume ${policy}`}`,
@@ -119,21 +109,18 @@ function headWords(status: Status): string {
     ['cases', casesWords(openOrders)],
     ...stuckOf(openOrders)
       .slice(0, STUCK_SHOWN)
-      .map((view): [string, string] => [
-        'stuck',
-        pc.yellow(`${view.result.sessionId}: ${shorten(standing(view, nowMs), 140)}`),
-      ]),
-    ...unjudgedLines(unjudged, nowMs),
-    ...(openWatches === 0 ? [] : [['watches', `${atLeast(openWatches)} open`] as [string, string]]),
-    ...coverageLines(live, nowMs, inForce.kind === 'none').map((text, index): [string, string] => [
+      .map((view): Fact => ['stuck', pc.yellow(`${view.result.sessionId}: ${shorten(standing(view, nowMs), 140)}`)]),
+    ...unjudgedRows(unjudged, nowMs),
+    ['watches', openWatches === 0 ? null : `${atLeast(openWatches)} open`],
+    ...coverageLines(live, nowMs, inForce.kind === 'none').map((text, index): Fact => [
       index === 0 ? 'fleet' : '',
       text,
     ]),
   ];
-  return lines.map(([name, text]) => `${name.padEnd(9)} ${text}`).join('\n');
+  return factLines(rows, 9);
 }
 
-function unjudgedLines(unjudged: readonly UnjudgedSpell[], nowMs: number): [string, string][] {
+function unjudgedRows(unjudged: readonly UnjudgedSpell[], nowMs: number): Fact[] {
   const shown = unjudged.slice(0, STUCK_SHOWN).map((spell) => unjudgedWords(spell, nowMs));
   const more =
     unjudged.length > shown.length

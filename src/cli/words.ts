@@ -3,6 +3,8 @@ import pc from 'picocolors';
 import type { OrderResult, Outcome } from '../core/contract.js';
 import type { OrderView } from '../adapters/ledger/results.js';
 import { span } from './output.js';
+import { shell } from '../core/text/shell.js';
+import { iso } from '../core/times.js';
 
 /** What an outcome means, for the person who ordered and for the one whose session it was. */
 export const OUTCOME_WORDS: Readonly<Record<Outcome, string>> = {
@@ -60,6 +62,14 @@ export function standing(view: OrderView, nowMs: number): string {
 }
 
 export const shorten = shortened;
+
+/** Reads that confirm are spaced, because two that follow at once would prove nothing: those can't be hurried. */
+export function retriedWords(view: Pick<OrderView, 'phase' | 'nextTryAtMs'> & { readonly sessionId: string }): string {
+  const follow = `Follow it: ${shell`curfew cases ${view.sessionId}`}`;
+  if (view.phase !== 'confirming') return `Trying now: ${view.sessionId}. ${follow}`;
+  const next = view.nextTryAtMs === null ? 'soon' : `at ${iso(view.nextTryAtMs).slice(11, 19)}Z`;
+  return `A request was sent for ${view.sessionId}, and its end is being confirmed: the next read comes ${next} by itself, and the next request after it, if the turn still runs. ${follow}`;
+}
 
 /** "1 agent", "12,000 agents", "2 policies". @param many - where an s is not enough */
 export const counted = (value: number, one: string, many = `${one}s`): string =>

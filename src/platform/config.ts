@@ -1,13 +1,12 @@
 import { join } from 'node:path';
-import ms, { type StringValue } from 'ms';
 import { readDotEnv, type DotEnv } from './dot-env.js';
-import { ExitCode, UserError } from '../core/errors.js';
-import { DEFAULT_SCAN_MS, DEFAULT_TIMING, type CaseTiming } from '../core/policy/timing.js';
+import { DEFAULT_TIMING, type CaseTiming } from '../core/policy/timing.js';
 import { homePaths, resolveHome } from './home.js';
-import { HTTP_ADDRESS, readHttpAddress, type HttpAddress } from './http/address.js';
+import type { HttpAddress } from './http/address.js';
 import { checkProxies } from './http/proxy.js';
 import { secretSetting } from './secret-setting.js';
-import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from './telemetry.js';
+import { readSettings } from './settings.js';
+import type { LogFormat, LogLevel } from './telemetry.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -38,96 +37,41 @@ export interface Config {
   readonly httpAddress: HttpAddress | null;
 }
 
-const DAY_MS = 24 * 60 * 60_000;
-/** What is added to a moment has to be a moment that a date can hold. */
-const LONGEST_MS = 36_525 * DAY_MS;
-
-export const DEFAULT_API_BASE_URL = 'https://api.gumloop.com/api/v1';
-
 /**
  * Reads the settings.
  *
  * @param processEnv - normally `process.env`; it wins over `.env`
  * @param folder - where `.env` is looked for
- * @throws UserError with exit code 2 that names the setting, its value's form, and an example
+ * @throws UserError with exit code 2 that names the setting, and says what to write instead
  */
 export function loadConfig(processEnv: Environment, folder: string): Config {
   const dotEnv = readDotEnv(join(folder, '.env'), processEnv);
   const env = { ...dotEnv?.settings, ...definedOnly(processEnv) };
   const home = resolveHome(env);
   checkProxies(env);
+  const settings = readSettings(env);
   return {
     env,
     dotEnv: dotEnv?.source ?? null,
     home,
     databaseUrl: secretSetting(env, 'CURFEW_DATABASE_URL') ?? homePaths(home).ledger,
-    apiBaseUrl: env['GUMLOOP_BASE_URL'] || DEFAULT_API_BASE_URL,
-    logLevel: logLevelOf(env['CURFEW_LOG']),
-    logFormat: logFormatOf(env['CURFEW_LOG_FORMAT']),
+    apiBaseUrl: settings.GUMLOOP_BASE_URL,
+    logLevel: settings.CURFEW_LOG,
+    logFormat: settings.CURFEW_LOG_FORMAT,
     timing: {
       ...DEFAULT_TIMING,
-      alertAfterMs: durationOf(env, 'CURFEW_ALERT_AFTER', DEFAULT_TIMING.alertAfterMs),
-      giveUpAfterMs: durationOf(env, 'CURFEW_GIVE_UP_AFTER', DEFAULT_TIMING.giveUpAfterMs),
-      retryCapMs: durationOf(env, 'CURFEW_RETRY_CAP', DEFAULT_TIMING.retryCapMs),
-      accountRetryMs: durationOf(env, 'CURFEW_KEY_RETRY', DEFAULT_TIMING.accountRetryMs),
+      alertAfterMs: settings.CURFEW_ALERT_AFTER,
+      giveUpAfterMs: settings.CURFEW_GIVE_UP_AFTER,
+      retryCapMs: settings.CURFEW_RETRY_CAP,
+      accountRetryMs: settings.CURFEW_KEY_RETRY,
     },
-    requestsPerSecond: wholeNumberOf(env, 'CURFEW_REQUESTS_PER_SECOND', 50),
-    scanMs: durationOf(env, 'CURFEW_SCAN_INTERVAL', DEFAULT_SCAN_MS),
-    retentionMs: durationOf(env, 'CURFEW_RETENTION', 400 * DAY_MS, DAY_MS),
-    bulkTypeAbove: wholeNumberOf(env, 'CURFEW_BULK_TYPE_ABOVE', 500),
-    httpAddress: readHttpAddress(env[HTTP_ADDRESS]),
+    requestsPerSecond: settings.CURFEW_REQUESTS_PER_SECOND,
+    scanMs: settings.CURFEW_SCAN_INTERVAL,
+    retentionMs: settings.CURFEW_RETENTION,
+    bulkTypeAbove: settings.CURFEW_BULK_TYPE_ABOVE,
+    httpAddress: settings.CURFEW_HTTP_ADDRESS,
   };
 }
 
 const definedOnly = (env: Environment): Record<string, string> =>
   Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
-
-function logLevelOf(text: string | undefined): LogLevel {
-  if (text === undefined || text === '') return 'info';
-  const level = LOG_LEVELS.find((known) => known === text.toLowerCase());
-  if (level !== undefined) return level;
-  throw new UserError(`CURFEW_LOG is "${text}".`, `Set it to one of ${LOG_LEVELS.join(', ')}.`, ExitCode.usage);
-}
-
-function logFormatOf(text: string | undefined): LogFormat | null {
-  if (text === undefined || text === '') return null;
-  const format = LOG_FORMATS.find((known) => known === text.toLowerCase());
-  if (format !== undefined) return format;
-  throw new UserError(
-    `CURFEW_LOG_FORMAT is "${text}".`,
-    `Set it to ${LOG_FORMATS.join(' or ')}, or leave it out.`,
-    ExitCode.usage,
-  );
-}
-
-/** @returns ms; at least one second, or what is given as the least */
-function durationOf(env: Environment, name: string, fallback: number, leastMs = 1_000): number {
-  const text = env[name];
-  if (text === undefined || text === '') return fallback;
-  const value = parseDuration(text);
-  if (value !== null && value >= leastMs) return value;
-  const [least, example] = leastMs >= DAY_MS ? ['a day', '400d'] : ['a second', '5m'];
-  throw new UserError(
-    `${name} is "${text}", which is no duration of ${least} or more.`,
-    `Write it with a unit: ${name}=${example}.`,
-    ExitCode.usage,
-  );
-}
-
-/** "90s", "5m", "24h", "2d" → whole ms, up to 100 years; null for anything else. A unit is needed: a bare number could mean anything. */
-export function parseDuration(text: string): number | null {
-  if (!/^\d+(\.\d+)?\s*[a-z]+$/i.test(text.trim())) return null;
-  const value = ms(text.trim() as StringValue) as number | undefined;
-  return value === undefined || !(value <= LONGEST_MS) ? null : Math.round(value);
-}
-
-function wholeNumberOf(env: Environment, name: string, fallback: number): number {
-  const text = env[name];
-  if (text === undefined || text === '') return fallback;
-  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
-  throw new UserError(
-    `${name} is "${text}".`,
-    `Set it to a whole number of 1 or more: ${name}=${fallback}.`,
-    ExitCode.usage,
-  );
-}

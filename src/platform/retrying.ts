@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { doubled } from '../core/policy/backoff.js';
 import type { UserError } from '../core/errors.js';
 
 /** How long to try, and who is told meanwhile. */
@@ -36,7 +37,7 @@ export async function retrying<T>(
       return await attemptOnce();
     } catch (cause) {
       const explained = explain(cause);
-      const waitMs = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** (attempt - 1));
+      const waitMs = doubled(FIRST_WAIT_MS, attempt - 1, MAX_WAIT_MS);
       if (!explained.retryable || performance.now() - began + waitMs > retryForMs) throw explained.error;
       onRetry?.({ error: explained.error, attempt, waitMs });
       await sleep(waitMs, undefined, signal && { signal });

@@ -227,34 +227,27 @@ async function putTogether(
 
   monitoring.workersCreated([worker, fleetWorker]);
 
-  const reconciler = reconcile(ledger, cases, log, stopping.signal);
-  const watches = createWatches(temporal.client, searchAttributes, ids);
-  const bulkJobs = reconcileBulkJobs(ledger, createBulkJobs(temporal.client, ids), log, stopping.signal);
-  const watching = reconcileWatches(ledger, watches, log, stopping.signal);
-  const enforcing = keepEnforcing(ledger, temporal.client, log, stopping.signal, ids);
-  const cleanups = keepSchedules(ledger, temporal.client, log, stopping.signal, ids);
-  const apiKey = keepApiKey(target, [connection, temporal.connection], log, stopping.signal);
+  const { signal } = stopping;
   const { retentionMs } = config;
   const vendorNow = (): Promise<number | null> => askVendorTime({ sessions, limiter, vendorClock });
-  const retention = keepRetention({ ledger, vendorNow, wall: () => clock.wall(), retentionMs, log }, stopping.signal);
-  const triggers = watchTriggers({ ledger, sessions, limiter, log }, stopping.signal);
-  const notifications = startNotifications(ledger, createNotifications(temporal.client, ids), log, stopping.signal);
-  const lookingAtStrangers = strangers.keep(ledger, stopping.signal);
+  const keepers = Promise.all([
+    reconcile(ledger, cases, log, signal),
+    reconcileBulkJobs(ledger, createBulkJobs(temporal.client, ids), log, signal),
+    reconcileWatches(ledger, createWatches(temporal.client, searchAttributes, ids), log, signal),
+    keepEnforcing(ledger, temporal.client, log, signal, ids),
+    keepSchedules(ledger, temporal.client, log, signal, ids),
+    keepApiKey(target, [connection, temporal.connection], log, signal),
+    keepRetention({ ledger, vendorNow, wall: () => clock.wall(), retentionMs, log }, signal),
+    watchTriggers({ ledger, sessions, limiter, log }, signal),
+    startNotifications(ledger, createNotifications(temporal.client, ids), log, signal),
+    strangers.keep(ledger, signal),
+  ]);
   void warnAboutAccount(sessions, log);
   const workers = runTogether([worker, fleetWorker]);
   const stopped = workers.stopped.finally(async () => {
     stopping.abort();
     try {
-      await reconciler;
-      await watching;
-      await bulkJobs;
-      await enforcing;
-      await cleanups;
-      await notifications;
-      await retention;
-      await triggers;
-      await apiKey;
-      await lookingAtStrangers;
+      await keepers;
       await holdTeller.close();
       sessions.close();
       await temporal.close();

@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openBulkHarness, type BulkHarness } from '../support/bulk-harness.js';
-import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { sharedPostgres } from '../support/shared.js';
 
 /** The same job on the other database: what differs there is locks, and how many rows are written by one statement. */
-let postgres: TestPostgres;
+let postgres: Awaited<ReturnType<typeof sharedPostgres>>;
 let harness: BulkHarness;
 beforeAll(async () => {
-  postgres = await startPostgres();
+  postgres = await sharedPostgres();
 }, 120_000);
 afterAll(() => postgres.stop());
 beforeEach(async () => {
@@ -36,7 +36,7 @@ describe('a bulk job with its ledger on PostgreSQL', () => {
   it('I6: steering and departures take turns: once a pause is written, no request of the job leaves', async () => {
     const ids = harness.sessions(400);
     const planId = await harness.plan(ids);
-    await harness.apply(planId, { rate: 300 });
+    await harness.apply(planId, { rate: 100 });
     const working = harness.slice(planId);
     while (requests() < 50) await sleep(20);
     await harness.ledger.bulk.steer(planId, { action: 'pause', by: 'ops@host' });
@@ -45,6 +45,7 @@ describe('a bulk job with its ledger on PostgreSQL', () => {
     expect(requests()).toBe(letOut);
     expect(letOut).toBeLessThan(400);
     await harness.ledger.bulk.steer(planId, { action: 'resume', by: 'ops@host' });
+    await harness.ledger.bulk.steer(planId, { action: 'rate', by: 'ops@host', rate: 5_000 });
     expect((await harness.carryOut(planId)).progress.outcomes).toEqual({ cancelled: 400 });
   });
 

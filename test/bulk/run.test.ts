@@ -44,10 +44,18 @@ describe('a bulk job', () => {
   });
 
   it('confirms by lists, and not by a read for each', async () => {
-    await carriedOut(harness.sessions(100, {}, 2));
+    const planId = await harness.plan(harness.sessions(100, {}, 2));
+    await harness.apply(planId);
+    const { gate } = harness.deps();
+    let beforeRequests = 0;
+    const readToSend: typeof gate.readToSend = (sessionId) => {
+      beforeRequests += 1;
+      return gate.readToSend(sessionId);
+    };
+    await harness.carryOut(planId, { gate: { ...gate, readToSend } });
     expect(requests().cancel).toBe(100);
-    // One read before each request; on a busy machine some are too old by then, and are repeated.
-    expect(requests().retrieve).toBeLessThan(190);
+    // One before each request, or more where a busy machine let one grow too old.
+    expect(requests().retrieve).toBe(beforeRequests);
     expect(requests().list).toBeLessThan(100);
   });
 
@@ -218,7 +226,7 @@ describe('a person’s word', () => {
   it('I6: once a pause is written, no request of the job leaves', async () => {
     const ids = harness.sessions(300);
     const planId = await harness.plan(ids);
-    await harness.apply(planId, { rate: 200 });
+    await harness.apply(planId, { rate: 100 });
     const working = harness.slice(planId);
     while (requests().cancel < 40) await sleep(20);
     await harness.ledger.bulk.steer(planId, { action: 'pause', by: 'ops@host' });
@@ -238,7 +246,7 @@ describe('a person’s word', () => {
   it('an abort leaves the rest untouched, and what was asked for is still confirmed', async () => {
     const ids = harness.sessions(200);
     const planId = await harness.plan(ids);
-    await harness.apply(planId, { rate: 100 });
+    await harness.apply(planId, { rate: 50 });
     const working = harness.slice(planId);
     while (requests().cancel < 20) await sleep(20);
     await harness.ledger.bulk.steer(planId, { action: 'abort', by: 'ops@host', reason: 'wrong agent' });

@@ -1,4 +1,4 @@
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { BulkStatus, BulkTargetResult } from '../../src/core/contract.js';
@@ -6,56 +6,36 @@ import { ExitCode } from '../../src/core/errors.js';
 import { PLAN_EXPIRES_MS } from '../../src/adapters/ledger/bulk-plans.js';
 import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
 import { openDatabase } from '../../src/adapters/ledger/open.js';
-import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { planIn, sessionIds } from '../support/bulk-plans.js';
-import {
-  runCurfew,
-  settingsFor,
-  startCurfew,
-  startReady,
-  stopEverything,
-  type Ended,
-  type Ready,
-  type Settings,
-} from '../support/curfew-process.js';
-import { makeHome, removeHome, temporalBinary, until } from '../support/embedded-server.js';
+import { startCurfew, startReady, type Ended, type Ready } from '../support/curfew-process.js';
+import { temporalBinary, until } from '../support/embedded-server.js';
+import { openHome, type OwnHome } from '../support/own-home.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
 /** A hang limit. */
 const LIMIT_MS = 4 * 60_000;
 
-let home: string;
-let simulator: Simulator;
-let settings: Settings;
+let own: OwnHome;
 let ready: Ready;
 let ledger: Ledger;
 
 beforeAll(temporalBinary, OBTAIN_LIMIT_MS);
 
 beforeAll(async () => {
-  home = makeHome();
-  simulator = await startSimulator({ slots: 400 });
-  simulator.world.addAgent({ id: 'agent_test' });
+  own = await openHome();
   for (const prefix of ['done', 'slow', 'left']) {
-    for (const id of sessionIds(40, prefix)) simulator.world.addSession({ agent: 'agent_test', id, runsFor: null });
+    for (const id of sessionIds(40, prefix)) own.simulator.world.addSession({ agent: 'agent_test', id, runsFor: null });
   }
-  settings = await settingsFor(dirname(home), {
-    GUMLOOP_BASE_URL: simulator.url,
-    GUMLOOP_API_KEY: simulator.apiKey,
-    GUMLOOP_USER_ID: simulator.userId,
-  });
-  ({ ready } = await startReady(['up'], settings));
+  ({ ready } = await startReady(['up'], own.settings));
   ledger = await openLedger(ready.ledger);
 }, LIMIT_MS);
 
 afterAll(async () => {
   await ledger.close();
-  await stopEverything();
-  await simulator.close();
-  removeHome(home);
+  await own.close();
 }, 60_000);
 
-const bulk = (...args: string[]): Promise<Ended> => runCurfew(['bulk', ...args], settings);
+const bulk = (...args: string[]): Promise<Ended> => own.run('bulk', ...args);
 const json = <T>({ stdout }: Ended): T => JSON.parse(stdout) as T;
 const lines = <T>({ stdout }: Ended): T[] =>
   stdout
@@ -63,8 +43,9 @@ const lines = <T>({ stdout }: Ended): T[] =>
     .split('\n')
     .map((line) => JSON.parse(line) as T);
 const asked = (prefix: string): number =>
-  new Set(simulator.world.truth().cancels.flatMap(({ sessionId }) => (sessionId.startsWith(prefix) ? [sessionId] : [])))
-    .size;
+  new Set(
+    own.simulator.world.truth().cancels.flatMap(({ sessionId }) => (sessionId.startsWith(prefix) ? [sessionId] : [])),
+  ).size;
 
 describe('curfew bulk apply', () => {
   it(
@@ -136,12 +117,12 @@ describe('steering a running job', () => {
     'pauses, changes the rate, resumes, and leaves the rest of an aborted one untouched; Ctrl-C ends the looking alone',
     async () => {
       const ids = sessionIds(150, 'left');
-      const file = join(dirname(home), 'ids.txt');
+      const file = join(own.folder, 'ids.txt');
       writeFileSync(file, ids.join('\n'));
       const { planId } = json<BulkStatus>(await bulk('plan', '--ids-file', file, '--json'));
       const looking = startCurfew(
         ['bulk', 'apply', planId, '--yes', '--wait', '--rate', '1/s', '--canary', '0'],
-        settings,
+        own.settings,
       );
       await looking.says(`${planId}  running`);
       await until(() => asked('left') > 0);
@@ -181,9 +162,9 @@ describe('steering a running job', () => {
       const csv = await bulk('report', planId, '--format', 'csv', '--outcome', 'untouched');
       expect(csv.stdout.trim().split('\r\n')).toHaveLength(untouched.length + 1);
 
-      const history = lines<BulkTargetResult>(await runCurfew(['history', '--session', 'left_0', '--json'], settings));
+      const history = lines<BulkTargetResult>(await own.run('history', '--session', 'left_0', '--json'));
       expect(history).toMatchObject([{ sessionId: 'left_0', reason: { text: `bulk job ${planId}` } }]);
-      expect((await runCurfew(['cases', 'left_0'], settings)).stdout).toContain(`bulk job ${planId}`);
+      expect((await own.run('cases', 'left_0')).stdout).toContain(`bulk job ${planId}`);
     },
     LIMIT_MS,
   );

@@ -8,7 +8,7 @@ import { readBulkStatus } from '../../src/engines/bulk/status.js';
 import { intentWords } from '../../src/cli/bulk-apply-words.js';
 import { findJob } from '../../src/cli/bulk-argument.js';
 import { followedExitCode, followJob, isOver, stoppedItself, type Followed } from '../../src/cli/bulk-follow.js';
-import { readRate } from '../../src/cli/bulk-rate.js';
+import { readRate } from '../../src/cli/option-values.js';
 import { endWords, jobsTable, progressLines } from '../../src/cli/bulk-words.js';
 import type { Output } from '../../src/cli/output.js';
 import { isConfirmed } from '../../src/cli/commands/bulk-apply.js';

@@ -8,7 +8,7 @@ import {
   ordersHeader,
   ordersTable,
 } from '../../src/cli/history-rows.js';
-import { readMoment } from '../../src/cli/moment.js';
+import { readMoment } from '../../src/cli/option-values.js';
 import { UserError } from '../../src/core/errors.js';
 import type { OrderView } from '../../src/adapters/ledger/results.js';
 

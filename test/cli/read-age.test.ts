@@ -18,11 +18,11 @@ describe('--even-if-read-is-old', () => {
 
   it.each([
     ['2s', 'too short'],
-    ['0s', 'too short'],
+    ['0s', 'is zero'],
     ['61s', 'too long'],
     ['24h', 'too long'],
-    ['10', 'not a valid duration'],
-    ['-5s', 'not a valid duration'],
+    ['10', 'which has no unit'],
+    ['-5s', 'is negative: "-5s"'],
     ['soon', 'not a valid duration'],
     ['', 'not a valid duration'],
   ])('refuses %j, and orders nothing: %s', (text, why) => {

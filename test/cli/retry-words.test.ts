@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { retriedWords } from '../../src/cli/retry-words.js';
+import { retriedWords } from '../../src/cli/words.js';
 
 it.each([
   ['held', 'Trying now: sess_1. Follow it: curfew cases sess_1'],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { unjudgedDocument, unjudgedWords } from '../../src/cli/unjudged-words.js';
+import { unjudgedDocument, unjudgedWords } from '../../src/cli/obstacle-words.js';
 import type { UnjudgedSpell } from '../../src/adapters/ledger/unjudged.js';
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);

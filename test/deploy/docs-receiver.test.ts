@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { beforeAll, it } from '@jest/globals';
-import { receiverInDocs, tryReceiver } from '../support/docs-receiver.js';
+import { receiverInDocs, tryReceiver } from '../notify/docs-receiver.js';
 
 // It must fail, not pass unseen.
 beforeAll(() => {

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { policy } from '../policy/observing.js';
-import { startPostgres, type TestPostgres } from '../support/postgres.js';
+import { sharedPostgres } from '../support/shared.js';
 import { BEGINNING, MINUTE, openFleetHarness, SECOND, turnSince } from '../support/scripted-fleet.js';
 
-let postgres: TestPostgres;
+let postgres: Awaited<ReturnType<typeof sharedPostgres>>;
 beforeAll(async () => {
-  postgres = await startPostgres();
+  postgres = await sharedPostgres();
 }, 120_000);
 afterAll(() => postgres.stop());
 

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   createHoldTeller,
@@ -41,8 +42,10 @@ const hold = (forMs: number, sinceMs = now): Hold => ({
 });
 const kinds = async (): Promise<string[]> =>
   (await database.db.selectFrom('events').select('kind').orderBy('seq').execute()).map(({ kind }) => kind);
-/** What a teller writes, it writes afterwards. */
-const written = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 100));
+/** What a teller writes, it writes afterwards; a ledger in a file keeps nobody waiting, so that some turns are enough. */
+async function written(): Promise<void> {
+  for (let turn = 0; turn < 50; turn += 1) await nextTurn();
+}
 
 describe('the word that a worker leaves of a hold', () => {
   it('is there until it is over, with one event at its beginning and one at its end', async () => {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { DEFAULT_TIMING } from '../../src/core/policy/timing.js';
 import type { TryAgain } from '../../src/core/try-again.js';
 import { SessionsError } from '../../src/adapters/vendor/index.js';
 import {
@@ -96,6 +97,16 @@ describe('a session whose orders can not be judged', () => {
     expect(await spells()).toHaveLength(1);
   });
 
+  it('is told of once, and stays one, where attempts are far apart', async () => {
+    harness.vendor.reads = () => readFails('server-error');
+    await harness.order();
+    const timing = { ...DEFAULT_TIMING, retryCapMs: 30 * 60_000 };
+    await carryOutFor(3 * 60 * 60_000, { timing, random: () => 0.99 });
+    expect(await told()).toHaveLength(1);
+    const [spell] = await spells();
+    expect((spell?.lastMs ?? 0) - (spell?.sinceMs ?? 0)).toBeGreaterThan(2 * 60 * 60_000);
+  });
+
   it('is no longer one when a read of it comes, and a new spell is told anew', async () => {
     let down = true;
     harness.vendor.reads = () => (down ? readFails('timeout') : failed);
@@ -188,13 +199,13 @@ describe('a session whose orders can not be judged', () => {
   it('is one no longer when nobody has tried for five minutes', async () => {
     await harness.order({ turnKey: FIRST.key });
     const note = { sessionId: SESSION, by: 'case', orderId: null, reason: 'timeout', text: 'not answered' } as const;
-    await harness.ledger.unjudged.note(note);
+    await harness.ledger.unjudged.note(note, 0);
     await harness.ledger.unjudged.tell(note);
     harness.clock.advance(5 * 60_000);
     expect(await spells()).toHaveLength(1);
     harness.clock.advance(1);
     expect(await spells()).toEqual([]);
-    const { sinceMs } = await harness.ledger.unjudged.note(note);
+    const { sinceMs } = await harness.ledger.unjudged.note(note, 0);
     expect(sinceMs).toBe(harness.clock.wall());
   });
 });

@@ -57,15 +57,17 @@ describe('a copy of a SQLite ledger', () => {
 
   it('is whole though others write meanwhile, and holds none of them up', async () => {
     let writing = true;
+    let written = 0;
     const writer = (async () => {
-      for (let index = 0; writing; index += 1) {
-        await orderInLedgerOnly(ledger, `sess_${index}`);
+      for (; writing; written += 1) {
+        await orderInLedgerOnly(ledger, `sess_${written}`);
         // A ledger in a file answers at once: timers get their turn here.
         await yieldToOthers();
       }
     })();
     for (let time = 0; time < 5; time += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      const before = written;
+      while (written < before + 3) await yieldToOthers();
       backupSqliteLedger(path, join(folder, `copy-${time}.db`));
     }
     writing = false;
@@ -76,8 +78,8 @@ describe('a copy of a SQLite ledger', () => {
       counts.push((await allOrders(restored)).length);
       await restored.close();
     }
-    expect(counts).toEqual([...counts].sort((a, b) => a - b));
-    expect(counts.at(-1)).toBeGreaterThan(0);
+    expect(counts).toEqual([...new Set(counts)].sort((a, b) => a - b));
+    expect(counts[0]).toBeGreaterThan(0);
   });
 
   it('never takes the place of a file that is there', () => {

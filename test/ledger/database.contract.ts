@@ -6,7 +6,7 @@ import { isLedgerUnavailable, TransactionAbortedError } from '../../src/adapters
 import { ledgerNow, lockSession, readSwitchForShare } from '../../src/adapters/ledger/locks.js';
 import { openDatabase, openDatabaseIfAny, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
 import type { LedgerDatabase } from '../../src/adapters/ledger/schema.js';
-import { makeOlderLedger, tablesOf } from '../support/older-ledger.js';
+import { makeOlderLedger, makeUnreleasedLedger, tablesOf } from '../support/older-ledger.js';
 import { ticksDuring } from './lag-probe.js';
 import { addOne, counter, newOrder } from './rows.js';
 import { spawnActor, type Actor } from './spawn-actor.js';
@@ -136,6 +136,26 @@ export function describeDatabase(name: string, freshUrl: () => Promise<string>):
         expect(error).toBeInstanceOf(UserError);
         expect(error).toMatchObject({ exitCode: ExitCode.unreachable });
         expect((error as UserError).message).toMatch(/written by a newer Curfew.*9999_future/);
+      });
+
+      it('refuse a ledger from before the first release in plain words, and leave it alone', async () => {
+        await makeUnreleasedLedger(url);
+        const before = await tablesOf(url);
+        const openings = [
+          () => openDatabase(url),
+          () => openDatabase(url, { migrate: true }),
+          () => openDatabaseIfAny(url),
+        ];
+        for (const opening of openings) {
+          const error = await opening().catch((reason: unknown) => reason);
+          expect(error).toBeInstanceOf(UserError);
+          expect(error).toMatchObject({
+            exitCode: ExitCode.unreachable,
+            message: expect.stringMatching(/before the first release.*Nothing was changed\.$/),
+            next: expect.stringContaining('set CURFEW_DATABASE_URL to an empty database'),
+          });
+        }
+        expect(await tablesOf(url)).toEqual(before);
       });
 
       it('refuse a database that holds the tables of something else', async () => {
@@ -416,11 +436,14 @@ export function describeDatabase(name: string, freshUrl: () => Promise<string>):
 
       it('waits for a transaction under way', async () => {
         const database = await open();
+        let begun = (): void => {};
+        const inside = new Promise<void>((resolve) => (begun = resolve));
         const writing = database.db.transaction().execute(async (trx) => {
+          begun();
           await sleep(100);
           await trx.insertInto('orders').values(newOrder('a')).execute();
         });
-        await sleep(20);
+        await inside;
         await database.close();
         await writing;
         expect(await (await open()).db.selectFrom('orders').select('id').execute()).toEqual([{ id: 'a' }]);

@@ -1,16 +1,18 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { createDeliveries, type Item } from '../../src/adapters/ledger/deliveries.js';
+import type { Audience } from '../../src/core/told.js';
 import type { Outcome } from '../../src/core/contract.js';
-import * as deliveries from '../../src/adapters/ledger/deliveries.js';
 import { recordEvents, type NewEvent } from '../../src/adapters/ledger/events.js';
 import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
 import { createOrder, settleOrders } from '../../src/adapters/ledger/orders.js';
+import { clockAt } from './rows.js';
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
 const DAY = 86_400_000;
 
-const OPS: deliveries.Audience = { route: 'ops', policies: ['runtime'], known: ['runtime', 'queue'], sinceMs: 0 };
-const AUDIT: deliveries.Audience = { ...OPS, route: 'audit', policies: ['runtime', 'queue'] };
-const NOBODYS: deliveries.Audience = { ...OPS, route: 'spare', policies: [] };
+const OPS: Audience = { route: 'ops', policies: ['runtime'], known: ['runtime', 'queue'], sinceMs: 0 };
+const AUDIT: Audience = { ...OPS, route: 'audit', policies: ['runtime', 'queue'] };
+const NOBODYS: Audience = { ...OPS, route: 'spare', policies: [] };
 
 /**
  * What is told to whom, on either database.
@@ -58,10 +60,9 @@ export function describeDeliveries(name: string, freshUrl: () => Promise<string>
       );
       return orderId;
     };
-    const pending = (audience: deliveries.Audience, afterMs = NOW - DAY, limit = 100): Promise<deliveries.Item[]> =>
-      deliveries.pendingItems(db, audience, afterMs, limit);
-    const kinds = async (audience: deliveries.Audience): Promise<string[]> =>
-      (await pending(audience)).map(({ kind }) => kind);
+    const pending = (audience: Audience, afterMs = NOW - DAY, limit = 100): Promise<Item[]> =>
+      createDeliveries(db, clockAt(afterMs)).items(audience, 0, limit);
+    const kinds = async (audience: Audience): Promise<string[]> => (await pending(audience)).map(({ kind }) => kind);
 
     it("go by the event's policy to the routes of that policy alone", async () => {
       await event({ kind: 'warned', sessionId: 'sess_1', data: { policy: 'runtime', text: 'has run 36m' } });
@@ -122,7 +123,7 @@ export function describeDeliveries(name: string, freshUrl: () => Promise<string>
       await settled('runtime', 'capped');
       await order('runtime');
       expect(await pending(AUDIT)).toEqual([]);
-      expect(await deliveries.anythingPending(db, AUDIT, NOW - DAY)).toBe(false);
+      expect(await createDeliveries(db, clockAt(NOW - DAY)).pending(AUDIT, 0)).toBe(false);
     });
 
     it('tell the turns that a policy ended, with all that explains it', async () => {
@@ -149,7 +150,7 @@ export function describeDeliveries(name: string, freshUrl: () => Promise<string>
           },
         },
       ]);
-      expect(await deliveries.anythingPending(db, OPS, NOW - DAY)).toBe(true);
+      expect(await createDeliveries(db, clockAt(NOW - DAY)).pending(OPS, 0)).toBe(true);
     });
 
     it('leave out what is too old, and what happened before the route was there', async () => {
@@ -159,7 +160,7 @@ export function describeDeliveries(name: string, freshUrl: () => Promise<string>
       }
       expect(await pending(OPS)).toHaveLength(4);
       expect(await pending({ ...OPS, sinceMs: NOW })).toHaveLength(2);
-      expect(await deliveries.anythingPending(db, { ...OPS, sinceMs: NOW + 1 }, NOW - DAY)).toBe(false);
+      expect(await createDeliveries(db, clockAt(NOW - DAY)).pending({ ...OPS, sinceMs: NOW + 1 }, 0)).toBe(false);
     });
 
     it('come in order of time over events and outcomes, up to a limit', async () => {
@@ -176,10 +177,10 @@ export function describeDeliveries(name: string, freshUrl: () => Promise<string>
       await settled('runtime', 'cancelled');
       const keys = (await pending(OPS)).map(({ key }) => key);
       const held = keys.filter((key) => key !== 'event/1');
-      await deliveries.markDelivered(db, 'ops', held, NOW);
+      await createDeliveries(db, clockAt(NOW)).mark('ops', held);
       expect((await pending(OPS)).map(({ key }) => key)).toEqual(['event/1']);
       // Again, as after a crash between the message and its note.
-      await deliveries.markDelivered(db, 'ops', keys, NOW);
+      await createDeliveries(db, clockAt(NOW)).mark('ops', keys);
       expect(await pending(OPS)).toEqual([]);
       expect(await pending(AUDIT)).toHaveLength(3);
     });
@@ -187,22 +188,24 @@ export function describeDeliveries(name: string, freshUrl: () => Promise<string>
     it('keep the items of a message together until it is noted as taken', async () => {
       for (let index = 0; index < 3; index += 1) await event({ kind: 'account-refused', at: NOW + index });
       const keys = (await pending(OPS)).map(({ key }) => key).slice(0, 2);
-      expect(await deliveries.begunMessage(db, 'ops')).toBeNull();
-      await deliveries.beginMessage(db, 'ops', keys, NOW);
-      expect(await deliveries.begunMessage(db, 'ops')).toEqual({ beganAtMs: NOW, keys });
-      expect(await deliveries.begunMessage(db, 'audit')).toBeNull();
-      expect((await deliveries.itemsOf(db, [...keys].reverse())).map(({ key }) => key)).toEqual([...keys].reverse());
-      expect(await deliveries.itemsOf(db, ['event/99', 'outcome/none'])).toEqual([]);
+      expect(await createDeliveries(db).begun('ops')).toBeNull();
+      await createDeliveries(db, clockAt(NOW)).begin('ops', keys);
+      expect(await createDeliveries(db).begun('ops')).toEqual({ beganAtMs: NOW, keys });
+      expect(await createDeliveries(db).begun('audit')).toBeNull();
+      expect((await createDeliveries(db).itemsOf([...keys].reverse())).map(({ key }) => key)).toEqual(
+        [...keys].reverse(),
+      );
+      expect(await createDeliveries(db).itemsOf(['event/99', 'outcome/none'])).toEqual([]);
 
-      await deliveries.markDelivered(db, 'ops', keys, NOW);
-      expect(await deliveries.begunMessage(db, 'ops')).toBeNull();
+      await createDeliveries(db, clockAt(NOW)).mark('ops', keys);
+      expect(await createDeliveries(db).begun('ops')).toBeNull();
       expect(await pending(OPS)).toHaveLength(1);
     });
 
     it('begin with the first time that a route was in force, whatever is said later', async () => {
-      expect(await deliveries.routeSince(db, 'ops', NOW)).toBe(NOW);
-      expect(await deliveries.routeSince(db, 'ops', NOW + DAY)).toBe(NOW);
-      expect(await deliveries.routeSince(db, 'audit', NOW + DAY)).toBe(NOW + DAY);
+      expect(await createDeliveries(db).since('ops', NOW)).toBe(NOW);
+      expect(await createDeliveries(db).since('ops', NOW + DAY)).toBe(NOW);
+      expect(await createDeliveries(db).since('audit', NOW + DAY)).toBe(NOW + DAY);
     });
   });
 }

@@ -1,35 +1,23 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { createBreakers, type PermitRequest, takePermit } from '../../src/adapters/ledger/breakers.js';
+import { createExemptions } from '../../src/adapters/ledger/exemptions.js';
 import {
-  closeBreaker,
-  LEAST_LIVE_FOR_PERCENT,
-  openBreakers,
-  takePermit,
-  type PermitRequest,
-} from '../../src/adapters/ledger/breakers.js';
-import { exempt, runningExemptions, unexempt } from '../../src/adapters/ledger/exemptions.js';
-import {
-  FACTS_SCHEMA,
-  factsOf,
-  loadFleet,
-  storeRound,
   type AgentScan,
+  createFacts,
+  FACTS_SCHEMA,
   type RoundRecord,
   type StoredFacts,
 } from '../../src/adapters/ledger/facts.js';
 import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
-import { beginPass, createOrder, settleOrders, type NewOrder } from '../../src/adapters/ledger/orders.js';
-import {
-  applyPolicyFile,
-  policiesInForce,
-  POLICY_SCHEMA,
-  versionInForce,
-  type PolicyApplication,
-} from '../../src/adapters/ledger/policy-versions.js';
-import { setPauseSwitch } from '../../src/adapters/ledger/pause-switch.js';
-import { registerRequest, type Registration } from '../../src/adapters/ledger/requests.js';
+import { createOrder, createOrders, settleOrders, type NewOrder } from '../../src/adapters/ledger/orders.js';
+import { createPolicies, POLICY_SCHEMA, type PolicyApplication } from '../../src/adapters/ledger/policy-versions.js';
+import { createPauseSwitch } from '../../src/adapters/ledger/pause-switch.js';
+import { createRequests, type Registration } from '../../src/adapters/ledger/requests.js';
+import { LEAST_LIVE_FOR_PERCENT } from '../../src/core/policy/caps.js';
 import type { Facts } from '../../src/core/policy/facts.js';
 import type { Caps, Exemption, PolicyFile } from '../../src/core/policy/policy.js';
 import * as observing from '../policy/observing.js';
+import { clockAt } from './rows.js';
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
 const SECOND = 1_000;
@@ -96,7 +84,7 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
         readAtMs: at,
         leavesByMs: at + 2_000,
       };
-      return (await registerRequest(on, departure, () => Promise.resolve(at))).kind;
+      return (await createRequests(on, clockAt(at)).register(departure)).kind;
     };
     const register = (
       sessionId: string,
@@ -126,11 +114,11 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
         ...given,
       });
       const apply = (given: Partial<PolicyApplication> = {}, at = NOW, on = db) =>
-        applyPolicyFile(on, application(given), at);
+        createPolicies(on, clockAt(at)).apply(application(given));
 
       it('are none at first', async () => {
-        expect(await policiesInForce(db)).toEqual({ kind: 'none' });
-        expect(await versionInForce(db)).toBeNull();
+        expect(await createPolicies(db).inForce()).toEqual({ kind: 'none' });
+        expect(await createPolicies(db).version()).toBeNull();
       });
 
       it('come back as they were applied, the last one', async () => {
@@ -139,8 +127,8 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
           version: 2,
           changed: true,
         });
-        expect(await versionInForce(db)).toBe(2);
-        expect(await policiesInForce(db)).toEqual({
+        expect(await createPolicies(db).version()).toBe(2);
+        expect(await createPolicies(db).inForce()).toEqual({
           kind: 'known',
           inForce: {
             version: 2,
@@ -161,7 +149,9 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
         await apply();
         const again = { fileName: 'copy.yaml', sourceText: 'other: comments', by: 'ben@example.com' };
         expect(await apply(again, NOW + 5)).toEqual({ version: 1, changed: false });
-        expect(await policiesInForce(db)).toMatchObject({ inForce: { appliedBy: 'ann@example.com', version: 1 } });
+        expect(await createPolicies(db).inForce()).toMatchObject({
+          inForce: { appliedBy: 'ann@example.com', version: 1 },
+        });
         expect(await eventsOf('policy-applied')).toHaveLength(1);
       });
 
@@ -183,7 +173,7 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
         expect(same.map(({ version }) => version)).toEqual([3, 3, 3, 3]);
         expect(same.filter(({ changed }) => changed)).toHaveLength(1);
         // The exemptions are those of the file in force, however the two met.
-        expect([...(await runningExemptions(db, NOW)).keys()]).toEqual([]);
+        expect([...(await createExemptions(db, clockAt(NOW)).running()).keys()]).toEqual([]);
       });
 
       it('of a newer form are told as such, and not read', async () => {
@@ -200,36 +190,36 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
             file_json: 'not even JSON',
           })
           .execute();
-        expect(await policiesInForce(db)).toEqual({ kind: 'too-new', version: 2, schema: POLICY_SCHEMA + 1 });
-        expect(await versionInForce(db)).toBe(2);
+        expect(await createPolicies(db).inForce()).toEqual({ kind: 'too-new', version: 2, schema: POLICY_SCHEMA + 1 });
+        expect(await createPolicies(db).version()).toBe(2);
       });
 
       it('bring their exemptions, in place of those of the file before', async () => {
         await apply({ file: file(1, [exemption('a'), exemption('b', NOW + 5), exemption('past', NOW)]) });
-        expect(await runningExemptions(db, NOW)).toEqual(
+        expect(await createExemptions(db, clockAt(NOW)).running()).toEqual(
           new Map([
             ['a', NOW + HOUR],
             ['b', NOW + 5],
           ]),
         );
         await apply({ file: file(2, [exemption('b', NOW + 2 * HOUR), exemption('c')]) }, NOW + 1);
-        expect(await runningExemptions(db, NOW + 1)).toEqual(
+        expect(await createExemptions(db, clockAt(NOW + 1)).running()).toEqual(
           new Map([
             ['b', NOW + 2 * HOUR],
             ['c', NOW + HOUR],
           ]),
         );
         await apply({ file: file(2) }, NOW + 2);
-        expect(await runningExemptions(db, NOW + 2)).toEqual(new Map());
+        expect(await createExemptions(db, clockAt(NOW + 2)).running()).toEqual(new Map());
       });
 
       it("leave people's own exemptions alone", async () => {
-        const own = { sessionId: 'a', untilMs: NOW + 30 * MINUTE, reason: null, by: 'ann@example.com' };
-        await exempt(db, own, NOW);
+        const own = { sessionId: 'a', forMs: 30 * MINUTE, reason: null, by: 'ann@example.com' };
+        await createExemptions(db, clockAt(NOW)).add(own);
         await apply({ file: file(1, [exemption('a')]) });
         await apply({ file: file(2) }, NOW + 1);
-        expect(await runningExemptions(db, NOW + 1)).toEqual(new Map([['a', NOW + 30 * MINUTE]]));
-        expect(await unexempt(db, 'a', 'ann@example.com', NOW + 2)).toBe(1);
+        expect(await createExemptions(db, clockAt(NOW + 1)).running()).toEqual(new Map([['a', NOW + 30 * MINUTE]]));
+        expect(await createExemptions(db, clockAt(NOW + 2)).end('a', 'ann@example.com')).toBe(1);
       });
 
       it('I6: an exemption of the file is honoured where requests are let out', async () => {
@@ -277,12 +267,12 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
         for (let taken = 0; taken < 1_000; taken += 1) if (!(await take(`${prefix}-${taken}`, given))) return taken;
         throw new Error('There is no end of permits.');
       };
-      const close = (at: number, policy = 'rule') => closeBreaker(db, policy, 'ann@example.com', at);
+      const close = (at: number, policy = 'rule') => createBreakers(db, clockAt(at)).close(policy, 'ann@example.com');
 
       it('are given for exactly as many turns as the cap says; then the breaker is open, and says why', async () => {
         expect(await takeAll()).toBe(3);
         const reason = { cap: 'max_cancels', capValue: 3, taken: 3, perMs: HOUR, liveSessions: null };
-        expect(await openBreakers(db)).toEqual([{ policy: 'rule', openedAtMs: NOW, reason }]);
+        expect(await createBreakers(db).open()).toEqual([{ policy: 'rule', openedAtMs: NOW, reason }]);
         expect(await eventsOf('breaker-opened')).toEqual([{ at: NOW, policy: 'rule', ...reason }]);
       });
 
@@ -291,7 +281,7 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
         expect(await take('later', { at: NOW + 1 })).toBe(false);
         // Even when the window is long over: an operator closes it.
         expect(await take('much-later', { at: NOW + 24 * HOUR })).toBe(false);
-        expect(await openBreakers(db)).toMatchObject([{ openedAtMs: NOW }]);
+        expect(await createBreakers(db).open()).toMatchObject([{ openedAtMs: NOW }]);
         expect(await eventsOf('breaker-opened')).toHaveLength(1);
       });
 
@@ -312,9 +302,9 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
         await takeAll();
         expect(await take('turn-0', { policy: 'other', at: NOW + 1 })).toBe(true);
         expect(await takeAll({ policy: 'other', at: NOW + 1 })).toBe(3);
-        expect((await openBreakers(db)).map(({ policy }) => policy)).toEqual(['other', 'rule']);
+        expect((await createBreakers(db).open()).map(({ policy }) => policy)).toEqual(['other', 'rule']);
         expect(await close(NOW + 2, 'other')).toBe(true);
-        expect((await openBreakers(db)).map(({ policy }) => policy)).toEqual(['rule']);
+        expect((await createBreakers(db).open()).map(({ policy }) => policy)).toEqual(['rule']);
       });
 
       it('of the same turn key in another session are others', async () => {
@@ -340,7 +330,7 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
         }
         expect(await take('first-is-over', { at: NOW + HOUR })).toBe(true);
         expect(await take('second-counts', { at: NOW + HOUR + 20 * MINUTE - 1 })).toBe(false);
-        expect(await openBreakers(db)).toMatchObject([{ reason: { taken: 3 } }]);
+        expect(await createBreakers(db).open()).toMatchObject([{ reason: { taken: 3 } }]);
       });
 
       it('are not given at all when the cap is zero', async () => {
@@ -363,7 +353,7 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
           [1, 100, 1],
         ])('%d%% of %d are %d, as long as nobody counts them anew', async (percent, live, permits) => {
           expect(await share(percent, live)).toBe(permits);
-          expect(await openBreakers(db)).toMatchObject([
+          expect(await createBreakers(db).open()).toMatchObject([
             { reason: { cap: 'max_percent', capValue: percent, taken: permits, liveSessions: live } },
           ]);
         });
@@ -426,9 +416,9 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
         it('are counted anew: the whole cap again, in a window that begins there', async () => {
           await takeAll();
           expect(await close(NOW + MINUTE)).toBe(true);
-          expect(await openBreakers(db)).toEqual([]);
+          expect(await createBreakers(db).open()).toEqual([]);
           expect(await takeAll({ at: NOW + 2 * MINUTE }, 'second')).toBe(3);
-          expect(await openBreakers(db)).toMatchObject([{ openedAtMs: NOW + 2 * MINUTE }]);
+          expect(await createBreakers(db).open()).toMatchObject([{ openedAtMs: NOW + 2 * MINUTE }]);
         });
 
         it('are never counted over a longer time than the window', async () => {
@@ -479,7 +469,7 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
         expect(await outcomes()).toEqual({ [orders[1]]: 'capped' });
         expect(await permitsTaken()).toEqual(['a']);
         // What stops a request is no failure: it has to last.
-        expect(await openBreakers(db)).toMatchObject([{ policy: 'rule' }]);
+        expect(await createBreakers(db).open()).toMatchObject([{ policy: 'rule' }]);
       });
 
       it('do not hold back those who need none', async () => {
@@ -490,14 +480,14 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
 
       it('are not taken for what is held back by something else', async () => {
         const exempted = await ordered('a');
-        await exempt(db, { sessionId: 'a', untilMs: NOW + HOUR, reason: null, by: 'ann' }, NOW);
+        await createExemptions(db, clockAt(NOW)).add({ sessionId: 'a', forMs: HOUR, reason: null, by: 'ann' });
         expect(await register('a', NOW, new Map([[exempted, permit(5)]]), [exempted])).toBe('nothing-to-send');
 
         await register('b', NOW);
         const busy = await ordered('b');
         expect(await register('b', NOW + 1, new Map([[busy, permit(5)]]), [busy])).toBe('busy');
 
-        await setPauseSwitch(db, { paused: true, by: 'ann', reason: null, at: NOW });
+        await createPauseSwitch(db, clockAt(NOW)).set(true, 'ann', null);
         const paused = await ordered('c');
         expect(await register('c', NOW, new Map([[paused, permit(5)]]), [paused])).toBe('paused');
         expect(await permitsTaken()).toEqual([]);
@@ -560,14 +550,15 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
         ...given,
       });
       const store = (round: Partial<RoundRecord>, at = NOW, on = db): Promise<string[]> =>
-        storeRound(on, { facts: [], scans: [], events: [], orders: [], ...round }, at);
+        createFacts(on, clockAt(at)).store({ facts: [], scans: [], events: [], orders: [], ...round });
       const bySession = (a: StoredFacts, b: StoredFacts) => (a.sessionId < b.sessionId ? -1 : 1);
-      const allFacts = async (sinceMs = 0) => [...(await loadFleet(db, sinceMs)).facts].sort(bySession);
+      const allFacts = async (sinceMs = 0) =>
+        [...(await createFacts(db, clockAt(sinceMs)).load(0)).facts].sort(bySession);
 
       it('of nobody are none', async () => {
         expect(await store({})).toEqual([]);
-        expect(await loadFleet(db, 0)).toEqual({ facts: [], scans: [] });
-        expect(await factsOf(db, SESSION)).toBeNull();
+        expect(await createFacts(db, clockAt(0)).load(0)).toEqual({ facts: [], scans: [] });
+        expect(await createFacts(db).of(SESSION)).toBeNull();
       });
 
       it('of an older sight never take the place of newer ones, whoever writes last', async () => {
@@ -588,7 +579,7 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
         };
         await store(round);
         expect(await allFacts()).toEqual(round.facts);
-        expect((await loadFleet(db, 0)).scans).toEqual(round.scans);
+        expect((await createFacts(db, clockAt(0)).load(0)).scans).toEqual(round.scans);
       });
 
       it('take the place of earlier ones', async () => {
@@ -600,7 +591,7 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
         };
         await store(next, NOW + 1);
         expect(await allFacts()).toEqual(next.facts);
-        expect((await loadFleet(db, 0)).scans).toEqual(next.scans);
+        expect((await createFacts(db, clockAt(0)).load(0)).scans).toEqual(next.scans);
       });
 
       it('of one session come with the last scan of its agent', async () => {
@@ -608,17 +599,17 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
           facts: [stored('a'), stored('b', { agentId: null }), stored('c', { agentId: 'unscanned' })],
           scans: [scan('agent-1', { live: 7 }), scan('agent-2')],
         });
-        expect(await factsOf(db, 'a')).toEqual({ stored: stored('a'), scan: scan('agent-1', { live: 7 }) });
-        expect(await factsOf(db, 'b')).toEqual({ stored: stored('b', { agentId: null }), scan: null });
-        expect(await factsOf(db, 'c')).toEqual({ stored: stored('c', { agentId: 'unscanned' }), scan: null });
-        expect(await factsOf(db, 'd')).toBeNull();
+        expect(await createFacts(db).of('a')).toEqual({ stored: stored('a'), scan: scan('agent-1', { live: 7 }) });
+        expect(await createFacts(db).of('b')).toEqual({ stored: stored('b', { agentId: null }), scan: null });
+        expect(await createFacts(db).of('c')).toEqual({ stored: stored('c', { agentId: 'unscanned' }), scan: null });
+        expect(await createFacts(db).of('d')).toBeNull();
       });
 
       it('that are old are left out, unless the session was listed ever since', async () => {
         await store({ facts: [stored('gone', { listed: false }), stored('there')] }, NOW - HOUR);
         await store({ facts: [stored('recent', { listed: false })] }, NOW);
         expect((await allFacts(NOW - MINUTE)).map(({ sessionId }) => sessionId)).toEqual(['recent', 'there']);
-        expect(await factsOf(db, 'gone')).not.toBeNull();
+        expect(await createFacts(db).of('gone')).not.toBeNull();
       });
 
       it('of another form are not read, and are replaced', async () => {
@@ -629,15 +620,15 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
           .where('session_id', '=', 'a')
           .execute();
         expect((await allFacts()).map(({ sessionId }) => sessionId)).toEqual(['b']);
-        expect(await factsOf(db, 'a')).toBeNull();
+        expect(await createFacts(db).of('a')).toBeNull();
         await store({ facts: [stored('a')] });
-        expect(await factsOf(db, 'a')).toMatchObject({ stored: stored('a') });
+        expect(await createFacts(db).of('a')).toMatchObject({ stored: stored('a') });
       });
 
       it.each([1, 499, 500, 501, 1_203])('of %d sessions and agents at once are all stored', async (count) => {
         const ids = Array.from({ length: count }, (_, n) => `s-${String(n).padStart(5, '0')}`);
         await store({ facts: ids.map((id) => stored(id)), scans: ids.map((id) => scan(id)) });
-        const loaded = await loadFleet(db, 0);
+        const loaded = await createFacts(db, clockAt(0)).load(0);
         expect(loaded.facts.map(({ sessionId }) => sessionId).sort()).toEqual(ids);
         expect(loaded.scans).toHaveLength(count);
       });
@@ -648,7 +639,7 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
           scans: [scan('agent-1', { live: 1 }), scan('agent-1', { live: 2 })],
         });
         expect(await allFacts()).toEqual([stored('a', { agentId: 'agent-2' }), stored('b')]);
-        expect((await loadFleet(db, 0)).scans).toEqual([scan('agent-1', { live: 2 })]);
+        expect((await createFacts(db, clockAt(0)).load(0)).scans).toEqual([scan('agent-1', { live: 2 })]);
       });
 
       it('of a whole fleet that is warned at once are stored: 15,000 events', async () => {
@@ -674,8 +665,8 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
           orders: [policyOrder({ sessionId: 'z' }), policyOrder({ sessionId: 'a' })],
         });
         expect(await eventsOf('warned')).toEqual([{ at: NOW, policy: 'rule' }]);
-        expect((await beginPass(db, 'z', NOW)).map(({ id }) => id)).toEqual([ids[0]]);
-        expect((await beginPass(db, 'a', NOW)).map(({ id }) => id)).toEqual([ids[1]]);
+        expect((await createOrders(db, clockAt(NOW)).beginPass('z')).map(({ id }) => id)).toEqual([ids[0]]);
+        expect((await createOrders(db, clockAt(NOW)).beginPass('a')).map(({ id }) => id)).toEqual([ids[1]]);
         expect(ids).toHaveLength(2);
       });
 
@@ -711,7 +702,7 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
           orders: [policyOrder({ sessionId: 'a' }), unwritable],
         };
         await expect(store(round)).rejects.toThrow(TypeError);
-        expect(await loadFleet(db, 0)).toEqual({ facts: [], scans: [] });
+        expect(await createFacts(db, clockAt(0)).load(0)).toEqual({ facts: [], scans: [] });
         expect(await eventsOf('warned')).toEqual([]);
         expect(await db.selectFrom('orders').select('id').execute()).toEqual([]);
       });
@@ -737,7 +728,7 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
         const written = performance.now();
         await store({ facts: rows }, NOW + 1);
         const rewritten = performance.now();
-        const loaded = await loadFleet(db, 0);
+        const loaded = await createFacts(db, clockAt(0)).load(0);
         const took = [written - began, rewritten - written, performance.now() - rewritten].map(Math.round);
         if (process.env['SHOW_TIMES'] !== undefined)
           console.log(`${name}: insert, update, load in ms: ${took.join(', ')}`);

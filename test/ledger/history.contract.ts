@@ -1,12 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { createBreakers } from '../../src/adapters/ledger/breakers.js';
 import { recordEvents } from '../../src/adapters/ledger/events.js';
-import { eventHistory, orderHistory, type HistoryFilter } from '../../src/adapters/ledger/history.js';
+import { createHistory, type HistoryFilter } from '../../src/adapters/ledger/history.js';
 import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
 import { createOrder, settleOrders, type NewOrder } from '../../src/adapters/ledger/orders.js';
-import { modesSoFar, permitsTaken } from '../../src/adapters/ledger/policy-record.js';
-import { applyPolicyFile } from '../../src/adapters/ledger/policy-versions.js';
-import { newestRow, RETENTION_BATCH, removeExpired } from '../../src/adapters/ledger/retention.js';
+import { createPolicies } from '../../src/adapters/ledger/policy-versions.js';
+import { newestRow, removeExpired, RETENTION_BATCH } from '../../src/adapters/ledger/retention.js';
 import { readPolicyFile } from '../../src/core/policy-file/index.js';
+import { clockAt } from './rows.js';
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
 const MINUTE = 60_000;
@@ -76,12 +77,12 @@ export function describeHistory(name: string, freshUrl: () => Promise<string>): 
 
     const orderIds = async (filter: HistoryFilter): Promise<string[]> => {
       const ids: string[] = [];
-      for await (const page of orderHistory(db, filter)) ids.push(...page.map(({ orderId }) => orderId));
+      for await (const page of createHistory(db).orders(filter)) ids.push(...page.map(({ orderId }) => orderId));
       return ids;
     };
     const kinds = async (filter: HistoryFilter): Promise<string[]> => {
       const found: string[] = [];
-      for await (const page of eventHistory(db, filter)) found.push(...page.map(({ event }) => event.kind));
+      for await (const page of createHistory(db).events(filter)) found.push(...page.map(({ event }) => event.kind));
       return found;
     };
 
@@ -92,7 +93,7 @@ export function describeHistory(name: string, freshUrl: () => Promise<string>): 
         await settle(early, NOW);
         await recordEvents(db, [{ kind: 'restarted', at: NOW, sessionId: 'sess_1', orderId: early, data: { n: 1 } }]);
         const views = [];
-        for await (const page of orderHistory(db, {})) views.push(...page);
+        for await (const page of createHistory(db).orders({})) views.push(...page);
         expect(views.map(({ orderId }) => orderId)).toEqual([early, late]);
         expect(views[0]?.result).toMatchObject({
           outcome: 'cancelled',
@@ -107,7 +108,7 @@ export function describeHistory(name: string, freshUrl: () => Promise<string>): 
         for (let i = 0; i < 1_203; i += 1) all.push(await order(NOW + Math.floor(i / 700)));
         const pages: number[] = [];
         const seen: string[] = [];
-        for await (const page of orderHistory(db, {})) {
+        for await (const page of createHistory(db).orders({})) {
           pages.push(page.length);
           seen.push(...page.map(({ orderId }) => orderId));
         }
@@ -135,9 +136,10 @@ export function describeHistory(name: string, freshUrl: () => Promise<string>): 
         for (const policy of ['a_b', 'axb', 'A_B', 'a"b', 'a\\b', '%']) {
           await recordEvents(db, [{ kind: 'would-end', at: NOW, data: { policy, plan: `p-${policy}` } }]);
         }
-        const found = async (filter: Parameters<typeof eventHistory>[1]): Promise<unknown[]> => {
+        const found = async (filter: HistoryFilter): Promise<unknown[]> => {
           const all: unknown[] = [];
-          for await (const page of eventHistory(db, filter)) all.push(...page.map(({ event }) => event['policy']));
+          for await (const page of createHistory(db).events(filter))
+            all.push(...page.map(({ event }) => event['policy']));
           return all;
         };
         for (const policy of ['a_b', 'A_B', 'a"b', 'a\\b', '%']) {
@@ -147,7 +149,7 @@ export function describeHistory(name: string, freshUrl: () => Promise<string>): 
         expect(await found({ policy: '%b' })).toEqual([]);
       });
 
-      it('come oldest first over many pages, and show only the last N', async () => {
+      it('come oldest first over many pages, and the last so many', async () => {
         const events = Array.from({ length: 1_100 }, (_, i) => ({
           kind: i === 1_099 ? ('resumed' as const) : ('warned' as const),
           at: NOW + i,
@@ -156,7 +158,7 @@ export function describeHistory(name: string, freshUrl: () => Promise<string>): 
         for (let first = 0; first < events.length; first += 100)
           await recordEvents(db, events.slice(first, first + 100));
         const seen: unknown[] = [];
-        for await (const page of eventHistory(db, {})) seen.push(...page.map(({ event }) => event['i']));
+        for await (const page of createHistory(db).events({})) seen.push(...page.map(({ event }) => event['i']));
         expect(seen).toEqual(events.map(({ data }) => data.i));
         expect(await kinds({ last: 2 })).toEqual(['warned', 'resumed']);
         expect(await kinds({ sinceMs: NOW + 1_098 })).toEqual(['warned', 'resumed']);
@@ -180,16 +182,17 @@ export function describeHistory(name: string, freshUrl: () => Promise<string>): 
     it('knows in which modes a policy was in force', async () => {
       const apply = (mode: string, at: number) => {
         const text = `{version: 1, policies: [{name: a, match: {agents: ["*"]}, limits: {max_runtime: 5m}, mode: ${mode}}]}`;
-        return applyPolicyFile(
-          db,
-          { file: readPolicyFile(text, 'f').file, fileName: 'f', sourceText: text, by: 'me' },
-          at,
-        );
+        return createPolicies(db, clockAt(at)).apply({
+          file: readPolicyFile(text, 'f').file,
+          fileName: 'f',
+          sourceText: text,
+          by: 'me',
+        });
       };
-      expect(await modesSoFar(db)).toEqual(new Map());
+      expect(await createPolicies(db).modesSoFar()).toEqual(new Map());
       await apply('observe', NOW);
       await apply('enforce', NOW + 1);
-      expect(await modesSoFar(db)).toEqual(new Map([['a', new Set(['enforce', 'observe'])]]));
+      expect(await createPolicies(db).modesSoFar()).toEqual(new Map([['a', new Set(['enforce', 'observe'])]]));
     });
 
     it('counts the permits in the window, since the breaker was closed last', async () => {
@@ -198,13 +201,13 @@ export function describeHistory(name: string, freshUrl: () => Promise<string>): 
       await permit('1', NOW - 61 * MINUTE);
       await permit('2', NOW - 59 * MINUTE);
       await permit('3', NOW - MINUTE);
-      expect(await permitsTaken(db, 'a', 60 * MINUTE, NOW)).toBe(2);
+      expect(await createBreakers(db, clockAt(NOW)).taken('a', 60 * MINUTE)).toBe(2);
       await db
         .insertInto('breakers')
         .values({ policy: 'a', closed_at: NOW - 2 * MINUTE })
         .execute();
-      expect(await permitsTaken(db, 'a', 60 * MINUTE, NOW)).toBe(1);
-      expect(await permitsTaken(db, 'b', 60 * MINUTE, NOW)).toBe(0);
+      expect(await createBreakers(db, clockAt(NOW)).taken('a', 60 * MINUTE)).toBe(1);
+      expect(await createBreakers(db, clockAt(NOW)).taken('b', 60 * MINUTE)).toBe(0);
     });
 
     describe('retention', () => {
@@ -322,11 +325,12 @@ export function describeHistory(name: string, freshUrl: () => Promise<string>): 
         await watch('closed', 'ended', LONG_AGO);
         await watch('closed-lately', 'released', NOW);
         await watch('open', 'watching', null);
-        await applyPolicyFile(
-          db,
-          { file: readPolicyFile(FILE, 'f').file, fileName: 'f', sourceText: FILE, by: 'me' },
-          LONG_AGO,
-        );
+        await createPolicies(db, clockAt(LONG_AGO)).apply({
+          file: readPolicyFile(FILE, 'f').file,
+          fileName: 'f',
+          sourceText: FILE,
+          by: 'me',
+        });
         expect(await removeExpired(db, RETENTION, NOW)).toMatchObject({ watches: 1 });
         const left = await db.selectFrom('watches').select('session_id').orderBy('session_id').execute();
         expect(left.map((row) => row.session_id)).toEqual(['closed-lately', 'open']);

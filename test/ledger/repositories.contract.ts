@@ -1,23 +1,23 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { createRequests, type Departure } from '../../src/adapters/ledger/requests.js';
 import type { Outcome } from '../../src/core/contract.js';
 import { recordEvents } from '../../src/adapters/ledger/events.js';
-import { exempt, runningExemptions, unexempt } from '../../src/adapters/ledger/exemptions.js';
+import { createExemptions } from '../../src/adapters/ledger/exemptions.js';
 import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
 import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
-import * as orders from '../../src/adapters/ledger/orders.js';
-import { readPauseSwitch, setPauseSwitch } from '../../src/adapters/ledger/pause-switch.js';
-import * as requests from '../../src/adapters/ledger/requests.js';
+import {
+  createOrder,
+  createOrders,
+  settleOrders,
+  type NewOrder,
+  type Settlement,
+} from '../../src/adapters/ledger/orders.js';
+import { createPauseSwitch, readPauseSwitch } from '../../src/adapters/ledger/pause-switch.js';
 import type { RequestAnswer } from '../../src/adapters/ledger/request-row.js';
 import { LEASE_MS } from '../../src/adapters/ledger/leases.js';
 import { orderViews } from '../../src/adapters/ledger/results.js';
-import {
-  countUnjudged,
-  endUnjudged,
-  noteUnjudged,
-  tellUnjudged,
-  unjudgedSessions,
-  type FailedJudgement,
-} from '../../src/adapters/ledger/unjudged.js';
+import { countUnjudged, createUnjudged, type FailedJudgement } from '../../src/adapters/ledger/unjudged.js';
+import { clockAt } from './rows.js';
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
 const MINUTE = 60_000;
@@ -66,8 +66,8 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
       ]);
     });
 
-    const order = (given: Partial<orders.NewOrder> = {}, at = NOW): Promise<string> =>
-      orders.createOrder(
+    const order = (given: Partial<NewOrder> = {}, at = NOW): Promise<string> =>
+      createOrder(
         db,
         {
           sessionId: SESSION,
@@ -80,13 +80,8 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         },
         at,
       );
-    const settle = (
-      orderId: string,
-      outcome: Outcome,
-      given: Partial<orders.Settlement> = {},
-      at = NOW,
-    ): Promise<void> =>
-      orders.settleOrders(
+    const settle = (orderId: string, outcome: Outcome, given: Partial<Settlement> = {}, at = NOW): Promise<void> =>
+      settleOrders(
         db,
         [
           {
@@ -107,7 +102,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
       if (view === undefined) throw new Error(`No order ${orderId}.`);
       return view;
     };
-    const departure = (orderIds: readonly string[], given: Partial<requests.Departure> = {}): requests.Departure => ({
+    const departure = (orderIds: readonly string[], given: Partial<Departure> = {}): Departure => ({
       sessionId: SESSION,
       agentId: 'agent-1',
       turn: { key: 'turn-1', startedAtMs: NOW - MINUTE },
@@ -118,15 +113,15 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
       leavesByMs: NOW + 2_000,
       ...given,
     });
-    const register = (orderIds: readonly string[], at = NOW, given: Partial<requests.Departure> = {}) =>
-      requests.registerRequest(db, departure(orderIds, given), () => Promise.resolve(at));
+    const register = (orderIds: readonly string[], at = NOW, given: Partial<Departure> = {}) =>
+      createRequests(db, clockAt(at)).register(departure(orderIds, given));
     const registered = async (...args: Parameters<typeof register>): Promise<string> => {
       const registration = await register(...args);
       if (registration.kind !== 'registered') throw new Error(`Not registered: ${registration.kind}.`);
       return registration.requestId;
     };
     const answer = (requestId: string, given: Partial<RequestAnswer> = {}): Promise<void> =>
-      requests.answerRequest(db, requestId, {
+      createRequests(db).answer(requestId, {
         answer: 'accepted',
         state: 'failed',
         httpStatus: 200,
@@ -173,7 +168,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
             events: [],
           },
         });
-        expect(await orders.beginPass(db, SESSION, NOW)).toEqual([
+        expect(await createOrders(db, clockAt(NOW)).beginPass(SESSION)).toEqual([
           {
             id,
             sessionId: SESSION,
@@ -200,14 +195,17 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         const settled = await order({}, NOW);
         await order({ sessionId: 'another' }, NOW);
         await settle(settled, 'gone');
-        expect((await orders.beginPass(db, SESSION, NOW + 3)).map(({ id }) => id)).toEqual([first, second]);
+        expect((await createOrders(db, clockAt(NOW + 3)).beginPass(SESSION)).map(({ id }) => id)).toEqual([
+          first,
+          second,
+        ]);
       });
 
       it('mean the first turn they were bound to, for ever', async () => {
         const id = await order();
-        await orders.bindOrderToTurn(db, id, { key: 'turn-1', startedAtMs: NOW - 5 }, NOW);
-        await orders.bindOrderToTurn(db, id, { key: 'turn-2', startedAtMs: NOW + 5 }, NOW + 10);
-        expect(await orders.beginPass(db, SESSION, NOW)).toMatchObject([
+        await createOrders(db, clockAt(NOW)).bind(id, { key: 'turn-1', startedAtMs: NOW - 5 });
+        await createOrders(db, clockAt(NOW + 10)).bind(id, { key: 'turn-2', startedAtMs: NOW + 5 });
+        expect(await createOrders(db, clockAt(NOW)).beginPass(SESSION)).toMatchObject([
           { turnKey: 'turn-1', turnStartedAtMs: NOW - 5, turnFixed: true },
         ]);
       });
@@ -215,7 +213,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
       it('keep what a pass leaves behind, and the last error until there is another', async () => {
         const id = await order();
         const error = { type: 'CancelFailed', message: 'no', at: '2026-01-05T12:00:00.000Z' };
-        await orders.notePass(db, SESSION, {
+        await createOrders(db).notePass(SESSION, {
           phase: 'attempting',
           nextTryAtMs: NOW + 7,
           error,
@@ -227,7 +225,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
           nextTryAtMs: NOW + 7,
           result: { lastError: error, agentId: 'a' },
         });
-        await orders.notePass(db, SESSION, { phase: 'confirming', nextTryAtMs: null, error: null, counts: true });
+        await createOrders(db).notePass(SESSION, { phase: 'confirming', nextTryAtMs: null, error: null, counts: true });
         expect(await viewOf(id)).toMatchObject({
           phase: 'confirming',
           nextTryAtMs: null,
@@ -286,7 +284,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
             endedAt: '2026-01-05T12:00:00.050Z',
           },
         });
-        expect(await orders.beginPass(db, SESSION, NOW + 80)).toEqual([]);
+        expect(await createOrders(db, clockAt(NOW + 80)).beginPass(SESSION)).toEqual([]);
       });
 
       it('I4: two that come at the same time make one', async () => {
@@ -301,9 +299,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
           turnKey: null,
         };
         await Promise.all(
-          others.map((one, n) =>
-            orders.settleOrders(one, [{ ...settlement, outcome: n === 0 ? 'gone' : 'forbidden' }], NOW),
-          ),
+          others.map((one, n) => settleOrders(one, [{ ...settlement, outcome: n === 0 ? 'gone' : 'forbidden' }], NOW)),
         );
         expect(await db.selectFrom('outcomes').select('order_id').execute()).toHaveLength(1);
       });
@@ -316,7 +312,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
 
       it('of earlier orders on a turn are found up to a moment', async () => {
         const at = (beforeMs: number, turnKey = 'turn-1', sessionId = SESSION) =>
-          orders.concludedBefore(db, sessionId, turnKey, beforeMs);
+          createOrders(db).concludedBefore(sessionId, turnKey, beforeMs);
         expect(await at(NOW)).toBeNull();
         await settle(await order(), 'cancelled', { turnKey: 'turn-1' }, NOW + 10);
         await settle(await order(), 'already-ended', { turnKey: 'turn-1' }, NOW + 20);
@@ -366,8 +362,8 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         await order();
         let booked = 0;
         for (const [ms, counts] of passes) {
-          booked = (await orders.beginPass(db, SESSION, NOW + ms))[0]?.triedForMs ?? -1;
-          await orders.notePass(db, SESSION, { phase: 'attempting', nextTryAtMs: null, error: null, counts });
+          booked = (await createOrders(db, clockAt(NOW + ms)).beginPass(SESSION))[0]?.triedForMs ?? -1;
+          await createOrders(db).notePass(SESSION, { phase: 'attempting', nextTryAtMs: null, error: null, counts });
         }
         return booked;
       };
@@ -448,13 +444,13 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
 
       it('books nothing for a pass that never said that it counts', async () => {
         await order();
-        await orders.beginPass(db, SESSION, NOW);
-        expect(await orders.beginPass(db, SESSION, NOW + MINUTE)).toMatchObject([{ triedForMs: 0 }]);
+        await createOrders(db, clockAt(NOW)).beginPass(SESSION);
+        expect(await createOrders(db, clockAt(NOW + MINUTE)).beginPass(SESSION)).toMatchObject([{ triedForMs: 0 }]);
       });
     });
 
     describe('neglected sessions', () => {
-      const neglected = (before: number, limit = 100) => orders.neglectedSessions(db, before, limit);
+      const neglected = (before: number, limit = 100) => createOrders(db).neglected(before, limit);
 
       it('I2: are those with an open order that nobody has looked at since, oldest order first', async () => {
         const late = await order({ sessionId: 'late' }, NOW + 2);
@@ -469,17 +465,27 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
 
       it('I2: are not those looked at lately, nor those that wait for a moment to come', async () => {
         await order();
-        await orders.beginPass(db, SESSION, NOW);
+        await createOrders(db, clockAt(NOW)).beginPass(SESSION);
         expect(await neglected(NOW)).toEqual([]);
         expect(await neglected(NOW + 1)).toHaveLength(1);
-        await orders.notePass(db, SESSION, { phase: 'held', nextTryAtMs: NOW + MINUTE, error: null, counts: false });
+        await createOrders(db).notePass(SESSION, {
+          phase: 'held',
+          nextTryAtMs: NOW + MINUTE,
+          error: null,
+          counts: false,
+        });
         expect(await neglected(NOW + MINUTE)).toEqual([]);
         expect(await neglected(NOW + MINUTE + 1)).toHaveLength(1);
       });
 
       it('I2: all of them are found at boot', async () => {
         await order();
-        await orders.notePass(db, SESSION, { phase: 'held', nextTryAtMs: NOW + MINUTE, error: null, counts: false });
+        await createOrders(db).notePass(SESSION, {
+          phase: 'held',
+          nextTryAtMs: NOW + MINUTE,
+          error: null,
+          counts: false,
+        });
         expect(await neglected(Number.MAX_SAFE_INTEGER)).toHaveLength(1);
       });
 
@@ -506,9 +512,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
           const id = await order({ sessionId });
           const both = await Promise.all(
             [db, other].map((one, n) =>
-              requests.registerRequest(one, departure([id], { sessionId, owner: `owner-${n}` }), () =>
-                Promise.resolve(NOW),
-              ),
+              createRequests(one, clockAt(NOW)).register(departure([id], { sessionId, owner: `owner-${n}` })),
             ),
           );
           expect(both.map(({ kind }) => kind).sort()).toEqual(['busy', 'registered']);
@@ -521,11 +525,11 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         const first = await registered([id], NOW);
         expect(await register([id], NOW + 4_000)).toEqual({ kind: 'busy', retryInMs: 6_000 });
         expect(await register([id], NOW + 9_999)).toEqual({ kind: 'busy', retryInMs: 500 });
-        await requests.renewLease(db, first, NOW + 9_999);
+        await createRequests(db, clockAt(NOW + 9_999)).renew(first);
         expect(await register([id], NOW + 10_000)).toMatchObject({ kind: 'busy' });
 
         const second = await registered([id], NOW + 9_999 + LEASE_MS);
-        await requests.withdrawRequest(db, second, [id]);
+        await createRequests(db).withdraw(second, [id]);
         const third = await registered([id], NOW + 20_001);
         await answer(third);
         await registered([id], NOW + 20_002);
@@ -541,7 +545,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         const id = await order();
         const request = await registered([id]);
         await answer(request);
-        await requests.renewLease(db, request, NOW + 1);
+        await createRequests(db, clockAt(NOW + 1)).renew(request);
         expect(await register([id], NOW + 2)).toMatchObject({ kind: 'registered' });
       });
 
@@ -573,7 +577,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         const second = await registered([id], NOW + 10);
         await answer(second, { state: 'completed', answeredAtMs: NOW + 20 });
         const withdrawn = await registered([id], NOW + 30);
-        await requests.withdrawRequest(db, withdrawn, [id]);
+        await createRequests(db).withdraw(withdrawn, [id]);
         const third = await registered([id], NOW + 40, { readAtMs: NOW + 39 });
         const all = [
           {
@@ -594,10 +598,10 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
           },
           { id: third, answer: 'unknown', state: null, readAtMs: NOW + 39, leftByMs: NOW + 2_000, answeredAtMs: null },
         ];
-        expect(await requests.requestsForTurn(db, SESSION, 'turn-1', 0, null)).toEqual(all);
-        expect(await requests.requestsForTurn(db, SESSION, 'turn-1', NOW, null)).toEqual(all.slice(1));
-        expect(await requests.requestsForTurn(db, SESSION, 'turn-2', 0, null)).toEqual([]);
-        expect(await requests.requestsForTurn(db, 'another', 'turn-1', 0, null)).toEqual([]);
+        expect(await createRequests(db).forTurn(SESSION, 'turn-1', 0, null)).toEqual(all);
+        expect(await createRequests(db).forTurn(SESSION, 'turn-1', NOW, null)).toEqual(all.slice(1));
+        expect(await createRequests(db).forTurn(SESSION, 'turn-2', 0, null)).toEqual([]);
+        expect(await createRequests(db).forTurn('another', 'turn-1', 0, null)).toEqual([]);
         expect((await viewOf(id)).result.attempts).toBe(3);
       });
 
@@ -605,7 +609,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         const id = await order();
         const request = await registered([id]);
         await settle(id, 'exempted', { attempts: 1 });
-        await requests.withdrawRequest(db, request, [id]);
+        await createRequests(db).withdraw(request, [id]);
         expect((await viewOf(id)).result.attempts).toBe(1);
       });
 
@@ -616,12 +620,12 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         };
         await answer((await begin('answered', NOW)).requestId);
         const withdrawn = await begin('withdrawn', NOW);
-        await requests.withdrawRequest(db, withdrawn.requestId, [withdrawn.orderId]);
+        await createRequests(db).withdraw(withdrawn.requestId, [withdrawn.orderId]);
         await begin('longer ago than any request takes', NOW - 10 * MINUTE);
         await begin('sender dead, order open', NOW - MINUTE);
         await settle((await begin('sender dead, order settled', NOW - MINUTE + 1)).orderId, 'abandoned');
         await settle((await begin('sender alive, order settled', NOW)).orderId, 'abandoned');
-        expect(await requests.requestsUnderWay(db, NOW + 1)).toEqual([
+        expect(await createRequests(db, clockAt(NOW + 1)).underWay()).toEqual([
           { sessionId: 'sender dead, order open', turnKey: 'turn-1', registeredAtMs: NOW - MINUTE },
           { sessionId: 'sender alive, order settled', turnKey: 'turn-1', registeredAtMs: NOW },
         ]);
@@ -630,7 +634,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
 
     describe('the pause switch', () => {
       const set = (paused: boolean, by: string, at: number, reason: string | null = null) =>
-        setPauseSwitch(db, { paused, by, at, reason });
+        createPauseSwitch(db, clockAt(at)).set(paused, by, reason);
       const kinds = async () =>
         (await db.selectFrom('events').select('kind').orderBy('seq').execute()).map(({ kind }) => kind);
 
@@ -669,7 +673,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         ...{ sessionId: SESSION, by: 'fleet', orderId: null, reason: 'timeout', text: 'not answered in time' },
         ...given,
       });
-      const now = (at: number) => unjudgedSessions(db, at, { limit: 10 });
+      const now = (at: number) => createUnjudged(db, clockAt(at)).now({ limit: 10 });
       const events = async () =>
         (await db.selectFrom('events').selectAll().where('kind', '=', 'not-judgeable').orderBy('seq').execute()).map(
           ({ session_id: sessionId, order_id: orderId, data_json: json }) => ({
@@ -682,12 +686,16 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
       it('are one spell from the first failure to the next read, and are shown once someone was told', async () => {
         const id = await order();
         const told = { sinceMs: NOW, reason: 'too-slow', text: 'old', by: 'case' };
-        expect(await noteUnjudged(db, failure(), NOW)).toMatchObject({ sinceMs: NOW, lastMs: NOW, told: false });
+        expect(await createUnjudged(db, clockAt(NOW)).note(failure(), 0)).toMatchObject({
+          sinceMs: NOW,
+          lastMs: NOW,
+          told: false,
+        });
         const again = failure({ by: 'case', reason: 'too-slow', text: 'old' });
-        expect(await noteUnjudged(db, again, NOW + 5)).toMatchObject({ ...told, lastMs: NOW + 5 });
+        expect(await createUnjudged(db, clockAt(NOW + 5)).note(again, 0)).toMatchObject({ ...told, lastMs: NOW + 5 });
         expect(await now(NOW + 5)).toEqual([]);
-        expect(await tellUnjudged(db, { sessionId: SESSION, orderId: id }, NOW + 6)).toBe('session');
-        expect(await tellUnjudged(db, { sessionId: SESSION, orderId: id }, NOW + 7)).toBeNull();
+        expect(await createUnjudged(db, clockAt(NOW + 6)).tell({ sessionId: SESSION, orderId: id })).toBe('session');
+        expect(await createUnjudged(db, clockAt(NOW + 7)).tell({ sessionId: SESSION, orderId: id })).toBeNull();
         expect(await now(NOW + 7)).toMatchObject([{ ...told, sessionId: SESSION, told: true }]);
         expect(await events()).toEqual([
           {
@@ -695,40 +703,63 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
             since: new Date(NOW).toISOString(),
           },
         ]);
-        expect(await noteUnjudged(db, failure({ by: 'fleet' }), NOW + 7)).toMatchObject({ by: 'case', sinceMs: NOW });
-        expect(await endUnjudged(db, SESSION, 'fleet', NOW + 8)).toBeNull();
-        expect(await endUnjudged(db, SESSION, 'watch', NOW + 8)).toBeNull();
-        expect(await endUnjudged(db, SESSION, 'case', NOW + 8)).toMatchObject({ told: true });
-        expect(await endUnjudged(db, SESSION, 'case', NOW + 8)).toBeNull();
-        expect(await noteUnjudged(db, failure(), NOW + 9)).toMatchObject({ sinceMs: NOW + 9, told: false });
+        expect(await createUnjudged(db, clockAt(NOW + 7)).note(failure({ by: 'fleet' }), 0)).toMatchObject({
+          by: 'case',
+          sinceMs: NOW,
+        });
+        expect(await createUnjudged(db, clockAt(NOW + 8)).end(SESSION, 'fleet')).toBeNull();
+        expect(await createUnjudged(db, clockAt(NOW + 8)).end(SESSION, 'watch')).toBeNull();
+        expect(await createUnjudged(db, clockAt(NOW + 8)).end(SESSION, 'case')).toMatchObject({ told: true });
+        expect(await createUnjudged(db, clockAt(NOW + 8)).end(SESSION, 'case')).toBeNull();
+        expect(await createUnjudged(db, clockAt(NOW + 9)).note(failure(), 0)).toMatchObject({
+          sinceMs: NOW + 9,
+          told: false,
+        });
       });
 
       it('of a case are shown only while an order is open', async () => {
         const id = await order();
-        await noteUnjudged(db, failure({ by: 'case' }), NOW);
-        await tellUnjudged(db, failure(), NOW);
+        await createUnjudged(db, clockAt(NOW)).note(failure({ by: 'case' }), 0);
+        await createUnjudged(db, clockAt(NOW)).tell(failure());
         expect(await countUnjudged(db, NOW)).toBe(1);
         await settle(id, 'abandoned');
         expect(await countUnjudged(db, NOW)).toBe(0);
-        await noteUnjudged(db, failure({ by: 'fleet' }), NOW);
+        await createUnjudged(db, clockAt(NOW)).note(failure({ by: 'fleet' }), 0);
         expect(await countUnjudged(db, NOW)).toBe(1);
-        await noteUnjudged(db, failure({ by: 'case' }), NOW);
-        expect(await endUnjudged(db, SESSION, 'fleet', NOW)).toMatchObject({ by: 'case' });
+        await createUnjudged(db, clockAt(NOW)).note(failure({ by: 'case' }), 0);
+        expect(await createUnjudged(db, clockAt(NOW)).end(SESSION, 'fleet')).toMatchObject({ by: 'case' });
       });
 
       it('begin anew five minutes after the last try, and are forgotten after a day', async () => {
-        await noteUnjudged(db, failure(), NOW);
-        await tellUnjudged(db, failure(), NOW);
+        await createUnjudged(db, clockAt(NOW)).note(failure(), 0);
+        await createUnjudged(db, clockAt(NOW)).tell(failure());
         expect(await now(NOW + 5 * MINUTE)).toHaveLength(1);
         expect(await now(NOW + 5 * MINUTE + 1)).toEqual([]);
-        await noteUnjudged(db, failure({ sessionId: 'session-2' }), NOW + 24 * 60 * MINUTE + 1);
+        await createUnjudged(db, clockAt(NOW + 24 * 60 * MINUTE + 1)).note(failure({ sessionId: 'session-2' }), 0);
         expect(await db.selectFrom('unjudged').select('session_id').execute()).toEqual([{ session_id: 'session-2' }]);
+      });
+
+      it('last until the next attempt is overdue for five minutes, whoever makes it', async () => {
+        await order();
+        await createUnjudged(db, clockAt(NOW)).note(failure({ by: 'case' }), 20 * MINUTE);
+        await createUnjudged(db, clockAt(NOW)).tell(failure());
+        // A scan fails meanwhile, which says nothing of the case's attempt.
+        expect(await createUnjudged(db, clockAt(NOW + MINUTE)).note(failure(), 0)).toMatchObject({
+          by: 'case',
+          sinceMs: NOW,
+        });
+        expect(await now(NOW + 25 * MINUTE)).toHaveLength(1);
+        expect(await now(NOW + 25 * MINUTE + 1)).toEqual([]);
+        expect(await createUnjudged(db, clockAt(NOW + 25 * MINUTE)).note(failure(), 0)).toMatchObject({
+          sinceMs: NOW,
+          told: true,
+        });
       });
 
       it('are told one by one five times, then once for all, until that is long past', async () => {
         const tell = async (sessionId: string, at: number) => {
-          await noteUnjudged(db, failure({ sessionId }), at);
-          return tellUnjudged(db, { sessionId, orderId: null }, at);
+          await createUnjudged(db, clockAt(at)).note(failure({ sessionId }), 0);
+          return createUnjudged(db, clockAt(at)).tell({ sessionId, orderId: null });
         };
         const told = [];
         for (let index = 0; index < 8; index += 1) told.push(await tell(`s-${index}`, NOW + index));
@@ -740,7 +771,13 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
     });
 
     describe('exemptions', () => {
-      const add = (untilMs: number) => exempt(db, { sessionId: SESSION, untilMs, reason: 'release', by: 'ann' }, NOW);
+      const add = (untilMs: number) =>
+        createExemptions(db, clockAt(NOW)).add({
+          sessionId: SESSION,
+          forMs: untilMs - NOW,
+          reason: 'release',
+          by: 'ann',
+        });
 
       it('I6: settle the orders they stop in the transaction that would have let the request out', async () => {
         const id = await order();
@@ -778,16 +815,16 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         expect(await register([await order()], NOW + 1, { readAtMs: NOW + 402 * DAY })).toEqual({
           kind: 'nothing-to-send',
         });
-        expect([...(await runningExemptions(db, NOW + 402 * DAY, NOW + 1)).keys()]).toEqual([SESSION]);
-        expect([...(await runningExemptions(db, NOW + 402 * DAY, null)).keys()]).toEqual([]);
+        expect([...(await createExemptions(db, clockAt(NOW + 402 * DAY)).running(NOW + 1)).keys()]).toEqual([SESSION]);
+        expect([...(await createExemptions(db, clockAt(NOW + 402 * DAY)).running(null)).keys()]).toEqual([]);
       });
 
       it('are ended together, once, and leave word', async () => {
         await add(NOW + MINUTE);
         await add(NOW + 2 * MINUTE);
         await add(NOW);
-        expect(await unexempt(db, SESSION, 'ben', NOW + 1)).toBe(2);
-        expect(await unexempt(db, SESSION, 'ben', NOW + 2)).toBe(0);
+        expect(await createExemptions(db, clockAt(NOW + 1)).end(SESSION, 'ben')).toBe(2);
+        expect(await createExemptions(db, clockAt(NOW + 2)).end(SESSION, 'ben')).toBe(0);
         expect(await register([await order()], NOW + 3)).toMatchObject({ kind: 'registered' });
         const events = await db
           .selectFrom('events')

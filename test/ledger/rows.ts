@@ -33,3 +33,6 @@ export async function counter(db: Kysely<LedgerDatabase>): Promise<number> {
   const row = await db.selectFrom('meta').select('value').where('key', '=', 'counter').executeTakeFirst();
   return Number(row?.value ?? 0);
 }
+
+/** A clock that stands. @param ms - since the Unix epoch */
+export const clockAt = (ms: number) => (): Promise<number> => Promise.resolve(ms);

@@ -184,14 +184,17 @@ describe('a SQLite ledger that can not be used right now', () => {
 
   it('rolls back a transaction that closing does not wait for any longer', async () => {
     await withTightLimits(async (db, other) => {
+      let begun = (): void => {};
+      const inside = new Promise<void>((resolve) => (begun = resolve));
       const slow = failureOf(
         db.transaction().execute(async (trx) => {
           await trx.insertInto('orders').values(newOrder('a')).execute();
+          begun();
           await sleep(600);
           await trx.insertInto('orders').values(newOrder('b')).execute();
         }),
       );
-      await sleep(20);
+      await inside;
       await db.destroy();
       await addOne(other);
       expect(await slow).toBeInstanceOf(TransactionAbortedError);

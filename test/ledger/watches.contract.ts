@@ -1,9 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  createWatches,
+  type LimitChanges,
+  type Watch,
+  type WatchNote,
+  type WatchRegistration,
+} from '../../src/adapters/ledger/watches.js';
 import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
 import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
 import { createOrder, type NewOrder } from '../../src/adapters/ledger/orders.js';
-import { registerRequest, withdrawRequest } from '../../src/adapters/ledger/requests.js';
-import * as watches from '../../src/adapters/ledger/watches.js';
+import { createRequests } from '../../src/adapters/ledger/requests.js';
 import type { Facts } from '../../src/core/policy/facts.js';
 import { fromRetrieve } from '../../src/core/policy/observation.js';
 import { observe } from '../../src/core/policy/observe.js';
@@ -38,15 +44,15 @@ export function describeWatches(name: string, freshUrl: () => Promise<string>): 
     afterEach(() => close());
 
     const registration = (
-      limits: watches.LimitChanges = { max_runtime: 20 * MINUTE },
+      limits: LimitChanges = { max_runtime: 20 * MINUTE },
       sessionId = SESSION,
-    ): watches.WatchRegistration => ({ sessionId, limits, reason: null, requestedBy: BY });
-    const register = async (limits?: watches.LimitChanges, sessionId = SESSION): Promise<watches.Watch> => {
+    ): WatchRegistration => ({ sessionId, limits, reason: null, requestedBy: BY });
+    const register = async (limits?: LimitChanges, sessionId = SESSION): Promise<Watch> => {
       const change = await ledger.watches.register(registration(limits, sessionId));
       if (change.kind === 'not-open' || change.kind === 'no-limit-left') throw new Error(change.kind);
       return change.watch;
     };
-    const note = (given: Partial<watches.WatchNote> = {}): watches.WatchNote => ({
+    const note = (given: Partial<WatchNote> = {}): WatchNote => ({
       phase: 'watching',
       note: 'Processing.',
       facts: null,
@@ -64,26 +70,22 @@ export function describeWatches(name: string, freshUrl: () => Promise<string>): 
       evenIfExempt: false,
       turnKey: 'turn-1',
     };
-    const ordered = async (): Promise<watches.Watch & { orderId: string }> => {
+    const ordered = async (): Promise<Watch & { orderId: string }> => {
       const watch = await ledger.watches.noteLook(await register(), note({ order, phase: 'ending' }));
       if (watch?.orderId == null) throw new Error('No order was given.');
       return { ...watch, orderId: watch.orderId };
     };
     const send = (orderId: string) =>
-      registerRequest(
-        db,
-        {
-          sessionId: SESSION,
-          agentId: null,
-          turn: { key: 'turn-1', startedAtMs: null },
-          orderIds: [orderId],
-          owner: 'case',
-          worker: 'worker-1',
-          readAtMs: 0,
-          leavesByMs: 2_000,
-        },
-        () => ledger.now(),
-      );
+      createRequests(db, () => ledger.now()).register({
+        sessionId: SESSION,
+        agentId: null,
+        turn: { key: 'turn-1', startedAtMs: null },
+        orderIds: [orderId],
+        owner: 'case',
+        worker: 'worker-1',
+        readAtMs: 0,
+        leavesByMs: 2_000,
+      });
     const events = async () =>
       (await db.selectFrom('events').select(['kind', 'data_json']).orderBy('seq').execute()).map((row) => ({
         kind: row.kind,
@@ -173,7 +175,7 @@ export function describeWatches(name: string, freshUrl: () => Promise<string>): 
       it('twice at once is one', async () => {
         const both = await Promise.all([
           ledger.watches.register(registration()),
-          watches.changeWatch(db, registration(), { onlyOpen: false }),
+          createWatches(db).register(registration()),
         ]);
         expect(both.map(({ kind }) => kind).sort()).toEqual(['registered', 'unchanged']);
         expect(await kinds()).toEqual(['watch-registered']);
@@ -215,7 +217,7 @@ export function describeWatches(name: string, freshUrl: () => Promise<string>): 
         const { orderId } = await ordered();
         const sent = await send(orderId);
         if (sent.kind !== 'registered') throw new Error(sent.kind);
-        await withdrawRequest(db, sent.requestId, [orderId]);
+        await createRequests(db).withdraw(sent.requestId, [orderId]);
         expect(await ledger.watches.extend(registration({ max_runtime: 40 * MINUTE }))).toMatchObject({
           order: 'given-up',
         });
@@ -272,7 +274,7 @@ export function describeWatches(name: string, freshUrl: () => Promise<string>): 
           expect([met, sent.kind]).toEqual(
             sent.kind === 'registered' ? ['already-sent', 'registered'] : ['given-up', 'nothing-to-send'],
           );
-          if (sent.kind === 'registered') await withdrawRequest(db, sent.requestId, [orderId]);
+          if (sent.kind === 'registered') await createRequests(db).withdraw(sent.requestId, [orderId]);
         }
       });
     });
@@ -306,7 +308,7 @@ export function describeWatches(name: string, freshUrl: () => Promise<string>): 
         const read = await register();
         const both = await Promise.all([
           ledger.watches.noteLook(read, note({ order })),
-          watches.noteLook(db, read, note({ order })),
+          createWatches(db).noteLook(read, note({ order })),
         ]);
         expect(both.filter((watch) => watch !== null)).toHaveLength(1);
         expect(await ledger.orders.views({ sessionId: SESSION })).toHaveLength(1);

@@ -225,7 +225,7 @@ export function describeLedgerMetrics(name: string, freshUrl: () => Promise<stri
         reason: 'timeout',
         text: 'not answered',
       } as const;
-      await ledger.unjudged.note(unread);
+      await ledger.unjudged.note(unread, 0);
       await ledger.unjudged.tell(unread);
       const after = await scrape();
       expect(before.value('curfew_sessions_not_judgeable')).toBe(0);

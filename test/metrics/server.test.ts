@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { ExitCode } from '../../src/core/errors.js';
 import { readHttpAddress, urlOf } from '../../src/platform/http/address.js';
+import { readSettings } from '../../src/platform/settings.js';
 import { createHealth, type HealthBook } from '../../src/platform/http/health.js';
 import { startHttpServer, type HttpServer } from '../../src/platform/http/server.js';
 import { askAs } from '../support/ask.js';
@@ -26,20 +27,22 @@ describe('CURFEW_HTTP_ADDRESS', () => {
     ['localhost:0', { host: 'localhost', port: 0 }],
     [' [::1]:80 ', { host: '::1', port: 80 }],
     ['0.0.0.0:65535', { host: '0.0.0.0', port: 65_535 }],
-    ['', null],
-    [undefined, null],
   ])('%s is read', (text, address) => {
-    expect(readHttpAddress(text)).toEqual(address);
+    expect(readHttpAddress(text)).toEqual({ value: address });
   });
 
   it.each(['9464', ':9464', '127.0.0.1', '127.0.0.1:', '127.0.0.1:70000', 'http://127.0.0.1:9464', '::1:80', 'a b:1'])(
     '%s is refused with an example',
     (text) => {
-      expect(() => readHttpAddress(text)).toThrow(
+      expect(() => readSettings({ CURFEW_HTTP_ADDRESS: text })).toThrow(
         expect.objectContaining({ exitCode: ExitCode.usage, next: expect.stringContaining('127.0.0.1:9464') }),
       );
     },
   );
+
+  it.each(['', ' ', undefined])('%j is nowhere', (text) => {
+    expect(readSettings({ CURFEW_HTTP_ADDRESS: text }).CURFEW_HTTP_ADDRESS).toBeNull();
+  });
 
   it('stands in a URL as its kind asks for', () => {
     expect(urlOf({ host: '::1', port: 80 })).toBe('http://[::1]:80');

@@ -212,7 +212,7 @@ describe('telling people, through Temporal', () => {
     away = false;
     await until(() => receiver.received.length > 0);
     expect(logged.match(/could not look for what to notify/g)).toHaveLength(1);
-    await until(() => logged.includes('notifications continue'));
+    await until(() => logged.includes('works again: look for what to notify'));
     await until(isOver);
   });
 

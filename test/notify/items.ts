@@ -1,5 +1,6 @@
 import type { OrderReason } from '../../src/core/contract.js';
-import type { Item, ItemOrder, ToldKind } from '../../src/adapters/ledger/deliveries.js';
+import type { Item, ItemOrder } from '../../src/adapters/ledger/deliveries.js';
+import type { ToldKind } from '../../src/core/told.js';
 
 export const AT = Date.UTC(2026, 0, 5, 12, 47, 15);
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { TOLD_EVENTS, TOLD_OUTCOMES, type Item, type ToldKind } from '../../src/adapters/ledger/deliveries.js';
+import type { Item } from '../../src/adapters/ledger/deliveries.js';
+import { TOLD_EVENTS, TOLD_OUTCOMES, type ToldKind } from '../../src/core/told.js';
 import { ALERTS, type EventKind } from '../../src/core/events.js';
 import { noticeOf } from '../../src/engines/notify/notice.js';
 import { aFleetItem, anItem, anOrder, AT, VERDICT } from './items.js';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { TOLD_EVENTS, TOLD_OUTCOMES, type Item, type ToldKind } from '../../src/adapters/ledger/deliveries.js';
+import type { Item } from '../../src/adapters/ledger/deliveries.js';
+import { TOLD_EVENTS, TOLD_OUTCOMES, type ToldKind } from '../../src/core/told.js';
 import { noticeOf } from '../../src/engines/notify/notice.js';
 import { slackMessage, slackSummary, slackTest, type SlackMessage } from '../../src/engines/notify/slack.js';
 import { webhookMessage } from '../../src/engines/notify/webhook.js';

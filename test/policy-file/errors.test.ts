@@ -32,7 +32,7 @@ policies:
       max_session_credits: 0 #! max_session_credits is 0, but must be more than 0 | Remove the line for no limit.
       max_tokens: 2m #! max_tokens is "2m", which is not an amount | Did you mean 2M?
     warn_at: 80 #! warn_at is 80, which is not a percentage | Did you mean 80%?
-    grace: 1.5h #! grace is "1.5h", which is not a valid duration | Did you mean 1h30m?
+    grace: 90 #! grace is 90, which has no unit | Did you mean 90m? Units are s, m, h and d.
     mode: enforced #! mode is "enforced", which is not one of off, observe, enforce | Did you mean enforce?
     caps:
       max_cancels: 0 #! max_cancels is 0, but must be a whole number from 1 to 1000000
@@ -60,7 +60,7 @@ policies:
   - just a text #! policies[4] is a text, but must be a mapping | Write it as key: value, each on a line of its own. Keys: name, match, limits, warn_at, grace, mode, caps, notify, on_restart.
   - limits: #! name is missing | For example: no-all-nighters ;; match is missing | For all sessions: match: { agents: ["*"] }
       max_runtime: 0s #! max_runtime is zero | Write 1s or more.
-      max_queue_time: 400d #! max_queue_time is "400d", which is more than a year | Write 365d or less.
+      max_queue_time: 400d #! max_queue_time is "400d", which is too long | Write 365d or less.
 notify:
   ops: { slack: { url_file: /run/secrets/slack } }
 `);

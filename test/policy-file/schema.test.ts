@@ -59,7 +59,7 @@ describe('the JSON Schema of policy files', () => {
   it('accepts what the reader accepts', () => {
     const mostly = (good: unknown[], bad: unknown[]) =>
       fc.oneof({ weight: 25, arbitrary: fc.constantFrom(...good) }, { weight: 1, arbitrary: fc.constantFrom(...bad) });
-    const duration = mostly(['45m', '1h30m', '2d', '365d'], ['0s', '45', '1.5h', '400d', 45]);
+    const duration = mostly(['45m', '1h30m', '1.5h', '2d', '365d'], ['0s', '45', '1.h', '1.5h30m', '400d', 45]);
     const amount = mostly([7, 0.5, '2M', '500k', '7', 1e12], ['2m', '0.0001k', 0, -1, 1e13]);
     const matchValue = fc.letrec((tie) => ({
       rule: fc.oneof(

@@ -4,14 +4,13 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { OrderResult } from '../../src/core/contract.js';
 import { ExitCode } from '../../src/core/errors.js';
-import { homePaths } from '../../src/platform/home.js';
-import { openLedger } from '../../src/adapters/ledger/ledger.js';
+import type { Ledger } from '../../src/adapters/ledger/ledger.js';
 import { readServerNote } from '../../src/adapters/temporal/server-note.js';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import {
   runCurfew,
+  runCurfewAlone,
   settingsFor,
   startCurfew,
   startReady,
@@ -21,7 +20,7 @@ import {
   type Settings,
 } from '../support/curfew-process.js';
 import { makeHome, removeHome, until } from '../support/embedded-server.js';
-import { allOrders, untilSettled } from '../support/standing.js';
+import { allOrders, untilSettled, usingLedger } from '../support/standing.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
 const INTERRUPTED = 130;
@@ -97,7 +96,7 @@ describe('where no Curfew has run', () => {
     ['a bulk plan of a file that is not there', ['bulk', 'plan', '--ids-file', 'missing.txt'], 'missing.txt'],
     ['a bulk plan that contradicts itself', ['bulk', 'plan', '--ids-file', 'x', '--agent', 'a'], '--agent'],
     ['a rate that is none', ['bulk', 'apply', 'b-1234567', '--rate', 'fast'], '20/s'],
-    ['a duration without a unit', ['exempt', 'sess_1', '--for', '2', '--reason', 'a test'], '--for 2h'],
+    ['a duration without a unit', ['exempt', 'sess_1', '--for', '2', '--reason', 'a test'], 'Did you mean 2m?'],
     ['a port that is none', ['simulate', '--port', '99999'], '99999'],
     ['a scenario that is not there', ['simulate', '--port', '0', '--scenario', 'missing.yaml'], 'missing.yaml'],
   ])('%s is wrong usage, said by name, and nothing is done', async (_what, args, named) => {
@@ -170,7 +169,7 @@ describe('where no Curfew has run', () => {
 
   it('a broken .env is told with its line', async () => {
     writeFileSync(join(folder, '.env'), 'GUMLOOP_USER_ID=someone\nthis is not a setting\n', { mode: 0o600 });
-    const ended = await runCurfew(['cases'], settings);
+    const ended = await runCurfewAlone(['cases'], settings);
     expectTwoLines(ended);
     expect(ended.code).toBe(ExitCode.usage);
     expect(ended.stderr).toContain('line 2');
@@ -193,7 +192,7 @@ describe('where no Curfew has run', () => {
 
   it('a Temporal that does not answer is told with its address, and nothing is ordered', async () => {
     const address = `127.0.0.1:${closedPort}`;
-    const ended = await runCurfew(['cancel', 'sess_1'], { ...settings, TEMPORAL_ADDRESS: address });
+    const ended = await runCurfewAlone(['cancel', 'sess_1'], { ...settings, TEMPORAL_ADDRESS: address });
     expectTwoLines(ended);
     expect(ended.code).toBe(ExitCode.unreachable);
     expect(ended.stderr).toContain(address);
@@ -213,7 +212,7 @@ describe('where no Curfew has run', () => {
     // One that takes its time, so that the signal comes before it is up.
     const slow = join(folder, 'slow-temporal.sh');
     const cli = settings['TEMPORAL_CLI_PATH'];
-    writeFileSync(slow, `#!/bin/sh\n[ "$1" = server ] && [ $# -gt 3 ] && sleep 20\nexec ${cli} "$@"\n`, {
+    writeFileSync(slow, `#!/bin/sh\n[ "$1" = server ] && [ $# -gt 3 ] && sleep 5\nexec ${cli} "$@"\n`, {
       mode: 0o755,
     });
     const up = startCurfew(['up'], { ...settings, TEMPORAL_CLI_PATH: slow });
@@ -235,7 +234,7 @@ describe('where no Curfew has run', () => {
   });
 
   it('with --json the failure is one JSON document on stdout', async () => {
-    const { code, stdout } = await runCurfew(['cases', '--json'], settings);
+    const { code, stdout } = await runCurfewAlone(['cases', '--json'], settings);
     expect(JSON.parse(stdout)).toEqual({
       error: { message: expect.any(String), next: expect.stringContaining('curfew up'), exitCode: code },
     });
@@ -294,12 +293,7 @@ describe('where Curfew runs', () => {
     expect(stderr).toContain('curfew cases sess_interrupted');
     expect(JSON.parse(stdout)).toMatchObject({ orders: [{ sessionId: 'sess_interrupted', outcome: null }] });
     simulator.world.clearFaults({ sessionId: 'sess_interrupted' });
-    const ledger = await openLedger(homePaths(home).ledger);
-    try {
-      await untilSettled(ledger);
-    } finally {
-      await ledger.close();
-    }
+    await usingLedger(home, untilSettled);
     const { stdout: cases } = await runCurfew(['cases', 'sess_interrupted', '--json'], settings);
     expect(JSON.parse(cases)).toMatchObject({ orders: [{ outcome: 'cancelled' }] });
   }, 120_000);
@@ -312,31 +306,25 @@ describe('where Curfew runs', () => {
     const { code, stdout } = await runCurfew(['cancel', 'sess_wrong_key', '--json'], settings);
     expect(code).toBe(ExitCode.done);
     expect(JSON.parse(stdout)).toMatchObject({ orders: [{ outcome: null }] });
-    let standing: OrderResult | undefined;
-    await until(async () => {
-      const cases = await runCurfew(['cases', 'sess_wrong_key', '--json'], settings);
-      [standing] = (JSON.parse(cases.stdout) as { orders: OrderResult[] }).orders;
-      return standing?.lastError != null;
+    const standing = (ledger: Ledger) => ledger.orders.views({ sessionId: 'sess_wrong_key' });
+    await usingLedger(home, (ledger) => until(async () => (await standing(ledger))[0]?.result.lastError != null));
+    const cases = await runCurfew(['cases', 'sess_wrong_key', '--json'], settings);
+    expect(JSON.parse(cases.stdout)).toMatchObject({
+      orders: [{ outcome: null, lastError: { type: 'AccountRefused' } }],
     });
-    expect(standing).toMatchObject({ outcome: null, lastError: { type: 'AccountRefused' } });
     expect((await runCurfew(['cases', 'sess_wrong_key'], settings)).stdout).toContain('HTTP 401');
     expect(simulator.world.truth('sess_wrong_key').cancels).toEqual([]);
-    const doctor = await runCurfew(['doctor', '--json'], settings);
+    const doctor = await runCurfewAlone(['doctor', '--json'], settings);
     expect(doctor.code).toBe(ExitCode.unreachable);
 
     writeFileSync(keyFile, simulator.apiKey);
-    const ledger = await openLedger(homePaths(home).ledger);
-    try {
-      const results = await untilSettled(ledger);
-      expect(results.find(({ sessionId }) => sessionId === 'sess_wrong_key')).toMatchObject({ outcome: 'cancelled' });
-    } finally {
-      await ledger.close();
-    }
+    const results = await usingLedger(home, untilSettled);
+    expect(results.find(({ sessionId }) => sessionId === 'sess_wrong_key')).toMatchObject({ outcome: 'cancelled' });
   }, 120_000);
 
   it('`cancel --wait` exits 5 when a turn was not ended, and says so', async () => {
     add('sess_idle', { state: 'idle', turnAge: 0 });
-    const { code, stdout } = await runCurfew(['cancel', 'sess_idle', '--wait'], settings);
+    const { code, stdout } = await runCurfewAlone(['cancel', 'sess_idle', '--wait'], settings);
     expect(code).toBe(ExitCode.someNotEnded);
     expect(stdout).toContain('not-in-flight');
   });
@@ -346,12 +334,8 @@ describe('where Curfew runs', () => {
     const ended = await runCurfew(['cancel', 'sess_good', 'not an id'], settings);
     expectTwoLines(ended);
     expect(ended.code).toBe(ExitCode.usage);
-    const ledger = await openLedger(homePaths(home).ledger);
-    try {
-      expect((await allOrders(ledger)).filter(({ result }) => result.sessionId === 'sess_good')).toEqual([]);
-    } finally {
-      await ledger.close();
-    }
+    const orders = await usingLedger(home, allOrders);
+    expect(orders.filter(({ result }) => result.sessionId === 'sess_good')).toEqual([]);
   });
 
   it('a second `up` on the same home works beside the first, and leaves its server running', async () => {

@@ -1,24 +1,16 @@
 import { randomInt } from 'node:crypto';
-import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { BulkStatus, BulkTargetResult } from '../../src/core/contract.js';
 import { homePaths } from '../../src/platform/home.js';
 import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
 import { readServerNote } from '../../src/adapters/temporal/server-note.js';
-import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { seededRandom } from '../../simulator/random.js';
 import { insist } from '../support/commands.js';
-import {
-  runCurfew,
-  settingsFor,
-  startReady,
-  stopEverything,
-  type CurfewProcess,
-  type Settings,
-} from '../support/curfew-process.js';
-import { makeHome, removeHome, temporalBinary } from '../support/embedded-server.js';
+import { runCurfew, startReady, type CurfewProcess } from '../support/curfew-process.js';
+import { temporalBinary } from '../support/embedded-server.js';
 import { contradictions, recordReads, type Evidence } from '../support/oracle.js';
+import { openHome, type OwnHome } from '../support/own-home.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
 /** The size that the figures in bench/README.md are of: BULK_KILL_TARGETS=5000 BULK_KILL_WORKERS=10 BULK_KILL_SERVERS=2. */
@@ -40,9 +32,7 @@ const kill9 = (pid: number): void => void process.kill(pid, 'SIGKILL');
 const print = (figures: object): void => void process.stdout.write(`${JSON.stringify(figures)}\n`);
 
 describe('a bulk job under kill -9 of its worker and of the Temporal server, with a tenth of all requests at fault', () => {
-  let home: string;
-  let simulator: Simulator;
-  let settings: Settings;
+  let own: OwnHome;
   let ledger: Ledger;
   let evidence: Evidence;
   let report: BulkTargetResult[];
@@ -50,25 +40,21 @@ describe('a bulk job under kill -9 of its worker and of the Temporal server, wit
   let planId: string;
   const ids: string[] = [];
 
-  const curfew = <T>(...args: string[]): Promise<T> => insist<T>(args, settings);
+  const curfew = <T>(...args: string[]): Promise<T> => insist<T>(args, own.settings);
 
   beforeAll(async () => {
-    home = makeHome();
-    simulator = await startSimulator({ slots: 1_000_000, seed: SEED });
-    const { world } = simulator;
-    for (let agent = 0; agent < 10; agent += 1) world.addAgent({ id: `agent_${agent}` });
+    const agents = Array.from({ length: 10 }, (_, agent) => `agent_${agent}`);
+    own = await openHome(
+      { CURFEW_RETRY_CAP: '2s', CURFEW_REQUESTS_PER_SECOND: '1000' },
+      { slots: 1_000_000, seed: SEED, agents },
+    );
+    const { home, settings } = own;
+    const { world } = own.simulator;
     for (let i = 0; i < TARGETS; i += 1) {
       const agent = `agent_${i % 10}`;
       // Some end by themselves meanwhile.
       ids.push(world.addSession({ agent, turnAge: '1h', runsFor: i % 50 === 7 ? '20s' : null }).id);
     }
-    settings = await settingsFor(dirname(home), {
-      GUMLOOP_BASE_URL: simulator.url,
-      GUMLOOP_API_KEY: simulator.apiKey,
-      GUMLOOP_USER_ID: simulator.userId,
-      CURFEW_RETRY_CAP: '2s',
-      CURFEW_REQUESTS_PER_SECOND: '1000',
-    });
     print({ test: 'bulk-kill', seed: SEED });
     const began = performance.now();
     const reads = recordReads(world);
@@ -143,9 +129,7 @@ describe('a bulk job under kill -9 of its worker and of the Temporal server, wit
 
   afterAll(async () => {
     await ledger?.close();
-    await stopEverything();
-    await simulator.close();
-    removeHome(home);
+    await own.close();
   }, 60_000);
 
   it('I2: gives each target exactly one outcome, and the totals are those of the report', () => {

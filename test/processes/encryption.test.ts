@@ -10,10 +10,11 @@ import { newSecret } from '../notify/rules.js';
 import { runCurfew, startCurfew } from '../support/curfew-process.js';
 import { temporalBinary, until } from '../support/embedded-server.js';
 import { closeHomes, inOwnHome, openHome, type MoreSettings, type OwnHome } from '../support/own-home.js';
+import { untilSettled } from '../support/standing.js';
 import { startReceiver } from '../support/receiver.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
-import { readTraces, type KeptPayload, type TemporalTraces } from '../support/temporal-traces.js';
-import { setTheScene, tellWholeStory, writePolicyFile, type Planted } from '../support/whole-story.js';
+import { readTraces, type KeptPayload, type TemporalTraces } from './temporal-traces.js';
+import { setTheScene, tellWholeStory, writePolicyFile, type Planted } from './whole-story.js';
 
 const run = promisify(execFile);
 /** Everything starts anew for each command on a busy machine; a hang limit. */
@@ -76,7 +77,8 @@ async function orderWhilePaused(own: OwnHome, sessionId: string): Promise<void> 
 
 async function untilCancelled(own: OwnHome, sessionId: string): Promise<void> {
   await until(() => own.simulator.world.session(sessionId).state === 'failed');
-  await until(async () => JSON.stringify(await own.curfew('cases', sessionId)).includes('"cancelled"'));
+  const [result] = await own.withLedger(untilSettled);
+  expect(result).toMatchObject({ sessionId, outcome: 'cancelled' });
 }
 
 describe('with CURFEW_CODEC_KEYS_FILE', () => {

@@ -1,30 +1,20 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { ExitCode } from '../../src/core/errors.js';
-import { openLedger } from '../../src/adapters/ledger/ledger.js';
-import { homePaths } from '../../src/platform/home.js';
-import {
-  runCurfew,
-  settingsFor,
-  startReady,
-  stopEverything,
-  type Ended,
-  type Settings,
-} from '../support/curfew-process.js';
-import { makeHome, removeHome, until } from '../support/embedded-server.js';
+import { runCurfew, startReady, type Ended } from '../support/curfew-process.js';
+import { until } from '../support/embedded-server.js';
+import { openHome, type OwnHome } from '../support/own-home.js';
+import { allOrders } from '../support/standing.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
 /** Everything starts anew for each command on a busy machine; a hang limit. */
 const STORY_LIMIT_MS = 300_000;
 
-let home: string;
+let own: OwnHome;
 let folder: string;
-let settings: Settings;
-let simulator: Simulator;
 
 const file = (name: string, text: string): string => {
   const path = join(folder, name);
@@ -43,19 +33,19 @@ policies:
 `;
 const SECOND = FIRST.replace('mode: observe', 'mode: enforce\n    caps: { max_cancels: 1 }');
 
-const curfew = (...args: string[]): Promise<Ended> => runCurfew(args, settings);
+const curfew = (...args: string[]): Promise<Ended> => own.run(...args);
 async function json(...args: string[]): Promise<Record<string, unknown>> {
   const { code, stdout, stderr } = await curfew(...args, '--json');
   if (code !== 0) throw new Error(`curfew ${args.join(' ')} ended with ${code}:\n${stderr}`);
   // One document, and nothing else.
   return JSON.parse(stdout) as Record<string, unknown>;
 }
-const cancelsReceived = (): number => simulator.world.truth().cancels.length;
+const cancelsReceived = (): number => own.simulator.world.truth().cancels.length;
 
 beforeAll(async () => {
-  home = makeHome();
   folder = mkdtempSync(join(tmpdir(), 'curfew-policies-'));
-  simulator = await startSimulator();
+  own = await openHome({}, { agents: [] });
+  const { simulator } = own;
   simulator.world.addAgent({ id: 'agent_support', name: 'support-triage' });
   for (const [id, turnAge] of [
     ['sess_old', '2h'],
@@ -65,17 +55,10 @@ beforeAll(async () => {
   ] as const) {
     simulator.world.addSession({ agent: 'agent_support', id, turnAge });
   }
-  settings = await settingsFor(dirname(home), {
-    GUMLOOP_BASE_URL: simulator.url,
-    GUMLOOP_API_KEY: simulator.apiKey,
-    GUMLOOP_USER_ID: simulator.userId,
-  });
 }, OBTAIN_LIMIT_MS);
 
 afterAll(async () => {
-  await stopEverything();
-  await simulator.close();
-  removeHome(home);
+  await own.close();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -105,7 +88,7 @@ describe('before any Curfew has run', () => {
   });
 
   it('`policy plan` says that the API is away', async () => {
-    const away = { ...settings, GUMLOOP_BASE_URL: 'http://127.0.0.1:9/api/v1' };
+    const away = { ...own.settings, GUMLOOP_BASE_URL: 'http://127.0.0.1:9/api/v1' };
     const { code, stderr } = await runCurfew(['policy', 'plan', file('first.yaml', FIRST)], away);
     expect(code).toBe(ExitCode.unreachable);
     expect(stderr).toMatch(/^curfew: .+\n {2}next: .+\n$/);
@@ -141,7 +124,7 @@ it(
 
     // In force with the start; the announcement says so.
     const spent = `${FIRST}exempt: [{ session: sess_gone, until: 2026-01-01T00:00:00Z, reason: over }]\n`;
-    const up = await startReady(['up', file('first.yaml', spent)], settings);
+    const up = await startReady(['up', file('first.yaml', spent)], own.settings);
     expect(up.process.stderr()).toMatch(/first\.yaml:\d+:\d+: warning: this exemption is over/);
     expect(up.ready).toMatchObject({
       policies: { version: 1, enforce: 0, observe: 2, changed: true, changedFrom: null },
@@ -149,13 +132,16 @@ it(
     await curfew(...exemption);
 
     // Observing: it says what it would end, and ends nothing.
-    await until(async () => {
-      const status = (await json('status')) as {
-        live: { nearest: { sessionId: string; verdict: { would: boolean } }[] };
-      };
-      return status.live.nearest.some(({ verdict }) => verdict.would);
-    });
+    await own.withLedger(({ history }) =>
+      until(async () => {
+        for await (const page of history.events({}))
+          if (page.some(({ event }) => event.kind === 'would-end')) return true;
+        return false;
+      }),
+    );
     const status = await json('status');
+    const { nearest } = status['live'] as { nearest: { verdict: { would: boolean } }[] };
+    expect(nearest.some(({ verdict }) => verdict.would)).toBe(true);
     expect(status).toMatchObject({
       policies: { version: 1, file: first, enforce: 0, observe: 2 },
       pause: { paused: false },
@@ -182,7 +168,7 @@ it(
     });
 
     // It ends one turn, then its cap stops it.
-    await until(async () => ((await json('status')) as { breakers: unknown[] }).breakers.length === 1);
+    await own.withLedger(({ breakers }) => until(async () => (await breakers.open()).length === 1));
     expect(await json('status')).toMatchObject({
       breakers: [{ policy: 'runaways', cap: 'max_cancels', capValue: 1, taken: 1 }],
     });
@@ -204,7 +190,7 @@ it(
       orders: [],
     });
     // Without a key it goes by the ledger, and says so.
-    const { GUMLOOP_API_KEY: _none, ...withoutKey } = settings;
+    const { GUMLOOP_API_KEY: _none, ...withoutKey } = own.settings;
     const remembered = await runCurfew(['explain', 'sess_young', '--json'], withoutKey);
     expect(JSON.parse(remembered.stdout)).toMatchObject({ seen: { from: 'ledger', state: 'processing' } });
 
@@ -219,8 +205,8 @@ it(
 
     // Who ended what, when, why, by which version.
     const ended = (): Promise<Ended> => curfew('history', '--policy', 'runaways', '--json');
-    await until(
-      async () => (await ended()).stdout.split('\n').filter((line) => line.includes('"cancelled"')).length === 2,
+    await own.withLedger((ledger) =>
+      until(async () => (await allOrders(ledger)).filter(({ result }) => result.outcome === 'cancelled').length === 2),
     );
     const orders = (await ended()).stdout
       .trim()
@@ -242,14 +228,14 @@ it(
     }
 
     // What must live, lives.
-    const { sessions } = simulator.world.truth();
+    const { sessions } = own.simulator.world.truth();
     const alive = Object.keys(sessions).filter((id) => sessions[id]?.state === 'processing');
     expect(alive.sort()).toEqual(['sess_exempt', 'sess_young']);
 
     // The start without a file keeps what is in force, and says so.
     up.process.signal('SIGTERM');
     await up.process.ended;
-    const again = await startReady(['up'], settings);
+    const again = await startReady(['up'], own.settings);
     expect(again.ready).toMatchObject({ policies: { version: 2, enforce: 1, observe: 1, changed: false } });
     again.process.signal('SIGTERM');
     await again.process.ended;
@@ -260,10 +246,10 @@ it(
 it(
   'applying and looking work while Temporal is away, and say that no worker scans',
   async () => {
-    const ledger = await openLedger(homePaths(home).ledger);
-    const coverage = JSON.parse((await ledger.meta.read('coverage')) ?? '{}') as { atMs: number };
-    await ledger.meta.replace('coverage', JSON.stringify({ ...coverage, atMs: coverage.atMs - 10 * 60_000 }));
-    await ledger.close();
+    await own.withLedger(async ({ meta }) => {
+      const coverage = JSON.parse((await meta.read('coverage')) ?? '{}') as { atMs: number };
+      await meta.replace('coverage', JSON.stringify({ ...coverage, atMs: coverage.atMs - 10 * 60_000 }));
+    });
 
     const third = file('third.yaml', SECOND.replace('45m', '50m'));
     expect(await json('policy', 'apply', third, '--yes')).toMatchObject({ version: 3, changed: true });

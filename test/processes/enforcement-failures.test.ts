@@ -1,6 +1,5 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readCoverage, type Coverage } from '../../src/adapters/ledger/coverage.js';
 import { homePaths } from '../../src/platform/home.js';
@@ -17,8 +16,9 @@ import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 /** A hang limit: a busy machine starts a server and a worker. */
 const STORY_LIMIT_MS = 300_000;
 const HOUR = 3_600_000;
-/** Longer than what is left to a violator, and far more than a scan takes, ms. */
-const FOR_A_WHILE_MS = 20_000;
+const QUICK_LIMIT_MS = 18_000;
+/** Time in which an overdue turn would have been ended many times over, ms. */
+const FOR_A_WHILE_MS = 5_000;
 
 const POLICIES = `version: 1
 policies:
@@ -28,7 +28,7 @@ policies:
     mode: enforce
   - name: quick
     match: { agents: ["agent_quick"] }
-    limits: { max_runtime: 18s }
+    limits: { max_runtime: ${QUICK_LIMIT_MS / 1_000}s }
     mode: enforce
 `;
 /** All of them are within the limits for as long as a test takes. */
@@ -47,9 +47,13 @@ interface Scene {
   readonly setVendorClock: (offMs: number) => void;
   /** Null while the ledger is away. */
   readonly coverage: () => Promise<Coverage | null>;
-  /** Begins a turn that breaks its limit in 18 s, and waits until it has been seen. */
+  /** Begins a turn that breaks its limit in {@link QUICK_LIMIT_MS}, and waits until it has been seen. */
   readonly violator: (id: string) => Promise<void>;
+  /** Waits until its turn has been over its limit for a while. */
+  readonly isOverdue: (id: string) => Promise<void>;
   readonly hasEnded: (id: string) => Promise<void>;
+  /** Waits until all of the fleet was listed so many times again. */
+  readonly scans: (times: number) => Promise<void>;
   /** Kinds of the events so far. */
   readonly kinds: () => Promise<string[]>;
   /** The heart of each test: whatever went wrong, and for however long, nobody was ended who had not broken a limit. */
@@ -104,6 +108,18 @@ async function enforce(story: (scene: Scene) => Promise<void>, databaseUrl?: str
         world.addSession({ agent: 'agent_quick', id });
         await until(async () => ((await coverage())?.live.processing ?? 0) > live);
       },
+      isOverdue: (id) => {
+        const { turns } = world.truth(id).sessions[id] ?? { turns: [] };
+        const dueAt = (turns.at(-1)?.startedAt ?? NaN) + QUICK_LIMIT_MS;
+        return until(() => Date.now() > dueAt + FOR_A_WHILE_MS);
+      },
+      async scans(times) {
+        const scanned = async (): Promise<number> => (await coverage())?.atMs ?? NaN;
+        for (let time = 0; time < times; time += 1) {
+          const before = await scanned();
+          await until(async () => (await scanned()) > before);
+        }
+      },
       hasEnded: (id) => until(() => world.session(id).state === 'failed'),
       async kinds() {
         const found: string[] = [];
@@ -129,11 +145,11 @@ describe('enforcement, by the real command', () => {
   it.concurrent(
     'I10: ends nothing while the API is away, says so, and goes on by itself',
     () =>
-      enforce(async ({ world, ledger, coverage, violator, hasEnded, expectOnly }) => {
+      enforce(async ({ world, ledger, coverage, violator, isOverdue, hasEnded, expectOnly }) => {
         await violator('sess_runaway');
         world.addFaults('everywhere', [{ fault: 'reset-before-effect', on: 'any', times: 'forever' }]);
         await until(async () => ((await coverage())?.unreadable.count ?? 0) > 0);
-        await sleep(FOR_A_WHILE_MS);
+        await isOverdue('sess_runaway');
         expectOnly();
         expect(await ledger.orders.views({})).toEqual([]);
         expect((await coverage())?.unreadable.first[0]).toMatchObject({ problem: expect.any(String) });
@@ -149,11 +165,11 @@ describe('enforcement, by the real command', () => {
   it.concurrent(
     'I10: ends nothing while the key is refused, says so once, and goes on when it works again',
     () =>
-      enforce(async ({ world, ledger, up, kinds, violator, hasEnded, expectOnly }) => {
+      enforce(async ({ world, ledger, up, kinds, violator, isOverdue, hasEnded, expectOnly }) => {
         await violator('sess_runaway');
         world.revokeKey();
         await until(async () => (await kinds()).includes('account-refused'));
-        await sleep(FOR_A_WHILE_MS);
+        await isOverdue('sess_runaway');
         expectOnly();
         expect(await ledger.orders.views({})).toEqual([]);
         expect(up.stderr()).toContain('the vendor refuses this account');
@@ -170,10 +186,10 @@ describe('enforcement, by the real command', () => {
   it.concurrent(
     'I5: ends nobody because the vendor’s clock jumps by an hour, ahead and back',
     () =>
-      enforce(async ({ setVendorClock, coverage, violator, hasEnded, expectOnly }) => {
+      enforce(async ({ setVendorClock, coverage, scans, violator, hasEnded, expectOnly }) => {
         setVendorClock(HOUR);
         await until(async () => (await coverage())?.problem != null);
-        await sleep(FOR_A_WHILE_MS);
+        await scans(8);
         expectOnly();
         expect((await coverage())?.problem).toMatch(/Date header jumped ahead by 3[56]\d\d s/);
         await violator('sess_runaway');
@@ -181,7 +197,7 @@ describe('enforcement, by the real command', () => {
 
         setVendorClock(0);
         await until(async () => (await coverage())?.problem == null);
-        await sleep(FOR_A_WHILE_MS);
+        await scans(8);
         expectOnly('sess_runaway');
         await violator('sess_another');
         await hasEnded('sess_another');
@@ -195,13 +211,13 @@ describe('enforcement without one of its servers', () => {
   it.concurrent(
     'I10: ends nothing while Temporal is away, says so, and goes on by itself',
     () =>
-      enforce(async ({ home, ledger, up, violator, hasEnded, expectOnly }) => {
+      enforce(async ({ home, ledger, up, scans, violator, hasEnded, expectOnly }) => {
         const pid = readServerNote(home)?.pid;
         if (pid == null) throw new Error('No Temporal server is noted in the home.');
         await violator('sess_runaway');
         process.kill(pid, 'SIGKILL');
         await hasEnded('sess_runaway');
-        await sleep(FOR_A_WHILE_MS);
+        await scans(8);
         expectOnly('sess_runaway');
         expect(up.stderr()).toMatch(/Temporal|temporal/);
         expect((await ledger.orders.views({})).map(({ result }) => result)).toMatchObject([
@@ -217,11 +233,11 @@ describe('enforcement without one of its servers', () => {
       const postgres = await startPostgres();
       try {
         await enforce(
-          async ({ world, up, violator, hasEnded, expectOnly }) => {
+          async ({ world, up, violator, isOverdue, hasEnded, expectOnly }) => {
             await violator('sess_runaway');
             await postgres.shutDown();
             const retrieves = world.truth().requests.retrieve;
-            await sleep(FOR_A_WHILE_MS);
+            await isOverdue('sess_runaway');
             expectOnly();
             expect(up.stderr()).toMatch(/ledger/i);
             expect(world.truth().requests.retrieve - retrieves).toBeLessThan(50);

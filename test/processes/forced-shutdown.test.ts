@@ -7,7 +7,8 @@ import { runTogether, type Runnable } from '../../src/worker/worker.js';
 import type { sessionCancellation } from '../../workflows/session-cancellation.js';
 import { DONE, ScriptedActivities } from '../support/case-script.js';
 import { until } from '../support/embedded-server.js';
-import { installQuietRuntime, OBTAIN_LIMIT_MS, workflowBundle } from '../support/temporal.js';
+import { installQuietRuntime, OBTAIN_LIMIT_MS } from '../support/temporal.js';
+import { workflowBundle } from '../support/shared.js';
 import { startEnvironment, type TestEnvironment } from '../support/temporal-environment.js';
 
 /** A hang limit, ms. */

@@ -10,8 +10,8 @@ import { makeHome, removeHome } from '../support/embedded-server.js';
 import { startPostgres, type TestPostgres } from '../support/postgres.js';
 import { startReceiver, type Receiver } from '../support/receiver.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
-import { readTraces, type TemporalTraces } from '../support/temporal-traces.js';
-import { setTheScene, tellWholeStory, writePolicyFile, SESSIONS, type Planted } from '../support/whole-story.js';
+import { readTraces, type TemporalTraces } from './temporal-traces.js';
+import { setTheScene, tellWholeStory, writePolicyFile, SESSIONS, type Planted } from './whole-story.js';
 
 const word = (): string => randomBytes(12).toString('hex');
 const planted: Planted = {
@@ -124,7 +124,7 @@ describe('what Temporal keeps of cases, watches, bulk jobs, cleanups, policies a
 describe('secrets in files', () => {
   it('work for the ledger and the key, and show in no output, log, error or check', () => {
     expect(output).toContain('curfew');
-    expect(output).toMatch(/127\.0\.0\.1:\d+\/test_1/);
+    expect(output).toMatch(/127\.0\.0\.1:\d+\/test_[0-9a-f]+/);
     for (const secret of [apiKey, postgres.password, hookSecret.replace('whsec_', '')])
       expect(output).not.toContain(secret);
   });

@@ -7,16 +7,16 @@ import { Webhook } from 'standardwebhooks';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import type { OrderView } from '../../src/adapters/ledger/results.js';
 import { homePaths } from '../../src/platform/home.js';
-import { openLedger } from '../../src/adapters/ledger/ledger.js';
 import { newSecret } from '../notify/rules.js';
 import { runCurfew, settingsFor, startReady, stopEverything, type CurfewProcess } from '../support/curfew-process.js';
-import { startEchoServer, type EchoServer } from '../support/echo-server.js';
+import { startEchoServer, type EchoServer } from './echo-server.js';
 import { makeHome, removeHome, until } from '../support/embedded-server.js';
 import { contradictions } from '../support/oracle.js';
 import { startReceiver, type Receiver } from '../support/receiver.js';
-import { filesIn, formsOf } from '../support/secret-search.js';
+import { filesIn, formsOf } from './secret-search.js';
+import { allOrders, usingLedger } from '../support/standing.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
-import { readTraces, type TemporalTraces } from '../support/temporal-traces.js';
+import { readTraces, type TemporalTraces } from './temporal-traces.js';
 
 /** Everything is rotated so many times. */
 const ROTATIONS = 3;
@@ -107,16 +107,12 @@ async function rotate(number: number): Promise<void> {
   simulator.acceptKeys(next);
 }
 
-const isOver = async (): Promise<boolean> => {
-  const ledger = await openLedger(homePaths(home).ledger);
-  try {
-    orders = await ledger.orders.views({ limit: 1_000 });
+const isOver = (): Promise<boolean> =>
+  usingLedger(home, async (ledger) => {
+    orders = await allOrders(ledger);
     const wanted = (ROTATIONS + 1) * (WAVE + 1);
     return orders.length >= wanted && orders.every(({ decidedAtMs }) => decidedAtMs !== null);
-  } finally {
-    await ledger.close();
-  }
-};
+  });
 
 beforeAll(async () => {
   home = makeHome();

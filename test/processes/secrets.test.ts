@@ -9,9 +9,9 @@ import { homePaths } from '../../src/platform/home.js';
 import { readServerNote } from '../../src/adapters/temporal/server-note.js';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { runCurfew, settingsFor, startReady, stopEverything, type Settings } from '../support/curfew-process.js';
-import { startEchoServer, type EchoServer } from '../support/echo-server.js';
+import { startEchoServer, type EchoServer } from './echo-server.js';
 import { makeHome, removeHome, temporalBinary } from '../support/embedded-server.js';
-import { filesIn, formsOf } from '../support/secret-search.js';
+import { filesIn, formsOf } from './secret-search.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
 const run = promisify(execFile);

@@ -4,6 +4,7 @@ import { afterAll, expect, it } from '@jest/globals';
 import type { FaultInput } from '../../simulator/fault-schema.js';
 import { until } from '../support/embedded-server.js';
 import { closeHomes, inOwnHome } from '../support/own-home.js';
+import { untilSettled } from '../support/standing.js';
 
 /** A hang limit, ms. */
 const LIMIT_MS = 300_000;
@@ -40,14 +41,8 @@ it.concurrent.each<[string, FaultInput]>([
     const file = join(own.folder, 'policies.yaml');
     writeFileSync(file, POLICIES);
     await own.up(file);
-    // Fails while there is no order yet.
-    const outcome = async (): Promise<unknown> => {
-      const { code, stdout } = await own.run('cases', 'sess_slow', '--json');
-      if (code !== 0) return null;
-      return (JSON.parse(stdout) as { orders: readonly { outcome: string | null }[] }).orders[0]?.outcome ?? null;
-    };
-    await until(async () => (await outcome()) !== null, LIMIT_MS);
-    expect(await outcome()).toBe('cancelled');
+    await own.withLedger(untilSettled);
+    expect(await own.curfew('cases', 'sess_slow')).toMatchObject({ orders: [{ outcome: 'cancelled' }] });
     const { cancels } = own.simulator.world.truth();
     expect(cancels.map(({ sessionId }) => sessionId)).toEqual(['sess_slow']);
   }),
@@ -93,7 +88,9 @@ it.concurrent(
       readonly notJudgeable: readonly unknown[];
     }
     const unread = async () => (await own.curfew<Status>('status')).notJudgeable;
-    await until(async () => (await unread()).length > 0, LIMIT_MS);
+    await own.withLedger(({ unjudged }) =>
+      until(async () => (await unjudged.now({ limit: 1 })).some(({ told }) => told), LIMIT_MS),
+    );
     expect(await unread()).toMatchObject([
       { sessionId: 'sess_unread', by: 'case', reason: 'server-error', told: true },
     ]);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startReady, type Settings } from '../support/curfew-process.js';
 import { temporalBinary } from '../support/embedded-server.js';
-import { resourceOf, spansOf, startOtlpReceiver, type OtlpReceiver } from '../support/otlp-receiver.js';
+import { resourceOf, spansOf, startOtlpReceiver, type OtlpReceiver } from './otlp-receiver.js';
 import { closeHomes, openHome } from '../support/own-home.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 

@@ -1,4 +1,3 @@
-import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import {
@@ -10,37 +9,23 @@ import {
   type WatchStatus,
 } from '../../src/core/contract.js';
 import { ExitCode } from '../../src/core/errors.js';
-import { startSimulator, type Simulator } from '../../simulator/index.js';
-import {
-  runCurfew,
-  settingsFor,
-  startCurfew,
-  startReady,
-  stopEverything,
-  type CurfewProcess,
-  type Ended,
-  type Ready,
-  type Settings,
-} from '../support/curfew-process.js';
-import { makeHome, removeHome, temporalBinary, until } from '../support/embedded-server.js';
+import { startCurfew, startReady, type CurfewProcess, type Ended, type Ready } from '../support/curfew-process.js';
+import { temporalBinary, until } from '../support/embedded-server.js';
+import { openHome, type OwnHome } from '../support/own-home.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';
 
 /** A hang limit: the slowest watch takes about 40 s of waits alone. */
 const LIMIT_MS = 4 * 60_000;
 
-let home: string;
-let simulator: Simulator;
-let settings: Settings;
+let own: OwnHome;
 let worker: CurfewProcess;
 let ready: Ready;
 
 beforeAll(temporalBinary, OBTAIN_LIMIT_MS);
 
 beforeAll(async () => {
-  home = makeHome();
-  simulator = await startSimulator({ slots: 100 });
-  const { world } = simulator;
-  world.addAgent({ id: 'agent_test' });
+  own = await openHome();
+  const { world } = own.simulator;
   const add = (id: string, runsFor: string | null = null) => world.addSession({ agent: 'agent_test', id, runsFor });
   add('sess_runaway');
   add('sess_brief', '6s');
@@ -49,25 +34,16 @@ beforeAll(async () => {
   add('sess_exempt');
   add('sess_by_code');
   add('sess_unwatched');
-  settings = await settingsFor(dirname(home), {
-    GUMLOOP_BASE_URL: simulator.url,
-    GUMLOOP_API_KEY: simulator.apiKey,
-    GUMLOOP_USER_ID: simulator.userId,
-  });
-  ({ process: worker, ready } = await startReady(['up'], settings));
+  ({ process: worker, ready } = await startReady(['up'], own.settings));
 }, LIMIT_MS);
 
-afterAll(async () => {
-  await stopEverything();
-  await simulator.close();
-  removeHome(home);
-}, 60_000);
+afterAll(() => own.close(), 60_000);
 
-const watch = (...args: string[]): Promise<Ended> => runCurfew(['watch', ...args, '--json'], settings);
+const watch = (...args: string[]): Promise<Ended> => own.run('watch', ...args, '--json');
 const json = <T>(ended: Ended): T => JSON.parse(ended.stdout) as T;
-const stateOf = (id: string): string => simulator.world.session(id).state;
+const stateOf = (id: string): string => own.simulator.world.session(id).state;
 const cancelled = (): string[] =>
-  [...new Set(simulator.world.truth().cancels.map(({ sessionId }) => sessionId))].sort();
+  [...new Set(own.simulator.world.truth().cancels.map(({ sessionId }) => sessionId))].sort();
 
 describe('curfew watch, with a worker, a server and a vendor', () => {
   it(
@@ -106,7 +82,7 @@ describe('curfew watch, with a worker, a server and a vendor', () => {
       // The ledger is enough for this, and Temporal.
       const shorter = await watch('sess_extended', '--max-runtime', '2s');
       expect(json<{ kind: string }>(shorter).kind).toBe('extended');
-      ({ process: worker, ready } = await startReady(['up'], settings));
+      ({ process: worker, ready } = await startReady(['up'], own.settings));
       await until(() => stateOf('sess_extended') === 'failed');
     },
     LIMIT_MS,
@@ -115,7 +91,7 @@ describe('curfew watch, with a worker, a server and a vendor', () => {
   it(
     'ends with a release; Ctrl-C ends the waiting alone',
     async () => {
-      const waiting = startCurfew(['watch', 'sess_released', '--max-runtime', '20m', '--wait'], settings);
+      const waiting = startCurfew(['watch', 'sess_released', '--max-runtime', '20m', '--wait'], own.settings);
       await waiting.says('sess_released is watched: max-runtime 20m.');
       waiting.signal('SIGINT');
       const interrupted = await waiting.ended;
@@ -133,7 +109,7 @@ describe('curfew watch, with a worker, a server and a vendor', () => {
   it(
     'does not order the end of an exempt session',
     async () => {
-      await runCurfew(['exempt', 'sess_exempt', '--for', '2h', '--reason', 'month end'], settings);
+      await own.run('exempt', 'sess_exempt', '--for', '2h', '--reason', 'month end');
       const registered = await watch('sess_exempt', '--max-runtime', '1s');
       expect(json<WatchStatus>(registered)).toMatchObject({ phase: 'exempt', order: null });
       expect(stateOf('sess_exempt')).toBe('processing');

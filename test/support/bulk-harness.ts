@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startSimulator, type FaultInput, type SessionInput, type Simulator } from '../../simulator/index.js';
 import type { BulkDependencies } from '../../src/engines/bulk/dependencies.js';
 import { runBulk, type BulkStep } from '../../src/engines/bulk/run.js';
@@ -54,6 +55,7 @@ export interface BulkHarness {
   carryOut(planId: string, parts?: Partial<BulkDependencies>): Promise<BulkStatus>;
   status(planId: string): Promise<BulkStatus>;
   targets(planId: string): Promise<BulkTarget[]>;
+  /** Stops what is still at work, and waits for it. */
   close(): Promise<void>;
 }
 
@@ -67,6 +69,15 @@ export async function openBulkHarness(
   const clients: { close(): void }[] = [];
   const joined: { sessionId: string; orderId: string }[] = [];
   const agentIds: string[] = [];
+  const closing = new AbortController();
+  /** What a test that failed did not wait for. */
+  const underWay = new Set<Promise<unknown>>();
+  const atWork = <T>(work: Promise<T>): Promise<T> => {
+    underWay.add(work);
+    const over = (): void => void underWay.delete(work);
+    work.then(over, over);
+    return work;
+  };
 
   const deps: BulkHarness['deps'] = ({ hooks, ...parts } = {}) => {
     const clock = systemClock;
@@ -99,8 +110,14 @@ export async function openBulkHarness(
       ...parts,
     };
   };
-  const slice: BulkHarness['slice'] = (planId, parts, stop = new AbortController().signal) =>
-    runBulk(deps(parts), planId, { stop, sliceMs: 60_000, onProgress: () => undefined });
+  const slice: BulkHarness['slice'] = (planId, parts, stop = closing.signal) =>
+    atWork(
+      runBulk(deps(parts), planId, {
+        stop: AbortSignal.any([stop, closing.signal]),
+        sliceMs: 60_000,
+        onProgress: () => undefined,
+      }),
+    );
   const status: BulkHarness['status'] = async (planId) => {
     const job = await ledger.bulk.get(planId);
     if (job === null) throw new Error(`There is no plan ${planId}.`);
@@ -150,16 +167,21 @@ export async function openBulkHarness(
     },
     deps,
     slice,
-    async carryOut(planId, parts) {
-      for (;;) {
-        const step = await slice(planId, parts);
-        if (step.next !== 'again') return status(planId);
-        await new Promise((resolve) => setTimeout(resolve, step.afterMs));
-      }
+    carryOut(planId, parts) {
+      const toItsEnd = async (): Promise<BulkStatus> => {
+        for (;;) {
+          const step = await slice(planId, parts);
+          if (step.next !== 'again' || closing.signal.aborted) return status(planId);
+          await sleep(step.afterMs, undefined, { signal: closing.signal }).catch(() => {});
+        }
+      };
+      return atWork(toItsEnd());
     },
     status,
     targets: (planId) => ledger.bulk.targets(planId, { afterSeq: -1, limit: 1_000_000 }),
     async close() {
+      closing.abort();
+      await Promise.allSettled(underWay);
       for (const client of clients) client.close();
       await simulator.close();
       await ledger.close();

@@ -3,8 +3,10 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { temporalBinary } from './embedded-server.js';
+import { runLoaded, runsCommands } from './shared.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
+const NOT_BUILT = 'Curfew is not built: run `npm run build` before these tests.';
 /** A hang limit for commands that answer and go, ms. */
 const ANSWER_LIMIT_MS = 240_000;
 
@@ -60,7 +62,7 @@ export function startCurfew(
   settings: Settings,
   folder = settings['HOME'] ?? '/',
 ): CurfewProcess {
-  if (!existsSync(MAIN)) throw new Error('Curfew is not built: run `npm run build` before these tests.');
+  if (!existsSync(MAIN)) throw new Error(NOT_BUILT);
   const child = spawn(process.execPath, [MAIN, ...args], {
     env: { ...settings },
     cwd: folder,
@@ -95,8 +97,25 @@ export function startCurfew(
   };
 }
 
-/** Runs a command to its end. */
-export async function runCurfew(args: readonly string[], settings: Settings, folder?: string): Promise<Ended> {
+/** They do not just answer and go, or use what can be had once in a process. */
+const ALONE: ReadonlySet<string | undefined> = new Set(['up', 'worker', 'demo', 'simulate', 'codec-server']);
+/** Node.js reads them once, when it starts. */
+const READ_AT_START = /^(NODE_|SSL_|LC_|TZ$)/;
+
+/** Runs a command to its end, in a process that is used for others, too: most of a second of each is for loading. */
+export async function runCurfew(
+  args: readonly string[],
+  settings: Settings,
+  folder = settings['HOME'] ?? '/',
+): Promise<Ended> {
+  const alone = ALONE.has(args[0]) || Object.keys(settings).some((name) => READ_AT_START.test(name));
+  if (alone || !runsCommands()) return runCurfewAlone(args, settings, folder);
+  if (!existsSync(MAIN)) throw new Error(NOT_BUILT);
+  return runLoaded<Ended>({ args, settings, folder }, ANSWER_LIMIT_MS);
+}
+
+/** The same in a process of its own, which also shows that nothing keeps it from ending. */
+export async function runCurfewAlone(args: readonly string[], settings: Settings, folder?: string): Promise<Ended> {
   const command = startCurfew(args, settings, folder);
   const timer = setTimeout(() => command.signal('SIGKILL'), ANSWER_LIMIT_MS);
   try {

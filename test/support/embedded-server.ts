@@ -6,10 +6,11 @@ import { cacheDir } from '../../src/platform/home.js';
 import { obtainTemporalCli } from '../../src/adapters/temporal/binary.js';
 import { isServerOf, readServerNote } from '../../src/adapters/temporal/server-note.js';
 
+let binary: Promise<string> | undefined;
+
 /** The real Temporal CLI, found as `curfew up` finds it. */
-export async function temporalBinary(): Promise<string> {
-  return (await obtainTemporalCli({ env: process.env, cacheDir: cacheDir(process.env) })).path;
-}
+export const temporalBinary = (): Promise<string> =>
+  (binary ??= obtainTemporalCli({ env: process.env, cacheDir: cacheDir(process.env) }).then(({ path }) => path));
 
 /** A new, empty home folder. */
 export function makeHome(): string {

@@ -5,7 +5,7 @@ import { postgresDialect } from '../../src/adapters/ledger/postgres.js';
 import { LibsqlDialect } from '../../src/adapters/ledger/sqlite.js';
 
 /** What the version before the newest tables made; that one does not know the migrations after it. */
-const NEWEST_OF_OLDER = '0002_enforcement';
+const NEWEST_OF_OLDER = '0001_orders';
 
 async function on<T>(url: string, work: (db: Kysely<unknown>) => Promise<T>): Promise<T> {
   const place = locateLedger(url);
@@ -19,8 +19,7 @@ async function on<T>(url: string, work: (db: Kysely<unknown>) => Promise<T>): Pr
 }
 
 /** Makes the tables as an older version had them, in a database that is empty. */
-export const makeOlderLedger = (url: string): Promise<void> =>
-  on(url, (db) => migrate(db, (migrator) => migrator.migrateTo(NEWEST_OF_OLDER)));
+export const makeOlderLedger = (url: string): Promise<void> => on(url, (db) => migrate(db, url, NEWEST_OF_OLDER));
 
 /** Names of all tables, and of the migrations that were done; both empty for a database in which nothing was made. */
 export const tablesOf = (url: string): Promise<{ tables: string[]; migrations: string[] }> =>
@@ -31,4 +30,15 @@ export const tablesOf = (url: string): Promise<{ tables: string[]; migrations: s
     if (!tables.includes('ledger_migration')) return { tables, migrations: [] };
     const { rows } = await sql<{ name: string }>`select name from ledger_migration order by name`.execute(db);
     return { tables, migrations: rows.map(({ name }) => name) };
+  });
+
+/** What a database is whose tables a Curfew from before the first release made: its names of migrations, and a row. */
+export const makeUnreleasedLedger = (url: string): Promise<void> =>
+  on(url, async (db) => {
+    await sql`create table ledger_migration (name text primary key, timestamp text)`.execute(db);
+    await sql`create table meta (key text primary key, value text)`.execute(db);
+    for (const name of ['0001_ledger', '0002_enforcement', '0003_bulk', '0004_read_age', '0005_unjudged']) {
+      await sql`insert into ledger_migration (name, timestamp) values (${name}, '2026-11-01T00:00:00Z')`.execute(db);
+    }
+    await sql`insert into meta (key, value) values ('kept', 'yes')`.execute(db);
   });

@@ -1,6 +1,5 @@
 import { dirname } from 'node:path';
-import { homePaths } from '../../src/platform/home.js';
-import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
+import type { Ledger } from '../../src/adapters/ledger/ledger.js';
 import { startSimulator, type Simulator, type SimulatorOptions } from '../../simulator/index.js';
 import { tell } from './commands.js';
 import {
@@ -13,6 +12,7 @@ import {
   type Settings,
 } from './curfew-process.js';
 import { makeHome, removeHome } from './embedded-server.js';
+import { usingLedger } from './standing.js';
 
 /** A home and a vendor that no other test knows of: tests that mostly wait can do so side by side. */
 export interface OwnHome {
@@ -41,32 +41,29 @@ export type MoreSettings = Settings | ((folder: string) => Settings);
 
 /**
  * @param more - what the test is about
- * @param vendor - the simulator; it has the agent `agent_test`
+ * @param vendor - the simulator, and the agents that it has; default `agent_test`
  */
-export async function openHome(more: MoreSettings = {}, vendor: SimulatorOptions = {}): Promise<OwnHome> {
+export async function openHome(
+  more: MoreSettings = {},
+  { agents = ['agent_test'], ...vendor }: SimulatorOptions & { readonly agents?: readonly string[] } = {},
+): Promise<OwnHome> {
   const home = makeHome();
   const folder = dirname(home);
   const simulator = await startSimulator({ slots: 1_000, ...vendor });
-  simulator.world.addAgent({ id: 'agent_test' });
+  for (const id of agents) simulator.world.addAgent({ id });
+  const its = typeof more === 'function' ? more(folder) : more;
   const settings = await settingsFor(folder, {
     GUMLOOP_BASE_URL: simulator.url,
-    GUMLOOP_API_KEY: simulator.apiKey,
+    ...('GUMLOOP_API_KEY_FILE' in its ? {} : { GUMLOOP_API_KEY: simulator.apiKey }),
     GUMLOOP_USER_ID: simulator.userId,
-    ...(typeof more === 'function' ? more(folder) : more),
+    ...its,
   });
   const own: OwnHome = {
     ...{ home, folder, simulator, settings },
     up: async (...args) => (await startReady(['up', ...args], settings)).process,
     run: (...args) => runCurfew(args, settings),
     curfew: <T>(...args: string[]) => tell<T>(args, settings),
-    async withLedger(use) {
-      const ledger = await openLedger(homePaths(home).ledger);
-      try {
-        return await use(ledger);
-      } finally {
-        await ledger.close();
-      }
-    },
+    withLedger: (use) => usingLedger(home, use),
     async close() {
       if (!open.delete(own)) return;
       await stopEverything(settings);

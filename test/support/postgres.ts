@@ -15,14 +15,19 @@ const USER = 'curfew';
 const START_LIMIT_MS = 60_000;
 const ATTEMPTS = 3;
 
-/** A PostgreSQL of one's own, on loopback, in a temporary folder; it dies with the process that started it. */
-export interface TestPostgres {
+export interface PostgresDatabases {
   readonly password: string;
   readonly port: number;
   /** @returns the URL of a new, empty database */
   createDatabase(): Promise<string>;
   /** Runs a statement as superuser in the database `postgres`. */
   admin(sql: string, parameters?: readonly unknown[]): Promise<Record<string, unknown>[]>;
+  /** Drops the databases that were created here. */
+  drop(): Promise<void>;
+}
+
+/** A PostgreSQL of one's own, on loopback, in a temporary folder; it dies with the process that started it. */
+export interface TestPostgres extends PostgresDatabases {
   /** Stops the server as an administrator would ("fast"): running transactions are cut off. The data stays. */
   shutDown(): Promise<void>;
   /** Starts it again after {@link shutDown}, on the same port. */
@@ -50,29 +55,8 @@ export async function startPostgres({ programs, tls }: PostgresOptions = {}): Pr
     if (tls !== undefined) offerTls(folder, tls, account);
     let server = await startOnFreePort(binaries, folder, account, password);
     const { port } = server;
-    let databases = 0;
-
-    const admin: TestPostgres['admin'] = async (sql, parameters = []) => {
-      const client = new pg.Client(urlOf(port, password, 'postgres'));
-      client.on('error', () => undefined);
-      await client.connect();
-      try {
-        const { rows } = await client.query<Record<string, unknown>>(sql, [...parameters]);
-        return rows;
-      } finally {
-        await client.end();
-      }
-    };
-
     return {
-      password,
-      port,
-      admin,
-      createDatabase: async () => {
-        const name = `test_${++databases}`;
-        await admin(`create database ${name}`);
-        return urlOf(port, password, name);
-      },
+      ...postgresAt(port, password),
       shutDown: () => letGo(server.process),
       startAgain: async () => {
         server = await startOn(port, binaries, folder, account, password);
@@ -86,6 +70,34 @@ export async function startPostgres({ programs, tls }: PostgresOptions = {}): Pr
     rmSync(folder, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** A server that runs. */
+export function postgresAt(port: number, password: string): PostgresDatabases {
+  const names: string[] = [];
+  const admin: PostgresDatabases['admin'] = async (sql, parameters = []) => {
+    const client = new pg.Client(urlOf(port, password, 'postgres'));
+    client.on('error', () => undefined);
+    await client.connect();
+    try {
+      const { rows } = await client.query<Record<string, unknown>>(sql, [...parameters]);
+      return rows;
+    } finally {
+      await client.end();
+    }
+  };
+  return {
+    ...{ password, port, admin },
+    createDatabase: async () => {
+      const name = `test_${randomBytes(8).toString('hex')}`;
+      names.push(name);
+      await admin(`create database ${name}`);
+      return urlOf(port, password, name);
+    },
+    drop: async () => {
+      for (const name of names.splice(0)) await admin(`drop database if exists ${name} with (force)`);
+    },
+  };
 }
 
 interface Server {
@@ -168,7 +180,7 @@ async function startOn(
     fsync: 'off',
     full_page_writes: 'off',
     shared_buffers: '16MB',
-    max_connections: 60,
+    max_connections: 200,
     log_min_messages: 'fatal',
   };
   const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);

@@ -1,9 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OrderResult } from '../../src/core/contract.js';
 import { LedgerUnavailableError } from '../../src/adapters/ledger/errors.js';
-import type { Ledger } from '../../src/adapters/ledger/ledger.js';
+import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
 import type { OpenedDatabase } from '../../src/adapters/ledger/open.js';
+import { homePaths } from '../../src/platform/home.js';
 import type { OrderView } from '../../src/adapters/ledger/results.js';
+
+/** The ledger in a home, opened for a moment. */
+export async function usingLedger<T>(home: string, use: (ledger: Ledger) => Promise<T>): Promise<T> {
+  const ledger = await openLedger(homePaths(home).ledger);
+  try {
+    return await use(ledger);
+  } finally {
+    await ledger.close();
+  }
+}
 
 /** All orders of a small ledger, while other processes write to it. */
 export async function allOrders(ledger: Ledger): Promise<OrderView[]> {

@@ -1,14 +1,7 @@
-import { fileURLToPath } from 'node:url';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import {
-  bundleWorkflowCode,
-  DefaultLogger,
-  Runtime,
-  Worker,
-  type LogEntry,
-  type WorkflowBundle,
-} from '@temporalio/worker';
+import { DefaultLogger, Runtime, Worker, type LogEntry } from '@temporalio/worker';
 import { SEARCH_ATTRIBUTES, TASK_QUEUE } from '../../src/core/contract.js';
+import { workflowBundle } from './shared.js';
 import { startEnvironment } from './temporal-environment.js';
 
 /** Getting the Temporal CLI can mean to build it, once per machine, ms. */
@@ -80,18 +73,3 @@ export function installQuietRuntime(onWarning: (entry: LogEntry) => void = () =>
     telemetryOptions: { logging: { filter: 'WARN', forward: {} } },
   });
 }
-
-let bundle: Promise<WorkflowBundle> | undefined;
-
-/** The workflows as they stand in the source tree, so that no test runs against an old build. */
-export function workflowBundle(): Promise<WorkflowBundle> {
-  const quiet = new DefaultLogger('WARN');
-  return (bundle ??= bundleWorkflowCode({
-    workflowsPath: WORKFLOWS,
-    failureConverterPath: FAILURE_CONVERTER,
-    logger: quiet,
-  }));
-}
-
-const WORKFLOWS = fileURLToPath(new URL('../../workflows/index.ts', import.meta.url));
-const FAILURE_CONVERTER = fileURLToPath(new URL('../../workflows/failure-converter.ts', import.meta.url));

@@ -14,7 +14,7 @@ import {
   type GateHarness,
 } from '../support/gate-harness.js';
 import type { Shown } from '../support/scripted-vendor.js';
-import { watchPlayer } from '../support/watch-player.js';
+import { watchPlayer } from './watch-player.js';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;

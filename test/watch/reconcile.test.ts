@@ -46,10 +46,12 @@ describe('lost watches', () => {
   });
 
   it('I10: are left for the next pass while the ledger is away', async () => {
-    const { ledger } = ledgerWith(() => Promise.reject(new Error('away')));
-    const log = logger();
+    const { ledger, asked } = ledgerWith(() => Promise.reject(new Error('away')));
+    const [log, stopping] = [logger(), new AbortController()];
+    log.warn.mockImplementation(() => stopping.abort());
     const resume = jest.fn(() => Promise.resolve());
-    await resumeOverdue(ledger, { resume }, log, 7, new AbortController().signal);
+    await reconcileWatches(ledger, { resume }, log, stopping.signal);
+    expect(asked).toHaveLength(1);
     expect(resume).not.toHaveBeenCalled();
     expect(log.warn).toHaveBeenCalledTimes(1);
   });

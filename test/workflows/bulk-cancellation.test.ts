@@ -9,7 +9,7 @@ import {
   TASK_QUEUE,
 } from '../../src/core/contract.js';
 import type { BulkInput, bulkCancellation } from '../../workflows/bulk-cancellation.js';
-import { BULK_STORIES, bulkStatusOf, ScriptedBulk, tellBulkStory } from '../support/bulk-stories.js';
+import { BULK_STORIES, bulkStatusOf, ScriptedBulk, tellBulkStory } from './stories/bulk-stories.js';
 import { until } from '../support/embedded-server.js';
 import { continuedAsNew, scheduledActivities, timers } from '../support/history.js';
 import { OBTAIN_LIMIT_MS, startTemporal, type TestTemporal } from '../support/temporal.js';

@@ -18,7 +18,7 @@ import {
   TASK_QUEUE,
   watchWorkflowId,
 } from '../../src/core/contract.js';
-import { ScriptedBulk } from '../support/bulk-stories.js';
+import { ScriptedBulk } from './stories/bulk-stories.js';
 import { attemptAfter, DONE, ScriptedActivities } from '../support/case-script.js';
 import { until } from '../support/embedded-server.js';
 import { updateCounts, type History } from '../support/history.js';

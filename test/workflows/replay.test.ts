@@ -4,11 +4,12 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from '@temporalio/worker';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { BULK_STORIES } from '../support/bulk-stories.js';
-import { STORIES } from '../support/case-stories.js';
-import { ROUND_STORIES } from '../support/round-stories.js';
-import { installQuietRuntime, TEST_IDENTITY, workflowBundle } from '../support/temporal.js';
-import { WATCH_STORIES } from '../support/watch-stories.js';
+import { BULK_STORIES } from './stories/bulk-stories.js';
+import { STORIES } from './stories/case-stories.js';
+import { ROUND_STORIES } from './stories/round-stories.js';
+import { installQuietRuntime, TEST_IDENTITY } from '../support/temporal.js';
+import { workflowBundle } from '../support/shared.js';
+import { WATCH_STORIES } from './stories/watch-stories.js';
 
 const FOLDER = fileURLToPath(new URL('../histories/', import.meta.url));
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

@@ -18,10 +18,11 @@ import {
 import { readPolicyFile } from '../../src/core/policy-file/index.js';
 import { createBulkJobs } from '../../src/adapters/temporal/bulk-jobs.js';
 import { createCases } from '../../src/adapters/temporal/cases.js';
-import { openDeployment, readBundle, savedBundles, type Deployment } from '../support/deployment.js';
+import { openDeployment, readBundle, savedBundles, type Deployment } from './deployment.js';
 import { temporalBinary, until } from '../support/embedded-server.js';
 import { allOrders, orderInLedgerOnly } from '../support/standing.js';
-import { installQuietRuntime, OBTAIN_LIMIT_MS, workflowBundle } from '../support/temporal.js';
+import { installQuietRuntime, OBTAIN_LIMIT_MS } from '../support/temporal.js';
+import { workflowBundle } from '../support/shared.js';
 
 /** A hang limit. */
 const STORY_LIMIT_MS = 5 * 60_000;

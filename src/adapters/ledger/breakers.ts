@@ -1,6 +1,8 @@
 import type { Kysely, Transaction } from 'kysely';
+import { capReached, type BreakerReason } from '../../core/policy/caps.js';
 import type { Caps } from '../../core/policy/policy.js';
 import { recordEvents } from './events.js';
+import { ledgerNow, type Clock } from './locks.js';
 import type { LedgerDatabase } from './schema.js';
 
 /** A policy asks leave to send for one turn of one session. */
@@ -22,18 +24,6 @@ export interface Breaker {
   readonly openedAtMs: number;
   readonly reason: BreakerReason;
 }
-
-/** Why it opened: so many turns were let out in the window, and one more would be over the cap. */
-export interface BreakerReason {
-  readonly cap: 'max_cancels' | 'max_percent';
-  readonly capValue: number;
-  readonly taken: number;
-  readonly perMs: number;
-  readonly liveSessions: number | null;
-}
-
-/** With fewer live sessions a percentage says nothing. */
-export const LEAST_LIVE_FOR_PERCENT = 20;
 
 /**
  * Takes a permit for a turn, once; or opens the policy's breaker. To be called in the transaction that lets a cancel
@@ -82,7 +72,8 @@ export async function takePermit(
     .where('policy', '=', policy)
     .where('taken_at', '>', windowStart(caps, closedAt, nowMs))
     .executeTakeFirstOrThrow();
-  const over = capReached(request, Number(counts.taken), Number(counts.over));
+  const taken = { turns: Number(counts.taken), over: Number(counts.over) };
+  const over = capReached(caps, request.liveSessions, taken);
   if (over !== null) {
     await trx
       .updateTable('breakers')
@@ -100,58 +91,51 @@ export async function takePermit(
 }
 
 /** A closing in the future was written before our clock was set back: it must not let everything through until then. */
-export function windowStart({ perMs }: Pick<Caps, 'perMs'>, closedAt: number | null, nowMs: number): number {
+function windowStart({ perMs }: Pick<Caps, 'perMs'>, closedAt: number | null, nowMs: number): number {
   return closedAt === null || closedAt > nowMs ? nowMs - perMs : Math.max(nowMs - perMs, closedAt);
 }
 
-/**
- * @param taken - permits in the window so far
- * @param over - how many of them are for turns that had ended when the live sessions were counted
- */
-export function capReached(
-  { caps, liveSessions }: Pick<PermitRequest, 'caps' | 'liveSessions'>,
-  taken: number,
-  over: number,
-): BreakerReason | null {
-  const reason = { taken, perMs: caps.perMs, liveSessions };
-  if (taken + 1 > caps.maxCancels) return { cap: 'max_cancels', capValue: caps.maxCancels, ...reason };
-  const percentCounts = liveSessions !== null && liveSessions >= LEAST_LIVE_FOR_PERCENT;
-  // The share of all that were live in the window: those that are, and those that we ended before they were counted.
-  if (percentCounts && (taken + 1) * 100 > caps.maxPercent * (liveSessions + over))
-    return { cap: 'max_percent', capValue: caps.maxPercent, ...reason };
-  return null;
-}
-
-export async function openBreakers(db: Kysely<LedgerDatabase>): Promise<Breaker[]> {
-  const rows = await db
-    .selectFrom('breakers')
-    .select(['policy', 'opened_at', 'reason_json'])
-    .where('opened_at', 'is not', null)
-    .orderBy('policy')
-    .execute();
-  return rows.map((row) => ({
-    policy: row.policy,
-    openedAtMs: row.opened_at ?? 0,
-    reason: JSON.parse(row.reason_json ?? 'null') as BreakerReason,
-  }));
-}
-
-/** On an operator's word: the policy enforces again, and its window begins anew. @returns false when it was closed */
-export async function closeBreaker(
-  db: Kysely<LedgerDatabase>,
-  policy: string,
-  by: string,
-  nowMs: number,
-): Promise<boolean> {
-  return db.transaction().execute(async (trx) => {
-    const closed = await trx
-      .updateTable('breakers')
-      .set({ opened_at: null, reason_json: null, closed_at: nowMs, closed_by: by })
-      .where('policy', '=', policy)
+export const createBreakers = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow) => ({
+  /** Those that are open now. */
+  async open(): Promise<Breaker[]> {
+    const rows = await db
+      .selectFrom('breakers')
+      .select(['policy', 'opened_at', 'reason_json'])
       .where('opened_at', 'is not', null)
-      .executeTakeFirst();
-    if (Number(closed.numUpdatedRows) === 0) return false;
-    await recordEvents(trx, [{ kind: 'breaker-closed', at: nowMs, data: { policy, by } }]);
-    return true;
-  });
-}
+      .orderBy('policy')
+      .execute();
+    return rows.map((row) => ({
+      policy: row.policy,
+      openedAtMs: row.opened_at ?? 0,
+      reason: JSON.parse(row.reason_json ?? 'null') as BreakerReason,
+    }));
+  },
+
+  /** On an operator's word: the policy enforces again, and its window begins anew. @returns false when it was closed */
+  async close(policy: string, by: string): Promise<boolean> {
+    const nowMs = await now(db);
+    return db.transaction().execute(async (trx) => {
+      const closed = await trx
+        .updateTable('breakers')
+        .set({ opened_at: null, reason_json: null, closed_at: nowMs, closed_by: by })
+        .where('policy', '=', policy)
+        .where('opened_at', 'is not', null)
+        .executeTakeFirst();
+      if (Number(closed.numUpdatedRows) === 0) return false;
+      await recordEvents(trx, [{ kind: 'breaker-closed', at: nowMs, data: { policy, by } }]);
+      return true;
+    });
+  },
+
+  /** Permits of a policy that count against its caps now. */
+  async taken(policy: string, perMs: number): Promise<number> {
+    const breaker = await db.selectFrom('breakers').select('closed_at').where('policy', '=', policy).executeTakeFirst();
+    const { taken } = await db
+      .selectFrom('permits')
+      .select(({ fn }) => fn.countAll<number>().as('taken'))
+      .where('policy', '=', policy)
+      .where('taken_at', '>', windowStart({ perMs }, breaker?.closed_at ?? null, await now(db)))
+      .executeTakeFirstOrThrow();
+    return Number(taken);
+  },
+});

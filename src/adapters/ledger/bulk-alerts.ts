@@ -1,7 +1,7 @@
 import type { Transaction } from 'kysely';
 import type { NewEvent } from './events.js';
 import type { EventKind } from '../../core/events.js';
-import { claimMeta } from './meta.js';
+import { createMeta } from './meta.js';
 import type { LedgerDatabase } from './schema.js';
 
 /** What fifty of a job's sessions may meet alike. One alert sends somebody to the report, which has them all. */
@@ -15,7 +15,7 @@ export async function onePerJob(trx: Transaction<LedgerDatabase>, events: readon
   for (const event of events) {
     const planId = ONE_PER_JOB.includes(event.kind) ? await planOf(trx, event) : null;
     if (planId === null) told.push(event);
-    else if (await claimMeta(trx, toldKey(planId, event.kind), String(event.at))) {
+    else if (await createMeta(trx).claim(toldKey(planId, event.kind), String(event.at))) {
       told.push({ ...event, data: { ...event.data, plan: planId } });
     }
   }

@@ -1,3 +1,4 @@
+import { cappedOf, toEnd } from '../../core/bulk/totals.js';
 import type { BulkJob, TargetCounts, TargetStatus } from './bulk-plans.js';
 
 /** The counters of a job while a transaction changes them. */
@@ -16,8 +17,7 @@ export function move({ byStatus }: Counting, from: TargetStatus, to: TargetStatu
   byStatus[to] = (byStatus[to] ?? 0) + 1;
 }
 
-export function initialCounts({ totals }: BulkJob): TargetCounts {
-  const capped = totals?.leftOut['capped'] ?? 0;
-  const waiting = (totals?.targets ?? 0) - capped;
-  return { byStatus: { waiting, ...(capped > 0 ? { capped } : {}) }, requests: 0 };
+export function initialCounts(job: BulkJob): TargetCounts {
+  const capped = cappedOf(job);
+  return { byStatus: { waiting: toEnd(job), ...(capped > 0 ? { capped } : {}) }, requests: 0 };
 }

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { sql, type Kysely, type Selectable } from 'kysely';
 import type { Attribution, BulkState, BulkTotals, OrderError, Outcome } from '../../core/contract.js';
 import { dialectOf } from './dialect.js';
+import { ledgerNow, type Clock } from './locks.js';
 import type { BulkJobsTable, BulkTargetsTable, LedgerDatabase } from './schema.js';
 import { storableJson, storableText } from '../../core/text/storable.js';
 
@@ -96,56 +97,115 @@ export type TargetToFreeze = Pick<
 /** A plan can be applied for so long, ms. */
 export const PLAN_EXPIRES_MS = 60 * 60_000;
 
-/** A new plan without targets. Nobody can apply it before it is sealed. */
-export async function beginPlan(db: Kysely<LedgerDatabase>, plan: NewBulkPlan, nowMs: number): Promise<void> {
-  await db
-    .insertInto('bulk_jobs')
-    .values({
-      id: plan.planId,
-      state: 'building' satisfies BulkState,
-      created_at: nowMs,
-      created_by: plan.by,
-      source: plan.source,
-      cleanup: plan.cleanup,
-      reason_text: plan.reason,
-      selection_json: storableJson(plan.selection),
-      epoch: 0,
-    })
-    .execute();
-}
+export const createBulkPlans = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow) => ({
+  /** A new plan without targets. Nobody can apply it before it is sealed. */
+  async begin(plan: NewBulkPlan): Promise<void> {
+    const nowMs = await now(db);
+    await db
+      .insertInto('bulk_jobs')
+      .values({
+        id: plan.planId,
+        state: 'building' satisfies BulkState,
+        created_at: nowMs,
+        created_by: plan.by,
+        source: plan.source,
+        cleanup: plan.cleanup,
+        reason_text: plan.reason,
+        selection_json: storableJson(plan.selection),
+        epoch: 0,
+      })
+      .execute();
+  },
 
-/**
- * Adds sessions to a plan that is being built. One that is in it already stays as it is.
- *
- * @param firstSeq - number of the first one; higher than any before
- * @param targets - at most some thousand
- * @returns how many were new
- */
-export async function addTargets(
-  db: Kysely<LedgerDatabase>,
-  planId: string,
-  firstSeq: number,
-  targets: readonly TargetToFreeze[],
-): Promise<number> {
-  if (targets.length === 0) return 0;
-  const rows = targets.map((target, index) => [
-    firstSeq + index,
-    storableText(target.sessionId),
-    target.agentId,
-    target.state,
-    target.turnKey,
-    target.turnStartedAtMs,
-    target.seenAtMs,
-    target.capped === true ? 'capped' : 'waiting',
-  ]);
-  const source = jsonRows(db, rows, ['integer', 'text', 'text', 'text', 'text', 'int8', 'int8', 'text']);
-  const result = await sql`
+  /**
+   * Adds sessions to a plan that is being built. One that is in it already stays as it is.
+   *
+   * @param firstSeq - number of the first one; higher than any before
+   * @param targets - at most some thousand
+   * @returns how many were new
+   */
+  async addTargets(planId: string, firstSeq: number, targets: readonly TargetToFreeze[]): Promise<number> {
+    if (targets.length === 0) return 0;
+    const rows = targets.map((target, index) => [
+      firstSeq + index,
+      storableText(target.sessionId),
+      target.agentId,
+      target.state,
+      target.turnKey,
+      target.turnStartedAtMs,
+      target.seenAtMs,
+      target.capped === true ? 'capped' : 'waiting',
+    ]);
+    const source = jsonRows(db, rows, ['integer', 'text', 'text', 'text', 'text', 'int8', 'int8', 'text']);
+    const result = await sql`
     insert into bulk_targets (plan_id, seq, session_id, agent_id, state, turn_key, turn_started_at, seen_at, status)
     select ${planId}, r.* from (${source}) as r
     where exists (select 1 from bulk_jobs where id = ${planId} and state = 'building')
     on conflict do nothing`.execute(db);
-  return Number(result.numAffectedRows ?? 0);
-}
+    return Number(result.numAffectedRows ?? 0);
+  },
+
+  hash: (planId: string): Promise<string> => hashOfTargets(db, planId),
+
+  /** Freezes a plan: from now on its targets never change. @returns false when it was not being built */
+  async seal(planId: string, sealed: { readonly totals: BulkTotals; readonly hash: string }): Promise<boolean> {
+    const nowMs = await now(db);
+    const updated = await db
+      .updateTable('bulk_jobs')
+      .set({
+        state: 'planned' satisfies BulkState,
+        totals_json: storableJson(sealed.totals),
+        hash: sealed.hash,
+        expires_at: nowMs + PLAN_EXPIRES_MS,
+      })
+      .where('id', '=', planId)
+      .where('state', '=', 'building' satisfies BulkState)
+      .executeTakeFirst();
+    return Number(updated.numUpdatedRows) === 1;
+  },
+
+  get: (planId: string): Promise<BulkJob | null> => getJob(db, planId),
+
+  /** Newest first. */
+  async list(filter: JobFilter): Promise<BulkJob[]> {
+    let query = db.selectFrom('bulk_jobs').selectAll().orderBy('created_at', 'desc').orderBy('id').limit(filter.limit);
+    if (filter.states !== undefined) query = query.where('state', 'in', filter.states);
+    if (filter.cleanup !== undefined) query = query.where('cleanup', '=', filter.cleanup);
+    return (await query.execute()).map(toJob);
+  },
+
+  /** A page of a plan's targets, in their order. */
+  async targets(planId: string, { afterSeq, statuses, limit }: TargetFilter): Promise<BulkTarget[]> {
+    let query = db
+      .selectFrom('bulk_targets')
+      .selectAll()
+      .where('plan_id', '=', planId)
+      .where('seq', '>', afterSeq)
+      .orderBy('seq')
+      .limit(limit);
+    if (statuses !== undefined) query = query.where('status', 'in', statuses);
+    return (await query.execute()).map(toTarget);
+  },
+
+  /** The targets that bulk plans have made of one session, with their plans, newest first. Plans that were never applied are left out. */
+  async ofSession(sessionId: string, limit: number): Promise<{ readonly job: BulkJob; readonly target: BulkTarget }[]> {
+    const rows = await db
+      .selectFrom('bulk_targets')
+      .innerJoin('bulk_jobs', 'bulk_jobs.id', 'bulk_targets.plan_id')
+      .selectAll('bulk_targets')
+      .where('session_id', '=', sessionId)
+      .where('bulk_jobs.applied_at', 'is not', null)
+      .orderBy('bulk_jobs.applied_at', 'desc')
+      .limit(limit)
+      .execute();
+    const found: { job: BulkJob; target: BulkTarget }[] = [];
+    for (const row of rows) {
+      const job = await getJob(db, row.plan_id);
+      if (job !== null) found.push({ job, target: toTarget(row) });
+    }
+    return found;
+  },
+});
 
 /**
  * Rows as one parameter, which both databases take apart: a statement with a parameter per value costs ten times as much,
@@ -171,27 +231,6 @@ export function jsonRows(
   return sql`select ${sql.join(values)} from jsonb_array_elements(${json}::jsonb) as v`;
 }
 
-/** Freezes a plan: from now on its targets never change. @returns false when it was not being built */
-export async function sealPlan(
-  db: Kysely<LedgerDatabase>,
-  planId: string,
-  sealed: { readonly totals: BulkTotals; readonly hash: string },
-  nowMs: number,
-): Promise<boolean> {
-  const updated = await db
-    .updateTable('bulk_jobs')
-    .set({
-      state: 'planned' satisfies BulkState,
-      totals_json: storableJson(sealed.totals),
-      hash: sealed.hash,
-      expires_at: nowMs + PLAN_EXPIRES_MS,
-    })
-    .where('id', '=', planId)
-    .where('state', '=', 'building' satisfies BulkState)
-    .executeTakeFirst();
-  return Number(updated.numUpdatedRows) === 1;
-}
-
 export async function getJob(db: Kysely<LedgerDatabase>, planId: string): Promise<BulkJob | null> {
   const row = await db.selectFrom('bulk_jobs').selectAll().where('id', '=', planId).executeTakeFirst();
   return row === undefined ? null : toJob(row);
@@ -203,59 +242,11 @@ export interface JobFilter {
   readonly limit: number;
 }
 
-/** Newest first. */
-export async function listJobs(db: Kysely<LedgerDatabase>, filter: JobFilter): Promise<BulkJob[]> {
-  let query = db.selectFrom('bulk_jobs').selectAll().orderBy('created_at', 'desc').orderBy('id').limit(filter.limit);
-  if (filter.states !== undefined) query = query.where('state', 'in', filter.states);
-  if (filter.cleanup !== undefined) query = query.where('cleanup', '=', filter.cleanup);
-  return (await query.execute()).map(toJob);
-}
-
 export interface TargetFilter {
   /** Only those behind this one. */
   readonly afterSeq: number;
   readonly statuses?: readonly TargetStatus[];
   readonly limit: number;
-}
-
-/** A page of a plan's targets, in their order. */
-export async function pageOfTargets(
-  db: Kysely<LedgerDatabase>,
-  planId: string,
-  { afterSeq, statuses, limit }: TargetFilter,
-): Promise<BulkTarget[]> {
-  let query = db
-    .selectFrom('bulk_targets')
-    .selectAll()
-    .where('plan_id', '=', planId)
-    .where('seq', '>', afterSeq)
-    .orderBy('seq')
-    .limit(limit);
-  if (statuses !== undefined) query = query.where('status', 'in', statuses);
-  return (await query.execute()).map(toTarget);
-}
-
-/** The targets that bulk plans have made of one session, with their plans, newest first. Plans that were never applied are left out. */
-export async function targetsOfSession(
-  db: Kysely<LedgerDatabase>,
-  sessionId: string,
-  limit: number,
-): Promise<{ readonly job: BulkJob; readonly target: BulkTarget }[]> {
-  const rows = await db
-    .selectFrom('bulk_targets')
-    .innerJoin('bulk_jobs', 'bulk_jobs.id', 'bulk_targets.plan_id')
-    .selectAll('bulk_targets')
-    .where('session_id', '=', sessionId)
-    .where('bulk_jobs.applied_at', 'is not', null)
-    .orderBy('bulk_jobs.applied_at', 'desc')
-    .limit(limit)
-    .execute();
-  const found: { job: BulkJob; target: BulkTarget }[] = [];
-  for (const row of rows) {
-    const job = await getJob(db, row.plan_id);
-    if (job !== null) found.push({ job, target: toTarget(row) });
-  }
-  return found;
 }
 
 const HASHED_AT_ONCE = 5_000;

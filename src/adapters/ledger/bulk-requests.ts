@@ -1,5 +1,4 @@
 import type { Kysely, Transaction } from 'kysely';
-import { RUN_LEASE_MS } from './leases.js';
 import { dialectOf } from './dialect.js';
 import type { RequestRow } from './request-row.js';
 import type { LedgerDatabase } from './schema.js';
@@ -8,46 +7,6 @@ import type { LedgerDatabase } from './schema.js';
  * What bulk jobs sent, for those who look at one session. A target's row is the record of its request; most sessions were
  * never in a bulk job, and each look is one probe of an index.
  */
-
-/** Until when the lease of a bulk job runs that waits for an answer for this session; null: none does. */
-export async function bulkRequestUnderWay(
-  db: Kysely<LedgerDatabase>,
-  sessionId: string,
-  nowMs: number,
-): Promise<number | null> {
-  const row = await underWay(db, nowMs)
-    .select('bulk_jobs.lease_until')
-    .where('bulk_targets.session_id', '=', sessionId)
-    .executeTakeFirst();
-  return row?.lease_until ?? null;
-}
-
-/** All requests of bulk jobs that wait for an answer, oldest first. */
-export async function bulkRequestsUnderWay(
-  db: Kysely<LedgerDatabase>,
-  nowMs: number,
-): Promise<{ sessionId: string; turnKey: string; registeredAtMs: number }[]> {
-  const jobs = await db.selectFrom('bulk_jobs').select('id').where('lease_until', '>', nowMs).execute();
-  // Targets are read only where a worker is at work: there may be a million.
-  if (jobs.length === 0) return [];
-  const rows = await underWay(db, nowMs)
-    .select(['bulk_targets.session_id', 'bulk_targets.turn_key', 'bulk_targets.sent_at'])
-    .orderBy('bulk_targets.sent_at')
-    .execute();
-  return rows.map((row) => ({
-    sessionId: row.session_id,
-    turnKey: row.turn_key ?? 'not read',
-    registeredAtMs: row.sent_at ?? nowMs,
-  }));
-}
-
-const underWay = (db: Kysely<LedgerDatabase>, nowMs: number) =>
-  db
-    .selectFrom('bulk_targets')
-    .innerJoin('bulk_jobs', 'bulk_jobs.id', 'bulk_targets.plan_id')
-    .where('bulk_targets.status', '=', 'sent')
-    .where('bulk_jobs.lease_until', '>', nowMs)
-    .where('bulk_jobs.lease_until', '<=', nowMs + RUN_LEASE_MS);
 
 /**
  * Requests of bulk jobs that concern one turn, let out after the given time.

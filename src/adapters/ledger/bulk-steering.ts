@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import type { BulkState } from '../../core/contract.js';
-import { caseOutcomes } from './bulk-cases.js';
+import { caseOutcomes, type CaseOutcomes } from './bulk-cases.js';
+import { discardPlan } from './bulk-removal.js';
 import { hashOfTargets, getJob, type BulkJob } from './bulk-plans.js';
 import { recordEvents } from './events.js';
 import type { EventKind } from '../../core/events.js';
@@ -32,51 +33,68 @@ export type Applied =
   /** Its targets are not those that were sealed. */
   | { readonly kind: 'changed'; readonly job: BulkJob };
 
-/** Turns a sealed plan into a running job, once. */
-export async function applyPlan(
-  db: Kysely<LedgerDatabase>,
-  planId: string,
-  application: BulkApplication,
-): Promise<Applied> {
-  const before = await getJob(db, planId);
-  if (before === null) return { kind: 'unknown' };
-  // Read outside of the transaction: a million rows take seconds. Sealed targets have no way to change but by hand.
-  const intact = before.state !== 'planned' || (await hashOfTargets(db, planId)) === before.hash;
-  return db.transaction().execute(async (trx) => {
-    const job = await lockJob(trx, planId);
-    if (job === null) return { kind: 'unknown' };
-    if (job.state === 'building') return { kind: 'not-sealed', job };
-    if (job.state !== 'planned') return { kind: 'same-job', job };
-    const at = await ledgerNow(trx);
-    if (job.expiresAtMs !== null && at > job.expiresAtMs) return { kind: 'expired', job };
-    if (!intact) return { kind: 'changed', job };
-    await trx
-      .updateTable('bulk_jobs')
-      .set({
-        state: 'running' satisfies BulkState,
-        applied_at: at,
-        applied_by: application.by,
-        rate: application.rate,
-        canary: application.canary,
-        fast: application.fast ? 1 : 0,
-        even_if_exempt: application.evenIfExempt ? 1 : 0,
-        phase: application.canary > 0 ? 'canary' : 'main',
-      })
-      .where('id', '=', planId)
-      .execute();
-    const { by, rate, canary, fast } = application;
-    const cleanup = job.cleanup === null ? {} : { cleanup: job.cleanup };
-    const targets = job.totals?.targets ?? 0;
-    await recordEvents(trx, [
-      {
-        kind: 'bulk-applied',
-        at,
-        data: { plan: planId, ...cleanup, by, targets, rate, canary, fast, reason: job.reason },
-      },
-    ]);
-    return { kind: 'started', job: await readLocked(trx, planId) };
-  });
-}
+export const createBulkSteering = (db: Kysely<LedgerDatabase>) => ({
+  /** Turns a sealed plan into a running job, once. */
+  async apply(planId: string, application: BulkApplication): Promise<Applied> {
+    const before = await getJob(db, planId);
+    if (before === null) return { kind: 'unknown' };
+    // Read outside of the transaction: a million rows take seconds. Sealed targets have no way to change but by hand.
+    const intact = before.state !== 'planned' || (await hashOfTargets(db, planId)) === before.hash;
+    return db.transaction().execute(async (trx) => {
+      const job = await lockJob(trx, planId);
+      if (job === null) return { kind: 'unknown' };
+      if (job.state === 'building') return { kind: 'not-sealed', job };
+      if (job.state !== 'planned') return { kind: 'same-job', job };
+      const at = await ledgerNow(trx);
+      if (job.expiresAtMs !== null && at > job.expiresAtMs) return { kind: 'expired', job };
+      if (!intact) return { kind: 'changed', job };
+      await trx
+        .updateTable('bulk_jobs')
+        .set({
+          state: 'running' satisfies BulkState,
+          applied_at: at,
+          applied_by: application.by,
+          rate: application.rate,
+          canary: application.canary,
+          fast: application.fast ? 1 : 0,
+          even_if_exempt: application.evenIfExempt ? 1 : 0,
+          phase: application.canary > 0 ? 'canary' : 'main',
+        })
+        .where('id', '=', planId)
+        .execute();
+      const { by, rate, canary, fast } = application;
+      const cleanup = job.cleanup === null ? {} : { cleanup: job.cleanup };
+      const targets = job.totals?.targets ?? 0;
+      await recordEvents(trx, [
+        {
+          kind: 'bulk-applied',
+          at,
+          data: { plan: planId, ...cleanup, by, targets, rate, canary, fast, reason: job.reason },
+        },
+      ]);
+      return { kind: 'started', job: await readLocked(trx, planId) };
+    });
+  },
+
+  /**
+   * A person's word on a job. Once a pause or an abort is written, no further request of the job is let out: the
+   * transaction that lets one out reads the state.
+   */
+  async steer(planId: string, steer: BulkSteer): Promise<Steered> {
+    const steered = await writeSteer(db, planId, steer);
+    if (steer.action === 'abort' && steered.kind !== 'unknown') await giveUpCases(db, planId);
+    return steered;
+  },
+
+  giveUpCases: (planId: string): Promise<void> => giveUpCases(db, planId),
+
+  caseOutcomes: (planId: string): Promise<CaseOutcomes> => caseOutcomes(db, planId),
+
+  /** Removes a plan that was never applied. */
+  async discard(planId: string): Promise<void> {
+    while (!(await discardPlan(db, planId)));
+  },
+});
 
 export type BulkSteer =
   | { readonly action: 'pause' | 'resume' | 'abort'; readonly by: string; readonly reason?: string | null }
@@ -89,16 +107,6 @@ export type Steered =
   | { readonly kind: 'unknown' }
   /** A plan that was not applied, or a job that is over, can't be steered so. */
   | { readonly kind: 'refused'; readonly job: BulkJob };
-
-/**
- * A person's word on a job. Once a pause or an abort is written, no further request of the job is let out: the
- * transaction that lets one out reads the state.
- */
-export async function steerJob(db: Kysely<LedgerDatabase>, planId: string, steer: BulkSteer): Promise<Steered> {
-  const steered = await writeSteer(db, planId, steer);
-  if (steer.action === 'abort' && steered.kind !== 'unknown') await giveUpCases(db, planId);
-  return steered;
-}
 
 function writeSteer(db: Kysely<LedgerDatabase>, planId: string, steer: BulkSteer): Promise<Steered> {
   return db.transaction().execute(async (trx) => {
@@ -119,7 +127,7 @@ function writeSteer(db: Kysely<LedgerDatabase>, planId: string, steer: BulkSteer
  * Gives up the open orders of an aborted job, some at a time: whoever aborts wants nothing more to be sent, by the job's cases
  * neither. None of them is let out meanwhile, because the job is aborted. Safe to repeat.
  */
-export async function giveUpCases(db: Kysely<LedgerDatabase>, planId: string): Promise<void> {
+async function giveUpCases(db: Kysely<LedgerDatabase>, planId: string): Promise<void> {
   for (;;) {
     const given = await db.transaction().execute(async (trx) => {
       const job = await lockJob(trx, planId);

@@ -8,6 +8,7 @@ import { lockJob } from './bulk-lock.js';
 import { earliestNow } from './exemptions.js';
 import { ledgerNow, lockSessions, readSwitchForShare } from './locks.js';
 import { tell } from './news.js';
+import { senderLeases } from './under-way.js';
 import type { RequestAnswer } from './request-row.js';
 import type { LedgerDatabase } from './schema.js';
 
@@ -66,45 +67,48 @@ export type BulkWritten =
   /** Another worker has taken up the job: nothing was written. */
   | { readonly kind: 'taken-over' };
 
-/**
- * Writes for many targets in one transaction, and lets requests out in it: pause switch, state of the job, exemptions and
- * the one-sender rule are read in the transaction that writes the request (invariants I3 and I6), as for a single one.
- */
-export async function writeRun(db: Kysely<LedgerDatabase>, key: RunKey, writes: BulkWrites): Promise<BulkWritten> {
-  return db.transaction().execute(async (trx) => {
-    await lockSessions(
-      trx,
-      writes.departures.map(({ sessionId }) => sessionId),
-    );
-    const pauseSwitch = await readSwitchForShare(trx);
-    const job = await lockJob(trx, key.planId);
-    if (job?.epoch !== key.epoch) return { kind: 'taken-over' };
-    const nowMs = await ledgerNow(trx);
-    const counts = countsOf(job);
+export const createBulkWrites = (db: Kysely<LedgerDatabase>) => ({
+  /**
+   * Writes for many targets in one transaction, and lets requests out in it: pause switch, state of the job, exemptions and
+   * the one-sender rule are read in the transaction that writes the request (invariants I3 and I6), as for a single one.
+   */
+  async write(key: RunKey, writes: BulkWrites): Promise<BulkWritten> {
+    return db.transaction().execute(async (trx) => {
+      await lockSessions(
+        trx,
+        writes.departures.map(({ sessionId }) => sessionId),
+      );
+      const pauseSwitch = await readSwitchForShare(trx);
+      const job = await lockJob(trx, key.planId);
+      if (job?.epoch !== key.epoch) return { kind: 'taken-over' };
+      const nowMs = await ledgerNow(trx);
+      const counts = countsOf(job);
 
-    await writeAnswers(trx, key, writes.answers);
-    for (const { answer } of writes.answers) move(counts, 'sent', answer.answer === 'refused' ? 'waiting' : 'answered');
-    await writeWithdrawals(trx, key, writes.withdrawals);
-    for (let i = 0; i < writes.withdrawals.length; i += 1) move(counts, 'sent', 'waiting');
-    counts.requests -= writes.withdrawals.length;
-    await writeSettlements(trx, key, writes.settlements, nowMs);
-    for (const { from, outcome } of writes.settlements) move(counts, from, outcome);
-    for (const settlement of writes.settlements) tellSettled(job, settlement);
+      await writeAnswers(trx, key, writes.answers);
+      for (const { answer } of writes.answers)
+        move(counts, 'sent', answer.answer === 'refused' ? 'waiting' : 'answered');
+      await writeWithdrawals(trx, key, writes.withdrawals);
+      for (let i = 0; i < writes.withdrawals.length; i += 1) move(counts, 'sent', 'waiting');
+      counts.requests -= writes.withdrawals.length;
+      await writeSettlements(trx, key, writes.settlements, nowMs);
+      for (const { from, outcome } of writes.settlements) move(counts, from, outcome);
+      for (const settlement of writes.settlements) tellSettled(job, settlement);
 
-    const departures = await judgeDepartures(trx, key, job, writes.departures, pauseSwitch, nowMs);
-    const leaving = writes.departures.filter((_, index) => departures[index]?.kind === 'registered');
-    await writeDepartures(trx, key, leaving, nowMs);
-    for (let i = 0; i < leaving.length; i += 1) move(counts, 'waiting', 'sent');
-    counts.requests += leaving.length;
+      const departures = await judgeDepartures(trx, key, job, writes.departures, pauseSwitch, nowMs);
+      const leaving = writes.departures.filter((_, index) => departures[index]?.kind === 'registered');
+      await writeDepartures(trx, key, leaving, nowMs);
+      for (let i = 0; i < leaving.length; i += 1) move(counts, 'waiting', 'sent');
+      counts.requests += leaving.length;
 
-    await trx
-      .updateTable('bulk_jobs')
-      .set({ progress_json: JSON.stringify(counts), lease_until: nowMs + RUN_LEASE_MS })
-      .where('id', '=', key.planId)
-      .execute();
-    return { kind: 'written', departures };
-  });
-}
+      await trx
+        .updateTable('bulk_jobs')
+        .set({ progress_json: JSON.stringify(counts), lease_until: nowMs + RUN_LEASE_MS })
+        .where('id', '=', key.planId)
+        .execute();
+      return { kind: 'written', departures };
+    });
+  },
+});
 
 function tellSettled({ source }: BulkJob, settlement: BulkSettlement): void {
   const { outcome, attribution, endedAtMs, confirmedAfterMs = null } = settlement;
@@ -125,53 +129,13 @@ async function judgeDepartures(
   if (job.state !== 'running') return departures.map(() => ({ kind: 'stopped' }));
   if (pauseSwitch.paused) return departures.map(() => ({ kind: 'paused', reason: pauseSwitch.reason }));
 
-  const busyUntil = await sessionsUnderWay(trx, planId, departures, nowMs);
+  const busyUntil = await senderLeases(trx, sessionRows(trx, departures), nowMs, planId);
   const exempt = job.evenIfExempt ? new Set<string>() : await exemptSessions(trx, departures, nowMs);
   return departures.map(({ sessionId }) => {
     const until = busyUntil.get(sessionId);
     if (until !== undefined) return { kind: 'busy', retryInMs: Math.max(500, until - nowMs) };
     return exempt.has(sessionId) ? { kind: 'exempt' } : { kind: 'registered' };
   });
-}
-
-/** For which of these sessions another sender waits for an answer, and until when its lease runs. */
-async function sessionsUnderWay(
-  trx: Transaction<LedgerDatabase>,
-  planId: string,
-  departures: readonly BulkDeparture[],
-  nowMs: number,
-): Promise<Map<string, number>> {
-  const ids = sessionRows(trx, departures);
-  const busy = new Map<string, number>();
-  const cases = await trx
-    .selectFrom('requests')
-    .select(['session_id', 'lease_until'])
-    .where('status', '=', 'open')
-    .where('lease_until', '>', nowMs)
-    // A lease that ends later than any lease could was written before our clock was set back.
-    .where('lease_until', '<=', nowMs + RUN_LEASE_MS)
-    .where('session_id', 'in', ids)
-    .execute();
-  for (const row of cases) busy.set(row.session_id, row.lease_until);
-
-  const otherJobs = await trx
-    .selectFrom('bulk_jobs')
-    .select(['id', 'lease_until'])
-    .where('id', '!=', planId)
-    .where('lease_until', '>', nowMs)
-    .where('lease_until', '<=', nowMs + RUN_LEASE_MS)
-    .execute();
-  for (const other of otherJobs) {
-    const rows = await trx
-      .selectFrom('bulk_targets')
-      .select('session_id')
-      .where('session_id', 'in', ids)
-      .where('plan_id', '=', other.id)
-      .where('status', '=', 'sent')
-      .execute();
-    for (const row of rows) busy.set(row.session_id, other.lease_until ?? nowMs);
-  }
-  return busy;
 }
 
 async function exemptSessions(

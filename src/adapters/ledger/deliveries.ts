@@ -1,68 +1,10 @@
 import { sql, type Kysely, type RawBuilder } from 'kysely';
 import type { Attribution, OrderReason, Outcome } from '../../core/contract.js';
-import { valueOfEvent } from './events.js';
-import { ALERTS, type EventKind } from '../../core/events.js';
-import { claimMeta, dropMeta, readMeta, replaceMeta } from './meta.js';
-import { reasonOf } from './orders.js';
+import { FOR_EVERYONE, ROUTINE, TOLD_EVENTS, TOLD_OUTCOMES, type Audience, type ToldKind } from '../../core/told.js';
+import { ledgerNow, type Clock } from './locks.js';
+import { createMeta } from './meta.js';
+import { reasonOf, selectOrders } from './results.js';
 import type { LedgerDatabase } from './schema.js';
-
-/** Events that are told by notification routes. The others are for those who look into the ledger. */
-export const TOLD_EVENTS = [
-  'warned',
-  'would-end',
-  'restarted',
-  'not-ending',
-  'not-judgeable',
-  'retries-exhausted',
-  'forbidden',
-  'gone',
-  'may-have-hit-newer-turn',
-  'breaker-opened',
-  'breaker-closed',
-  'account-refused',
-  'account-accepted',
-  'coverage-lost',
-  'coverage-restored',
-  'cleanup-failed',
-  'cleanup-capped',
-  'trigger-switched-off',
-  'bulk-applied',
-  'bulk-stopped',
-  'bulk-paused',
-  'bulk-resumed',
-  'bulk-aborted',
-  'bulk-finished',
-] as const satisfies readonly EventKind[];
-
-/** Outcomes by which a turn of a policy was ended. What else can come of an order harmed nobody, or is an event too. */
-export const TOLD_OUTCOMES = ['cancelled', 'ended-unattributed'] as const satisfies readonly Outcome[];
-
-export type ToldKind = (typeof TOLD_EVENTS)[number] | (typeof TOLD_OUTCOMES)[number];
-
-/** The end of an alert: who heard the one wants to hear the other. */
-const RECOVERIES: readonly EventKind[] = ['account-accepted', 'breaker-closed', 'coverage-restored'];
-/** A cleanup names no route. */
-const OF_CLEANUPS: readonly EventKind[] = ['cleanup-capped'];
-/** That someone ends many sessions at once is news to all, and so is what becomes of it. A change of the rate is not. */
-const OF_BULK: readonly EventKind[] = ['bulk-applied', 'bulk-paused', 'bulk-resumed', 'bulk-aborted', 'bulk-finished'];
-/** No news where a cleanup does it; what goes wrong there is. */
-const ROUTINE: readonly EventKind[] = ['bulk-applied', 'bulk-finished'];
-/** What must not stay untold for want of a policy: each route hears it when it belongs to no policy in force. */
-const FOR_EVERYONE: readonly EventKind[] = TOLD_EVENTS.filter(
-  (kind: EventKind) =>
-    ALERTS.has(kind) || RECOVERIES.includes(kind) || OF_CLEANUPS.includes(kind) || OF_BULK.includes(kind),
-);
-
-/** Who is to hear what: a notification route as the policy file in force has it. */
-export interface Audience {
-  readonly route: string;
-  /** Policies whose news goes to this route. */
-  readonly policies: readonly string[];
-  /** Every policy in the file in force. */
-  readonly known: readonly string[];
-  /** What happened before is no news to this route. Ledger's clock, ms since the Unix epoch. */
-  readonly sinceMs: number;
-}
 
 /** One thing to tell. */
 export interface Item {
@@ -98,72 +40,101 @@ export interface BegunMessage {
   readonly keys: readonly string[];
 }
 
-/**
- * Whether anything is to be told to an audience.
- *
- * @param afterMs - looks only at what happened after this time
- */
-export async function anythingPending(
-  db: Kysely<LedgerDatabase>,
-  audience: Audience,
-  afterMs: number,
-): Promise<boolean> {
-  const event = await pendingEvents(db, audience, afterMs).select('events.seq').limit(1).executeTakeFirst();
-  if (event !== undefined) return true;
-  const outcome = await pendingOutcomes(db, audience, afterMs).select('orders.id').limit(1).executeTakeFirst();
-  return outcome !== undefined;
-}
+export const createDeliveries = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow) => ({
+  /** Whether anything younger than the given time is to be told. */
+  async pending(audience: Audience, youngerThanMs: number): Promise<boolean> {
+    const afterMs = (await now(db)) - youngerThanMs;
+    const event = await pendingEvents(db, audience, afterMs).select('events.seq').limit(1).executeTakeFirst();
+    if (event !== undefined) return true;
+    const outcome = await pendingOutcomes(db, audience, afterMs).select('orders.id').limit(1).executeTakeFirst();
+    return outcome !== undefined;
+  },
 
-/** How much is to be told to an audience, counted up to `most`. @param afterMs - looks only at what happened after this time */
-export async function countPending(
-  db: Kysely<LedgerDatabase>,
-  audience: Audience,
-  afterMs: number,
-  most: number,
-): Promise<number> {
-  const events = await pendingEvents(db, audience, afterMs).select('events.seq').limit(most).execute();
-  const outcomes = await pendingOutcomes(db, audience, afterMs).select('orders.id').limit(most).execute();
-  return Math.min(most, events.length + outcomes.length);
-}
+  /** How many things that is, counted up to `most`. */
+  async count(audience: Audience, youngerThanMs: number, most: number): Promise<number> {
+    const afterMs = (await now(db)) - youngerThanMs;
+    const events = await pendingEvents(db, audience, afterMs).select('events.seq').limit(most).execute();
+    const outcomes = await pendingOutcomes(db, audience, afterMs).select('orders.id').limit(most).execute();
+    return Math.min(most, events.length + outcomes.length);
+  },
 
-/**
- * What is to be told to an audience and was not yet, oldest first. A delivery is looked up item by item: sequence
- * numbers are no cursor, because on PostgreSQL a later one can be committed first.
- *
- * @param afterMs - looks only at what happened after this time
- */
-export async function pendingItems(
-  db: Kysely<LedgerDatabase>,
-  audience: Audience,
-  afterMs: number,
-  limit: number,
-): Promise<Item[]> {
-  const events = await pendingEvents(db, audience, afterMs)
-    .select(['events.seq', 'events.at as told_at'])
-    .orderBy('events.at')
-    .orderBy('events.seq')
-    .limit(limit)
-    .execute();
-  const outcomes = await pendingOutcomes(db, audience, afterMs)
-    .select(['orders.id', 'outcomes.decided_at as told_at'])
-    .orderBy('outcomes.decided_at')
-    .orderBy('orders.id')
-    .limit(limit)
-    .execute();
-  const keys = [
-    ...events.map(({ seq, told_at: atMs }) => ({ key: `event/${seq}`, atMs })),
-    ...outcomes.map(({ id, told_at: atMs }) => ({ key: `outcome/${id}`, atMs })),
-  ]
-    .sort((a, b) => a.atMs - b.atMs)
-    .slice(0, limit);
-  return itemsOf(
-    db,
-    keys.map(({ key }) => key),
-  );
-}
+  /**
+   * What is to be told, younger than the given time, and was not told yet; oldest first. A delivery is looked up item by item:
+   * sequence numbers are no cursor, because on PostgreSQL a later one can be committed first.
+   */
+  async items(audience: Audience, youngerThanMs: number, limit: number): Promise<Item[]> {
+    const afterMs = (await now(db)) - youngerThanMs;
+    const events = await pendingEvents(db, audience, afterMs)
+      .select(['events.seq', 'events.at as told_at'])
+      .orderBy('events.at')
+      .orderBy('events.seq')
+      .limit(limit)
+      .execute();
+    const outcomes = await pendingOutcomes(db, audience, afterMs)
+      .select(['orders.id', 'outcomes.decided_at as told_at'])
+      .orderBy('outcomes.decided_at')
+      .orderBy('orders.id')
+      .limit(limit)
+      .execute();
+    const keys = [
+      ...events.map(({ seq, told_at: atMs }) => ({ key: `event/${seq}`, atMs })),
+      ...outcomes.map(({ id, told_at: atMs }) => ({ key: `outcome/${id}`, atMs })),
+    ]
+      .sort((a, b) => a.atMs - b.atMs)
+      .slice(0, limit);
+    return itemsOf(
+      db,
+      keys.map(({ key }) => key),
+    );
+  },
 
-/** The items with these keys, in the order of the keys; what is not there any more is left out. */
-export async function itemsOf(db: Kysely<LedgerDatabase>, keys: readonly string[]): Promise<Item[]> {
+  /** The items with these keys, in the order of the keys; what is not there any more is left out. */
+  itemsOf: (keys: readonly string[]): Promise<Item[]> => itemsOf(db, keys),
+
+  /** The message that a route was being told, and has perhaps not taken. */
+  async begun(route: string): Promise<BegunMessage | null> {
+    const text = await createMeta(db).read(begunKey(route));
+    return text === null ? null : (JSON.parse(text) as BegunMessage);
+  },
+
+  /** Notes the items of a message before it is sent. */
+  async begin(route: string, keys: readonly string[]): Promise<void> {
+    const nowMs = await now(db);
+    await createMeta(db).replace(begunKey(route), JSON.stringify({ beganAtMs: nowMs, keys } satisfies BegunMessage));
+  },
+
+  /** Forgets a message that was begun. What it held is pending again, as far as it is young enough. */
+  async drop(route: string): Promise<void> {
+    await createMeta(db).drop(begunKey(route));
+  },
+
+  /** Notes that the route took a message. Safe to repeat. */
+  async mark(route: string, keys: readonly string[]): Promise<void> {
+    const nowMs = await now(db);
+    await db.transaction().execute(async (trx) => {
+      if (keys.length > 0) {
+        await trx
+          .insertInto('deliveries')
+          .values(keys.map((item) => ({ route, item, at: nowMs })))
+          .onConflict((conflict) => conflict.columns(['route', 'item']).doNothing())
+          .execute();
+      }
+      await createMeta(trx).drop(begunKey(route));
+    });
+  },
+
+  /**
+   * Since when a route is told news: the first time given for it, for ever.
+   *
+   * @param atMs - counts only the first time
+   */
+  async since(route: string, atMs: number): Promise<number> {
+    await createMeta(db).claim(`notify-since/${route}`, String(atMs));
+    return Number((await createMeta(db).read(`notify-since/${route}`)) ?? atMs);
+  },
+});
+
+async function itemsOf(db: Kysely<LedgerDatabase>, keys: readonly string[]): Promise<Item[]> {
   const seqs = keys.filter((key) => key.startsWith('event/')).map((key) => Number(key.slice('event/'.length)));
   const events = seqs.length === 0 ? [] : await db.selectFrom('events').selectAll().where('seq', 'in', seqs).execute();
   const orderIds = [
@@ -192,76 +163,27 @@ export async function itemsOf(db: Kysely<LedgerDatabase>, keys: readonly string[
   return keys.flatMap((key) => items.get(key) ?? []);
 }
 
-/** Notes the items of a message before it is sent. */
-export async function beginMessage(
-  db: Kysely<LedgerDatabase>,
-  route: string,
-  keys: readonly string[],
-  nowMs: number,
-): Promise<void> {
-  await replaceMeta(db, begunKey(route), JSON.stringify({ beganAtMs: nowMs, keys } satisfies BegunMessage));
-}
-
-export async function begunMessage(db: Kysely<LedgerDatabase>, route: string): Promise<BegunMessage | null> {
-  const text = await readMeta(db, begunKey(route));
-  return text === null ? null : (JSON.parse(text) as BegunMessage);
-}
-
-/** Forgets a message that was begun. What it held is pending again, as far as it is young enough. */
-export async function dropMessage(db: Kysely<LedgerDatabase>, route: string): Promise<void> {
-  await dropMeta(db, begunKey(route));
-}
-
-/** Notes that the route took a message. Safe to repeat. */
-export async function markDelivered(
-  db: Kysely<LedgerDatabase>,
-  route: string,
-  keys: readonly string[],
-  nowMs: number,
-): Promise<void> {
-  await db.transaction().execute(async (trx) => {
-    if (keys.length > 0) {
-      await trx
-        .insertInto('deliveries')
-        .values(keys.map((item) => ({ route, item, at: nowMs })))
-        .onConflict((conflict) => conflict.columns(['route', 'item']).doNothing())
-        .execute();
-    }
-    await dropMeta(trx, begunKey(route));
-  });
-}
-
-/**
- * Since when a route is told news: the first time given for it, for ever.
- *
- * @param atMs - counts only the first time
- */
-export async function routeSince(db: Kysely<LedgerDatabase>, route: string, atMs: number): Promise<number> {
-  await claimMeta(db, `notify-since/${route}`, String(atMs));
-  return Number((await readMeta(db, `notify-since/${route}`)) ?? atMs);
-}
-
 const begunKey = (route: string): string => `notify-message/${route}`;
 
 function pendingEvents(db: Kysely<LedgerDatabase>, audience: Audience, afterMs: number) {
-  const policy = policyOfEvent(db);
   return (
     db
       .selectFrom('events')
-      .leftJoin('orders', 'orders.id', 'events.order_id')
       .where('events.at', '>=', audience.sinceMs)
       .where('events.at', '>', afterMs)
       .where('events.kind', 'in', TOLD_EVENTS)
       // A cleanup that went as it does every night is no news.
-      .where((eb) => eb.or([eb('events.kind', 'not in', ROUTINE), eb(valueOfEvent(db, 'cleanup'), 'is', null)]))
+      .where((eb) => eb.or([eb('events.kind', 'not in', ROUTINE), eb('events.cleanup', 'is', null)]))
       .where((eb) =>
         eb.or([
-          ...(audience.policies.length === 0 ? [] : [eb(policy, 'in', audience.policies)]),
+          ...(audience.policies.length === 0 ? [] : [eb('events.policy', 'in', audience.policies)]),
           eb.and([
             eb('events.kind', 'in', FOR_EVERYONE),
             eb.or([
-              eb(policy, 'is', null),
-              ...(audience.known.length === 0 ? [eb(policy, 'is not', null)] : [eb(policy, 'not in', audience.known)]),
+              eb('events.policy', 'is', null),
+              ...(audience.known.length === 0
+                ? [eb('events.policy', 'is not', null)]
+                : [eb('events.policy', 'not in', audience.known)]),
             ]),
           ]),
         ]),
@@ -286,10 +208,6 @@ function pendingOutcomes(db: Kysely<LedgerDatabase>, audience: Audience, afterMs
 const untold = (route: string, item: RawBuilder<string>): RawBuilder<boolean> =>
   sql`not exists (select 1 from deliveries where deliveries.route = ${route} and deliveries.item = ${item})`;
 
-/** In SQL, so that another route's thousands of events are not read here. */
-const policyOfEvent = (db: Kysely<LedgerDatabase>): RawBuilder<string | null> =>
-  sql`coalesce(${valueOfEvent(db, 'policy')}, orders.policy)`;
-
 async function ordersOf(
   db: Kysely<LedgerDatabase>,
   ids: readonly string[],
@@ -297,13 +215,7 @@ async function ordersOf(
   Map<string, { readonly order: ItemOrder; readonly sessionId: string; readonly decidedAtMs: number | null }>
 > {
   if (ids.length === 0) return new Map();
-  const rows = await db
-    .selectFrom('orders')
-    .leftJoin('outcomes', 'outcomes.order_id', 'orders.id')
-    .selectAll('orders')
-    .select(['outcomes.outcome', 'outcomes.attribution', 'outcomes.ended_at', 'outcomes.decided_at'])
-    .where('orders.id', 'in', ids)
-    .execute();
+  const rows = await selectOrders(db).where('orders.id', 'in', ids).execute();
   return new Map(
     rows.map((row) => [
       row.id,

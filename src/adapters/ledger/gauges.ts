@@ -9,7 +9,7 @@ import { readPauseSwitch } from './pause-switch.js';
 import { countUnjudged } from './unjudged.js';
 
 /** States of bulk jobs that still want something. `planned` only while it can be applied. */
-export const GAUGED_BULK_STATES = ['planned', 'running', 'paused'] as const satisfies readonly BulkState[];
+const GAUGED_BULK_STATES = ['planned', 'running', 'paused'] as const satisfies readonly BulkState[];
 
 /** The gate lets out no order of such a job: it waits by someone's word, or until it is given up with its job. */
 const HALTED_STATES = ['paused', 'aborted'] as const satisfies readonly BulkState[];
@@ -104,4 +104,22 @@ export async function readGauges(db: Kysely<LedgerDatabase>, nowMs: number): Pro
     bulkJobs,
     bulkTargetsOpen,
   };
+}
+
+/** Sessions whose orders were settled as `forbidden` since then; 0 when any cancel request was accepted since then. */
+export async function forbiddenSessions(db: Kysely<LedgerDatabase>, sinceMs: number): Promise<number> {
+  const accepted = await db
+    .selectFrom('requests')
+    .select('id')
+    .where('registered_at', '>', sinceMs)
+    .where('answer', '=', 'accepted')
+    .executeTakeFirst();
+  if (accepted !== undefined) return 0;
+  const { sessions } = await db
+    .selectFrom('outcomes')
+    .select(({ fn }) => fn.count<number>('session_id').distinct().as('sessions'))
+    .where('decided_at', '>', sinceMs)
+    .where('outcome', '=', 'forbidden')
+    .executeTakeFirstOrThrow();
+  return Number(sessions);
 }

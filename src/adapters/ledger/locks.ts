@@ -47,6 +47,9 @@ export async function readSwitchForShare(
   return { paused: row.paused === 1, reason: row.reason };
 }
 
+/** What the time is, ms since the Unix epoch: {@link ledgerNow}, or one that a test moves. */
+export type Clock = (db: Kysely<LedgerDatabase>) => Promise<number>;
+
 /**
  * The clock that all users of the ledger share: PostgreSQL's own, so that the clocks of several machines need not agree;
  * with SQLite the clock of the one machine. It moves on inside a transaction.

@@ -6,7 +6,7 @@ import { ExitCode, UserError } from '../../core/errors.js';
 import { retrying, type Explained, type RetryOptions } from '../../platform/retrying.js';
 import type { LedgerDialect } from './dialect.js';
 import { codeOf, isLedgerUnavailable, mayComeUp, messageOf, unavailableAsUserError } from './errors.js';
-import { migrateToLatest, olderTables, schemaState, type SchemaState } from './migrations.js';
+import { migrate, olderTables, schemaState, type SchemaState } from './migrations.js';
 import { postgresDialect } from './postgres.js';
 import { describePlace, readPostgresUrl, type PostgresSettings } from './postgres-url.js';
 import type { LedgerDatabase } from './schema.js';
@@ -49,10 +49,10 @@ export interface OpenOptions {
  */
 export async function openDatabase(
   url: string,
-  { migrate = false, waiting = {} }: OpenOptions = {},
+  { migrate: mayMigrate = false, waiting = {} }: OpenOptions = {},
 ): Promise<OpenedDatabase> {
   const target = (): Target => targetOf(url.trim());
-  return await retrying(waiting, () => open(target(), (found) => found === 'empty' || migrate), explain);
+  return await retrying(waiting, () => open(target(), (found) => found === 'empty' || mayMigrate), explain);
 }
 
 /**
@@ -93,7 +93,7 @@ async function open(
 
 async function bringUpToDate(db: Kysely<LedgerDatabase>, describe: string): Promise<void> {
   try {
-    await migrateToLatest(db, describe);
+    await migrate(db, describe);
   } catch (error) {
     if (!isLedgerUnavailable(error) || error.reason !== 'refused') throw error;
     throw new UserError(

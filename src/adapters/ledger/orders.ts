@@ -2,7 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { sql, type Kysely, type Selectable, type Transaction } from 'kysely';
 import type { Attribution, CasePhase, OrderError, OrderReason, Outcome } from '../../core/contract.js';
 import { bulkConcludedBefore } from './bulk-requests.js';
-import { recordEvents } from './events.js';
+import { onePerJob } from './bulk-alerts.js';
+import { recordEvents, stamped, type EventToRecord } from './events.js';
+import { ledgerNow, type Clock } from './locks.js';
+import { orderViews, reasonOf, type OrderFilter, type OrderView } from './results.js';
 import { isWitnessed, tell, type SeenAtTheEnd } from './news.js';
 import { orderedBy, type OrderedBy, type OrderSource } from '../../core/orders.js';
 import type { Refusal } from '../../core/policy/refusals.js';
@@ -63,33 +66,150 @@ export interface Settlement {
   readonly seen?: SeenAtTheEnd;
 }
 
+/** What a pass found out: outcomes, events, and orders that someone has now been told about. Written together or not at all. */
+interface PassRecord {
+  readonly settlements: readonly Settlement[];
+  readonly events: readonly EventToRecord[];
+  readonly alertedOrderIds: readonly string[];
+}
+
 /**
  * A pass that took longer than this to come back (worker away, machine asleep, clock jumped) counts only so much
  * towards giving up. Longer than a request (100 s) and the longest wait after it (60 s); less than it takes to alert.
  */
 const LONGEST_COUNTED_GAP_MS = 3 * 60_000;
 
-const orderColumns = [
-  'id',
-  'session_id',
-  'source',
-  'policy',
-  'policy_version',
-  'reason_text',
-  'limit_json',
-  'observed_json',
-  'even_if_exempt',
-  'turn_key',
-  'turn_started_at',
-  'bound_at',
-  'ordered_at',
-  'counted_ms',
-  'alerted_at',
-  'last_error_json',
-  'max_read_age_ms',
-] as const;
+export const createOrders = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow) => ({
+  async create(order: NewOrder): Promise<string> {
+    return createOrder(db, order, await now(db));
+  },
 
-type OrderRow = Pick<Selectable<OrdersTable>, (typeof orderColumns)[number]>;
+  /** The open orders on a session, oldest first. Starts a pass: books the time since the last one if it was spent in vain. */
+  async beginPass(sessionId: string): Promise<OpenOrder[]> {
+    const nowMs = await now(db);
+    const rows = await db
+      .updateTable('orders')
+      .set({
+        counted_ms: sql<number>`counted_ms + case
+        when last_pass_counts = 1 and last_pass_at < ${nowMs} and ${nowMs} - last_pass_at < ${LONGEST_COUNTED_GAP_MS}
+          then ${nowMs} - last_pass_at
+        when last_pass_counts = 1 and last_pass_at < ${nowMs} then ${LONGEST_COUNTED_GAP_MS}
+        else 0 end`,
+        last_pass_at: nowMs,
+        last_pass_counts: 0,
+        next_try_at: null,
+      })
+      .where('session_id', '=', sessionId)
+      .where('open', '=', 1)
+      .returningAll()
+      .execute();
+    return rows
+      .map((row) => toOpenOrder(row, nowMs))
+      .sort((a, b) => a.orderedAtMs - b.orderedAtMs || (a.id < b.id ? -1 : 1));
+  },
+
+  /** Fixes the turn that an order means, unless it is fixed already. */
+  async bind(
+    orderId: string,
+    turn: { readonly key: string | null; readonly startedAtMs: number | null },
+  ): Promise<void> {
+    const nowMs = await now(db);
+    await db
+      .updateTable('orders')
+      .set({ turn_key: turn.key, turn_started_at: turn.startedAtMs, bound_at: nowMs })
+      .where('id', '=', orderId)
+      .where('bound_at', 'is', null)
+      .execute();
+  },
+
+  async notePass(sessionId: string, note: PassNote): Promise<void> {
+    if (note.error === null && note.refusals === undefined) return notePhase(db, sessionId, note);
+    await db.transaction().execute(async (trx) => {
+      await notePhase(trx, sessionId, note);
+      await noteError(trx, sessionId, note);
+    });
+  },
+
+  async settle({ settlements, events, alertedOrderIds }: PassRecord): Promise<void> {
+    const at = await now(db);
+    await db.transaction().execute(async (trx) => {
+      await settleOrders(trx, settlements, at);
+      await recordEvents(trx, await onePerJob(trx, stamped(events, at)));
+      await markAlerted(trx, alertedOrderIds, at);
+    });
+  },
+
+  /** Gives up open orders on a person's word. */
+  async abandon(orderIds: readonly string[], word: { readonly by: string; readonly reason: string }): Promise<void> {
+    const at = await now(db);
+    await db.transaction().execute((trx) => abandonOrders(trx, orderIds, word, at));
+  },
+
+  /** When an earlier order on this turn got its outcome, at or before the given time; null when none did. */
+  async concludedBefore(sessionId: string, turnKey: string, beforeMs: number): Promise<number | null> {
+    const row = await db
+      .selectFrom('outcomes')
+      .innerJoin('orders', 'orders.id', 'outcomes.order_id')
+      .select(({ fn }) => fn.max('outcomes.decided_at').as('decidedAt'))
+      .where('orders.session_id', '=', sessionId)
+      .where('orders.turn_key', '=', turnKey)
+      .where('outcomes.decided_at', '<=', beforeMs)
+      .executeTakeFirst();
+    const byBulkJob = await bulkConcludedBefore(db, sessionId, turnKey, beforeMs);
+    return row?.decidedAt == null ? byBulkJob : Math.max(row.decidedAt, byBulkJob ?? 0);
+  },
+
+  /**
+   * Tells, once per order, that it does not come to its end, and why. Safe to call again, and from several workers.
+   *
+   * @param afterMs - told only when the order is that old
+   * @returns whether it was told now
+   */
+  async tellNotEnding(orderId: string, afterMs: number, why: string): Promise<boolean> {
+    const at = await now(db);
+    return db.transaction().execute(async (trx) => {
+      const sessionId = await claimAlert(trx, orderId, at - afterMs, at);
+      if (sessionId === null) return false;
+      await recordEvents(trx, [{ kind: 'not-ending', at, sessionId, orderId, data: { why } }]);
+      return true;
+    });
+  },
+
+  /** Sessions with open orders that nobody has looked at since the given time, oldest order first. */
+  async neglected(lookedAtBeforeMs: number, limit: number): Promise<{ sessionId: string; orderId: string }[]> {
+    const rows = await db
+      .selectFrom('orders')
+      .select(({ fn }) => ['session_id', fn.min('id').as('orderId')])
+      .where('open', '=', 1)
+      .groupBy('session_id')
+      .having(({ fn }) => fn.max(sql<number>`coalesce(next_try_at, last_pass_at, 0)`), '<', lookedAtBeforeMs)
+      .orderBy(({ fn }) => fn.min('ordered_at'))
+      .limit(limit)
+      .execute();
+    return rows.map((row) => ({ sessionId: row.session_id, orderId: row.orderId }));
+  },
+
+  views: (filter: OrderFilter): Promise<OrderView[]> => orderViews(db, filter),
+
+  /** The policy orders on one turn, open and settled. */
+  async ofTurn(sessionId: string, turnKey: string): Promise<PolicyOrder[]> {
+    const rows = await db
+      .selectFrom('orders')
+      .leftJoin('outcomes', 'outcomes.order_id', 'orders.id')
+      .select(['orders.id', 'orders.policy', 'orders.last_error_json', 'outcomes.outcome', 'outcomes.decided_at'])
+      .where('orders.session_id', '=', sessionId)
+      .where('orders.turn_key', '=', turnKey)
+      .where('orders.source', '=', 'policy')
+      .execute();
+    return rows.map((row) => ({
+      id: row.id,
+      policy: row.policy,
+      outcome: row.outcome as Outcome | null,
+      decidedAtMs: row.decided_at,
+      refusals: refusalsIn(row.last_error_json),
+    }));
+  },
+});
 
 export async function createOrder(db: Kysely<LedgerDatabase>, order: NewOrder, nowMs: number): Promise<string> {
   const id = randomUUID();
@@ -122,44 +242,6 @@ export async function createOrder(db: Kysely<LedgerDatabase>, order: NewOrder, n
   return id;
 }
 
-/** The open orders on a session, oldest first. Starts a pass: books the time since the last one if it was spent in vain. */
-export async function beginPass(db: Kysely<LedgerDatabase>, sessionId: string, nowMs: number): Promise<OpenOrder[]> {
-  const rows = await db
-    .updateTable('orders')
-    .set({
-      counted_ms: sql<number>`counted_ms + case
-        when last_pass_counts = 1 and last_pass_at < ${nowMs} and ${nowMs} - last_pass_at < ${LONGEST_COUNTED_GAP_MS}
-          then ${nowMs} - last_pass_at
-        when last_pass_counts = 1 and last_pass_at < ${nowMs} then ${LONGEST_COUNTED_GAP_MS}
-        else 0 end`,
-      last_pass_at: nowMs,
-      last_pass_counts: 0,
-      next_try_at: null,
-    })
-    .where('session_id', '=', sessionId)
-    .where('open', '=', 1)
-    .returning(orderColumns)
-    .execute();
-  return rows
-    .map((row) => toOpenOrder(row, nowMs))
-    .sort((a, b) => a.orderedAtMs - b.orderedAtMs || (a.id < b.id ? -1 : 1));
-}
-
-/** Fixes the turn that an order means, unless it is fixed already. */
-export async function bindOrderToTurn(
-  db: Kysely<LedgerDatabase>,
-  orderId: string,
-  turn: { readonly key: string | null; readonly startedAtMs: number | null },
-  nowMs: number,
-): Promise<void> {
-  await db
-    .updateTable('orders')
-    .set({ turn_key: turn.key, turn_started_at: turn.startedAtMs, bound_at: nowMs })
-    .where('id', '=', orderId)
-    .where('bound_at', 'is', null)
-    .execute();
-}
-
 /** What a pass leaves behind for those who wait: phase, next try, last error. */
 export interface PassNote {
   readonly phase: CasePhase;
@@ -170,14 +252,6 @@ export interface PassNote {
   readonly agentId?: string | null;
   /** What the vendor refuses for this session now; left out: as it was. */
   readonly refusals?: readonly Refusal[];
-}
-
-export async function notePass(db: Kysely<LedgerDatabase>, sessionId: string, note: PassNote): Promise<void> {
-  if (note.error === null && note.refusals === undefined) return notePhase(db, sessionId, note);
-  await db.transaction().execute(async (trx) => {
-    await notePhase(trx, sessionId, note);
-    await noteError(trx, sessionId, note);
-  });
 }
 
 async function notePhase(db: Kysely<LedgerDatabase>, sessionId: string, note: PassNote): Promise<void> {
@@ -300,48 +374,7 @@ export async function abandonOrders(
   );
 }
 
-/** When an earlier order on this turn got its outcome before the given time; null when none did. */
-export async function concludedBefore(
-  db: Kysely<LedgerDatabase>,
-  sessionId: string,
-  turnKey: string,
-  beforeMs: number,
-): Promise<number | null> {
-  const row = await db
-    .selectFrom('outcomes')
-    .innerJoin('orders', 'orders.id', 'outcomes.order_id')
-    .select(({ fn }) => fn.max('outcomes.decided_at').as('decidedAt'))
-    .where('orders.session_id', '=', sessionId)
-    .where('orders.turn_key', '=', turnKey)
-    .where('outcomes.decided_at', '<=', beforeMs)
-    .executeTakeFirst();
-  const byBulkJob = await bulkConcludedBefore(db, sessionId, turnKey, beforeMs);
-  return row?.decidedAt == null ? byBulkJob : Math.max(row.decidedAt, byBulkJob ?? 0);
-}
-
-/** Sessions with open orders that nobody has looked at since the given time, oldest order first. */
-export async function neglectedSessions(
-  db: Kysely<LedgerDatabase>,
-  lookedAtBeforeMs: number,
-  limit: number,
-): Promise<{ sessionId: string; orderId: string }[]> {
-  const rows = await db
-    .selectFrom('orders')
-    .select(({ fn }) => ['session_id', fn.min('id').as('orderId')])
-    .where('open', '=', 1)
-    .groupBy('session_id')
-    .having(({ fn }) => fn.max(sql<number>`coalesce(next_try_at, last_pass_at, 0)`), '<', lookedAtBeforeMs)
-    .orderBy(({ fn }) => fn.min('ordered_at'))
-    .limit(limit)
-    .execute();
-  return rows.map((row) => ({ sessionId: row.session_id, orderId: row.orderId }));
-}
-
-export async function markAlerted(
-  db: Kysely<LedgerDatabase>,
-  orderIds: readonly string[],
-  nowMs: number,
-): Promise<void> {
+async function markAlerted(db: Kysely<LedgerDatabase>, orderIds: readonly string[], nowMs: number): Promise<void> {
   if (orderIds.length === 0) return;
   await db.updateTable('orders').set({ alerted_at: nowMs }).where('id', 'in', orderIds).execute();
 }
@@ -351,7 +384,7 @@ export async function markAlerted(
  *
  * @returns its session; null when it is younger, settled, or was alerted already: by whomever, nobody is to be told twice
  */
-export async function claimAlert(
+async function claimAlert(
   db: Kysely<LedgerDatabase>,
   orderId: string,
   orderedByMs: number,
@@ -369,7 +402,7 @@ export async function claimAlert(
   return row?.session_id ?? null;
 }
 
-function toOpenOrder(row: OrderRow, nowMs: number): OpenOrder {
+function toOpenOrder(row: Selectable<OrdersTable>, nowMs: number): OpenOrder {
   return {
     id: row.id,
     sessionId: row.session_id,
@@ -389,21 +422,6 @@ function toOpenOrder(row: OrderRow, nowMs: number): OpenOrder {
   };
 }
 
-export function reasonOf(
-  row: Pick<Selectable<OrdersTable>, 'reason_text' | 'policy' | 'policy_version' | 'limit_json' | 'observed_json'>,
-): OrderReason {
-  return {
-    text: row.reason_text,
-    policy: row.policy,
-    policyVersion: row.policy_version,
-    limit: parseObject(row.limit_json),
-    observed: parseObject(row.observed_json),
-  };
-}
-
-const parseObject = (json: string | null): Record<string, unknown> | null =>
-  json === null ? null : (JSON.parse(json) as Record<string, unknown>);
-
 /** An order that a policy gave. Outcome and time are null while it is open. */
 export interface PolicyOrder {
   readonly id: string;
@@ -413,29 +431,6 @@ export interface PolicyOrder {
   readonly decidedAtMs: number | null;
   /** What the vendor refused for it, and did not accept any more. */
   readonly refusals: readonly Refusal[];
-}
-
-/** The policy orders on one turn, open and settled. */
-export async function policyOrdersOfTurn(
-  db: Kysely<LedgerDatabase>,
-  sessionId: string,
-  turnKey: string,
-): Promise<PolicyOrder[]> {
-  const rows = await db
-    .selectFrom('orders')
-    .leftJoin('outcomes', 'outcomes.order_id', 'orders.id')
-    .select(['orders.id', 'orders.policy', 'orders.last_error_json', 'outcomes.outcome', 'outcomes.decided_at'])
-    .where('orders.session_id', '=', sessionId)
-    .where('orders.turn_key', '=', turnKey)
-    .where('orders.source', '=', 'policy')
-    .execute();
-  return rows.map((row) => ({
-    id: row.id,
-    policy: row.policy,
-    outcome: row.outcome as Outcome | null,
-    decidedAtMs: row.decided_at,
-    refusals: refusalsIn(row.last_error_json),
-  }));
 }
 
 /** The open order of the same policy for the same turn; null: none. Lock the session first: then two looks at once give one order. */

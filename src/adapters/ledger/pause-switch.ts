@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import { recordEvents } from './events.js';
+import { ledgerNow, type Clock } from './locks.js';
 import type { LedgerDatabase } from './schema.js';
 
 /** The switch that keeps every cancel request in. It works while Temporal is away: it is a row in the ledger. */
@@ -22,22 +23,22 @@ export async function readPauseSwitch(db: Kysely<LedgerDatabase>): Promise<Pause
   };
 }
 
-/** @returns false when the switch already stood so; then only the first one's reason is kept. */
-export async function setPauseSwitch(
-  db: Kysely<LedgerDatabase>,
-  change: { readonly paused: boolean; readonly reason: string | null; readonly by: string; readonly at: number },
-): Promise<boolean> {
-  return db.transaction().execute(async (trx) => {
-    const changed = await trx
-      .updateTable('pause_switch')
-      .set({ paused: change.paused ? 1 : 0, reason: change.reason, changed_by: change.by, changed_at: change.at })
-      .where('id', '=', 1)
-      .where('paused', '=', change.paused ? 0 : 1)
-      .executeTakeFirst();
-    if (Number(changed.numUpdatedRows) === 0) return false;
-    await recordEvents(trx, [
-      { kind: change.paused ? 'paused' : 'resumed', at: change.at, data: { by: change.by, reason: change.reason } },
-    ]);
-    return true;
-  });
-}
+export const createPauseSwitch = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow) => ({
+  read: (): Promise<PauseSwitch> => readPauseSwitch(db),
+
+  /** @returns false when the switch already stood so; then only the first one's reason is kept */
+  async set(paused: boolean, by: string, reason: string | null): Promise<boolean> {
+    const at = await now(db);
+    return db.transaction().execute(async (trx) => {
+      const changed = await trx
+        .updateTable('pause_switch')
+        .set({ paused: paused ? 1 : 0, reason, changed_by: by, changed_at: at })
+        .where('id', '=', 1)
+        .where('paused', '=', paused ? 0 : 1)
+        .executeTakeFirst();
+      if (Number(changed.numUpdatedRows) === 0) return false;
+      await recordEvents(trx, [{ kind: paused ? 'paused' : 'resumed', at, data: { by, reason } }]);
+      return true;
+    });
+  },
+});

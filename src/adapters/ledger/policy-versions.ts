@@ -1,9 +1,10 @@
 import { sql, type Kysely, type Transaction } from 'kysely';
 import { ExitCode, UserError } from '../../core/errors.js';
-import type { PolicyFile } from '../../core/policy/policy.js';
+import type { PolicyFile, PolicyMode } from '../../core/policy/policy.js';
 import { dialectOf } from './dialect.js';
 import { recordEvents } from './events.js';
 import { replaceFileExemptions } from './exemptions.js';
+import { ledgerNow, type Clock } from './locks.js';
 import type { LedgerDatabase } from './schema.js';
 
 /**
@@ -11,6 +12,9 @@ import type { LedgerDatabase } from './schema.js';
  * overlook a condition that it does not know, and match wider than was meant.
  */
 export const POLICY_SCHEMA = 1;
+
+/** Further back nobody remembers what a policy said. */
+const LAST_VERSIONS = 100;
 
 /** A policy file as it was put in force. */
 interface PolicyVersion {
@@ -38,22 +42,106 @@ export interface PolicyApplication {
   readonly by: string;
 }
 
-export async function policiesInForce(db: Kysely<LedgerDatabase>): Promise<PoliciesInForce> {
-  const row = await db.selectFrom('policy_versions').selectAll().orderBy('version', 'desc').limit(1).executeTakeFirst();
-  if (row === undefined) return { kind: 'none' };
-  if (row.schema > POLICY_SCHEMA) return { kind: 'too-new', version: row.version, schema: row.schema };
-  return {
-    kind: 'known',
-    inForce: {
-      version: row.version,
-      appliedAtMs: row.applied_at,
-      appliedBy: row.applied_by,
-      fileName: row.file_name,
-      sourceText: row.source_text,
-      file: JSON.parse(row.file_json) as PolicyFile,
-    },
-  };
-}
+export const createPolicies = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow) => ({
+  async inForce(): Promise<PoliciesInForce> {
+    const row = await db
+      .selectFrom('policy_versions')
+      .selectAll()
+      .orderBy('version', 'desc')
+      .limit(1)
+      .executeTakeFirst();
+    if (row === undefined) return { kind: 'none' };
+    if (row.schema > POLICY_SCHEMA) return { kind: 'too-new', version: row.version, schema: row.schema };
+    return {
+      kind: 'known',
+      inForce: {
+        version: row.version,
+        appliedAtMs: row.applied_at,
+        appliedBy: row.applied_by,
+        fileName: row.file_name,
+        sourceText: row.source_text,
+        file: JSON.parse(row.file_json) as PolicyFile,
+      },
+    };
+  },
+
+  /** Number of the version in force; null: none. Cheap: asked before every scan. */
+  async version(): Promise<number | null> {
+    const row = await db
+      .selectFrom('policy_versions')
+      .select(({ fn }) => fn.max<number | null>('version').as('version'))
+      .executeTakeFirst();
+    return row?.version == null ? null : Number(row.version);
+  },
+
+  /**
+   * Puts a policy file in force, with its exemptions. The same content again changes nothing.
+   *
+   * @returns the version, and whether it is a new one
+   */
+  async apply({
+    file,
+    fileName,
+    sourceText,
+    by,
+  }: PolicyApplication): Promise<{ readonly version: number; readonly changed: boolean }> {
+    const nowMs = await now(db);
+    const fileJson = JSON.stringify(file);
+    return db.transaction().execute(async (trx) => {
+      await lockVersions(trx);
+      const last = await trx
+        .selectFrom('policy_versions')
+        .select(['version', 'file_json', 'schema'])
+        .orderBy('version', 'desc')
+        .limit(1)
+        .executeTakeFirst();
+      if (last !== undefined && last.file_json === fileJson && last.schema === POLICY_SCHEMA)
+        return { version: last.version, changed: false };
+
+      const version = (last?.version ?? 0) + 1;
+      await trx
+        .insertInto('policy_versions')
+        .values({
+          version,
+          schema: POLICY_SCHEMA,
+          applied_at: nowMs,
+          applied_by: by,
+          file_name: fileName,
+          source_text: sourceText,
+          file_json: fileJson,
+        })
+        .execute();
+      await replaceFileExemptions(trx, file.exempt, nowMs);
+      await recordEvents(trx, [{ kind: 'policy-applied', at: nowMs, data: { version, file: fileName, by } }]);
+      return { version, changed: true };
+    });
+  },
+
+  /** In which modes each policy has been in force so far, by name. Looks at the last 100 versions. */
+  async modesSoFar(): Promise<Map<string, Set<PolicyMode>>> {
+    const modes = new Map<string, Set<PolicyMode>>();
+    const versions = await db
+      .selectFrom('policy_versions')
+      .select('version')
+      .where('schema', '<=', POLICY_SCHEMA)
+      .orderBy('version', 'desc')
+      .limit(LAST_VERSIONS)
+      .execute();
+    // One at a time: a file may have a million characters.
+    for (const { version } of versions) {
+      const row = await db
+        .selectFrom('policy_versions')
+        .select('file_json')
+        .where('version', '=', version)
+        .executeTakeFirst();
+      if (row === undefined) continue;
+      for (const { name, mode } of (JSON.parse(row.file_json) as PolicyFile).policies) {
+        modes.set(name, (modes.get(name) ?? new Set()).add(mode));
+      }
+    }
+    return modes;
+  },
+});
 
 /** @throws UserError with exit code 3 when a newer Curfew's file is in force: what this one would end with it is not known */
 export function refuseToReplaceNewer(inForce: PoliciesInForce): void {
@@ -63,56 +151,6 @@ export function refuseToReplaceNewer(inForce: PoliciesInForce): void {
     'Use that version of Curfew, or a later one.',
     ExitCode.refused,
   );
-}
-
-/** Number of the version in force; null: none. Cheap: asked before every scan. */
-export async function versionInForce(db: Kysely<LedgerDatabase>): Promise<number | null> {
-  const row = await db
-    .selectFrom('policy_versions')
-    .select(({ fn }) => fn.max<number | null>('version').as('version'))
-    .executeTakeFirst();
-  return row?.version == null ? null : Number(row.version);
-}
-
-/**
- * Puts a policy file in force, with its exemptions. The same content again changes nothing.
- *
- * @returns the version, and whether it is a new one
- */
-export async function applyPolicyFile(
-  db: Kysely<LedgerDatabase>,
-  { file, fileName, sourceText, by }: PolicyApplication,
-  nowMs: number,
-): Promise<{ readonly version: number; readonly changed: boolean }> {
-  const fileJson = JSON.stringify(file);
-  return db.transaction().execute(async (trx) => {
-    await lockVersions(trx);
-    const last = await trx
-      .selectFrom('policy_versions')
-      .select(['version', 'file_json', 'schema'])
-      .orderBy('version', 'desc')
-      .limit(1)
-      .executeTakeFirst();
-    if (last !== undefined && last.file_json === fileJson && last.schema === POLICY_SCHEMA)
-      return { version: last.version, changed: false };
-
-    const version = (last?.version ?? 0) + 1;
-    await trx
-      .insertInto('policy_versions')
-      .values({
-        version,
-        schema: POLICY_SCHEMA,
-        applied_at: nowMs,
-        applied_by: by,
-        file_name: fileName,
-        source_text: sourceText,
-        file_json: fileJson,
-      })
-      .execute();
-    await replaceFileExemptions(trx, file.exempt, nowMs);
-    await recordEvents(trx, [{ kind: 'policy-applied', at: nowMs, data: { version, file: fileName, by } }]);
-    return { version, changed: true };
-  });
 }
 
 /**

@@ -1,5 +1,4 @@
 import {
-  PostgresAdapter,
   PostgresDialect,
   type Dialect,
   type PostgresCursor,
@@ -68,7 +67,7 @@ export function postgresDialect(settings: PostgresSettings, limits: PostgresLimi
     types: { getTypeParser },
     Client: LettingGoClient,
   });
-  return new LedgerPostgresDialect(new LedgerPool(pool, limits, new PostgresErrors(settings)));
+  return new PostgresDialect({ pool: new LedgerPool(pool, limits, new PostgresErrors(settings)) });
 }
 
 type Connected = (error: Error | null, client: pg.Client) => void;
@@ -86,27 +85,6 @@ class LettingGoClient extends pg.Client {
       if (error != null) this.connection.stream.destroy();
       callback(error ?? null, this);
     });
-  }
-}
-
-/** Kysely's, but for its lock of migrations, which outlives the transaction; `migrations.ts` takes one that does not. */
-class LedgerPostgresDialect extends PostgresDialect {
-  constructor(pool: PostgresPool) {
-    super({ pool });
-  }
-
-  override createAdapter(): PostgresAdapter {
-    return new LedgerPostgresAdapter();
-  }
-}
-
-class LedgerPostgresAdapter extends PostgresAdapter {
-  override acquireMigrationLock(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  override releaseMigrationLock(): Promise<void> {
-    return Promise.resolve();
   }
 }
 

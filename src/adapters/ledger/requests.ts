@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
 import { LONGEST_REQUEST_MS, type SentRequest } from '../../core/policy/conclusion.js';
 import type { Outcome } from '../../core/contract.js';
-import { bulkRequestsForTurn, bulkRequestsUnderWay, bulkRequestUnderWay, ordersOfHaltedJobs } from './bulk-requests.js';
+import { bulkRequestsForTurn, ordersOfHaltedJobs } from './bulk-requests.js';
+import { bulkRequestsUnderWay, senderLeases } from './under-way.js';
 import { takePermit, type PermitRequest } from './breakers.js';
 import { earliestNow } from './exemptions.js';
-import { lockSession, readSwitchForShare } from './locks.js';
+import { ledgerNow, lockSession, readSwitchForShare, type Clock } from './locks.js';
 import { settleOrders } from './orders.js';
 import type { LedgerDatabase } from './schema.js';
 import type { RequestAnswer, RequestRow } from './request-row.js';
@@ -47,82 +48,169 @@ export type Registration =
   /** No order is left that may send: exempt now, over a cap, or settled meanwhile. */
   | { readonly kind: 'nothing-to-send' };
 
-/**
- * Lets a request out, or says why not: the pause switch, exemptions, caps and the one-sender rule are checked in the same
- * transaction that writes the request (invariants I3 and I6). What is not registered here is never sent.
- */
-export async function registerRequest(
-  db: Kysely<LedgerDatabase>,
-  departure: Departure,
-  now: (trx: Transaction<LedgerDatabase>) => Promise<number>,
-): Promise<Registration> {
-  return db.transaction().execute(async (trx) => {
-    await lockSession(trx, departure.sessionId);
-    const pauseSwitch = await readSwitchForShare(trx);
-    if (pauseSwitch.paused) return { kind: 'paused', reason: pauseSwitch.reason };
-    if (departure.orderIds.length === 0) return { kind: 'nothing-to-send' };
-    const nowMs = await now(trx);
+export const createRequests = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow) => ({
+  /**
+   * Lets a request out, or says why not: the pause switch, exemptions, caps and the one-sender rule are checked in the same
+   * transaction that writes the request (invariants I3 and I6). What is not registered here is never sent.
+   */
+  async register(departure: Departure): Promise<Registration> {
+    return db.transaction().execute(async (trx) => {
+      await lockSession(trx, departure.sessionId);
+      const pauseSwitch = await readSwitchForShare(trx);
+      if (pauseSwitch.paused) return { kind: 'paused', reason: pauseSwitch.reason };
+      if (departure.orderIds.length === 0) return { kind: 'nothing-to-send' };
+      const nowMs = await now(trx);
 
-    const underWay = await trx
-      .selectFrom('requests')
-      .select('lease_until')
-      .where('session_id', '=', departure.sessionId)
+      const leaseUntil = (await senderLeases(trx, [departure.sessionId], nowMs)).get(departure.sessionId);
+      if (leaseUntil !== undefined) return { kind: 'busy', retryInMs: Math.max(500, leaseUntil - nowMs) };
+
+      const held = await ordersOfHaltedJobs(trx, departure.sessionId, departure.orderIds);
+      const [pausedJob] = held.values();
+      if (pausedJob !== undefined && departure.orderIds.every((id) => held.has(id))) {
+        return { kind: 'paused', reason: null, bulkJob: pausedJob };
+      }
+      const orderIds = departure.orderIds.filter((id) => !held.has(id));
+
+      const { senders, inDoubt } = await ordersThatMaySend(trx, { ...departure, orderIds }, nowMs);
+      if (senders.length === 0) {
+        return inDoubt ? { kind: 'in-doubt', retryInMs: DOUBT_RETRY_MS } : { kind: 'nothing-to-send' };
+      }
+
+      const { earlier } = await trx
+        .selectFrom('requests')
+        .select(({ fn }) => fn.countAll<number>().as('earlier'))
+        .where('session_id', '=', departure.sessionId)
+        .where('turn_key', '=', departure.turn.key)
+        .where('status', '!=', 'withdrawn')
+        .executeTakeFirstOrThrow();
+      const requestId = randomUUID();
+      const attempt = Number(earlier) + 1;
+      await trx
+        .insertInto('requests')
+        .values({
+          id: requestId,
+          session_id: departure.sessionId,
+          turn_key: departure.turn.key,
+          turn_started_at: departure.turn.startedAtMs,
+          owner: departure.owner,
+          worker: departure.worker,
+          attempt,
+          read_at: departure.readAtMs,
+          sent_at: departure.leavesByMs,
+          registered_at: nowMs,
+          lease_until: nowMs + LEASE_MS,
+          status: 'open',
+        })
+        .execute();
+      await trx
+        .updateTable('orders')
+        .set({ agent_id: departure.agentId, attempts: (eb) => eb('attempts', '+', 1) })
+        .where('id', 'in', senders)
+        .execute();
+      return { kind: 'registered', requestId, attempt, orderIds: senders };
+    });
+  },
+
+  /** Its sender lives, and still waits for the answer. */
+  async renew(requestId: string): Promise<void> {
+    const nowMs = await now(db);
+    await db
+      .updateTable('requests')
+      .set({ lease_until: nowMs + LEASE_MS })
+      .where('id', '=', requestId)
       .where('status', '=', 'open')
-      .where('lease_until', '>', nowMs)
-      // A lease that ends later than any lease could was written before our clock was set back.
-      .where('lease_until', '<=', nowMs + LEASE_MS)
-      .executeTakeFirst();
-    if (underWay !== undefined) return { kind: 'busy', retryInMs: Math.max(500, underWay.lease_until - nowMs) };
+      .execute();
+  },
 
-    const bulkUnderWay = await bulkRequestUnderWay(trx, departure.sessionId, nowMs);
-    if (bulkUnderWay !== null) return { kind: 'busy', retryInMs: Math.max(500, bulkUnderWay - nowMs) };
+  /** The request was registered but certainly never sent. */
+  async withdraw(requestId: string, orderIds: readonly string[]): Promise<void> {
+    await db.transaction().execute(async (trx) => {
+      await trx.updateTable('requests').set({ status: 'withdrawn' }).where('id', '=', requestId).execute();
+      await trx
+        .updateTable('orders')
+        .set({ attempts: (eb) => eb('attempts', '-', 1) })
+        .where('id', 'in', orderIds)
+        // An order that got its outcome instead was not counted, and its count is final.
+        .where('open', '=', 1)
+        .where('attempts', '>', 0)
+        .execute();
+    });
+  },
 
-    const held = await ordersOfHaltedJobs(trx, departure.sessionId, departure.orderIds);
-    const [pausedJob] = held.values();
-    if (pausedJob !== undefined && departure.orderIds.every((id) => held.has(id))) {
-      return { kind: 'paused', reason: null, bulkJob: pausedJob };
-    }
-    const orderIds = departure.orderIds.filter((id) => !held.has(id));
-
-    const { senders, inDoubt } = await ordersThatMaySend(trx, { ...departure, orderIds }, nowMs);
-    if (senders.length === 0) {
-      return inDoubt ? { kind: 'in-doubt', retryInMs: DOUBT_RETRY_MS } : { kind: 'nothing-to-send' };
-    }
-
-    const { earlier } = await trx
-      .selectFrom('requests')
-      .select(({ fn }) => fn.countAll<number>().as('earlier'))
-      .where('session_id', '=', departure.sessionId)
-      .where('turn_key', '=', departure.turn.key)
-      .where('status', '!=', 'withdrawn')
-      .executeTakeFirstOrThrow();
-    const requestId = randomUUID();
-    const attempt = Number(earlier) + 1;
-    await trx
-      .insertInto('requests')
-      .values({
-        id: requestId,
-        session_id: departure.sessionId,
-        turn_key: departure.turn.key,
-        turn_started_at: departure.turn.startedAtMs,
-        owner: departure.owner,
-        worker: departure.worker,
-        attempt,
-        read_at: departure.readAtMs,
-        sent_at: departure.leavesByMs,
-        registered_at: nowMs,
-        lease_until: nowMs + LEASE_MS,
-        status: 'open',
+  async answer(requestId: string, answer: RequestAnswer): Promise<void> {
+    await db
+      .updateTable('requests')
+      .set({
+        status: 'answered',
+        answered_at: answer.answeredAtMs,
+        answer: answer.answer,
+        answer_state: answer.state,
+        http_status: answer.httpStatus,
+        error_code: answer.errorCode,
+        error_message: answer.errorMessage,
       })
+      .where('id', '=', requestId)
       .execute();
-    await trx
-      .updateTable('orders')
-      .set({ agent_id: departure.agentId, attempts: (eb) => eb('attempts', '+', 1) })
-      .where('id', 'in', senders)
+  },
+
+  /**
+   * Requests let out for one turn after the given time, oldest first; withdrawn ones are not among them. A request without
+   * an answer counts as of unknown effect: its sender may have died after sending.
+   *
+   * @param turnStartedAtMs - vendor's time of the turn's message, ms; null: not known
+   */
+  forTurn: (
+    sessionId: string,
+    turnKey: string,
+    registeredAfterMs: number,
+    turnStartedAtMs: number | null,
+  ): Promise<RequestRow[]> => requestsForTurn(db, sessionId, turnKey, registeredAfterMs, turnStartedAtMs),
+
+  /**
+   * Requests that may still take effect, for those who pause: the answer has not come, and the sender lives or the order is
+   * still open.
+   */
+  async underWay(): Promise<{ sessionId: string; turnKey: string; registeredAtMs: number }[]> {
+    const nowMs = await now(db);
+    const rows = await db
+      .selectFrom('requests')
+      .select(['session_id', 'turn_key', 'registered_at'])
+      .where('status', '=', 'open')
+      .where('registered_at', '>', nowMs - LONGEST_REQUEST_MS - LEASE_MS)
+      .where((eb) =>
+        eb.or([
+          eb('lease_until', '>', nowMs),
+          eb.exists(
+            eb
+              .selectFrom('orders')
+              .select('orders.id')
+              .whereRef('orders.session_id', '=', 'requests.session_id')
+              .where('orders.open', '=', 1),
+          ),
+        ]),
+      )
+      .orderBy('registered_at')
       .execute();
-    return { kind: 'registered', requestId, attempt, orderIds: senders };
-  });
-}
+    const ofCases = rows.map((row) => ({
+      sessionId: row.session_id,
+      turnKey: row.turn_key,
+      registeredAtMs: row.registered_at,
+    }));
+    return [...ofCases, ...(await bulkRequestsUnderWay(db, nowMs))];
+  },
+
+  /** Whether the vendor has accepted a case's cancel request for another session since then. */
+  async acceptedForOthers(sessionId: string, sinceMs: number): Promise<boolean> {
+    const row = await db
+      .selectFrom('requests')
+      .select('id')
+      .where('registered_at', '>=', sinceMs)
+      .where('answer', '=', 'accepted')
+      .where('session_id', '!=', sessionId)
+      .executeTakeFirst();
+    return row !== undefined;
+  },
+});
 
 /** Settles the orders that an exemption or a cap stops, and returns the ids of those that may send. */
 async function ordersThatMaySend(
@@ -188,78 +276,14 @@ async function ordersThatMaySend(
 async function hasRequestInDoubt(
   trx: Transaction<LedgerDatabase>,
   sessionId: string,
-  turn: Departure['turn'],
+  { key, startedAtMs }: Departure['turn'],
   nowMs: number,
 ): Promise<boolean> {
-  const row = await trx
-    .selectFrom('requests')
-    .select('id')
-    .where('session_id', '=', sessionId)
-    .where('turn_key', '=', turn.key)
-    .where('status', '!=', 'withdrawn')
-    .where('registered_at', '>', nowMs - IN_DOUBT_MS)
-    .where((eb) => eb.or([eb('answer', 'is', null), eb('answer', '!=', 'refused')]))
-    .executeTakeFirst();
-  if (row !== undefined) return true;
-  const ofBulkJobs = await bulkRequestsForTurn(trx, sessionId, turn.key, nowMs - IN_DOUBT_MS, turn.startedAtMs);
-  return ofBulkJobs.some(({ answer }) => answer !== 'refused');
+  const requests = await requestsForTurn(trx, sessionId, key, nowMs - IN_DOUBT_MS, startedAtMs);
+  return requests.some(({ answer }) => answer !== 'refused');
 }
 
-export async function renewLease(db: Kysely<LedgerDatabase>, requestId: string, nowMs: number): Promise<void> {
-  await db
-    .updateTable('requests')
-    .set({ lease_until: nowMs + LEASE_MS })
-    .where('id', '=', requestId)
-    .where('status', '=', 'open')
-    .execute();
-}
-
-/** The request was registered but certainly never sent. */
-export async function withdrawRequest(
-  db: Kysely<LedgerDatabase>,
-  requestId: string,
-  orderIds: readonly string[],
-): Promise<void> {
-  await db.transaction().execute(async (trx) => {
-    await trx.updateTable('requests').set({ status: 'withdrawn' }).where('id', '=', requestId).execute();
-    await trx
-      .updateTable('orders')
-      .set({ attempts: (eb) => eb('attempts', '-', 1) })
-      .where('id', 'in', orderIds)
-      // An order that got its outcome instead was not counted, and its count is final.
-      .where('open', '=', 1)
-      .where('attempts', '>', 0)
-      .execute();
-  });
-}
-
-export async function answerRequest(
-  db: Kysely<LedgerDatabase>,
-  requestId: string,
-  answer: RequestAnswer,
-): Promise<void> {
-  await db
-    .updateTable('requests')
-    .set({
-      status: 'answered',
-      answered_at: answer.answeredAtMs,
-      answer: answer.answer,
-      answer_state: answer.state,
-      http_status: answer.httpStatus,
-      error_code: answer.errorCode,
-      error_message: answer.errorMessage,
-    })
-    .where('id', '=', requestId)
-    .execute();
-}
-
-/**
- * Requests let out for one turn after the given time, oldest first; withdrawn ones are not among them. A request without
- * an answer counts as of unknown effect: its sender may have died after sending.
- *
- * @param turnStartedAtMs - vendor's time of the turn's message, ms; null: not known
- */
-export async function requestsForTurn(
+async function requestsForTurn(
   db: Kysely<LedgerDatabase>,
   sessionId: string,
   turnKey: string,
@@ -286,55 +310,4 @@ export async function requestsForTurn(
   }));
   const ofBulkJobs = await bulkRequestsForTurn(db, sessionId, turnKey, registeredAfterMs, turnStartedAtMs);
   return [...ofCases, ...ofBulkJobs].sort((a, b) => a.readAtMs - b.readAtMs);
-}
-
-/**
- * Requests that may still take effect, for those who pause: the answer has not come, and the sender lives or the order is
- * still open.
- */
-export async function requestsUnderWay(
-  db: Kysely<LedgerDatabase>,
-  nowMs: number,
-): Promise<{ sessionId: string; turnKey: string; registeredAtMs: number }[]> {
-  const rows = await db
-    .selectFrom('requests')
-    .select(['session_id', 'turn_key', 'registered_at'])
-    .where('status', '=', 'open')
-    .where('registered_at', '>', nowMs - LONGEST_REQUEST_MS - LEASE_MS)
-    .where((eb) =>
-      eb.or([
-        eb('lease_until', '>', nowMs),
-        eb.exists(
-          eb
-            .selectFrom('orders')
-            .select('orders.id')
-            .whereRef('orders.session_id', '=', 'requests.session_id')
-            .where('orders.open', '=', 1),
-        ),
-      ]),
-    )
-    .orderBy('registered_at')
-    .execute();
-  const ofCases = rows.map((row) => ({
-    sessionId: row.session_id,
-    turnKey: row.turn_key,
-    registeredAtMs: row.registered_at,
-  }));
-  return [...ofCases, ...(await bulkRequestsUnderWay(db, nowMs))];
-}
-
-/** Whether a cancel request for another session was accepted since then. */
-export async function acceptedForOthers(
-  db: Kysely<LedgerDatabase>,
-  sessionId: string,
-  sinceMs: number,
-): Promise<boolean> {
-  const row = await db
-    .selectFrom('requests')
-    .select('id')
-    .where('registered_at', '>=', sinceMs)
-    .where('answer', '=', 'accepted')
-    .where('session_id', '!=', sessionId)
-    .executeTakeFirst();
-  return row !== undefined;
 }

@@ -1,7 +1,15 @@
 import type { Kysely, Selectable } from 'kysely';
-import type { Attribution, CasePhase, OrderError, OrderEvent, OrderResult, Outcome } from '../../core/contract.js';
-import { reasonOf } from './orders.js';
+import type {
+  Attribution,
+  CasePhase,
+  OrderError,
+  OrderEvent,
+  OrderReason,
+  OrderResult,
+  Outcome,
+} from '../../core/contract.js';
 import type { EventsTable, LedgerDatabase, OrdersTable, OutcomesTable } from './schema.js';
+import { iso } from '../../core/times.js';
 
 /** An order's result, and how far it is, for those who wait for it. */
 export interface OrderView {
@@ -87,4 +95,17 @@ export function toEvent({
   return { ...data, at: iso(at), kind };
 }
 
-const iso = (ms: number): string => new Date(ms).toISOString();
+export function reasonOf(
+  row: Pick<Selectable<OrdersTable>, 'reason_text' | 'policy' | 'policy_version' | 'limit_json' | 'observed_json'>,
+): OrderReason {
+  return {
+    text: row.reason_text,
+    policy: row.policy,
+    policyVersion: row.policy_version,
+    limit: parseObject(row.limit_json),
+    observed: parseObject(row.observed_json),
+  };
+}
+
+const parseObject = (json: string | null): Record<string, unknown> | null =>
+  json === null ? null : (JSON.parse(json) as Record<string, unknown>);

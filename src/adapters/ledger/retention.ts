@@ -1,4 +1,4 @@
-import { sql, type Kysely } from 'kysely';
+import { sql, type Kysely, type RawBuilder } from 'kysely';
 import type { BulkState } from '../../core/contract.js';
 import { abandonedPlans } from './bulk-plans.js';
 import { removeSomeOfJob } from './bulk-removal.js';
@@ -44,35 +44,85 @@ export interface Removed {
  */
 export async function removeExpired(db: Kysely<LedgerDatabase>, retentionMs: number, nowMs: number): Promise<Removed> {
   const before = nowMs - retentionMs;
+  const notLiveSince = nowMs - Math.min(FACTS_MS, retentionMs);
+  const permitsBefore = nowMs - Math.max(retentionMs, LONGEST_CAPS_WINDOW_MS);
   return {
     orders: await removeOrders(db, before),
-    events: await removeLooseEvents(db, before),
-    facts: await removeFacts(db, before, nowMs - Math.min(FACTS_MS, retentionMs)),
-    scans: await removeScans(db, before),
-    permits: await removePermits(db, nowMs - Math.max(retentionMs, LONGEST_CAPS_WINDOW_MS)),
-    deliveries: await removeDeliveries(db, before),
-    exemptions: await removeExemptions(db, before),
-    watches: await removeWatches(db, before),
+    // Events of an order stay as long as the order.
+    events: await removeRows(
+      db,
+      'events',
+      ['seq'],
+      sql`left join orders on orders.id = old.order_id where old.at < ${before} and orders.id is null order by old.at`,
+    ),
+    // A listed session's row may be as old as its last change; the scan of its agent tells that it is still seen.
+    facts: await removeRows(
+      db,
+      'facts',
+      ['session_id'],
+      sql`left join agent_scans as scan on scan.agent_id = old.agent_id
+        where old.updated_at < ${notLiveSince} and (old.listed = 0
+          or (old.updated_at < ${before} and (scan.updated_at is null or scan.updated_at < ${before})))`,
+    ),
+    // Agents that are not scanned any more.
+    scans: await removeRows(db, 'agent_scans', ['agent_id'], sql`where old.updated_at < ${before}`),
+    permits: await removeRows(
+      db,
+      'permits',
+      ['policy', 'session_id', 'turn_key'],
+      sql`where old.taken_at < ${permitsBefore}`,
+    ),
+    deliveries: await removeRows(db, 'deliveries', ['route', 'item'], sql`where old.at < ${before} order by old.at`),
+    exemptions: await removeRows(
+      db,
+      'exemptions',
+      ['id'],
+      sql`where old.until < ${before} or old.ended_at < ${before}`,
+    ),
+    watches: await removeRows(
+      db,
+      'watches',
+      ['session_id'],
+      sql`where old.state != 'watching' and old.closed_at < ${before}`,
+    ),
     ...(await removeBulk(db, before, nowMs)),
   };
 }
 
-/** What running workers write all the time. @returns ms since the Unix epoch; null: nothing yet */
-export async function newestRow(db: Kysely<LedgerDatabase>): Promise<number | null> {
-  const times = await Promise.all([
-    latest(db, 'events', 'at'),
-    latest(db, 'orders', 'ordered_at'),
-    latest(db, 'outcomes', 'decided_at'),
-    latest(db, 'agent_scans', 'updated_at'),
-  ]);
-  return times.reduce((newest, time) => (newest === null || (time !== null && time > newest) ? time : newest), null);
+/** @param key - its primary key @param which - what follows `from <table> as old` */
+async function removeRows(
+  db: Kysely<LedgerDatabase>,
+  table: string,
+  key: readonly string[],
+  which: RawBuilder<unknown>,
+): Promise<number> {
+  const columns = (of: string) => sql.join(key.map((column) => sql.ref(`${of}.${column}`)));
+  const { numAffectedRows } = await sql`
+    delete from ${sql.table(table)} where (${columns(table)}) in
+      (select ${columns('old')} from ${sql.table(table)} as old ${which} limit ${sql.lit(RETENTION_BATCH)})`.execute(
+    db,
+  );
+  return Number(numAffectedRows ?? 0);
 }
 
-async function latest(db: Kysely<LedgerDatabase>, table: string, column: string): Promise<number | null> {
-  const { rows } = await sql<{ newest: number | null }>`
-    select max(${sql.ref(column)}) as newest from ${sql.table(table)}`.execute(db);
-  return rows[0]?.newest ?? null;
+/** What running workers write all the time. @returns ms since the Unix epoch; null: nothing yet */
+export async function newestRow(db: Kysely<LedgerDatabase>): Promise<number | null> {
+  const times = await Promise.all(
+    WRITTEN_OFTEN.map(async ([table, column]) => {
+      const query = sql<{ newest: number | null }>`select max(${sql.ref(column)}) as newest from ${sql.table(table)}`;
+      return (await query.execute(db)).rows[0]?.newest ?? -Infinity;
+    }),
+  );
+  const newest = Math.max(...times);
+  return newest === -Infinity ? null : newest;
 }
+
+const WRITTEN_OFTEN = [
+  ['events', 'at'],
+  ['orders', 'ordered_at'],
+  ['outcomes', 'decided_at'],
+  ['agent_scans', 'updated_at'],
+] as const;
 
 /** The age of an order is that of its outcome. */
 async function removeOrders(db: Kysely<LedgerDatabase>, before: number): Promise<number> {
@@ -114,109 +164,6 @@ async function removeOrders(db: Kysely<LedgerDatabase>, before: number): Promise
       .execute();
     return ids.length;
   });
-}
-
-/** Events of an order stay as long as the order. */
-async function removeLooseEvents(db: Kysely<LedgerDatabase>, before: number): Promise<number> {
-  const removed = await db
-    .deleteFrom('events')
-    .where('seq', 'in', (query) =>
-      query
-        .selectFrom('events as old')
-        .leftJoin('orders', 'orders.id', 'old.order_id')
-        .select('old.seq')
-        .where('old.at', '<', before)
-        .where('orders.id', 'is', null)
-        .orderBy('old.at')
-        .limit(RETENTION_BATCH),
-    )
-    .executeTakeFirst();
-  return Number(removed.numDeletedRows);
-}
-
-/** A listed session's row may be as old as its last change; the scan of its agent tells that it is still seen. */
-async function removeFacts(db: Kysely<LedgerDatabase>, before: number, notListedBefore: number): Promise<number> {
-  const removed = await db
-    .deleteFrom('facts')
-    .where('session_id', 'in', (query) =>
-      query
-        .selectFrom('facts as old')
-        .leftJoin('agent_scans', 'agent_scans.agent_id', 'old.agent_id')
-        .select('old.session_id')
-        .where('old.updated_at', '<', notListedBefore)
-        .where((eb) =>
-          eb.or([
-            eb('old.listed', '=', 0),
-            eb.and([
-              eb('old.updated_at', '<', before),
-              eb.or([eb('agent_scans.updated_at', 'is', null), eb('agent_scans.updated_at', '<', before)]),
-            ]),
-          ]),
-        )
-        .limit(RETENTION_BATCH),
-    )
-    .executeTakeFirst();
-  return Number(removed.numDeletedRows);
-}
-
-/** Agents that are not scanned any more. */
-async function removeScans(db: Kysely<LedgerDatabase>, before: number): Promise<number> {
-  const removed = await db
-    .deleteFrom('agent_scans')
-    .where('agent_id', 'in', (query) =>
-      query
-        .selectFrom('agent_scans as old')
-        .select('old.agent_id')
-        .where('old.updated_at', '<', before)
-        .limit(RETENTION_BATCH),
-    )
-    .executeTakeFirst();
-  return Number(removed.numDeletedRows);
-}
-
-async function removePermits(db: Kysely<LedgerDatabase>, before: number): Promise<number> {
-  const removed = await sql`delete from permits where (policy, session_id, turn_key) in
-    (select policy, session_id, turn_key from permits where taken_at < ${before} limit ${sql.lit(RETENTION_BATCH)})`.execute(
-    db,
-  );
-  return Number(removed.numAffectedRows ?? 0);
-}
-
-async function removeDeliveries(db: Kysely<LedgerDatabase>, before: number): Promise<number> {
-  const removed = await sql`delete from deliveries where (route, item) in
-    (select route, item from deliveries where at < ${before} order by at limit ${sql.lit(RETENTION_BATCH)})`.execute(
-    db,
-  );
-  return Number(removed.numAffectedRows ?? 0);
-}
-
-async function removeExemptions(db: Kysely<LedgerDatabase>, before: number): Promise<number> {
-  const removed = await db
-    .deleteFrom('exemptions')
-    .where('id', 'in', (query) =>
-      query
-        .selectFrom('exemptions as old')
-        .select('old.id')
-        .where((eb) => eb.or([eb('old.until', '<', before), eb('old.ended_at', '<', before)]))
-        .limit(RETENTION_BATCH),
-    )
-    .executeTakeFirst();
-  return Number(removed.numDeletedRows);
-}
-
-async function removeWatches(db: Kysely<LedgerDatabase>, before: number): Promise<number> {
-  const removed = await db
-    .deleteFrom('watches')
-    .where('session_id', 'in', (query) =>
-      query
-        .selectFrom('watches as old')
-        .select('old.session_id')
-        .where('old.state', '!=', 'watching')
-        .where('old.closed_at', '<', before)
-        .limit(RETENTION_BATCH),
-    )
-    .executeTakeFirst();
-  return Number(removed.numDeletedRows);
 }
 
 /** A job goes behind its targets, and the last of them with it. */

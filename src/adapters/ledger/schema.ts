@@ -1,7 +1,7 @@
 import type { Generated } from 'kysely';
 
 /**
- * Tables of the ledger as the query builder sees them; `migrations.ts` creates them. Every time is in ms since the Unix
+ * Tables of the ledger as the query builder sees them; `migration-texts.ts` creates them. Every time is in ms since the Unix
  * epoch and comes back as a number on both databases. JSON is stored as text: nothing queries inside it.
  */
 export interface LedgerDatabase {
@@ -124,6 +124,11 @@ export interface EventsTable {
   session_id: string | null;
   order_id: string | null;
   kind: string;
+  /** That its data names, else that of its order. */
+  policy: string | null;
+  /** From here on as its data has it, for statements that ask for it. */
+  plan_id: string | null;
+  cleanup: string | null;
   data_json: string | null;
 }
 
@@ -219,6 +224,8 @@ export interface UnjudgedTable {
   /** First failure since it could be judged. */
   since: number;
   last_at: number;
+  /** The next attempt. */
+  due_at: number;
   /** session: by an alert of its own; many: by one for many; among-many: in such a one's stead none. Null: not yet. */
   told: string | null;
   told_at: number | null;

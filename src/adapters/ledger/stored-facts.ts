@@ -1,6 +1,9 @@
 import type { Coverage } from './coverage.js';
 import type { AgentScan, StoredFacts } from './facts.js';
 import type { Facts } from '../../core/policy/facts.js';
+import { absentFromLists, type Observation } from '../../core/policy/observation.js';
+import { observe } from '../../core/policy/observe.js';
+import { DEFAULT_SCAN_MS } from '../../core/policy/timing.js';
 import { extend } from '../../core/policy/timeline.js';
 
 /**
@@ -18,6 +21,21 @@ export function asOfLastScan({ facts, listed }: StoredFacts, scan: AgentScan | n
   const timeline = extend(facts.timeline, sight, Infinity);
   // Nothing from before may be added up again: the sights between are not there, and would look like a gap.
   return { ...facts, timeline, base: timeline, recent: [] };
+}
+
+/** Time between two scans of an agent, ms. @param otherwise - where no scan has said so */
+export const scanMsOf = (scan: AgentScan | null | undefined, otherwise = DEFAULT_SCAN_MS): number =>
+  scan == null || scan.scanMs === 0 ? otherwise : scan.scanMs;
+
+/**
+ * What is known of a session with the item of a list in it. One that is not stored was not in the last complete list of its
+ * agent: so its turn began after that.
+ */
+export function withListSight(stored: StoredFacts | undefined, scan: AgentScan | null, sight: Observation): Facts {
+  const scanMs = scanMsOf(scan);
+  if (stored !== undefined) return observe(asOfLastScan(stored, scan), sight, { scanMs });
+  const absent = scan?.atMs != null && scan.atMs < sight.atMs ? absentFromLists(scan.atMs) : null;
+  return observe(absent === null ? null : observe(null, absent, { scanMs }), sight, { scanMs });
 }
 
 /**

@@ -1,6 +1,6 @@
 import { sql, type Kysely, type Transaction } from 'kysely';
 import { recordEvents } from './events.js';
-import { lockSession } from './locks.js';
+import { ledgerNow, lockSession, type Clock } from './locks.js';
 import type { LedgerDatabase, UnjudgedTable } from './schema.js';
 
 /** Who could not judge a session: a case with orders on it, a scan of the fleet, or a watch. */
@@ -32,7 +32,7 @@ export interface UnjudgedSpell {
   readonly told: boolean;
 }
 
-/** A spell without a failure for so long is over: nobody tries any more. Longer than any wait between attempts, ms. */
+/** A spell whose next attempt is overdue for so long is over: nobody tries any more. ms */
 const OVER_AFTER_MS = 5 * 60_000;
 /** So many sessions are told one by one within {@link ALIKE_WITHIN_MS}; then one alert is for all that follow. */
 const TOLD_ALONE = 5;
@@ -40,113 +40,117 @@ const ALIKE_WITHIN_MS = 10 * 60_000;
 /** Spells that are over for so long are forgotten, ms. */
 const FORGET_AFTER_MS = 24 * 60 * 60_000;
 
-/** @returns the spell that the failure belongs to */
-export async function noteUnjudged(
-  db: Kysely<LedgerDatabase>,
-  { sessionId, by, reason, text }: FailedJudgement,
-  nowMs: number,
-): Promise<UnjudgedSpell> {
-  return db.transaction().execute(async (trx) => {
-    await lockSession(trx, sessionId);
-    const known = await runningSpell(trx, sessionId, nowMs);
-    // A scan that can't read it, either, takes no case's spell over: it would end it with the next read that comes.
-    const now = {
-      by: known !== undefined && (await isOpenCases(trx, known)) ? 'case' : by,
-      reason,
-      text,
-      last_at: nowMs,
-    };
-    if (known !== undefined) {
-      await trx.updateTable('unjudged').set(now).where('session_id', '=', sessionId).execute();
-      return toSpell({ ...known, ...now });
-    }
-    await trx
+export const createUnjudged = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow) => ({
+  /**
+   * Leaves word of a failure.
+   *
+   * @param waitMs - until the next attempt
+   * @returns the spell that the failure belongs to
+   */
+  async note({ sessionId, by, reason, text }: FailedJudgement, waitMs: number): Promise<UnjudgedSpell> {
+    const nowMs = await now(db);
+    return db.transaction().execute(async (trx) => {
+      await lockSession(trx, sessionId);
+      const known = await runningSpell(trx, sessionId, nowMs);
+      // A scan that can't read it, either, takes no case's spell over: it would end it with the next read that comes.
+      const failure = {
+        by: known !== undefined && (await isOpenCases(trx, known)) ? 'case' : by,
+        reason,
+        text,
+        last_at: nowMs,
+        // Another's attempt may be due later.
+        due_at: Math.max(nowMs + waitMs, known?.due_at ?? 0),
+      };
+      if (known !== undefined) {
+        await trx.updateTable('unjudged').set(failure).where('session_id', '=', sessionId).execute();
+        return toSpell({ ...known, ...failure });
+      }
+      await trx
+        .deleteFrom('unjudged')
+        .where((eb) => eb.or([eb('session_id', '=', sessionId), eb('due_at', '<', nowMs - FORGET_AFTER_MS)]))
+        .execute();
+      const row: UnjudgedTable = { session_id: sessionId, since: nowMs, told: null, told_at: null, ...failure };
+      await trx.insertInto('unjudged').values(row).execute();
+      return toSpell(row);
+    });
+  },
+
+  /**
+   * Tells of a spell, once. Where many sessions can't be judged at once, one alert is for all that come after the first few.
+   *
+   * @returns what was told now; null: nothing, because it was told before, is over, or is among many
+   */
+  async tell({
+    sessionId,
+    orderId,
+  }: Pick<FailedJudgement, 'sessionId' | 'orderId'>): Promise<'session' | 'many' | null> {
+    const nowMs = await now(db);
+    return db.transaction().execute(async (trx) => {
+      await lockSession(trx, sessionId);
+      const spell = await runningSpell(trx, sessionId, nowMs);
+      if (spell === undefined || spell.told !== null) return null;
+      const lately = await trx
+        .selectFrom('unjudged')
+        .select(({ fn }) => [
+          fn.countAll<number>().as('all'),
+          sql<number>`coalesce(sum(case when told = 'many' then 1 else 0 end), 0)`.as('many'),
+        ])
+        .where('told_at', '>', nowMs - ALIKE_WITHIN_MS)
+        .executeTakeFirstOrThrow();
+      const alone = Number(lately.all) < TOLD_ALONE;
+      const told = alone ? 'session' : Number(lately.many) === 0 ? 'many' : null;
+      await trx
+        .updateTable('unjudged')
+        .set({ told: told ?? 'among-many', told_at: nowMs })
+        .where('session_id', '=', sessionId)
+        .execute();
+      const data = { reason: spell.reason, text: spell.text };
+      if (told === 'session') {
+        const about = orderId === null ? { sessionId } : { sessionId, orderId };
+        const since = new Date(spell.since).toISOString();
+        await recordEvents(trx, [
+          { ...about, kind: 'not-judgeable', at: nowMs, data: { ...data, since, by: spell.by } },
+        ]);
+      } else if (told === 'many') {
+        const sessions = (await runningSpells(trx, nowMs).select('session_id').execute()).length;
+        await recordEvents(trx, [{ kind: 'not-judgeable', at: nowMs, data: { ...data, sessions } }]);
+      }
+      return told;
+    });
+  },
+
+  /**
+   * The session could be judged: its spell is over. That of a case is ended by a case alone: a read that is good enough for a scan
+   * may still come too late for a request.
+   *
+   * @param by - who could judge it
+   * @returns the spell that this ended; null: there was none
+   */
+  async end(sessionId: string, by: UnjudgedBy): Promise<UnjudgedSpell | null> {
+    const nowMs = await now(db);
+    // Asked first: nearly always there is nothing to write.
+    const row = await db.selectFrom('unjudged').selectAll().where('session_id', '=', sessionId).executeTakeFirst();
+    if (row === undefined || (by !== 'case' && (await isOpenCases(db, row)))) return null;
+    const ended = await db
       .deleteFrom('unjudged')
-      .where((eb) => eb.or([eb('session_id', '=', sessionId), eb('last_at', '<', nowMs - FORGET_AFTER_MS)]))
-      .execute();
-    const row: UnjudgedTable = { session_id: sessionId, since: nowMs, told: null, told_at: null, ...now };
-    await trx.insertInto('unjudged').values(row).execute();
-    return toSpell(row);
-  });
-}
-
-/**
- * Tells of a spell, once. Where many sessions can't be judged at once, one alert is for all that come after the first few.
- *
- * @returns what was told now; null: nothing, because it was told before, is over, or is among many
- */
-export async function tellUnjudged(
-  db: Kysely<LedgerDatabase>,
-  { sessionId, orderId }: Pick<FailedJudgement, 'sessionId' | 'orderId'>,
-  nowMs: number,
-): Promise<'session' | 'many' | null> {
-  return db.transaction().execute(async (trx) => {
-    await lockSession(trx, sessionId);
-    const spell = await runningSpell(trx, sessionId, nowMs);
-    if (spell === undefined || spell.told !== null) return null;
-    const lately = await trx
-      .selectFrom('unjudged')
-      .select(({ fn }) => [
-        fn.countAll<number>().as('all'),
-        sql<number>`coalesce(sum(case when told = 'many' then 1 else 0 end), 0)`.as('many'),
-      ])
-      .where('told_at', '>', nowMs - ALIKE_WITHIN_MS)
-      .executeTakeFirstOrThrow();
-    const alone = Number(lately.all) < TOLD_ALONE;
-    const told = alone ? 'session' : Number(lately.many) === 0 ? 'many' : null;
-    await trx
-      .updateTable('unjudged')
-      .set({ told: told ?? 'among-many', told_at: nowMs })
       .where('session_id', '=', sessionId)
-      .execute();
-    const data = { reason: spell.reason, text: spell.text };
-    if (told === 'session') {
-      const about = orderId === null ? { sessionId } : { sessionId, orderId };
-      const since = new Date(spell.since).toISOString();
-      await recordEvents(trx, [{ ...about, kind: 'not-judgeable', at: nowMs, data: { ...data, since, by: spell.by } }]);
-    } else if (told === 'many') {
-      const sessions = (await runningSpells(trx, nowMs).select('session_id').execute()).length;
-      await recordEvents(trx, [{ kind: 'not-judgeable', at: nowMs, data: { ...data, sessions } }]);
-    }
-    return told;
-  });
-}
+      .where('since', '=', row.since)
+      .returningAll()
+      .executeTakeFirst();
+    return ended === undefined || ended.due_at < nowMs - OVER_AFTER_MS ? null : toSpell(ended);
+  },
 
-/**
- * The session could be judged: its spell is over. That of a case is ended by a case alone: a read that is good enough for a scan
- * may still come too late for a request.
- *
- * @param by - who could judge it
- * @returns the spell that this ended; null: there was none
- */
-export async function endUnjudged(
-  db: Kysely<LedgerDatabase>,
-  sessionId: string,
-  by: UnjudgedBy,
-  nowMs: number,
-): Promise<UnjudgedSpell | null> {
-  // Asked first: nearly always there is nothing to write.
-  const row = await db.selectFrom('unjudged').selectAll().where('session_id', '=', sessionId).executeTakeFirst();
-  if (row === undefined || (by !== 'case' && (await isOpenCases(db, row)))) return null;
-  const ended = await db
-    .deleteFrom('unjudged')
-    .where('session_id', '=', sessionId)
-    .where('since', '=', row.since)
-    .returningAll()
-    .executeTakeFirst();
-  return ended === undefined || ended.last_at < nowMs - OVER_AFTER_MS ? null : toSpell(ended);
-}
-
-/** Sessions that can't be judged now, and that someone was told of; the longest first. Those of cases only while an order is open. */
-export async function unjudgedSessions(
-  db: Kysely<LedgerDatabase>,
-  nowMs: number,
-  filter: { readonly sessionId?: string; readonly limit: number },
-): Promise<UnjudgedSpell[]> {
-  let query = toldSpells(db, nowMs).selectAll().orderBy('since').orderBy('session_id').limit(filter.limit);
-  if (filter.sessionId !== undefined) query = query.where('session_id', '=', filter.sessionId);
-  return (await query.execute()).map(toSpell);
-}
+  /** Sessions that can't be judged now, and that someone was told of; the longest first. Those of cases only while an order is open. */
+  async now(filter: { readonly sessionId?: string; readonly limit: number }): Promise<UnjudgedSpell[]> {
+    let query = toldSpells(db, await now(db))
+      .selectAll()
+      .orderBy('since')
+      .orderBy('session_id')
+      .limit(filter.limit);
+    if (filter.sessionId !== undefined) query = query.where('session_id', '=', filter.sessionId);
+    return (await query.execute()).map(toSpell);
+  },
+});
 
 export async function countUnjudged(db: Kysely<LedgerDatabase>, nowMs: number): Promise<number> {
   const { sessions } = await toldSpells(db, nowMs)
@@ -158,7 +162,7 @@ export async function countUnjudged(db: Kysely<LedgerDatabase>, nowMs: number): 
 const runningSpells = (db: Kysely<LedgerDatabase>, nowMs: number) =>
   db
     .selectFrom('unjudged')
-    .where('last_at', '>=', nowMs - OVER_AFTER_MS)
+    .where('due_at', '>=', nowMs - OVER_AFTER_MS)
     .where((eb) =>
       eb.or([
         eb('by', '!=', 'case'),
@@ -181,7 +185,7 @@ const runningSpell = (trx: Transaction<LedgerDatabase>, sessionId: string, nowMs
     .selectFrom('unjudged')
     .selectAll()
     .where('session_id', '=', sessionId)
-    .where('last_at', '>=', nowMs - OVER_AFTER_MS)
+    .where('due_at', '>=', nowMs - OVER_AFTER_MS)
     .executeTakeFirst();
 
 /** Of a case that orders still wait for. */

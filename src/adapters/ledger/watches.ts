@@ -1,7 +1,7 @@
 import type { Kysely, Selectable, Transaction } from 'kysely';
 import type { OrderMet, WatchPhase, WatchStatus } from '../../core/contract.js';
 import type { Facts } from '../../core/policy/facts.js';
-import { LIMIT_NAMES, type LimitName, type Limits } from '../../core/policy/policy.js';
+import { NO_LIMITS, LIMIT_NAMES, type LimitName, type Limits } from '../../core/policy/policy.js';
 import { recordEvents, type NewEvent } from './events.js';
 import { FACTS_SCHEMA } from './facts.js';
 import { ledgerNow, lockSession } from './locks.js';
@@ -67,13 +67,110 @@ export interface WatchNote {
   readonly ending: 'at-rest' | 'gone' | null;
 }
 
+export const createWatches = (db: Kysely<LedgerDatabase>) => ({
+  /** Registers a watch, or changes the limits of the open one. */
+  register: (registration: WatchRegistration): Promise<WatchChange> =>
+    changeWatch(db, registration, { onlyOpen: false }),
+
+  /** Changes the limits of an open watch. */
+  extend: (registration: WatchRegistration): Promise<WatchChange> => changeWatch(db, registration, { onlyOpen: true }),
+
+  /** Ends an open watch on someone's word. Its order is given up, if nothing was sent for it. */
+  async release(
+    sessionId: string,
+    word: { readonly by: string; readonly reason: string | null },
+  ): Promise<WatchReleased> {
+    return db.transaction().execute(async (trx): Promise<WatchReleased> => {
+      await lockSession(trx, sessionId);
+      const before = await readWatch(trx, sessionId);
+      if (before?.state !== 'watching') return { kind: 'not-open', watch: before };
+      const at = await ledgerNow(trx);
+      const reason = word.reason ?? 'the watch was released';
+      const order = await giveUpOrder(trx, before, { by: word.by, reason }, at);
+      const watch = await update(trx, before, {
+        state: 'released',
+        ending: 'released',
+        phase: 'released',
+        note: word.reason === null ? `Released by ${word.by}.` : `Released by ${word.by}: ${word.reason}`,
+        next_look_at: null,
+        closed_at: at,
+        closed_by: word.by,
+      });
+      await recordEvents(trx, [{ kind: 'watch-released', at, sessionId, data: { ...word, order } }]);
+      return { kind: 'released', watch, order };
+    });
+  },
+
+  /**
+   * Writes what a look found out, unless the watch has changed since it was read: then the look was in vain, and nothing of
+   * it is done.
+   *
+   * @param read - the watch as the look read it
+   * @returns the watch as it is now; null when it had changed
+   */
+  async noteLook(read: Watch, look: WatchNote): Promise<Watch | null> {
+    const { sessionId } = read;
+    return db.transaction().execute(async (trx): Promise<Watch | null> => {
+      await lockSession(trx, sessionId);
+      const before = await readWatch(trx, sessionId);
+      if (before?.state !== 'watching' || before.revision !== read.revision) return null;
+      const at = await ledgerNow(trx);
+      const orderId = look.order === null ? read.orderId : await createOrder(trx, look.order, at);
+      const isOver = look.ending !== null;
+      const watch = await update(trx, before, {
+        phase: look.phase,
+        note: look.note,
+        schema: FACTS_SCHEMA,
+        facts_json: look.facts === null ? null : JSON.stringify(look.facts),
+        missing_since: look.missingSinceMs,
+        next_look_at: isOver ? null : at + look.nextLookInMs,
+        order_id: orderId,
+        ...(isOver ? { state: 'ended', ending: look.ending, closed_at: at } : {}),
+      });
+      if (isOver) {
+        const data = { ending: look.ending, state: look.facts?.timeline.state ?? null };
+        const event: NewEvent = { kind: 'watch-ended', at, sessionId, data };
+        await recordEvents(trx, [orderId === null ? event : { ...event, data: { ...data, lastOrder: orderId } }]);
+      }
+      return watch;
+    });
+  },
+
+  get: (sessionId: string): Promise<Watch | null> => readWatch(db, sessionId),
+
+  /** Open watches, the one that is looked at next first. */
+  async open(limit: number): Promise<Watch[]> {
+    const rows = await db
+      .selectFrom('watches')
+      .selectAll()
+      .where('state', '=', 'watching')
+      .orderBy('next_look_at')
+      .limit(limit)
+      .execute();
+    return rows.map(toWatch);
+  },
+
+  /** Sessions whose open watch should have been looked at before the given time, the longest overdue first. */
+  async overdue(dueBeforeMs: number, limit: number): Promise<string[]> {
+    const rows = await db
+      .selectFrom('watches')
+      .select('session_id')
+      .where('state', '=', 'watching')
+      .where('next_look_at', '<', dueBeforeMs)
+      .orderBy('next_look_at')
+      .limit(limit)
+      .execute();
+    return rows.map((row) => row.session_id);
+  },
+});
+
 /**
  * Registers a watch, or changes the limits of the open one. An order that the old limits gave is given up, if nothing was
  * sent for it: it would end a session that was just given more room. The same registration again changes nothing.
  *
  * @param onlyOpen - change an open watch, and register none
  */
-export async function changeWatch(
+async function changeWatch(
   db: Kysely<LedgerDatabase>,
   given: WatchRegistration,
   { onlyOpen }: { readonly onlyOpen: boolean },
@@ -135,100 +232,9 @@ export async function changeWatch(
   });
 }
 
-/** Ends an open watch on someone's word. Its order is given up, if nothing was sent for it. */
-export async function releaseWatch(
-  db: Kysely<LedgerDatabase>,
-  sessionId: string,
-  word: { readonly by: string; readonly reason: string | null },
-): Promise<WatchReleased> {
-  return db.transaction().execute(async (trx): Promise<WatchReleased> => {
-    await lockSession(trx, sessionId);
-    const before = await readWatch(trx, sessionId);
-    if (before?.state !== 'watching') return { kind: 'not-open', watch: before };
-    const at = await ledgerNow(trx);
-    const reason = word.reason ?? 'the watch was released';
-    const order = await giveUpOrder(trx, before, { by: word.by, reason }, at);
-    const watch = await update(trx, before, {
-      state: 'released',
-      ending: 'released',
-      phase: 'released',
-      note: word.reason === null ? `Released by ${word.by}.` : `Released by ${word.by}: ${word.reason}`,
-      next_look_at: null,
-      closed_at: at,
-      closed_by: word.by,
-    });
-    await recordEvents(trx, [{ kind: 'watch-released', at, sessionId, data: { ...word, order } }]);
-    return { kind: 'released', watch, order };
-  });
-}
-
-/**
- * Writes what a look found out, unless the watch has changed since it was read: then the look was in vain, and nothing of
- * it is done.
- *
- * @param read - the watch as the look read it
- * @returns the watch as it is now; null when it had changed
- */
-export async function noteLook(db: Kysely<LedgerDatabase>, read: Watch, look: WatchNote): Promise<Watch | null> {
-  const { sessionId } = read;
-  return db.transaction().execute(async (trx): Promise<Watch | null> => {
-    await lockSession(trx, sessionId);
-    const before = await readWatch(trx, sessionId);
-    if (before?.state !== 'watching' || before.revision !== read.revision) return null;
-    const at = await ledgerNow(trx);
-    const orderId = look.order === null ? read.orderId : await createOrder(trx, look.order, at);
-    const isOver = look.ending !== null;
-    const watch = await update(trx, before, {
-      phase: look.phase,
-      note: look.note,
-      schema: FACTS_SCHEMA,
-      facts_json: look.facts === null ? null : JSON.stringify(look.facts),
-      missing_since: look.missingSinceMs,
-      next_look_at: isOver ? null : at + look.nextLookInMs,
-      order_id: orderId,
-      ...(isOver ? { state: 'ended', ending: look.ending, closed_at: at } : {}),
-    });
-    if (isOver) {
-      const data = { ending: look.ending, state: look.facts?.timeline.state ?? null };
-      const event: NewEvent = { kind: 'watch-ended', at, sessionId, data };
-      await recordEvents(trx, [orderId === null ? event : { ...event, data: { ...data, lastOrder: orderId } }]);
-    }
-    return watch;
-  });
-}
-
-export async function readWatch(db: Kysely<LedgerDatabase>, sessionId: string): Promise<Watch | null> {
+async function readWatch(db: Kysely<LedgerDatabase>, sessionId: string): Promise<Watch | null> {
   const row = await db.selectFrom('watches').selectAll().where('session_id', '=', sessionId).executeTakeFirst();
   return row === undefined ? null : toWatch(row);
-}
-
-/** Open watches, the one that is looked at next first. */
-export async function openWatches(db: Kysely<LedgerDatabase>, limit: number): Promise<Watch[]> {
-  const rows = await db
-    .selectFrom('watches')
-    .selectAll()
-    .where('state', '=', 'watching')
-    .orderBy('next_look_at')
-    .limit(limit)
-    .execute();
-  return rows.map(toWatch);
-}
-
-/** Sessions whose open watch should have been looked at before the given time, the longest overdue first. */
-export async function overdueWatches(
-  db: Kysely<LedgerDatabase>,
-  dueBeforeMs: number,
-  limit: number,
-): Promise<string[]> {
-  const rows = await db
-    .selectFrom('watches')
-    .select('session_id')
-    .where('state', '=', 'watching')
-    .where('next_look_at', '<', dueBeforeMs)
-    .orderBy('next_look_at')
-    .limit(limit)
-    .execute();
-  return rows.map((row) => row.session_id);
 }
 
 /**
@@ -262,8 +268,6 @@ async function update(trx: Transaction<LedgerDatabase>, before: Watch, changes: 
     .executeTakeFirstOrThrow();
   return toWatch(row);
 }
-
-const NO_LIMITS = Object.fromEntries(LIMIT_NAMES.map((name) => [name, null])) as unknown as Limits;
 
 const merged = (limits: Limits, changes: LimitChanges): Limits => ({
   ...limits,

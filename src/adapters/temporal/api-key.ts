@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createSecretFile } from '../../platform/secret-file.js';
+import { keep } from '../../platform/keep.js';
 import type { Logger } from '../../platform/telemetry.js';
 import { type TemporalTarget, apiKeyProblem } from './connection-target.js';
 
@@ -26,18 +26,17 @@ export async function keepApiKey(
   const file = createSecretFile(target.apiKeyFile, apiKeyProblem);
   let inUse = target.options.apiKey;
   let told: string | null = null;
-  while (!signal.aborted) {
+  const look = async (): Promise<void> => {
     const key = await file.read();
     const trouble = file.trouble();
     if (trouble !== null && trouble !== told) {
       log.warn(`The file of TEMPORAL_API_KEY_FILE can't be used: ${trouble}. The last good key stays in use.`);
     }
     told = trouble;
-    if (key !== null && key !== inUse) {
-      for (const connection of connections) await connection.setApiKey(key);
-      inUse = key;
-      log.info('took up the new key of TEMPORAL_API_KEY_FILE');
-    }
-    await sleep(lookMs, undefined, { signal }).catch(() => {});
-  }
+    if (key === null || key === inUse) return;
+    for (const connection of connections) await connection.setApiKey(key);
+    inUse = key;
+    log.info('took up the new key of TEMPORAL_API_KEY_FILE');
+  };
+  await keep('hand a new key to Temporal’s connections', lookMs, look, { log, signal });
 }

@@ -1,8 +1,7 @@
-import { LONGEST_SUMMARY } from './summary.js';
-import { printable } from '../../core/text/printable.js';
-import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { createOwnIds, type OwnIds } from './own-ids.js';
-import { BULK_CANCELLATION, bulkWorkflowId, LOOK_SIGNAL, TASK_QUEUE } from '../../core/contract.js';
+import { startOf, tellToLook } from './starting.js';
+import { BULK_CANCELLATION, bulkWorkflowId } from '../../core/contract.js';
 
 /** Starts bulk jobs that are in the ledger, and tells running ones that the ledger has news. */
 export interface BulkJobs {
@@ -20,26 +19,13 @@ export function createBulkJobs(client: Client, ids: OwnIds = createOwnIds(client
   return {
     async ensure(planId) {
       await client.workflow.start(BULK_CANCELLATION, {
-        workflowId: bulkWorkflowId(planId),
-        taskQueue: TASK_QUEUE,
-        args: [{ planId }],
-        workflowIdConflictPolicy: 'USE_EXISTING',
+        ...startOf(bulkWorkflowId(planId), { planId }, `Carries out the bulk plan ${planId}`, { planId }),
         // The ledger says what is left to do: a workflow that somebody ended in Temporal is started again.
         workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-        memo: { planId },
-        staticSummary: printable(`Carries out the bulk plan ${planId}`, LONGEST_SUMMARY),
       });
       await ids.check(bulkWorkflowId(planId), BULK_CANCELLATION);
     },
 
-    async poke(planId) {
-      try {
-        await client.workflow.getHandle(bulkWorkflowId(planId)).signal(LOOK_SIGNAL);
-        return true;
-      } catch (error) {
-        if (error instanceof WorkflowNotFoundError) return false;
-        throw error;
-      }
-    },
+    poke: (planId) => tellToLook(client, bulkWorkflowId(planId)),
   };
 }

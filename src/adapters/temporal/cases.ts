@@ -1,6 +1,3 @@
-import { LONGEST_SUMMARY } from './summary.js';
-import { printable } from '../../core/text/printable.js';
-import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
 import {
   isGrpcDeadlineError,
   WithStartWorkflowOperation,
@@ -13,12 +10,10 @@ import {
   JOIN_UPDATE,
   RETRY_NOW_UPDATE,
   SESSION_CANCELLATION,
-  TASK_QUEUE,
   type CaseInput,
 } from '../../core/contract.js';
 import { createOwnIds, type OwnIds } from './own-ids.js';
-
-const SESSION = defineSearchAttributeKey('CurfewSessionId', SearchAttributeType.KEYWORD);
+import { startForSession } from './starting.js';
 
 /** No worker took up the case in time; it is started all the same, and one will. */
 type JoinResult = 'joined' | 'no-worker-yet';
@@ -42,17 +37,11 @@ export function createCases(client: Client, searchAttributes: boolean, ids: OwnI
   return {
     async join(sessionId, orderId, withinMs, neglected = false) {
       const input: CaseInput = { sessionId, searchAttributes };
-      const start = new WithStartWorkflowOperation(SESSION_CANCELLATION, {
-        workflowId: caseWorkflowId(sessionId),
-        taskQueue: TASK_QUEUE,
-        args: [input],
-        workflowIdConflictPolicy: 'USE_EXISTING',
-        memo: { sessionId },
-        staticSummary: printable(`Ends the ordered turn of ${sessionId}`, LONGEST_SUMMARY),
-        ...(searchAttributes
-          ? { typedSearchAttributes: new TypedSearchAttributes([{ key: SESSION, value: sessionId }]) }
-          : {}),
-      });
+      const summary = `Ends the ordered turn of ${sessionId}`;
+      const start = new WithStartWorkflowOperation(
+        SESSION_CANCELLATION,
+        startForSession(caseWorkflowId(sessionId), input, summary, searchAttributes),
+      );
       // Unanswered when the update fails; nobody else looks at it.
       start.workflowHandle().catch(() => {});
       try {

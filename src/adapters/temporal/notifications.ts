@@ -1,8 +1,7 @@
-import { LONGEST_SUMMARY } from './summary.js';
-import { printable } from '../../core/text/printable.js';
 import type { Client } from '@temporalio/client';
 import { createOwnIds, type OwnIds } from './own-ids.js';
-import { NOTIFICATION, notificationWorkflowId, TASK_QUEUE, type NotificationInput } from '../../core/contract.js';
+import { startOf } from './starting.js';
+import { NOTIFICATION, notificationWorkflowId, type NotificationInput } from '../../core/contract.js';
 
 /** Starts the workflows that tell people. */
 export interface Notifications {
@@ -23,13 +22,10 @@ export function createNotifications(client: Client, ids: OwnIds = createOwnIds(c
     async start(route) {
       const input: NotificationInput = { route };
       const handle = await client.withDeadline(Date.now() + START_LIMIT_MS, () =>
-        client.workflow.start(NOTIFICATION, {
-          workflowId: notificationWorkflowId(route),
-          taskQueue: TASK_QUEUE,
-          args: [input],
-          workflowIdConflictPolicy: 'USE_EXISTING',
-          staticSummary: printable(`Tells what happened by the route ${route}`, LONGEST_SUMMARY),
-        }),
+        client.workflow.start(
+          NOTIFICATION,
+          startOf(notificationWorkflowId(route), input, `Tells what happened by the route ${route}`),
+        ),
       );
       await ids.check(notificationWorkflowId(route), NOTIFICATION);
       return handle.firstExecutionRunId;

@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { z } from 'zod';
 import type { Ledger } from '../ledger/ledger.js';
+import { keep } from '../../platform/keep.js';
 import type { Logger } from '../../platform/telemetry.js';
 import { createOwnIds, type LookAtId, type OwnIds, type Stranger } from './own-ids.js';
 
@@ -60,19 +60,8 @@ export function createStrangers(client: Client, log: Logger): Strangers {
   return {
     ids: createOwnIds(client, found),
     found: () => [...known.values()].map(({ stranger }) => stranger),
-    async keep(ledger, signal, everyMs = EVERY_MS) {
-      let failing = false;
-      while (!signal.aborted) {
-        try {
-          await lookAgain(ledger);
-          failing = false;
-        } catch (error) {
-          if (!failing) log.warn({ err: error }, 'could not record what uses Curfew’s ids; trying again');
-          failing = true;
-        }
-        await sleep(everyMs, undefined, { signal }).catch(() => {});
-      }
-    },
+    keep: (ledger, signal, everyMs = EVERY_MS) =>
+      keep('record what uses Curfew’s ids', everyMs, () => lookAgain(ledger), { log, signal }),
   };
 }
 

@@ -1,22 +1,6 @@
-/** What went wrong with one call, as far as a caller has to tell it apart. */
-export type SessionsErrorKind =
-  | 'unauthorized'
-  | 'forbidden'
-  | 'account-forbidden'
-  | 'refused-for-now'
-  | 'not-found'
-  | 'conflict'
-  | 'rate-limited'
-  | 'failed-to-abort'
-  | 'server-error'
-  | 'timeout'
-  | 'connection-failed'
-  | 'connection-lost'
-  | 'unreadable'
-  | 'redirected'
-  | 'bad-request'
-  | 'no-credential'
-  | 'aborted';
+import type { FailureKind } from '../../core/policy/meaning.js';
+
+export type SessionsErrorKind = FailureKind;
 
 export type SessionsOperation =
   'listTeams' | 'listAgents' | 'listSessions' | 'retrieveSession' | 'cancelSession' | 'listQueue' | 'listTriggers';

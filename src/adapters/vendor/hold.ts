@@ -1,18 +1,13 @@
 import { SessionsError, type FinishedRequest, type SessionsOperation } from './index.js';
+import { honouredMs, LONGEST_HOLD_MS } from '../../core/policy/backoff.js';
 import type { Clock } from '../../platform/clock.js';
 
-/** Longest time for which the vendor's word is taken that it wants no request, ms. Curfew is a guard: it has to look again. */
-export const LONGEST_HOLD_MS = 60_000;
 /** After a 429 without `Retry-After`, ms; doubled each time that a probe is turned away as well. */
 const FIRST_HOLD_MS = 1_000;
 /** A probe that has no answer by then makes way for another one, ms. */
 export const PROBE_MS = 5_000;
 /** A person's order may probe before the hold is over, but not sooner after the last 429 or probe than this, ms. */
 export const EARLY_PROBE_MS = 10_000;
-
-/** The wait that a vendor's answer asks for, as far as it is honoured, ms. */
-export const honouredMs = ({ retryAfterMs }: Pick<SessionsError, 'retryAfterMs'>): number =>
-  Math.min(retryAfterMs ?? 0, LONGEST_HOLD_MS);
 
 /** The vendor answered 429, so nothing leaves for a while. Times are our wall clock, ms since the Unix epoch. */
 export interface Hold {

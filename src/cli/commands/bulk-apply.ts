@@ -1,3 +1,4 @@
+import { toEnd } from '../../core/bulk/totals.js';
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
 import { readBulkStatus } from '../../engines/bulk/status.js';
@@ -7,12 +8,12 @@ import { DEFAULT_CANARY, DEFAULT_RATE, type BulkJob } from '../../adapters/ledge
 import type { Applied, BulkApplication } from '../../adapters/ledger/bulk-steering.js';
 import { intentWords, planAnewCommand } from '../bulk-apply-words.js';
 import { findJob } from '../bulk-argument.js';
-import { readRate } from '../bulk-rate.js';
-import { followAndTell } from '../bulk-wait.js';
-import { count, jobWords, nextWords, paceWords, toEnd } from '../bulk-words.js';
+import { readRate, wholeNumber } from '../option-values.js';
+import { followAndTell } from '../bulk-follow.js';
+import { count, jobWords, nextWords, paceWords } from '../bulk-words.js';
 import { ask, isYes, someoneIsThere } from '../confirm.js';
-import { contextOf, openControlPlane, requester, type CommandContext, type ControlPlane } from '../context.js';
-import { wholeNumber } from '../whole-number.js';
+import { contextOf, withControlPlane, requester, type CommandContext, type ControlPlane } from '../context.js';
+import { iso } from '../../core/times.js';
 
 export interface ApplyOptions {
   readonly rate?: string;
@@ -68,8 +69,7 @@ export async function applyBulkPlan(
     fast: options.fast === true,
     evenIfExempt: options.evenIfExempt === true,
   };
-  const plane = await openControlPlane(config);
-  try {
+  return withControlPlane(config, async (plane) => {
     const { ledger } = plane;
     const job = await findJob(ledger, plan);
     const before = await readBulkStatus(ledger, job);
@@ -108,9 +108,7 @@ export async function applyBulkPlan(
     const [status, nowMs] = [await readBulkStatus(ledger, applied.job), await ledger.now()];
     out.result(status, { status, nowMs, again }, appliedWords);
     return ExitCode.done;
-  } finally {
-    await plane.close();
-  }
+  });
 }
 
 const appliedWords = (view: {
@@ -176,7 +174,7 @@ const stillBuilding = (planId: string): UserError =>
 
 const expired = (job: BulkJob): UserError =>
   new UserError(
-    `${job.planId} is too old: it could be applied until ${new Date(job.expiresAtMs ?? job.createdAtMs).toISOString()}, because sessions change. Nothing was started.`,
+    `${job.planId} is too old: it could be applied until ${iso(job.expiresAtMs ?? job.createdAtMs)}, because sessions change. Nothing was started.`,
     `Plan again: ${planAnewCommand(job)}`,
     ExitCode.refused,
   );

@@ -6,13 +6,13 @@ import { makePlan, type BulkPlanInput, type BulkPlanMade, type BulkPlanProgress 
 import { bulkStatus, NO_CASES } from '../../engines/bulk/status.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
-import { createCredentials, SessionsError } from '../../adapters/vendor/index.js';
+import { SessionsError } from '../../adapters/vendor/index.js';
 import { readCriteria, type CriteriaOptions } from '../bulk-criteria.js';
 import { plannedWords } from '../bulk-plan-words.js';
 import { count } from '../bulk-words.js';
 import { counted } from '../words.js';
 import { contextOf, openExistingLedger, requester, type CommandContext } from '../context.js';
-import { openFleet } from '../fleet-access.js';
+import { withFleet } from '../fleet-access.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import type { Output } from '../output.js';
 
@@ -70,14 +70,9 @@ Exit codes: 0 planned (also when nothing matches), 2 wrong or contradictory crit
         return;
       }
       const { selection } = asked;
-      const credentials = createCredentials(context.config.env);
-      await credentials.headers();
-      const fleet = openFleet(context.config, credentials, context.out);
-      try {
-        process.exitCode = await planAndTell(context, fleet, { selection, written, reason });
-      } finally {
-        fleet.close();
-      }
+      process.exitCode = await withFleet(context.config, context.out, (fleet) =>
+        planAndTell(context, fleet, { selection, written, reason }),
+      );
     });
 }
 

@@ -1,7 +1,7 @@
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
 import { rateWords } from '../../core/bulk/rate.js';
-import { readRate } from '../bulk-rate.js';
+import { readRate } from '../option-values.js';
 import { steer, type Steering } from '../bulk-steering.js';
 import { span } from '../output.js';
 

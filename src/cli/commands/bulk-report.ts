@@ -6,7 +6,7 @@ import { readBulkStatus } from '../../engines/bulk/status.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import { findJob } from '../bulk-argument.js';
 import { reportCsv, reportHeader, reportWords } from '../bulk-report-words.js';
-import { contextOf, openExistingLedger } from '../context.js';
+import { contextOf, withLedger } from '../context.js';
 import { createOutput } from '../output.js';
 import { jsonLines, writePages } from '../paged-output.js';
 
@@ -46,8 +46,7 @@ Besides outcomes: untouched (left by an abort), waiting, under-way, case (a case
     .action(async (plan: string, options: ReportOptions, command: Command) => {
       const { config, out } = contextOf(command, true);
       const format = options.format ?? (out.json ? 'jsonl' : 'text');
-      const ledger = await openExistingLedger(config);
-      try {
+      await withLedger(config, async (ledger) => {
         const job = await findJob(ledger, plan);
         if (job.appliedAtMs === null) {
           throw new UserError(
@@ -67,8 +66,6 @@ Besides outcomes: untouched (left by an abort), waiting, under-way, case (a case
             reportWords(view.status, view.summary, view.isPart),
           );
         }
-      } finally {
-        await ledger.close();
-      }
+      });
     });
 }

@@ -1,21 +1,17 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { readBulkStatus } from '../../engines/bulk/status.js';
 import type { BulkStatus } from '../../core/contract.js';
 import { ExitCode } from '../../core/errors.js';
-import { LedgerUnavailableError } from '../../adapters/ledger/errors.js';
 import type { BulkJob } from '../../adapters/ledger/bulk-plans.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import { findJob } from '../bulk-argument.js';
-import { followAndTell } from '../bulk-wait.js';
+import { followAndTell } from '../bulk-follow.js';
 import { planWords } from '../bulk-plan-words.js';
 import { jobsTable, jobWords, nextWords } from '../bulk-words.js';
-import { contextOf, openExistingLedger } from '../context.js';
-import { onInterrupt } from '../interrupt.js';
+import { contextOf, withLedger } from '../context.js';
+import { showLive } from '../follow.js';
 import type { Output } from '../output.js';
-import { positiveNumber } from '../whole-number.js';
-
-const REFRESH_MS = 2_000;
+import { positiveNumber } from '../option-values.js';
 
 interface StatusOptions {
   readonly watch?: boolean;
@@ -45,15 +41,12 @@ Ctrl-C; otherwise 0.`,
     )
     .action(async (plan: string | undefined, options: StatusOptions, command: Command) => {
       const { config, out } = contextOf(command, true);
-      const ledger = await openExistingLedger(config);
-      try {
+      await withLedger(config, async (ledger) => {
         process.exitCode =
           plan === undefined
             ? await overview(ledger, options, out)
             : await one(ledger, await findJob(ledger, plan), options.watch === true, out);
-      } finally {
-        await ledger.close();
-      }
+      });
     });
 }
 
@@ -71,39 +64,25 @@ async function one(ledger: Ledger, job: BulkJob, watch: boolean, out: Output): P
 }
 
 async function overview(ledger: Ledger, { limit, watch }: StatusOptions, out: Output): Promise<number> {
-  if (watch !== true) {
-    const [jobs, nowMs] = await readJobs(ledger, limit);
-    out.result({ jobs }, { jobs, nowMs }, tableWords);
-    return ExitCode.done;
+  const look = () => readJobs(ledger, limit);
+  const documentOf = ({ jobs }: Overview): unknown => ({ jobs });
+  if (watch === true) await showLive(look, documentOf, tableWords, out);
+  else {
+    const seen = await look();
+    out.result(documentOf(seen), seen, tableWords);
   }
-  const interrupt = onInterrupt();
-  let told = '';
-  while (!interrupt.signal.aborted) {
-    try {
-      const [jobs, nowMs] = await readJobs(ledger, limit);
-      const news = JSON.stringify(jobs);
-      if (out.page.live) out.page.redraw({ jobs, nowMs }, (view) => `${tableWords(view)}\n\n${REFRESHED}`);
-      else if (news !== told) out.result({ jobs }, { jobs, nowMs }, (view) => `${tableWords(view)}\n`);
-      told = news;
-    } catch (error) {
-      if (!(error instanceof LedgerUnavailableError)) throw error;
-      out.say(`${error.message} Waiting for it.`);
-    }
-    await sleep(REFRESH_MS, undefined, { signal: interrupt.signal }).catch(() => {});
-  }
-  out.page.finish();
-  interrupt.dispose();
   return ExitCode.done;
 }
 
-const REFRESHED = 'Refreshed every 2 s. Ctrl-C ends it.';
+interface Overview {
+  readonly jobs: readonly BulkStatus[];
+  readonly nowMs: number;
+}
 
-const tableWords = ({ jobs, nowMs }: { readonly jobs: readonly BulkStatus[]; readonly nowMs: number }): string =>
-  jobsTable(jobs, nowMs);
+const tableWords = ({ jobs, nowMs }: Overview): string => jobsTable(jobs, nowMs);
 
-async function readJobs(ledger: Ledger, limit: number): Promise<[BulkStatus[], number]> {
-  const jobs = await ledger.bulk.list({ limit });
-  const statuses: BulkStatus[] = [];
-  for (const job of jobs) statuses.push(await readBulkStatus(ledger, job));
-  return [statuses, await ledger.now()];
+async function readJobs(ledger: Ledger, limit: number): Promise<Overview> {
+  const jobs: BulkStatus[] = [];
+  for (const job of await ledger.bulk.list({ limit })) jobs.push(await readBulkStatus(ledger, job));
+  return { jobs, nowMs: await ledger.now() };
 }

@@ -1,10 +1,9 @@
 import type { TemporalTarget } from '../../adapters/temporal/connection.js';
-import { shortened } from '../../core/text/printable.js';
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
 import { caseWorkflowId, ENDED_OUTCOMES, REFUSED_OUTCOMES, type OrderResult } from '../../core/contract.js';
 import { idsFromList } from '../ids.js';
-import { parseDuration } from '../../platform/config.js';
+import { readDuration } from '../../core/duration.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import { FRESH_READ_MS, OLDEST_READ_MS } from '../../core/policy/fresh-read.js';
 import type { OrderView } from '../../adapters/ledger/results.js';
@@ -12,7 +11,7 @@ import { startRefusal } from '../../adapters/temporal/start-refusal.js';
 import {
   checkedSessionIds,
   contextOf,
-  openControlPlane,
+  withControlPlane,
   requester,
   type CommandContext,
   type ControlPlane,
@@ -86,8 +85,7 @@ async function cancel(ids: readonly string[], options: CancelOptions, command: C
     );
   }
   const { config, out } = context;
-  const plane = await openControlPlane(config);
-  try {
+  return withControlPlane(config, async (plane) => {
     const pauseSwitch = await plane.ledger.pauseSwitch.read();
     if (pauseSwitch.paused) {
       const why = pauseSwitch.reason === null ? '' : ` (${pauseSwitch.reason})`;
@@ -109,9 +107,7 @@ async function cancel(ids: readonly string[], options: CancelOptions, command: C
     out.result({ orders: results }, { views, target: plane.target, waited: options.wait === true }, describe);
     if (interrupt.signal.aborted) return INTERRUPTED;
     return options.wait === true ? exitCodeOf(results) : ExitCode.done;
-  } finally {
-    await plane.close();
-  }
+  });
 }
 
 /**
@@ -121,11 +117,10 @@ async function cancel(ids: readonly string[], options: CancelOptions, command: C
  */
 export function readAgeOf(text: string | undefined): number | null {
   if (text === undefined) return null;
-  const ageMs = parseDuration(text);
-  if (ageMs !== null && ageMs > FRESH_READ_MS && ageMs <= OLDEST_READ_MS) return ageMs;
-  const wrong = ageMs === null ? 'is not a valid duration' : ageMs > FRESH_READ_MS ? 'is too long' : 'is too short';
+  const read = readDuration(text, { least: FRESH_READ_MS + 1, most: OLDEST_READ_MS });
+  if ('value' in read) return read.value;
   throw new UserError(
-    `--even-if-read-is-old ${shortened(text, 40)} ${wrong}. Nothing was ordered.`,
+    `--even-if-read-is-old ${read.problem}. Nothing was ordered.`,
     'More than 2s, which every order has; at most 60s, because by then another turn may run: --even-if-read-is-old 10s.',
     ExitCode.usage,
   );

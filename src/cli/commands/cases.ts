@@ -10,12 +10,10 @@ import type { OrderView } from '../../adapters/ledger/results.js';
 import type { UnjudgedSpell } from '../../adapters/ledger/unjudged.js';
 import { resolveTemporal } from '../../adapters/temporal/connection.js';
 import { startRefusal } from '../../adapters/temporal/start-refusal.js';
-import { checkedSessionIds, contextOf, openControlPlane, openExistingLedger, requester } from '../context.js';
-import { heldWords, holdDocument } from '../hold-words.js';
-import { span, table } from '../output.js';
-import { unjudgedDocument, unjudgedWords } from '../unjudged-words.js';
-import { outcomeName, readAgeWords, shorten, standing } from '../words.js';
-import { retriedWords } from '../retry-words.js';
+import { checkedSessionId, contextOf, withControlPlane, withLedger, requester } from '../context.js';
+import { heldWords, holdDocument, unjudgedDocument, unjudgedWords } from '../obstacle-words.js';
+import { factLines, span, table, type Fact } from '../output.js';
+import { outcomeName, readAgeWords, retriedWords, shorten, standing } from '../words.js';
 
 const RECENT = 50;
 const UNJUDGED_SHOWN = 5;
@@ -40,9 +38,8 @@ Examples:
     )
     .action(async (id: string | undefined, options: { open?: boolean }, command: Command) => {
       const { config, out } = contextOf(command, true);
-      const [sessionId] = id === undefined ? [] : checkedSessionIds([id]);
-      const ledger = await openExistingLedger(config);
-      try {
+      const sessionId = id === undefined ? undefined : checkedSessionId(id);
+      await withLedger(config, async (ledger) => {
         const openOnly = options.open === true;
         const views =
           sessionId === undefined || openOnly
@@ -72,9 +69,7 @@ Examples:
           const withAddress = { ...orders, address: addressOf(config) };
           out.result(document, withAddress, (view) => `${heldFirst(view)}${details(view)}`);
         }
-      } finally {
-        await ledger.close();
-      }
+      });
     });
 
   cases
@@ -84,9 +79,8 @@ Examples:
     .argument('<id>', 'session id')
     .action(async (id: string, _options: unknown, command: Command) => {
       const { config, out } = contextOf(command, true);
-      const sessionId = checkedSessionIds([id])[0] ?? id;
-      const plane = await openControlPlane(config);
-      try {
+      const sessionId = checkedSessionId(id);
+      await withControlPlane(config, async (plane) => {
         const [open] = await plane.ledger.orders.views({ sessionId, openOnly: true, limit: 1 });
         if (open === undefined) throw nothingOpen(sessionId);
         if ((await readHold(plane.ledger)) !== null) await wantProbe(plane.ledger);
@@ -105,9 +99,7 @@ Examples:
         }
         const { phase, nextTryAtMs } = open;
         out.result({ sessionId, retried: true }, { sessionId, phase, nextTryAtMs }, retriedWords);
-      } finally {
-        await plane.close();
-      }
+      });
     });
 
   cases
@@ -120,9 +112,8 @@ Examples:
     .requiredOption('--reason <text>', 'why')
     .action(async (id: string, options: { reason: string }, command: Command) => {
       const { config, out } = contextOf(command, true);
-      const sessionId = checkedSessionIds([id])[0] ?? id;
-      const ledger = await openExistingLedger(config);
-      try {
+      const sessionId = checkedSessionId(id);
+      await withLedger(config, async (ledger) => {
         const open = await ledger.orders.views({ sessionId, openOnly: true, limit: 1_000 });
         if (open.length === 0) throw nothingOpen(sessionId);
         await ledger.orders.abandon(
@@ -131,9 +122,7 @@ Examples:
         );
         const views = await ledger.orders.views({ orderIds: open.map(({ orderId }) => orderId) });
         out.result({ orders: views.map(({ result }) => result) }, { views, nowMs: Date.now() }, overview);
-      } finally {
-        await ledger.close();
-      }
+      });
     });
 }
 
@@ -188,7 +177,7 @@ function addressOf(config: Config): string | null {
 function details({ views, nowMs, address }: Orders & { readonly address: string | null }): string {
   const blocks = views.map((view) => {
     const { result } = view;
-    const rows: [string, string | null][] = [
+    const rows: Fact[] = [
       ['session', result.sessionId],
       ['agent', result.agentId],
       ['turn', result.turnKey],
@@ -199,15 +188,9 @@ function details({ views, nowMs, address }: Orders & { readonly address: string 
       ['read age', readAgeWords(result)],
       ['ended', result.endedAt],
       ['last error', result.lastError === null ? null : `${result.lastError.at} ${result.lastError.message}`],
-      ...result.events.map(({ at, kind, ...data }): [string, string] => [
-        'event',
-        `${at} ${kind} ${JSON.stringify(data)}`,
-      ]),
+      ...result.events.map(({ at, kind, ...data }): Fact => ['event', `${at} ${kind} ${JSON.stringify(data)}`]),
     ];
-    return rows
-      .filter((row): row is [string, string] => row[1] !== null)
-      .map(([name, value]) => `${name.padEnd(11)} ${value}`)
-      .join('\n');
+    return factLines(rows, 11);
   });
   const [newest] = views;
   const planId = newest === undefined ? null : jobOfView(newest);

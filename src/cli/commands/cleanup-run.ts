@@ -2,16 +2,16 @@ import type { Command } from 'commander';
 import { newPlanId } from '../../engines/bulk/plan-id.js';
 import { bulkStatus, NO_CASES } from '../../engines/bulk/status.js';
 import { cleanupNamed, cleanupsInForce } from '../../engines/cleanup/entries.js';
-import { planCleanup, targetsOf, type CleanupPlan } from '../../engines/cleanup/plan-cleanup.js';
+import { targetsOf, toEnd } from '../../core/bulk/totals.js';
+import { planCleanup, type CleanupPlan } from '../../engines/cleanup/plan-cleanup.js';
 import { capsText, plannedNote } from '../../engines/cleanup/words.js';
 import type { BulkStatus } from '../../core/contract.js';
 import { ExitCode } from '../../core/errors.js';
 import { DEFAULT_CANARY } from '../../adapters/ledger/bulk-plans.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
-import { createCredentials } from '../../adapters/vendor/index.js';
 import { planWords } from '../bulk-plan-words.js';
 import { contextOf, openExistingLedger, requester, type CommandContext } from '../context.js';
-import { openFleet } from '../fleet-access.js';
+import { withFleet } from '../fleet-access.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import { applyBulkPlan } from './bulk-apply.js';
 import { lookingAtFleet, progressOn } from './bulk-plan.js';
@@ -59,7 +59,7 @@ async function runCleanup(name: string, options: RunOptions, context: CommandCon
     const { job, capped } = plan;
     const status = bulkStatus(job, NO_CASES);
     const caps = { capped, ...plan.allowance, takenBefore: plan.taken.turns, live: plan.live };
-    const isNothing = targetsOf(job) - capped === 0;
+    const isNothing = toEnd(job) === 0;
     if (options.dryRun === true || isNothing) {
       await ledger.bulk.discard(planId);
       const dryRun = options.dryRun === true;
@@ -103,15 +103,10 @@ async function planNow(
   signal: AbortSignal,
 ): Promise<CleanupPlan> {
   const entry = cleanupNamed(await cleanupsInForce(ledger), name);
-  const credentials = createCredentials(config.env);
-  await credentials.headers();
-  const fleet = openFleet(config, credentials, out);
   const words = { undone: 'Nothing was ended.', ways: 'curfew doctor checks key and API.' };
-  try {
-    return await lookingAtFleet(out, signal, words, () =>
+  return withFleet(config, out, (fleet) =>
+    lookingAtFleet(out, signal, words, () =>
       planCleanup({ ledger, fleet }, entry, { planId, by: requester(), onProgress: progressOn(out), signal }),
-    );
-  } finally {
-    fleet.close();
-  }
+    ),
+  );
 }

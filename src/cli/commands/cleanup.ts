@@ -5,7 +5,7 @@ import { UserError } from '../../core/errors.js';
 import { belongsTogether } from '../../adapters/temporal/belonging.js';
 import { connectClient, resolveTemporal, type TemporalClient } from '../../adapters/temporal/connection.js';
 import { cleanupsDocument, cleanupsWords } from '../cleanup-words.js';
-import { contextOf, openExistingLedger } from '../context.js';
+import { contextOf, withLedger } from '../context.js';
 import { registerCleanupRun } from './cleanup-run.js';
 
 export function registerCleanup(program: Command): void {
@@ -37,8 +37,7 @@ Exit codes: 0 shown, 1 no policy file is in force, 4 the ledger can't be reached
     )
     .action(async (_options: unknown, command: Command) => {
       const { config, out } = contextOf(command, true);
-      const ledger = await openExistingLedger(config);
-      try {
+      await withLedger(config, async (ledger) => {
         const { version, entries } = await cleanupsInForce(ledger);
         const target = resolveTemporal(config);
         const temporal = entries.length === 0 ? null : await connectClient(target, { retryForMs: 0 }).catch(asProblem);
@@ -55,9 +54,7 @@ Exit codes: 0 shown, 1 no policy file is in force, 4 the ledger can't be reached
         } finally {
           await connected?.close();
         }
-      } finally {
-        await ledger.close();
-      }
+      });
     });
 }
 

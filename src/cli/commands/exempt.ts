@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { parseDuration } from '../../platform/config.js';
-import { ExitCode, UserError } from '../../core/errors.js';
-import { checkedSessionIds, contextOf, openExistingLedger, requester } from '../context.js';
+import { durationOf, LONGEST_MS } from '../../core/duration.js';
+import { checkedSessionId, contextOf, withLedger, requester } from '../context.js';
+import { iso } from '../../core/times.js';
 
 export function registerExempt(program: Command): void {
   program
@@ -15,25 +15,15 @@ export function registerExempt(program: Command): void {
     .requiredOption('--reason <text>', 'why')
     .addHelpText('after', '\nExample:\n  $ curfew exempt sess_xYz789AbCd --for 2h --reason "month-end close"')
     .action(async (id: string, options: { for: string; reason: string }, command: Command) => {
-      const sessionId = checkedSessionIds([id])[0] ?? id;
-      const forMs = parseDuration(options.for);
-      if (forMs === null || forMs < 1_000) {
-        throw new UserError(
-          `"${options.for}" is not a valid duration.`,
-          'Write it with a unit: --for 2h.',
-          ExitCode.usage,
-        );
-      }
+      const sessionId = checkedSessionId(id);
+      const forMs = durationOf('--for', options.for, { most: LONGEST_MS });
       const { config, out } = contextOf(command, true);
-      const ledger = await openExistingLedger(config);
-      try {
+      await withLedger(config, async (ledger) => {
         const { untilMs } = await ledger.exemptions.add({ sessionId, forMs, reason: options.reason, by: requester() });
-        const until = new Date(untilMs).toISOString();
+        const until = iso(untilMs);
         const exempted = { sessionId, exemptUntil: until };
         out.result(exempted, exempted, (view) => `${view.sessionId} is exempt until ${view.exemptUntil}.`);
-      } finally {
-        await ledger.close();
-      }
+      });
     });
 
   program
@@ -43,17 +33,14 @@ export function registerExempt(program: Command): void {
     .argument('<id>', 'session id')
     .addHelpText('after', '\nExample:\n  $ curfew unexempt sess_xYz789AbCd')
     .action(async (id: string, _options: unknown, command: Command) => {
-      const sessionId = checkedSessionIds([id])[0] ?? id;
+      const sessionId = checkedSessionId(id);
       const { config, out } = contextOf(command, true);
-      const ledger = await openExistingLedger(config);
-      try {
+      await withLedger(config, async (ledger) => {
         const ended = await ledger.exemptions.end(sessionId, requester());
         const document = { sessionId, ended };
         out.result(document, document, (view) =>
           view.ended === 0 ? `${view.sessionId} was not exempt.` : `${view.sessionId} is no longer exempt.`,
         );
-      } finally {
-        await ledger.close();
-      }
+      });
     });
 }

@@ -1,20 +1,20 @@
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
 import type { Config } from '../../platform/config.js';
+import { isScanning } from '../../core/coverage.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import { readCoverage } from '../../adapters/ledger/coverage.js';
 import { createRulesReader } from '../../engines/fleet/rules-in-force.js';
 import { standingsOf } from '../../core/policy/standing.js';
-import { vendorTimeNow, asOfLastScan } from '../../adapters/ledger/stored-facts.js';
-import { DEFAULT_SCAN_MS } from '../../core/policy/timing.js';
-import { agentOfScan, sessionView } from '../../adapters/vendor/subject.js';
+import { asOfLastScan, scanMsOf, vendorTimeNow } from '../../adapters/ledger/stored-facts.js';
+import { agentOfScan, readSight } from '../../adapters/vendor/sights.js';
 import { createVendorClock, type VendorClock } from '../../adapters/vendor/vendor-clock.js';
 import { systemClock } from '../../platform/clock.js';
 import { isOutcome } from '../../adapters/ledger/bulk-results.js';
 import { viewsOfSession } from '../../adapters/ledger/session-views.js';
 import type { AgentScan } from '../../adapters/ledger/facts.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
-import { fromRetrieve, type Observation } from '../../core/policy/observation.js';
+import type { Observation } from '../../core/policy/observation.js';
 import { observe } from '../../core/policy/observe.js';
 import type { Policy } from '../../core/policy/policy.js';
 import {
@@ -25,10 +25,10 @@ import {
 } from '../../adapters/vendor/index.js';
 import { USER_AGENT } from '../../platform/version.js';
 import { policyOf } from '../../engines/watch/limits.js';
-import { checkedSessionIds, contextOf, openExistingLedger } from '../context.js';
+import { checkedSessionId, contextOf, withLedger } from '../context.js';
 import { explainDocument, explainWords, type Explanation } from '../explain-words.js';
 import { readPolicySource } from '../policy-source.js';
-import { unjudgedWords } from '../unjudged-words.js';
+import { unjudgedWords } from '../obstacle-words.js';
 
 const LAST_ORDERS = 5;
 /** A person waits, and the ledger knows something too, ms. */
@@ -48,17 +48,14 @@ export function registerExplain(program: Command): void {
       '\nExamples:\n  $ curfew explain sess_xYz789AbCd\n  $ curfew explain sess_xYz789AbCd --policies draft.yaml',
     )
     .action(async (id: string, options: { policies?: string }, command: Command) => {
-      const sessionId = checkedSessionIds([id])[0] ?? id;
+      const sessionId = checkedSessionId(id);
       const source = options.policies === undefined ? null : await readPolicySource(options.policies);
       const { config, out } = contextOf(command, true);
-      const ledger = await openExistingLedger(config);
-      try {
+      await withLedger(config, async (ledger) => {
         const draft = source === null ? null : { name: options.policies ?? '', file: source.file };
         const explanation = await explain(config, ledger, sessionId, draft);
         out.result(explainDocument(explanation), explanation, explainWords);
-      } finally {
-        await ledger.close();
-      }
+      });
     });
 }
 
@@ -80,7 +77,7 @@ async function explain(config: Config, ledger: Ledger, sessionId: string, draft:
     ]);
   const scan = known?.scan ?? null;
   const remembered = known === null ? (watch?.facts ?? null) : asOfLastScan(known.stored, scan);
-  const scanMs = scan === null || scan.scanMs === 0 ? DEFAULT_SCAN_MS : scan.scanMs;
+  const scanMs = scanMsOf(scan);
   const vendorClock = createVendorClock(systemClock);
   const read = await readSession(config, sessionId, known?.stored.agentId ?? null, scan, vendorClock);
   const agentId = ('seen' in read ? read.seen.subject.agentId : null) ?? remembered?.subject.agentId ?? null;
@@ -144,7 +141,7 @@ async function explain(config: Config, ledger: Ledger, sessionId: string, draft:
     ),
     agentWatched: agentId === null ? null : agentScan !== null,
     scanAgeMs: coverage === null ? null : ledgerNowMs - coverage.atMs,
-    isScanning: coverage !== null && ledgerNowMs - coverage.atMs <= 4 * coverage.scanMs + coverage.durationMs,
+    isScanning: coverage !== null && isScanning(coverage, ledgerNowMs),
     ledgerNowMs,
   };
 }
@@ -199,10 +196,8 @@ async function readSession(
   try {
     const answer = await (client as SessionsClient).retrieveSession(sessionId);
     vendorClock.note(answer);
-    const atMs = vendorClock.at(answer.sentAt);
-    if (atMs === null) return { problem: 'the answer carries no usable Date header', reachable: true };
-    const view = sessionView(answer.value, agentId, scan === null ? null : agentOfScan(scan));
-    return { seen: fromRetrieve(view, atMs, vendorClock.at(answer.receivedAt)) };
+    const seen = readSight(vendorClock, answer, agentId, scan === null ? null : agentOfScan(scan));
+    return seen === null ? { problem: 'the answer carries no usable Date header', reachable: true } : { seen };
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
     return { problem: error.message, reachable: error.kind === 'not-found' };

@@ -3,7 +3,7 @@ import { ExitCode, UserError } from '../../core/errors.js';
 import type { HistoryEvent, HistoryFilter } from '../../adapters/ledger/history.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { OrderView } from '../../adapters/ledger/results.js';
-import { checkedSessionIds, contextOf, openExistingLedger } from '../context.js';
+import { checkedSessionId, contextOf, withLedger } from '../context.js';
 import {
   eventDocument,
   eventsCsv,
@@ -13,11 +13,10 @@ import {
   ordersHeader,
   ordersTable,
 } from '../history-rows.js';
-import { readMoment } from '../moment.js';
+import { positiveNumber, readMoment } from '../option-values.js';
 import type { Output } from '../output.js';
 import { jsonLines, writePages } from '../paged-output.js';
 import type { Printable } from '../../core/text/printable.js';
-import { positiveNumber } from '../whole-number.js';
 
 /** People read the last ones. */
 const SHOWN = 50;
@@ -58,17 +57,14 @@ Examples:
     )
     .action(async (options: HistoryOptions, command: Command) => {
       const { config, out } = contextOf(command, true);
-      const [sessionId] = options.session === undefined ? [] : checkedSessionIds([options.session]);
+      const sessionId = options.session === undefined ? undefined : checkedSessionId(options.session);
       const format = options.format ?? (out.json ? 'json' : 'table');
-      const ledger = await openExistingLedger(config);
-      try {
+      await withLedger(config, async (ledger) => {
         const filter = filterOf(options, sessionId, format === 'table' ? SHOWN : undefined, await ledger.now());
         await (options.events === true
           ? writeEvents(out, ledger, filter, format)
           : writeOrders(out, ledger, filter, format));
-      } finally {
-        await ledger.close();
-      }
+      });
     });
 }
 

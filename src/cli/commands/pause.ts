@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
-import { contextOf, openExistingLedger, requester } from '../context.js';
+import { contextOf, withLedger, requester } from '../context.js';
 import { span, table } from '../output.js';
+import { iso } from '../../core/times.js';
 
 export function registerPause(program: Command): void {
   program
@@ -23,8 +24,7 @@ export function registerPause(program: Command): void {
 
 async function turn(command: Command, paused: boolean, reason: string | null): Promise<void> {
   const { config, out } = contextOf(command, true);
-  const ledger = await openExistingLedger(config);
-  try {
+  await withLedger(config, async (ledger) => {
     const changed = await ledger.pauseSwitch.set(paused, requester(), reason);
     const state = await ledger.pauseSwitch.read();
     const underWay = await ledger.requests.underWay();
@@ -35,18 +35,16 @@ async function turn(command: Command, paused: boolean, reason: string | null): P
       changed,
       reason: state.reason,
       changedBy: state.changedBy,
-      changedAt: state.changedAtMs === null ? null : new Date(state.changedAtMs).toISOString(),
+      changedAt: iso(state.changedAtMs),
       openOrders: held,
       underWay: underWay.map(({ sessionId, turnKey, registeredAtMs }) => ({
         sessionId,
         turnKey,
-        sentAt: new Date(registeredAtMs).toISOString(),
+        sentAt: iso(registeredAtMs),
       })),
     };
     out.result(document, { wanted: paused, ...document, underWay, nowMs }, switchWords);
-  } finally {
-    await ledger.close();
-  }
+  });
 }
 
 interface Switched {

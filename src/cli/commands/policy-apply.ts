@@ -1,4 +1,4 @@
-import { sayWarnings } from '../policy-warnings.js';
+import { sayWarnings } from '../policy-words.js';
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
 import pc from 'picocolors';
@@ -6,10 +6,11 @@ import { ExitCode, UserError } from '../../core/errors.js';
 import { refuseToReplaceNewer, type PoliciesInForce } from '../../adapters/ledger/policy-versions.js';
 import type { PolicyFile } from '../../core/policy/policy.js';
 import { ask, isYes, someoneIsThere } from '../confirm.js';
-import { contextOf, openExistingLedger, requester } from '../context.js';
+import { contextOf, withLedger, requester } from '../context.js';
 import { modeCounts, modeWords } from '../in-force-words.js';
 import { differenceOf, differenceWords, newlyEnforcing, type PolicyDifference } from '../policy-difference.js';
 import { readPolicySource } from '../policy-source.js';
+import { iso } from '../../core/times.js';
 
 export function registerPolicyApply(policy: Command): void {
   policy
@@ -33,8 +34,7 @@ Exit codes: 0 in force (also when it was so already), 2 the file is not valid, 3
     .action(async (file: string, options: { yes?: boolean }, command: Command) => {
       const source = await readPolicySource(file);
       const { config, out } = contextOf(command, true);
-      const ledger = await openExistingLedger(config);
-      try {
+      await withLedger(config, async (ledger) => {
         const before = await ledger.policies.inForce();
         refuseToReplaceNewer(before);
         const current = before.kind === 'known' ? before.inForce : null;
@@ -71,15 +71,13 @@ Exit codes: 0 in force (also when it was so already), 2 the file is not valid, 3
         });
         const view = { version: applied.version, difference, file: source.file, showDifference: options.yes === true };
         out.result({ ...applied, difference }, view, appliedWords);
-      } finally {
-        await ledger.close();
-      }
+      });
     });
 }
 
 const headline = (file: string, before: PoliciesInForce): string =>
   before.kind === 'known'
-    ? `${file} takes the place of version ${before.inForce.version} (${before.inForce.fileName}, applied ${new Date(before.inForce.appliedAtMs).toISOString()} by ${before.inForce.appliedBy}):`
+    ? `${file} takes the place of version ${before.inForce.version} (${before.inForce.fileName}, applied ${iso(before.inForce.appliedAtMs)} by ${before.inForce.appliedBy}):`
     : `Nothing is in force yet. ${file} would be the first:`;
 
 const untriedWords = ({

@@ -1,19 +1,19 @@
-import { sayWarnings } from '../policy-warnings.js';
+import { sayWarnings } from '../policy-words.js';
 import type { Command } from 'commander';
 import { askedPatiently } from '../../adapters/vendor/patience.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import { planPolicies, type PlanProgress } from '../../engines/fleet/plan.js';
 import { openLedgerIfAny } from '../../adapters/ledger/ledger.js';
-import { createCredentials, SessionsError } from '../../adapters/vendor/index.js';
+import { SessionsError } from '../../adapters/vendor/index.js';
 import { readEndedRuns } from '../../adapters/ledger/ended-runs.js';
 import { contextOf } from '../context.js';
-import { openFleet } from '../fleet-access.js';
-import { INTERRUPTED, onInterrupt } from '../interrupt.js';
+import { withFleet } from '../fleet-access.js';
 import { planDocument, planWords } from '../plan-words.js';
 import type { Output } from '../output.js';
 import { counted } from '../words.js';
+import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import { readPolicySource } from '../policy-source.js';
-import { wholeNumber } from '../whole-number.js';
+import { wholeNumber } from '../option-values.js';
 
 /** Facts of sessions that were live lately stand for the time before this look, ms. */
 const KNOWN_WITHIN_MS = 60 * 60_000;
@@ -35,8 +35,7 @@ Examples:
   $ curfew policy plan curfew.yaml
   $ curfew policy plan curfew.yaml --json | jq '.policies[] | {name, endNow}'
 
-Exit codes: 0 planned, 2 the file or a setting is not valid, 4 the API or the ledger can't be reached,
-130 interrupted.`,
+Exit codes: 0 planned, 2 the file or a setting is not valid, 4 the API or the ledger can't be reached.`,
     )
     .action(async (file: string, options: { limit: number; maxRetrieves: number }, command: Command) => {
       const source = await readPolicySource(file);
@@ -49,44 +48,42 @@ Exit codes: 0 planned, 2 the file or a setting is not valid, 4 the API or the le
         process.exit(INTERRUPTED);
       });
       sayWarnings(out, source.warnings);
-      const credentials = createCredentials(config.env);
-      await credentials.headers();
-      const fleet = openFleet(config, credentials, out);
-      // A plan needs no ledger: without one, everything is seen for the first time.
-      const ledger = await openLedgerIfAny(config.databaseUrl);
-      try {
-        const exempt = new Set(ledger === null ? [] : (await ledger.exemptions.running()).keys());
-        const nowMs = ledger === null ? Date.now() : await ledger.now();
-        for (const { sessionId, untilMs } of source.file.exempt) if (untilMs > nowMs) exempt.add(sessionId);
-        const plan = await planPolicies(
-          { ...fleet, sessions: askedPatiently(fleet.sessions, fleet.limiter) },
-          {
-            policies: source.file.policies,
-            known: ledger === null ? null : await ledger.facts.load(KNOWN_WITHIN_MS),
-            exempt,
-            endedRuns: ledger === null ? [] : (await readEndedRuns(ledger)).map(({ runs }) => runs),
-            openBreakers: new Set((await ledger?.breakers.open())?.map((breaker) => breaker.policy)),
-            permitsTaken: async ({ name, caps }) => (ledger === null ? 0 : ledger.breakers.taken(name, caps.perMs)),
-            maxRetrieves: options.maxRetrieves,
-            onProgress: progressOn(out),
-          },
-        );
-        out.clear();
-        const view = { plan, file, limit: options.limit, withLedger: ledger !== null };
-        out.result(planDocument(plan, options.limit), view, planWords);
-      } catch (error) {
-        out.clear();
-        if (!(error instanceof SessionsError)) throw error;
-        throw new UserError(
-          `The fleet can't be read: ${error.message}. Nothing was changed.`,
-          'curfew doctor checks key and API.',
-          ExitCode.unreachable,
-        );
-      } finally {
-        interrupt.dispose();
-        fleet.close();
-        await ledger?.close();
-      }
+      await withFleet(config, out, async (fleet) => {
+        // A plan needs no ledger: without one, everything is seen for the first time.
+        const ledger = await openLedgerIfAny(config.databaseUrl);
+        try {
+          const exempt = new Set(ledger === null ? [] : (await ledger.exemptions.running()).keys());
+          const nowMs = ledger === null ? Date.now() : await ledger.now();
+          for (const { sessionId, untilMs } of source.file.exempt) if (untilMs > nowMs) exempt.add(sessionId);
+          const plan = await planPolicies(
+            { ...fleet, sessions: askedPatiently(fleet.sessions, fleet.limiter) },
+            {
+              policies: source.file.policies,
+              known: ledger === null ? null : await ledger.facts.load(KNOWN_WITHIN_MS),
+              exempt,
+              endedRuns: ledger === null ? [] : (await readEndedRuns(ledger)).map(({ runs }) => runs),
+              openBreakers: new Set((await ledger?.breakers.open())?.map((breaker) => breaker.policy)),
+              permitsTaken: async ({ name, caps }) => (ledger === null ? 0 : ledger.breakers.taken(name, caps.perMs)),
+              maxRetrieves: options.maxRetrieves,
+              onProgress: progressOn(out),
+            },
+          );
+          out.clear();
+          const view = { plan, file, limit: options.limit, withLedger: ledger !== null };
+          out.result(planDocument(plan, options.limit), view, planWords);
+        } catch (error) {
+          out.clear();
+          if (!(error instanceof SessionsError)) throw error;
+          throw new UserError(
+            `The fleet can't be read: ${error.message}. Nothing was changed.`,
+            'curfew doctor checks key and API.',
+            ExitCode.unreachable,
+          );
+        } finally {
+          interrupt.dispose();
+          await ledger?.close();
+        }
+      });
     });
 }
 

@@ -4,9 +4,10 @@ import type { Breaker } from '../../adapters/ledger/breakers.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { PoliciesInForce } from '../../adapters/ledger/policy-versions.js';
 import { closest } from '../../core/policy-file/suggest.js';
-import { trippedWords } from '../breaker-words.js';
-import { contextOf, openExistingLedger, requester } from '../context.js';
+import { trippedWords } from '../obstacle-words.js';
+import { contextOf, withLedger, requester } from '../context.js';
 import { span } from '../output.js';
+import { iso } from '../../core/times.js';
 
 export function registerPolicyResume(policy: Command): void {
   policy
@@ -22,8 +23,7 @@ export function registerPolicyResume(policy: Command): void {
     )
     .action(async (name: string, _options: unknown, command: Command) => {
       const { config, out } = contextOf(command, true);
-      const ledger = await openExistingLedger(config);
-      try {
+      await withLedger(config, async (ledger) => {
         const inForce = await ledger.policies.inForce();
         const breaker = (await ledger.breakers.open()).find((one) => one.policy === name) ?? null;
         // A breaker of a policy that is no longer in the file can be closed, too.
@@ -35,14 +35,12 @@ export function registerPolicyResume(policy: Command): void {
           {
             policy: name,
             closed,
-            tripped: breaker === null ? null : { at: new Date(breaker.openedAtMs).toISOString(), ...breaker.reason },
+            tripped: breaker === null ? null : { at: iso(breaker.openedAtMs), ...breaker.reason },
           },
           { name, breaker, closed, nowMs, next },
           (view) => `${headline(view.name, view.breaker, view.closed, view.nowMs)}\n${view.next}`,
         );
-      } finally {
-        await ledger.close();
-      }
+      });
     });
 }
 

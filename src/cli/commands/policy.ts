@@ -16,6 +16,7 @@ import { checkTeams, type TeamsCheck } from '../teams-check.js';
 import { registerPolicyApply } from './policy-apply.js';
 import { registerPolicyPlan } from './policy-plan.js';
 import { registerPolicyResume } from './policy-resume.js';
+import { iso } from '../../core/times.js';
 
 export function registerPolicy(program: Command): void {
   const policy = program
@@ -112,9 +113,7 @@ function validInWords({ file, read: { file: content, warnings }, teams }: Valid)
       ? [
           paragraph(
             'exempt',
-            exempt.map(
-              ({ sessionId, untilMs, reason }) => `${sessionId} until ${new Date(untilMs).toISOString()}: ${reason}`,
-            ),
+            exempt.map(({ sessionId, untilMs, reason }) => `${sessionId} until ${iso(untilMs)}: ${reason}`),
           ),
         ]
       : []),

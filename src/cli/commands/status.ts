@@ -1,18 +1,14 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { readLiveSessions } from '../../engines/fleet/live-sessions.js';
 import { createRulesReader, type RulesReader } from '../../engines/fleet/rules-in-force.js';
 import { readHold } from '../../adapters/ledger/hold-mark.js';
-import { LedgerUnavailableError } from '../../adapters/ledger/errors.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import { readStrangers } from '../../adapters/temporal/strangers.js';
-import { contextOf, openExistingLedger } from '../context.js';
-import { onInterrupt } from '../interrupt.js';
-import type { Output } from '../output.js';
+import { contextOf, withLedger } from '../context.js';
+import { showLive } from '../follow.js';
 import { statusDocument, statusWords, type Status } from '../status-words.js';
-import { wholeNumber } from '../whole-number.js';
+import { wholeNumber } from '../option-values.js';
 
-const REFRESH_MS = 2_000;
 /** Orders that are counted; more than this are "or more". */
 const MOST_OPEN_ORDERS = 1_000;
 
@@ -28,17 +24,15 @@ export function registerStatus(program: Command): void {
     .addHelpText('after', '\nExamples:\n  $ curfew status\n  $ curfew status --watch --limit 40')
     .action(async (options: { watch?: boolean; limit: number }, command: Command) => {
       const { config, out } = contextOf(command, true);
-      const ledger = await openExistingLedger(config);
-      try {
+      await withLedger(config, async (ledger) => {
         const rules = createRulesReader(ledger);
-        if (options.watch === true) await follow(ledger, rules, options.limit, out);
+        const look = () => readStatus(ledger, rules, options.limit);
+        if (options.watch === true) await showLive(look, statusDocument, statusWords, out);
         else {
-          const status = await readStatus(ledger, rules, options.limit);
+          const status = await look();
           out.result(statusDocument(status), status, statusWords);
         }
-      } finally {
-        await ledger.close();
-      }
+      });
     });
 }
 
@@ -62,23 +56,4 @@ async function readStatus(ledger: Ledger, reader: RulesReader, limit: number): P
     ...{ nowMs, inForce, pauseSwitch, hold, strangers, breakers, openOrders, unjudged, live },
     openWatches: watches.length,
   };
-}
-
-async function follow(ledger: Ledger, rules: RulesReader, limit: number, out: Output): Promise<void> {
-  const interrupt = onInterrupt();
-  while (!interrupt.signal.aborted) {
-    try {
-      const status = await readStatus(ledger, rules, limit);
-      if (out.page.live)
-        out.page.redraw(status, (seen) => `${statusWords(seen)}\n\nRefreshed every 2 s. Ctrl-C ends it.`);
-      else out.result(statusDocument(status), status, (seen) => `${statusWords(seen)}\n`);
-    } catch (error) {
-      if (!(error instanceof LedgerUnavailableError)) throw error;
-      if (out.page.live) out.page.redraw(error.message, (message) => `${message} Waiting for it.`);
-      else out.say(`${error.message} Waiting for it.`);
-    }
-    await sleep(REFRESH_MS, undefined, { signal: interrupt.signal }).catch(() => {});
-  }
-  interrupt.dispose();
-  out.page.finish();
 }

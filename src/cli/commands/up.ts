@@ -14,7 +14,7 @@ import { USER_AGENT } from '../../platform/version.js';
 import type { PolicyApplication } from '../../adapters/ledger/policy-versions.js';
 import { contextOf, requester, type CommandContext } from '../context.js';
 import { policiesDocument, policiesWords } from '../in-force-words.js';
-import { sayWarnings } from '../policy-warnings.js';
+import { sayWarnings } from '../policy-words.js';
 import { readPolicySource, type PolicySource } from '../policy-source.js';
 import { INTERRUPTED, onInterrupt, WORKER_LEAVES_WITHIN_MS } from '../interrupt.js';
 import { startTracing } from '../../platform/tracing/index.js';

@@ -1,9 +1,7 @@
 import { shell } from '../../core/text/shell.js';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { ENDED_OUTCOMES, REFUSED_OUTCOMES, type OrderMet, type WatchStatus } from '../../core/contract.js';
 import { ExitCode, UserError } from '../../core/errors.js';
-import { LedgerUnavailableError } from '../../adapters/ledger/errors.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { LimitChanges } from '../../adapters/ledger/watches.js';
 import { startRefusal } from '../../adapters/temporal/start-refusal.js';
@@ -17,14 +15,14 @@ import {
 } from '../../engines/watch/limits.js';
 import { readLimit } from '../../engines/watch/request.js';
 import { readStatus } from '../../engines/watch/status.js';
-import { checkedSessionIds, contextOf, openControlPlane, requester, type ControlPlane } from '../context.js';
+import { checkedSessionId, contextOf, withControlPlane, requester, type ControlPlane } from '../context.js';
+import { follow } from '../follow.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import { span, type Output } from '../output.js';
 import { outcomeName, outcomeWords } from '../words.js';
 
 /** How long to wait for the first look, which tells the deadline, ms. */
 const FIRST_LOOK_MS = 5_000;
-const POLL_MS = 400;
 /** What takes a limit away. */
 const NONE = 'none';
 const EXAMPLE = 'For example: curfew watch sess_xYz789AbCd --max-runtime 20m --max-credits 500';
@@ -70,7 +68,7 @@ watch, 3 when a rule refused to end it (exempt), 5 otherwise (released, gone), 4
 }
 
 async function watch(id: string, options: WatchOptions, command: Command): Promise<number> {
-  const sessionId = checkedSessionIds([id])[0] ?? id;
+  const sessionId = checkedSessionId(id);
   const limits = limitsOf(options);
   const isRelease = options.release === true;
   if (isRelease && Object.keys(limits).length > 0) {
@@ -83,14 +81,11 @@ async function watch(id: string, options: WatchOptions, command: Command): Promi
     throw new UserError('A watch needs a limit; none was given. Nothing was registered.', EXAMPLE, ExitCode.usage);
   }
   const { config, out } = contextOf(command, true);
-  const plane = await openControlPlane(config);
-  try {
+  return withControlPlane(config, async (plane) => {
     return isRelease
       ? await release(plane, sessionId, options, out)
       : await register(plane, sessionId, limits, options, out);
-  } finally {
-    await plane.close();
-  }
+  });
 }
 
 async function release(plane: ControlPlane, sessionId: string, options: WatchOptions, out: Output): Promise<number> {
@@ -148,10 +143,10 @@ async function register(
   }
 
   const interrupt = onInterrupt();
-  const first = await follow(ledger, sessionId, out, firstLook(change.watch.revision), interrupt.signal);
+  const first = await followWatch(ledger, sessionId, out, firstLook(change.watch.revision), interrupt.signal);
   const isWaiting = options.wait === true && !interrupt.signal.aborted;
   if (isWaiting) out.show({ status: first, kind: change.kind, order: change.order }, registeredText);
-  const status = isWaiting ? await follow(ledger, sessionId, out, isOver, interrupt.signal) : first;
+  const status = isWaiting ? await followWatch(ledger, sessionId, out, isOver, interrupt.signal) : first;
   interrupt.dispose();
 
   const stopped = interrupt.signal.aborted && options.wait === true && status.state === 'watching';
@@ -209,7 +204,7 @@ function firstLook(registeredRevision: number): Enough {
 }
 
 /** Follows a watch in the ledger until `enough` says so or the signal fires; says each news once. */
-async function follow(
+async function followWatch(
   ledger: Ledger,
   sessionId: string,
   out: Output,
@@ -217,27 +212,21 @@ async function follow(
   signal: AbortSignal,
 ): Promise<WatchStatus> {
   let said: string | null = null;
-  let ledgerAway = false;
-  for (;;) {
-    try {
-      const row = await ledger.watches.get(sessionId);
-      if (row === null) throw new UserError(`The watch of ${sessionId} is not in the ledger any more.`, EXAMPLE);
-      const status = await readStatus(ledger, row);
-      ledgerAway = false;
-      if (enough(status, row.revision) || signal.aborted) return status;
-      // Without the time left, which is another one at each look.
-      const news = `${status.phase} ${status.turnKey} ${status.order?.outcome} ${status.order?.attempts}`;
-      if (said !== null && said !== news)
-        out.show(status, (seen) => `${seen.sessionId}  ${seen.phase}: ${seen.lastNote}`);
-      said = news;
-    } catch (error) {
-      if (!(error instanceof LedgerUnavailableError)) throw error;
-      if (signal.aborted) throw error;
-      if (!ledgerAway) out.say(`${error.message} Waiting for it.`);
-      ledgerAway = true;
-    }
-    await sleep(POLL_MS, undefined, { signal }).catch(() => {});
-  }
+  const look = async () => {
+    const row = await ledger.watches.get(sessionId);
+    if (row === null) throw new UserError(`The watch of ${sessionId} is not in the ledger any more.`, EXAMPLE);
+    return { status: await readStatus(ledger, row), revision: row.revision };
+  };
+  const onSeen = ({ status, revision }: Awaited<ReturnType<typeof look>>): boolean => {
+    if (enough(status, revision) || signal.aborted) return true;
+    // Without the time left, which is another one at each look.
+    const news = `${status.phase} ${status.turnKey} ${status.order?.outcome} ${status.order?.attempts}`;
+    if (said !== null && said !== news)
+      out.show(status, (seen) => `${seen.sessionId}  ${seen.phase}: ${seen.lastNote}`);
+    said = news;
+    return false;
+  };
+  return (await follow(look, { out, signal, onSeen })).status;
 }
 
 const releaseCommand = (sessionId: string): string => shell`curfew watch ${sessionId} --release`;

@@ -1,13 +1,12 @@
 import { z } from 'zod';
+import { DURATION_PATTERN, readDuration } from '../duration.js';
 import { readCron } from './cron.js';
 import { choice, leaf } from './leaf.js';
 import {
   AMOUNT_PATTERN,
-  DURATION_PATTERN,
   LARGEST_AMOUNT,
   PERCENT_PATTERN,
   readAmount,
-  readDuration,
   readPercentNumber,
   readShare,
   readWholeNumber,
@@ -62,10 +61,10 @@ const name = (description: string) =>
   });
 
 const duration = (description: string, example: string, least = SECOND) =>
-  leaf((value) => readDuration(value, least), {
+  leaf((value) => readDuration(value, { least }), {
     type: 'string',
     pattern: DURATION_PATTERN,
-    description: `${description} Whole numbers with s, m, h or d: 45m, 1h30m, 2d.`,
+    description: `${description} Numbers with s, m, h or d: 45m, 1h30m, 1.5h, 2d.`,
     examples: [example],
   });
 

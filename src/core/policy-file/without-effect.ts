@@ -3,7 +3,7 @@ import { LIMIT_NAMES, type LimitName, type Match } from '../policy/policy.js';
 import { warning, type Finding, type Path } from './finding.js';
 import { limitsSchema, matchSchema, policySchema } from './schema.js';
 import { matchOf } from './to-policy.js';
-import { formatDuration } from './units.js';
+import { formatDuration } from '../duration.js';
 
 type Mapping = Readonly<Record<string, unknown>>;
 

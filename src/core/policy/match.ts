@@ -37,6 +37,13 @@ export function matchVerdict(match: Match, subject: MatchSubject): boolean | nul
   return someField(match.teams, [subject.teamId], sameText);
 }
 
+/** Whether no session of an agent can fit, whoever created it: then it need not be listed. Null: not known. */
+export const excludes = (
+  match: Match,
+  { id, name, teamId }: { readonly id: string | null; readonly name: string | null; readonly teamId: string | null },
+): boolean =>
+  matchVerdict(match, { agentId: id, agentName: name, teamId, creatorId: null, creatorEmail: null }) === false;
+
 /** Ids of all teams that a rule names, those behind a `not` included. */
 export function teamsNamed(match: Match): readonly string[] {
   if ('all' in match) return match.all.flatMap(teamsNamed);

@@ -1,4 +1,5 @@
 import type { Outcome } from '../contract.js';
+import { doubled } from './backoff.js';
 import { settlesOrder, type Refusal } from './refusals.js';
 
 /** An order that a policy gave earlier for the same turn. */
@@ -61,5 +62,5 @@ function afterForbidden(
     return readAgoMs !== null && readAgoMs < nowMs - (decidedAtMs ?? nowMs) ? SPACING_MS : null;
   }
   if (refusal.alone !== true) return null;
-  return Math.min(LONGEST_SPACING_MS, REFUSED_SPACING_MS * 2 ** Math.min(timesForbidden - 1, 30));
+  return doubled(REFUSED_SPACING_MS, timesForbidden - 1, LONGEST_SPACING_MS);
 }

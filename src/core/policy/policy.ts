@@ -59,6 +59,22 @@ export interface Limits {
   readonly max_tokens: number | null;
 }
 
+export const NO_LIMITS: Limits = {
+  max_runtime: null,
+  max_continuous_runtime: null,
+  max_queue_time: null,
+  max_credits: null,
+  max_session_credits: null,
+  max_tokens: null,
+};
+
+/** Limits as a policy, so that the same rules judge them. It is about every session it is asked of, and no caps apply. */
+export const limitsAlone = (name: string, limits: Limits): Policy => ({
+  ...{ name, limits, match: { all: [] }, warnAt: null, graceMs: 0, mode: 'enforce', notify: [] },
+  caps: { maxCancels: Number.MAX_SAFE_INTEGER, maxPercent: 100, perMs: 1 },
+  onRestart: { action: 'report' },
+});
+
 /** A circuit breaker on ourselves. */
 export interface Caps {
   readonly maxCancels: number;

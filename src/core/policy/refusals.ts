@@ -1,5 +1,5 @@
 /**
- * A call about one session that was refused. Which answers are refusals: `refusedIn` in `src/engines/cases/refusal.ts`.
+ * A call about one session that was refused. Which answers are refusals: `refusedIn` in `meaning.ts`.
  */
 export interface Refused {
   readonly on: 'read' | 'cancel';

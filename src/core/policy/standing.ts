@@ -53,6 +53,17 @@ export function standingsOf(
   });
 }
 
+/** Of the policies that may be about a session, the most urgent first. */
+export const standingsAbout = (
+  facts: Facts,
+  policies: readonly Policy[],
+  nowMs: number,
+  options: AssessOptions,
+): PolicyStanding[] =>
+  standingsOf(facts, policies, Math.max(nowMs, facts.timeline.seenAtMs), options)
+    .filter(({ verdict }) => verdict.kind !== 'not-matching')
+    .sort(compareStandings);
+
 function limitStanding(reading: Reading, { timeline }: Facts, nowMs: number): LimitStanding {
   const { limit, unit, limitValue, level, doubt, errorBound } = reading;
   // Where the start was seen, a limit counts from there, whatever the error bound says; else from the earliest start.

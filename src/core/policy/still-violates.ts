@@ -15,7 +15,7 @@ export interface GateJudgement {
   /** The read showed the ordered turn as the last one. */
   readonly isOrderedTurn: boolean;
   readonly verdict: Verdict;
-  /** With the read in it: store it. */
+  /** With the read in them. They explain the verdict and are not stored: scans and looks see the session again. */
   readonly facts: Facts;
 }
 

@@ -77,30 +77,25 @@ export const plannedTurn = (
     ? bindOrder({ orderedAtMs: target.seenAtMs }, read.sighting, read.times)
     : { key: target.turnKey, startedAtMs: target.turnStartedAtMs };
 
-type Held = Exclude<BulkRegistration, { kind: 'registered' }>;
-
 function dispatch(
   run: RunContext,
-  { seq, sessionId, attempts }: BulkTarget,
+  { seq, sessionId }: BulkTarget,
   agentId: string | null,
   turn: { readonly key: string; readonly startedAtMs: number | null } | null,
   basis: Basis,
   readAtMs: number,
-): Promise<DispatchResult<Held>> {
-  return run.gate.dispatch<Held>(sessionId, basis, {
-    register: async () => {
-      const registration = await run.book.register({ seq, sessionId, agentId, turn, readAtMs });
-      return registration.kind === 'registered' ? { ...registration, attempt: attempts + 1 } : registration;
-    },
+): Promise<DispatchResult<BulkRegistration>> {
+  return run.gate.dispatch<BulkRegistration>(sessionId, basis, {
+    register: () => run.book.register({ seq, sessionId, agentId, turn, readAtMs }),
     withdraw: () => run.book.withdraw({ seq, sessionId }),
-    answer: (answer) => run.book.answer({ seq, sessionId, answer }),
+    answer: (_, answer) => run.book.answer({ seq, sessionId, answer }),
     quiet: true,
   });
 }
 
 async function attempted(
   run: RunContext,
-  result: DispatchResult<Held>,
+  result: DispatchResult<BulkRegistration>,
   about: Pick<Unconfirmed, 'target' | 'agentId' | 'turn'>,
 ): Promise<Attempted> {
   switch (result.kind) {

@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HeldError, honouredMs } from '../../adapters/vendor/hold.js';
 import { PLAN_EXPIRES_MS, type BulkJob, type BulkTarget } from '../../adapters/ledger/bulk-plans.js';
-import { backoffMs } from '../../core/policy/backoff.js';
-import { refusedIn } from '../cases/refusal.js';
-import { tells } from '../../core/policy/refusals.js';
+import { isWorkerStopping } from '../../core/try-again.js';
+import { retryAfterMs } from '../../core/policy/backoff.js';
+import { meaningOf } from '../../core/policy/meaning.js';
 import { SessionsError } from '../../adapters/vendor/index.js';
 import { attemptTarget, attemptUnread, type Attempted } from './attempt.js';
 import { judgeCanary, type Brake, type BrakeReason, type Fate } from '../../core/bulk/brake.js';
@@ -13,7 +12,7 @@ import { Confirming } from './confirming.js';
 import type { RunContext, Unconfirmed } from './dependencies.js';
 import { Endings } from './endings.js';
 import { createPace, type Pace } from '../../core/bulk/pace.js';
-import { Tasks } from './tasks.js';
+import { Tasks } from '../../platform/tasks.js';
 
 /** Targets read from the ledger at once. */
 const PAGE = 1_000;
@@ -45,7 +44,8 @@ export class Carrying {
   readonly #brake: Brake;
   readonly #stop: AbortSignal;
   readonly #pace: Pace;
-  readonly #tasks = new Tasks();
+  /** One that still waited for its turn when the worker stopped: its row says so, and another worker takes it up. */
+  readonly #tasks = new Tasks({ counts: (error) => !isWorkerStopping(error) });
   readonly #conditions: Conditions;
   readonly #endings: Endings;
   readonly #confirming: Confirming;
@@ -285,15 +285,16 @@ export class Carrying {
   async #failed(tried: Tried, error: SessionsError): Promise<void> {
     const { target } = tried;
     const { timing, random } = this.#run;
-    if (error.kind === 'rate-limited') {
-      await this.#limited(tried, error);
-    } else if (await this.#conditions.concernsAccount(error)) {
+    const meaning = meaningOf(error, await this.#conditions.concernsAccount(error));
+    if (meaning.kind === 'too-many') {
+      await this.#limited(tried, error, meaning.asked);
+    } else if (meaning.kind === 'account') {
       this.#retryAt(tried, 0);
-    } else if (isRefused(error)) {
+    } else if (meaning.kind === 'refused' && meaning.lasts) {
       // One refusal settles nothing; a case sees whether it stays so.
       this.#conditions.works();
       await this.#endings.handOver(target, 'waiting', null, target.agentId, error);
-    } else if (error.kind === 'not-found') {
+    } else if (meaning.kind === 'not-found') {
       const turn = { key: target.turnKey, startedAtMs: target.turnStartedAtMs };
       const item = { target, agentId: target.agentId, turn, from: 'waiting', byList: null } as const;
       this.#confirming.await({ ...item, sinceAt: this.#now(), sightings: [] });
@@ -301,23 +302,22 @@ export class Carrying {
       await this.#conditions.apiFailed(error);
       // What concerns everybody is not held against one target.
       const tries = tried.tries + (this.#conditions.apiIsAway ? 0 : 1);
-      const afterMs = Math.max(honouredMs(error), backoffMs(tries + 1, timing.retryCapMs, random()));
-      if (tries < MOST_TRIES) this.#retryAt({ target, tries }, afterMs);
+      if (tries < MOST_TRIES)
+        this.#retryAt({ target, tries }, retryAfterMs(error, tries + 1, timing.retryCapMs, random()));
       else await this.#endings.handOver(target, 'waiting', null, target.agentId, error);
     }
   }
 
   /** Too many requests pass. Where one session alone is turned away, and others are accepted, a case goes on with it. */
-  async #limited(tried: Tried, error: SessionsError): Promise<void> {
+  async #limited(tried: Tried, error: SessionsError, asked: boolean): Promise<void> {
     const { timing, random } = this.#run;
     this.#conditions.tooFast(error);
-    // It was not asked for: another request was turned away.
-    if (error instanceof HeldError) return this.#retryAt(tried, error.retryAfterMs);
+    const afterMs = retryAfterMs(error, tried.tries + 1, timing.retryCapMs, random());
+    if (!asked) return this.#retryAt(tried, afterMs);
     const limitedAt = tried.limitedAt ?? this.#now();
     const isAlone = this.#now() - limitedAt >= timing.refusedForMs && this.#conditions.acceptedSince(limitedAt);
     if (isAlone) return this.#endings.handOver(tried.target, 'waiting', null, tried.target.agentId, error);
-    const backoff = backoffMs(tried.tries + 1, timing.retryCapMs, random());
-    this.#retryAt({ ...tried, tries: tried.tries + 1, limitedAt }, Math.max(honouredMs(error), backoff));
+    this.#retryAt({ ...tried, tries: tried.tries + 1, limitedAt }, afterMs);
   }
 
   #retryAt(tried: Tried, afterMs: number): void {
@@ -356,10 +356,4 @@ export class Carrying {
     this.#stopping = false;
     this.#run.log.error({ plan: this.#run.key.planId, ...data }, `bulk job: ${note}`);
   }
-}
-
-/** The vendor refused the session itself, and not for now. One that a cancel request does not find is looked for by reads. */
-function isRefused(error: SessionsError): boolean {
-  const refused = refusedIn(error);
-  return refused !== null && error.kind !== 'not-found' && tells(refused);
 }

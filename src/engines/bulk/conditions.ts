@@ -96,8 +96,9 @@ export class Conditions {
     this.hold(waitMs, `The vendor's API fails: ${error.message}. Trying again; nothing is lost.`);
   }
 
-  /** A refused key concerns all: told once, and tried again now and then. @returns false: it is about this session */
+  /** A refused key concerns all: told once, and tried again now and then. @returns false: it is about this session, or a 429 */
   async concernsAccount(error: SessionsError): Promise<boolean> {
+    if (error.kind === 'rate-limited') return false;
     const acceptedLately = this.#run.clock.monotonic() - this.#acceptedAt < ACCEPTED_LATELY_MS;
     const { kind } = error;
     if ((kind === 'forbidden' || kind === 'account-forbidden') && acceptedLately) return false;

@@ -1,11 +1,11 @@
-import { honouredMs } from '../../adapters/vendor/hold.js';
-import { backoffMs } from '../../core/policy/backoff.js';
+import { honouredMs, retryAfterMs } from '../../core/policy/backoff.js';
+import { meaningOf } from '../../core/policy/meaning.js';
 import { SessionsError } from '../../adapters/vendor/index.js';
 import type { Conditions } from './conditions.js';
 import { confirmByList, confirmByRead } from './confirm.js';
 import type { RunContext, Unconfirmed } from './dependencies.js';
 import type { Endings } from './endings.js';
-import type { Tasks } from './tasks.js';
+import type { Tasks } from '../../platform/tasks.js';
 import { planList, type AgentGroup } from './waiting-room.js';
 
 const LISTS_AT_ONCE = 4;
@@ -148,7 +148,7 @@ export class Confirming {
       this.#conditions.works();
       switch (confirmed.kind) {
         case 'settled':
-          this.#endings.settleConfirmed(confirmed.outcome);
+          this.#endings.settleConfirmed(confirmed);
           break;
         case 'look-again':
           this.#lookLater(confirmed.item, confirmed.afterMs, 0);
@@ -165,13 +165,14 @@ export class Confirming {
 
   async #readFailed(item: Unconfirmed, failures: number, error: SessionsError): Promise<void> {
     const { timing, random } = this.#run;
-    if (error.kind === 'rate-limited') {
+    const meaning = meaningOf(error, await this.#conditions.concernsAccount(error));
+    if (meaning.kind === 'too-many') {
       this.#conditions.tooFast(error);
       this.#lookLater(item, Math.max(honouredMs(error), timing.heldRetryMs), failures);
-    } else if (await this.#conditions.concernsAccount(error)) {
+    } else if (meaning.kind === 'account') {
       this.#lookLater(item, timing.heldRetryMs, failures);
     } else if (failures + 1 < MOST_READS_FAILED) {
-      this.#lookLater(item, backoffMs(failures + 1, timing.retryCapMs, random()), failures + 1);
+      this.#lookLater(item, retryAfterMs(error, failures + 1, timing.retryCapMs, random()), failures + 1);
     } else {
       await this.#endings.handOver(item.target, item.from, item.turn, item.agentId, error);
     }

@@ -1,7 +1,8 @@
-import type { Outcome } from '../../core/contract.js';
 import type { BulkTarget, TargetStatus } from '../../adapters/ledger/bulk-plans.js';
 import type { EventToRecord } from '../../adapters/ledger/ledger.js';
-import { refusedIn } from '../cases/refusal.js';
+import type { BulkSettlement } from '../../adapters/ledger/bulk-writes.js';
+import { refusedIn } from '../../core/policy/meaning.js';
+import { openCase, type WrittenOrder } from '../cases/open-case.js';
 import { errorWith } from '../../adapters/ledger/refusals.js';
 import { noteRefusal } from '../../core/policy/refusals.js';
 import type { OrderedTurn } from '../../core/policy/sighting.js';
@@ -9,30 +10,19 @@ import type { SessionsError } from '../../adapters/vendor/index.js';
 import { orderErrorOf } from './attempt.js';
 import { TakenOver } from './book.js';
 import type { Fate } from '../../core/bulk/brake.js';
-import type { SettledOutcome } from './confirm.js';
+import type { Settled } from './confirm.js';
 import type { RunContext } from './dependencies.js';
-import type { Tasks } from './tasks.js';
+import type { Tasks } from '../../platform/tasks.js';
 
 const JOINS_AT_ONCE = 5;
 const JOIN_PATIENCE_MS = 10_000;
-
-/** What is known of a target when it is through. */
-interface Ending {
-  readonly outcome: Outcome;
-  readonly attribution?: 'strong' | 'probable' | null;
-  readonly endedAtMs?: number | null;
-  readonly turnKey?: string | null;
-  readonly agentId?: string | null;
-  readonly error?: SessionsError;
-  readonly confirmedAfterMs?: number;
-}
 
 /** How targets leave a job: with an outcome, or with a case that goes on with them. */
 export class Endings {
   readonly #run: RunContext;
   readonly #tasks: Tasks;
   readonly #through: (seq: number, fate: Fate | null) => Promise<void>;
-  readonly #joins: { readonly sessionId: string; readonly orderId: string }[] = [];
+  readonly #joins: WrittenOrder[] = [];
   #joining = 0;
 
   /** @param through - told of each target that left; null: its row brings it up again */
@@ -47,26 +37,28 @@ export class Endings {
     return this.#joins.length;
   }
 
-  settleConfirmed({ item, outcome, attribution, endedAtMs, events, turnKey }: SettledOutcome): void {
-    const ending = { outcome, attribution, endedAtMs, turnKey, agentId: item.agentId };
+  settleConfirmed({ item, ending }: Settled): void {
+    const { target, from, turn, agentId } = item;
+    const { outcome, attribution, endedAtMs, news } = ending;
     const took = item.accepted === true ? { confirmedAfterMs: this.#run.clock.monotonic() - item.sinceAt } : {};
-    this.settle(item.target, item.from, { ...ending, ...took }, events);
+    const data = { plan: this.#run.key.planId };
+    const events = news.map((told) => ({ ...told, sessionId: target.sessionId, data: { ...data, ...told.data } }));
+    this.settle(target, from, { outcome, attribution, endedAtMs, turnKey: turn.key, agentId, ...took }, events);
   }
 
-  settle(target: BulkTarget, from: TargetStatus, ending: Ending, events: readonly EventToRecord[] = []): void {
+  settle(
+    target: BulkTarget,
+    from: TargetStatus,
+    ending: Pick<BulkSettlement, 'outcome' | 'agentId'> & Partial<BulkSettlement>,
+    events: readonly EventToRecord[] = [],
+  ): void {
     const { seq, sessionId } = target;
+    const nothing = { attribution: null, turnKey: null, endedAtMs: null, error: null };
     this.#tasks.begin(async () => {
       // First, because a settled target is not looked at again: told twice is better than never.
       if (events.length > 0) await this.#run.ledger.recordEvents(events);
-      await this.#run.book.settle({
-        ...{ seq, sessionId, from, outcome: ending.outcome },
-        attribution: ending.attribution ?? null,
-        agentId: ending.agentId ?? target.agentId,
-        turnKey: ending.turnKey ?? null,
-        endedAtMs: ending.endedAtMs ?? null,
-        error: ending.error === undefined ? null : orderErrorOf(ending.error, this.#run.clock.wall()),
-        ...(ending.confirmedAfterMs === undefined ? {} : { confirmedAfterMs: ending.confirmedAfterMs }),
-      });
+      const agentId = ending.agentId ?? target.agentId;
+      await this.#run.book.settle({ seq, sessionId, from, ...nothing, ...ending, agentId });
       await this.#through(seq, ending.outcome);
     });
   }
@@ -113,16 +105,10 @@ export class Endings {
     while (this.#joining < JOINS_AT_ONCE) {
       const join = this.#joins.shift();
       if (join === undefined) return;
-      const { sessionId, orderId } = join;
       this.#joining += 1;
       this.#tasks.begin(async () => {
-        try {
-          await this.#run.cases.join(sessionId, orderId, JOIN_PATIENCE_MS);
-        } catch (error) {
-          this.#run.log.warn({ sessionId, err: error }, 'could not start a case; trying again in a minute');
-        } finally {
-          this.#joining -= 1;
-        }
+        await openCase(this.#run, join, JOIN_PATIENCE_MS);
+        this.#joining -= 1;
       });
     }
   }

@@ -1,15 +1,14 @@
+import pLimit from 'p-limit';
 import { refusesAccount, type ListingCalls, type ListingDependencies } from '../../adapters/vendor/listing.js';
-import { asOfLastScan } from '../../adapters/ledger/stored-facts.js';
-import { DEFAULT_SCAN_MS } from '../../core/policy/timing.js';
-import { sessionView } from '../../adapters/vendor/subject.js';
+import { scanMsOf, withListSight } from '../../adapters/ledger/stored-facts.js';
+import { listSight, readSight, sessionView } from '../../adapters/vendor/sights.js';
 import type { TargetToFreeze } from '../../adapters/ledger/bulk-plans.js';
 import type { AgentScan, StoredFacts } from '../../adapters/ledger/facts.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { Facts } from '../../core/policy/facts.js';
-import { absentFromLists, fromListItem, fromRetrieve } from '../../core/policy/observation.js';
+import type { Observation } from '../../core/policy/observation.js';
 import { observe } from '../../core/policy/observe.js';
 import { SessionsError, type Agent, type Session, type SessionsClient } from '../../adapters/vendor/index.js';
-import { atMost } from './at-most.js';
 import { patiently } from '../../adapters/vendor/patience.js';
 import { decide, type Candidate, type Criteria } from './selection.js';
 
@@ -51,7 +50,7 @@ export function createJudge(
   tally: JudgeTally,
   report: () => void,
 ): Judge {
-  const oneOf = atMost(RETRIEVES_AT_ONCE);
+  const oneOf = pLimit(RETRIEVES_AT_ONCE);
 
   return async (agent, page) => {
     const remembered = await recall(deps, criteria, agent, page);
@@ -65,29 +64,24 @@ export function createJudge(
     page: Page,
     { scan, facts: stored }: Remembered,
   ): Promise<TargetToFreeze | null> {
-    const scanMs = scan === null || scan.scanMs === 0 ? DEFAULT_SCAN_MS : scan.scanMs;
+    const scanMs = scanMsOf(scan);
     let facts: Facts | null = null;
     if (page.atMs !== null) {
-      const known = stored.get(session.id);
-      const before = known === undefined ? absentAt(scan, page.atMs, scanMs) : asOfLastScan(known, scan);
-      const sight = fromListItem(sessionView(session, agent.id, agent), page.atMs, page.arrivedMs);
-      facts = observe(before, sight, { scanMs });
+      facts = withListSight(stored.get(session.id), scan, listSight(session, agent, page.atMs, page.arrivedMs));
     }
     let candidate = candidateOf(session, agent, facts);
     let decision = decide(criteria, candidate, nowFor(deps, facts), scanMs);
     let seenAtMs = page.seenAtMs;
     let isNamed = false;
     if (decision.needsRetrieve && (page.atMs !== null || !criteria.aboutTurn)) {
-      const read = await oneOf(() => retrieve(session.id));
+      const read = await oneOf(() => retrieve(session.id, agent));
       // Gone, or counted as not read: left out either way.
       if (read === null) return null;
-      const { session: shown, atMs, arrivedMs } = read;
-      const view = sessionView(shown, agent.id, agent);
-      if (atMs !== null) facts = observe(facts, fromRetrieve(view, atMs, arrivedMs), { scanMs });
-      candidate = candidateOf(shown, agent, facts);
+      if (read.sight !== null) facts = observe(facts, read.sight, { scanMs });
+      candidate = candidateOf(read.session, agent, facts);
       decision = decide(criteria, candidate, nowFor(deps, facts), scanMs);
       seenAtMs = read.seenAtMs;
-      isNamed = atMs !== null;
+      isNamed = read.sight !== null;
     }
     if (decision.fits === null) {
       if (page.atMs === null && criteria.aboutTurn) tally.untimed += 1;
@@ -108,7 +102,8 @@ export function createJudge(
 
   async function retrieve(
     sessionId: string,
-  ): Promise<{ session: Session; atMs: number | null; arrivedMs: number | null; seenAtMs: number } | null> {
+    agent: Agent,
+  ): Promise<{ session: Session; sight: Observation | null; seenAtMs: number } | null> {
     if (tally.retrieves >= maxRetrieves) {
       tally.overLimit += 1;
       return null;
@@ -123,8 +118,7 @@ export function createJudge(
         return deps.sessions.retrieveSession(sessionId, { signal });
       });
       deps.vendorClock.note(answer);
-      const [atMs, arrivedMs] = [deps.vendorClock.at(answer.sentAt), deps.vendorClock.at(answer.receivedAt)];
-      return { session: answer.value, atMs, arrivedMs, seenAtMs };
+      return { session: answer.value, sight: readSight(deps.vendorClock, answer, agent.id, agent), seenAtMs };
     } catch (error) {
       if (!(error instanceof SessionsError) || refusesAccount(error)) throw error;
       if (error.kind !== 'not-found') tally.unreadSessions += 1;
@@ -156,10 +150,6 @@ async function recall(
     facts: await ledger.facts.among(sessions.map(({ id }) => id)),
   };
 }
-
-/** Not in the last complete list of its agent: so its turn began after that. */
-const absentAt = (scan: AgentScan | null, atMs: number, scanMs: number): Facts | null =>
-  scan?.atMs == null || scan.atMs >= atMs ? null : observe(null, absentFromLists(scan.atMs), { scanMs });
 
 function candidateOf(session: Session, agent: Agent, facts: Facts | null): Candidate {
   const { state, createdAtMs, ...subject } = sessionView(session, agent.id, agent);

@@ -1,8 +1,8 @@
 import type { AgentsWanted } from '../../adapters/vendor/agents.js';
 import { assessPolicy } from '../../core/policy/assess.js';
 import type { Facts } from '../../core/policy/facts.js';
-import { matchVerdict, teamsNamed, type MatchSubject } from '../../core/policy/match.js';
-import type { Limits, Match, Policy } from '../../core/policy/policy.js';
+import { excludes, matchVerdict, teamsNamed, type MatchSubject } from '../../core/policy/match.js';
+import { limitsAlone, NO_LIMITS, type Match, type Policy } from '../../core/policy/policy.js';
 import type { GivenIds } from './given-ids.js';
 
 /** States in which a turn can be ended. In the order in which they are listed: see `src/adapters/vendor/listing.ts`. */
@@ -79,7 +79,10 @@ export function criteriaOf(selection: LiveSelection, policies: readonly Policy[]
     teams === null ? null : { teams },
     match,
   ];
-  const times = queuedForMs === null && runningForMs === null ? null : timesPolicy(queuedForMs, runningForMs);
+  const times =
+    queuedForMs === null && runningForMs === null
+      ? null
+      : limitsAlone('bulk-selection', { ...NO_LIMITS, max_queue_time: queuedForMs, max_runtime: runningForMs });
   const violated = violators === null ? null : policies.filter((policy) => isMeant(policy, violators));
   return {
     selection,
@@ -92,28 +95,6 @@ export function criteriaOf(selection: LiveSelection, policies: readonly Policy[]
 
 const isMeant = ({ name, mode }: Policy, violators: NonNullable<LiveSelection['violators']>): boolean =>
   mode !== 'off' && (violators === 'all' || violators.policy === name);
-
-const NO_LIMITS: Limits = {
-  max_runtime: null,
-  max_continuous_runtime: null,
-  max_queue_time: null,
-  max_credits: null,
-  max_session_credits: null,
-  max_tokens: null,
-};
-
-const timesPolicy = (queuedForMs: number | null, runningForMs: number | null): Policy => ({
-  name: 'bulk-selection',
-  match: { all: [] },
-  limits: { ...NO_LIMITS, max_queue_time: queuedForMs, max_runtime: runningForMs },
-  warnAt: null,
-  graceMs: 0,
-  mode: 'enforce',
-  // It is only asked what it says; it never ends anything.
-  caps: { maxCancels: Number.MAX_SAFE_INTEGER, maxPercent: 100, perMs: 1 },
-  notify: [],
-  onRestart: { action: 'report' },
-});
 
 /** What is known of a session when it is judged. */
 export interface Candidate {
@@ -191,21 +172,9 @@ function policyFits(policy: Policy, { facts }: Candidate, nowMs: number, scanMs:
   return kind === 'undecided' || needsRetrieve ? { fits: null, needsRetrieve } : NO;
 }
 
-/** Whether no session of an agent can fit, whoever created it: then it need not be listed. */
-export function concernsNone(
-  { match, violated }: Criteria,
-  agent: { readonly id: string | null; readonly name: string | null; readonly teamId: string | null },
-): boolean {
-  const subject: MatchSubject = {
-    agentId: agent.id,
-    agentName: agent.name,
-    teamId: agent.teamId,
-    creatorId: null,
-    creatorEmail: null,
-  };
-  if (matchVerdict(match, subject) === false) return true;
-  return violated !== null && violated.every((policy) => matchVerdict(policy.match, subject) === false);
-}
+/** An agent none of whose sessions can fit. */
+export const concernsNone = ({ match, violated }: Criteria, agent: Parameters<typeof excludes>[1]): boolean =>
+  excludes(match, agent) || violated?.every((policy) => excludes(policy.match, agent)) === true;
 
 /** The agents to look among: all that the key shows, or those of the teams that are selected. */
 export function agentsFor(criteria: Criteria): AgentsWanted {

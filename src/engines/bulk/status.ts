@@ -1,7 +1,9 @@
 import { OUTCOMES, type BulkProgress, type BulkStatus, type BulkTotals, type Outcome } from '../../core/contract.js';
+import { cappedOf, toEnd } from '../../core/bulk/totals.js';
 import type { CaseOutcomes } from '../../adapters/ledger/bulk-cases.js';
 import type { BulkJob, TargetCounts } from '../../adapters/ledger/bulk-plans.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
+import { iso } from '../../core/times.js';
 
 const NO_TOTALS: BulkTotals = { targets: 0, byState: {}, byAgent: [], agents: 0, leftOut: {}, sample: [], gaps: [] };
 export const NO_CASES: CaseOutcomes = { open: 0, outcomes: {} };
@@ -41,10 +43,10 @@ export function bulkStatus(job: BulkJob, cases: CaseOutcomes): BulkStatus {
 }
 
 function progressOf(counts: TargetCounts | null, totals: BulkTotals, cases: CaseOutcomes): BulkProgress {
-  const capped = totals.leftOut['capped'] ?? 0;
   if (counts === null) {
+    const capped = cappedOf({ totals });
     return {
-      waiting: totals.targets - capped,
+      waiting: toEnd({ totals }),
       underWay: 0,
       openCases: 0,
       outcomes: capped > 0 ? { capped } : {},
@@ -65,5 +67,3 @@ function progressOf(counts: TargetCounts | null, totals: BulkTotals, cases: Case
     requests: counts.requests,
   };
 }
-
-const iso = (ms: number): string => new Date(ms).toISOString();

@@ -1,22 +1,37 @@
-import type { PermitRequest } from '../../adapters/ledger/breakers.js';
-import { DOUBT_RETRY_MS, IN_DOUBT_MS } from '../../adapters/ledger/leases.js';
-import type { OpenOrder, Settlement } from '../../adapters/ledger/orders.js';
-import { backoffMs } from '../../core/policy/backoff.js';
-import { viewOf, type Sighting } from '../../core/policy/sighting.js';
-import { orderedBy } from '../../core/orders.js';
-import { SessionsError } from '../../adapters/vendor/index.js';
-import type { Read } from './gate.js';
-import { afterAccepted, joinedRefusals } from '../../core/policy/refusals.js';
+import type { OpenOrder } from '../../adapters/ledger/orders.js';
 import { takeWantedProbe } from '../../adapters/ledger/hold-mark.js';
-import { settleForbidden, settleWhatIsClear, settlementOf, type Judged } from './judge.js';
-import type { Urgency } from '../../adapters/vendor/limiter.js';
-import { meetRefusal, refusedIn } from './refusal.js';
-import type { RuleVerdict } from './rules.js';
+import { SessionsError } from '../../adapters/vendor/index.js';
+import { ALERTS } from '../../core/events.js';
+import { orderedBy } from '../../core/orders.js';
+import { backoffMs } from '../../core/policy/backoff.js';
 import { maxReadAge } from '../../core/policy/fresh-read.js';
+import { afterAccepted, joinedRefusals, type Refusal } from '../../core/policy/refusals.js';
+import type { Sighting } from '../../core/policy/sighting.js';
 import { TryAgain, type TryAgainReason } from '../../core/try-again.js';
+import type { Step, CaseDependencies } from './case.js';
+import { decide, type Decision } from './decide.js';
+import type { Read } from './gate.js';
+import { gather } from './gather.js';
+import { meetFailure } from './refusal.js';
 import { noteRead, noteUnjudged, noteUnread, TOO_SLOW } from './unjudged.js';
 import { notePhase, noteWaits, tryAgain } from './waits.js';
-import type { Step, CaseDependencies } from './case.js';
+
+/*
+ * A pass of a case: read the session, gather what else is known, decide once on all orders, write what was decided, and only
+ * then send. A crash between two of these leaves nothing that the next pass does not find and do again.
+ */
+
+/** What a pass works on. */
+interface Pass {
+  readonly sessionId: string;
+  /** All that are open, oldest first. */
+  readonly orders: readonly OpenOrder[];
+  /** What the vendor had refused for the session before this pass. */
+  readonly refusals: readonly Refusal[];
+  /** Passes that failed in a row before this one; spaces the next attempt. */
+  readonly failures: number;
+  readonly beganAt: number;
+}
 
 /**
  * One pass through the gate for all open orders of a session: read, conclude what can be concluded, and send a cancel
@@ -25,45 +40,36 @@ import type { Step, CaseDependencies } from './case.js';
  * @param failures - passes that failed in a row before this one; spaces the next attempt
  * @throws TryAgain when it has to be done again after a wait
  */
-export async function attemptCase(
+export const attemptCase = (
   deps: CaseDependencies,
   sessionId: string,
   owner: string,
   failures: number,
-): Promise<Step> {
-  return noteWaits(deps, sessionId, async () => {
-    const beganAt = performance.now();
-    const orders = await deps.ledger.orders.beginPass(sessionId);
-    if (orders.length === 0) return { next: 'done' };
-    await notePhase(deps, sessionId, 'attempting', null, true);
-
-    const mayProbe = failures === 0 && (await isAPersonsWish(deps, orders));
-    const read = await readSession(deps, sessionId, orders, failures, 'now', mayProbe);
+): Promise<Step> =>
+  inPass(deps, sessionId, failures, 'attempting', async (pass, mayProbe) => {
+    const { orders } = pass;
+    const maxAgeMs = Math.max(...orders.map(({ maxReadAgeMs }) => maxReadAge(maxReadAgeMs)));
+    const read = await reading(deps, pass, () => deps.gate.readToSend(sessionId, mayProbe, maxAgeMs));
     if (read === null) return { next: 'done' };
-    return judging(deps, sessionId, async () => {
-      await followNewTurn(deps, orders, read);
-      const open = await settleWhatIsClear(deps, orders, read, [read.sighting], false);
-      if (open.length === 0) return { next: 'done' };
-
-      const toSend = open.filter(({ conclusion }) => conclusion.kind === 'send');
-      return toSend.length === 0
-        ? look(deps, sessionId, read, 0, [read.sighting])
-        : send(deps, sessionId, owner, read, orders, toSend, failures, beganAt);
-    });
-  });
-}
-
-/** That a read has come does not say that it comes fast enough: the session can be judged where that was not in the way. */
-async function judging(deps: CaseDependencies, sessionId: string, judge: () => Promise<Step>): Promise<Step> {
-  try {
-    const step = await judge();
+    const sightings = [read.sighting];
+    const known = await gather(deps, orders, read, sightings, { confirming: false, asksRules: true });
+    const decision = decide(known, read, sightings, deps.timing);
+    await write(deps, pass, decision);
+    if (decision.next.kind === 'send' && decision.next.senders.length > 0) {
+      return send(deps, pass, owner, read, decision.next);
+    }
     await noteRead(deps, sessionId, 'case');
-    return step;
-  } catch (error) {
-    if (error instanceof TryAgain && error.reason !== 'ReadTooOld') await noteRead(deps, sessionId, 'case');
-    throw error;
-  }
-}
+    switch (decision.next.kind) {
+      case 'wait':
+        throw decision.next.again;
+      case 'send':
+        return { next: 'attempt', afterMs: 0 };
+      case 'look':
+        return look(deps, sessionId, read, 0, sightings);
+      case 'done':
+        return { next: 'done' };
+    }
+  });
 
 /**
  * One confirming read. Sends nothing.
@@ -71,30 +77,44 @@ async function judging(deps: CaseDependencies, sessionId: string, judge: () => P
  * @param sightings - what the looks before this one showed
  * @param lookNumber - from 0; after the last look of the confirm window the case goes back to the gate
  */
-export async function confirmCase(
+export const confirmCase = (
   deps: CaseDependencies,
   sessionId: string,
   sightings: readonly Sighting[],
   lookNumber: number,
   failures: number,
-): Promise<Step> {
-  return noteWaits(deps, sessionId, async () => {
-    const orders = await deps.ledger.orders.beginPass(sessionId);
-    if (orders.length === 0) return { next: 'done' };
-    await notePhase(deps, sessionId, 'confirming', null, true);
-
-    const mayProbe = failures === 0 && (await isAPersonsWish(deps, orders));
-    const read = await readSession(deps, sessionId, orders, failures, 'later', mayProbe);
+): Promise<Step> =>
+  inPass(deps, sessionId, failures, 'confirming', async (pass, mayProbe) => {
+    const read = await reading(deps, pass, () => deps.gate.read(sessionId, 'later', mayProbe));
     if (read === null) return { next: 'done' };
     const seen = [...sightings, read.sighting];
     const windowOpen = lookNumber + 1 < deps.timing.confirmGapsMs.length;
-    const open = await settleWhatIsClear(deps, orders, read, seen, windowOpen);
-    if (open.length === 0) return { next: 'done' };
-    if (open.some(({ conclusion }) => conclusion.kind === 'send')) return { next: 'attempt', afterMs: 0 };
+    const known = await gather(deps, pass.orders, read, seen, { confirming: windowOpen, asksRules: false });
+    const decision = decide(known, read, seen, deps.timing);
+    await write(deps, pass, decision);
+    if (decision.next.kind === 'done') return { next: 'done' };
+    if (decision.next.kind !== 'look') return { next: 'attempt', afterMs: 0 };
     await noteRead(deps, sessionId, 'case');
     return windowOpen
       ? look(deps, sessionId, read, lookNumber + 1, seen)
       : { next: 'attempt', afterMs: deps.timing.heldRetryMs };
+  });
+
+function inPass(
+  deps: CaseDependencies,
+  sessionId: string,
+  failures: number,
+  phase: 'attempting' | 'confirming',
+  work: (pass: Pass, mayProbe: boolean) => Promise<Step>,
+): Promise<Step> {
+  return noteWaits(deps, sessionId, async () => {
+    const beganAt = performance.now();
+    const orders = await deps.ledger.orders.beginPass(sessionId);
+    if (orders.length === 0) return { next: 'done' };
+    await notePhase(deps, sessionId, phase, null, true);
+    const mayProbe = failures === 0 && (await isAPersonsWish(deps, orders));
+    const refusals = joinedRefusals(orders.map((order) => order.refusals));
+    return work({ sessionId, orders, refusals, failures, beganAt }, mayProbe);
   });
 }
 
@@ -118,81 +138,75 @@ const isAPersonsWish = async ({ limiter, ledger }: CaseDependencies, orders: rea
 const OF_SESSION: ReadonlySet<TryAgainReason> = new Set<TryAgainReason>(['ApiUnavailable', 'Refused']);
 
 /** @returns null when the vendor forbids this session: then its orders are settled */
-async function readSession(
-  deps: CaseDependencies,
-  sessionId: string,
-  orders: readonly OpenOrder[],
-  failures: number,
-  urgency: Urgency,
-  mayProbe = false,
-): Promise<Read | null> {
+async function reading(deps: CaseDependencies, pass: Pass, read: () => Promise<Read>): Promise<Read | null> {
+  const { sessionId, orders, failures } = pass;
   try {
-    const read = await (urgency === 'now'
-      ? deps.gate.readToSend(
-          sessionId,
-          mayProbe,
-          Math.max(...orders.map(({ maxReadAgeMs }) => maxReadAge(maxReadAgeMs))),
-        )
-      : deps.gate.read(sessionId, urgency, mayProbe));
+    const seen = await read();
     await deps.account.works();
-    await noteAccepted(deps, sessionId, orders, 'read');
-    return read;
+    return seen;
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
-    const about = { sessionId, by: 'case', orderId: orders[0]?.id ?? null } as const;
-    const again = async (wait: TryAgain): Promise<TryAgain> => {
-      // What the vendor forbids for good gets an outcome, which is told.
-      if (OF_SESSION.has(wait.reason) && error.kind !== 'forbidden') await noteUnread(deps, about, error, wait.afterMs);
-      return wait;
-    };
-    const refused = refusedIn(error);
-    if (refused === null) throw await again(await tryAgain(deps, error, failures));
-    const met = await meetRefusal(deps, orders, refused, error, failures).catch(async (wait: unknown) => {
-      throw wait instanceof TryAgain ? await again(wait) : wait;
-    });
     const known = orders.map((order) => ({
       order,
       turn: { key: order.turnKey, startedAtMs: order.turnStartedAtMs },
     }));
-    await settleForbidden(deps, sessionId, known, met, error);
+    await meetFailure(deps, pass, known, error, failures).catch(async (wait: unknown) => {
+      // What the vendor forbids for good gets an outcome, which is told.
+      if (wait instanceof TryAgain && OF_SESSION.has(wait.reason) && error.kind !== 'forbidden')
+        await noteUnread(deps, { sessionId, by: 'case', orderId: orders[0]?.id ?? null }, error, wait.afterMs);
+      throw wait;
+    });
     return null;
   }
 }
 
 /** What was refused before and is accepted now was refused in passing. */
-async function noteAccepted(
-  deps: CaseDependencies,
-  sessionId: string,
-  orders: readonly OpenOrder[],
-  on: 'read' | 'cancel',
-): Promise<void> {
-  const before = joinedRefusals(orders.map(({ refusals }) => refusals));
-  const refusals = afterAccepted(before, on);
-  if (refusals.length === before.length) return;
-  await deps.ledger.orders.notePass(sessionId, {
-    ...{ phase: 'attempting', nextTryAtMs: null, error: null, counts: true },
-    refusals,
-  });
+async function noteAccepted({ ledger }: Pick<CaseDependencies, 'ledger'>, pass: Pass, on: 'read' | 'cancel') {
+  const refusals = afterAccepted(pass.refusals, on);
+  if (refusals.length === pass.refusals.length) return;
+  const note = { phase: 'attempting', nextTryAtMs: null, error: null, counts: true } as const;
+  await ledger.orders.notePass(pass.sessionId, { ...note, refusals });
 }
 
+/** Writes what a pass has decided. Nothing is decided in here. */
+async function write(deps: CaseDependencies, pass: Pass, decision: Decision): Promise<void> {
+  const { ledger, log, timing } = deps;
+  const { bindings, newOrders, settlements, events, alertedOrderIds, held } = decision;
+  await noteAccepted(deps, pass, 'read');
+  for (const order of newOrders) await ledger.orders.create(order);
+  for (const { orderId, turn } of bindings) await ledger.orders.bind(orderId, turn);
+  if (settlements.length + events.length > 0) {
+    await ledger.orders.settle({ settlements, events, alertedOrderIds });
+    for (const { kind, sessionId, orderId, data } of events) {
+      log[ALERTS.has(kind) ? 'error' : 'warn']({ ...data, sessionId, orderId }, kind);
+    }
+    for (const { orderId, sessionId, outcome, attribution, attempts } of settlements) {
+      log.info({ sessionId, orderId, outcome, attribution, attempts }, 'order settled');
+    }
+  }
+  for (const { order, why } of held) {
+    const { sessionId, id: orderId, alerted } = order;
+    if (alerted || !(await ledger.orders.tellNotEnding(orderId, timing.alertAfterMs, why))) continue;
+    log.error({ sessionId, orderId, why }, 'not-ending');
+  }
+}
+
+/** @see Gate.send for what is asked there once more, at the last moment */
 async function send(
   deps: CaseDependencies,
-  sessionId: string,
+  pass: Pass,
   owner: string,
   read: Read,
-  orders: readonly OpenOrder[],
-  candidates: readonly Judged[],
-  failures: number,
-  beganAt: number,
+  { senders, permits }: Extract<Decision['next'], { kind: 'send' }>,
 ): Promise<Step> {
-  const { senders, permits } = await applyRules(deps, read, candidates);
-  if (senders.length === 0) return { next: 'attempt', afterMs: 0 };
-
+  const { sessionId, failures, beganAt } = pass;
   const orderIds = senders.map(({ order }) => order.id);
   const maxReadAges = new Map(
     senders.flatMap(({ order: { id, maxReadAgeMs } }) => (maxReadAgeMs === null ? [] : [[id, maxReadAgeMs]])),
   );
   const result = await deps.gate.send({ sessionId, read, orderIds, permits, maxReadAges, owner });
+  // That a read has come does not say that it comes fast enough: the session can be judged where that was not in the way.
+  if (result.kind !== 'read-too-old') await noteRead(deps, sessionId, 'case');
   switch (result.kind) {
     case 'paused':
       throw new TryAgain(
@@ -218,24 +232,25 @@ async function send(
       break;
   }
   if (result.error === null) {
-    const sentFor = new Set(result.orderIds);
+    const sentFor = new Set(result.letOut.orderIds);
     for (const { order, sent } of senders) {
       if (!sentFor.has(order.id) || sent.some(({ answer }) => answer === 'accepted')) continue;
       deps.meters.accepted(orderedBy(order.source), order.ageMs + performance.now() - beganAt);
     }
     await deps.account.works();
-    await noteAccepted(deps, sessionId, orders, 'cancel');
+    await noteAccepted(deps, pass, 'cancel');
     const afterMs = deps.timing.confirmGapsMs[0] ?? 0;
     await notePhase(deps, sessionId, 'confirming', afterMs, true, read.agentId);
     return { next: 'look', afterMs, look: 0, sightings: [] };
   }
-  const { error } = result;
-  const refused = refusedIn(error);
-  if (refused === null) throw await tryAgain(deps, error, failures);
   // What was refused in reads was accepted a moment ago. Whether a session that was not found is gone, the next read tells.
-  const known = orders.map((order) => ({ refusals: afterAccepted(order.refusals, 'read') }));
-  const met = await meetRefusal(deps, known, refused, error, failures);
-  await settleForbidden(deps, sessionId, senders, met, error);
+  await meetFailure(
+    deps,
+    { sessionId, refusals: afterAccepted(pass.refusals, 'read') },
+    senders,
+    result.error,
+    failures,
+  );
   return { next: 'attempt', afterMs: 0 };
 }
 
@@ -250,99 +265,4 @@ async function tooOld(
   const waitMs = backoffMs(failures + 1, deps.timing.retryCapMs, deps.random());
   await noteUnjudged(deps, { sessionId, by: 'case', orderId: orderIds[0] ?? null, reason: TOO_SLOW, text }, waitMs);
   return new TryAgain('ReadTooOld', text, waitMs);
-}
-
-/** Policy orders are judged again on the fresh read, before each request. */
-async function applyRules(
-  deps: CaseDependencies,
-  read: Read,
-  candidates: readonly Judged[],
-): Promise<{ readonly senders: Judged[]; readonly permits: Map<string, PermitRequest> }> {
-  const senders: Judged[] = [];
-  const permits = new Map<string, PermitRequest>();
-  const settlements: Settlement[] = [];
-  let unknown: string | null = null;
-  let inDoubt = false;
-  for (const candidate of candidates) {
-    const { order } = candidate;
-    const verdict = await judgeByRules(deps, order, read);
-    if (verdict === null) {
-      senders.push(candidate);
-      continue;
-    }
-    switch (verdict.kind) {
-      case 'send':
-        senders.push(candidate);
-        if (verdict.permit !== null) permits.set(order.id, verdict.permit);
-        break;
-      case 'no-longer-violating':
-        // What was sent may still take effect; the order is not closed before that is known.
-        if (isInDoubt(candidate, read)) inDoubt = true;
-        else settlements.push(settlementOf(candidate, 'no-longer-violating', null, null));
-        break;
-      case 'unknown':
-        unknown = verdict.why;
-        await tellWhenHeldLong(deps, order, verdict.why);
-        break;
-    }
-  }
-  if (settlements.length > 0) await deps.ledger.orders.settle({ settlements, events: [], alertedOrderIds: [] });
-  if (senders.length === 0 && inDoubt) {
-    throw new TryAgain(
-      'InDoubt',
-      'The order no longer has a reason, but an earlier request may still take effect; nothing was sent.',
-      DOUBT_RETRY_MS,
-    );
-  }
-  if (senders.length === 0 && unknown !== null) {
-    throw new TryAgain('RuleUnknown', `${unknown}; nothing was sent.`, deps.timing.accountRetryMs);
-  }
-  return { senders, permits };
-}
-
-/** @returns null: no rule is asked about this order */
-async function judgeByRules(deps: CaseDependencies, order: OpenOrder, read: Read): Promise<RuleVerdict | null> {
-  if (order.source === 'policy') return deps.rules.judge(order, read);
-  return order.source === 'service' ? deps.rules.judgeService(order, read) : null;
-}
-
-/** A request of this turn left so short a time ago that its effect may not be seen yet. */
-const isInDoubt = ({ sent }: Judged, { sighting }: Read): boolean =>
-  sent.some(
-    ({ answer, readAtMs, leftByMs, answeredAtMs }) =>
-      answer !== 'refused' && sighting.atMs - (answeredAtMs ?? leftByMs ?? readAtMs) < IN_DOUBT_MS,
-  );
-
-/** Held time counts towards nothing, so an order that can't be judged would wait without a word. */
-async function tellWhenHeldLong(deps: CaseDependencies, order: OpenOrder, why: string): Promise<void> {
-  const { sessionId, id: orderId } = order;
-  if (order.alerted || !(await deps.ledger.orders.tellNotEnding(orderId, deps.timing.alertAfterMs, why))) return;
-  deps.log.error({ sessionId, orderId, why }, 'not-ending');
-}
-
-/**
- * The session of a policy order has moved on to another turn. Where that one breaks the policy too (its clock of unbroken
- * run time, say, which a steering message does not stop), its end is ordered at once; otherwise it lives.
- */
-async function followNewTurn(deps: CaseDependencies, orders: readonly OpenOrder[], read: Read): Promise<void> {
-  const { turnKey, turnStartedAtMs } = read.sighting;
-  if (turnKey === null) return;
-  for (const order of orders) {
-    if (order.source !== 'policy' || !order.turnFixed) continue;
-    const ordered = { key: order.turnKey, startedAtMs: order.turnStartedAtMs };
-    if (viewOf(read.sighting, ordered) !== 'newer-in-flight') continue;
-    const verdict = await deps.rules.judge(order, read);
-    if (verdict.kind !== 'send') continue;
-    const earlier = await deps.ledger.orders.ofTurn(order.sessionId, turnKey);
-    if (earlier.some(({ policy }) => policy === order.policy)) continue;
-    await deps.ledger.orders.create({
-      sessionId: order.sessionId,
-      source: 'policy',
-      requestedBy: `policy ${order.policy}`,
-      reason: verdict.reason,
-      evenIfExempt: false,
-      turnKey,
-      turnStartedAtMs,
-    });
-  }
 }

@@ -45,35 +45,33 @@ interface SendRequest {
   readonly owner: string;
 }
 
-/** What became of a request that wanted to leave; `Held`: what its journal said instead of letting it out. */
-export type DispatchResult<Held> =
+type LetOut<R> = Extract<R, { readonly kind: 'registered' }>;
+
+/** What became of a request that wanted to leave; `R`: what its journal may say, where it does not let it out. */
+export type DispatchResult<R> =
   | {
       readonly kind: 'answered';
       readonly answer: RequestAnswer;
-      readonly attempt: number;
+      readonly letOut: LetOut<R>;
       readonly error: SessionsError | null;
     }
   | { readonly kind: 'read-too-old'; readonly ageMs: number }
   /** There was no connection, or no usable key: nothing left this machine. */
   | { readonly kind: 'not-sent'; readonly error: SessionsError }
-  | Held;
-
-type SendResult = DispatchResult<Exclude<Registration, { kind: 'registered' }>> & {
-  /** Of an answered request: the orders that it was sent for, without those that a brake stopped. */
-  readonly orderIds?: readonly string[];
-};
+  | Exclude<R, { readonly kind: 'registered' }>;
 
 /**
  * Where a cancel request is written before it leaves, and its answer after it. What it lets out, it lets out in one ledger
  * transaction that has read the pause switch and the exemptions, and that nobody else sends for the session.
  */
-interface Journal<Held> {
-  register(): Promise<{ readonly kind: 'registered'; readonly attempt: number } | Held>;
+interface Journal<R> {
+  /** @returns kind `registered`: it may leave */
+  register(): Promise<R>;
   /** The request was let out, and never left. */
-  withdraw(): Promise<void>;
-  answer(answer: RequestAnswer): Promise<void>;
+  withdraw(letOut: LetOut<R>): Promise<void>;
+  answer(letOut: LetOut<R>, answer: RequestAnswer): Promise<void>;
   /** Called every {@link LEASE_RENEWAL_MS} until the answer is there; absent: the lease is somebody else's care. */
-  renew?(): Promise<void>;
+  renew?(letOut: LetOut<R>): Promise<void>;
   /** Many go at once, and the ledger tells of each: not logged one by one. */
   readonly quiet?: boolean;
 }
@@ -123,15 +121,18 @@ export interface Gate {
    * Sends one cancel request for the turn that the read showed in flight, after writing it into the ledger, and writes
    * the answer there too. A process that dies in between leaves the row open: known to have been sent, answer unknown.
    *
+   * Whoever calls has decided on all that it knew. What may have changed since is asked here, at the last moment: pause,
+   * exemption, permit and other senders in the transaction that writes the row (I3, I6), and after it the age of the read (I1).
+   *
    * @throws LedgerUnavailableError when the ledger can't be reached; nothing was sent, unless the answer could not be stored
    */
-  send(request: SendRequest): Promise<SendResult>;
+  send(request: SendRequest): Promise<DispatchResult<Registration>>;
   /** The same for a request that is written elsewhere. Both leave by the same door. */
-  dispatch<Held extends { readonly kind: string }>(
+  dispatch<R extends { readonly kind: string }>(
     sessionId: string,
     basis: Basis,
-    journal: Journal<Held>,
-  ): Promise<DispatchResult<Held>>;
+    journal: Journal<R>,
+  ): Promise<DispatchResult<R>>;
 }
 
 export function createGate(deps: GateDependencies): Gate {
@@ -155,7 +156,7 @@ export function createGate(deps: GateDependencies): Gate {
       const limitOf = (orderId: string): number => maxReadAge(maxReadAges?.get(orderId));
       // For all orders while the read is young enough for all; then for those alone of which a person has said more.
       const limits = [...new Set(orderIds.map(limitOf))].sort((a, b) => a - b);
-      let result: SendResult = { kind: 'nothing-to-send' };
+      let result: DispatchResult<Registration> = { kind: 'nothing-to-send' };
       for (const maxAgeMs of limits) {
         const mayGo = orderIds.filter((orderId) => limitOf(orderId) >= maxAgeMs);
         const isLast = maxAgeMs === limits.at(-1);
@@ -169,27 +170,28 @@ export function createGate(deps: GateDependencies): Gate {
     dispatch,
   };
 
-  async function sendFor(
+  function sendFor(
     { sessionId, read, orderIds, permits = new Map(), owner }: SendRequest,
     turn: Departure['turn'],
     maxAgeMs: number,
-  ): Promise<SendResult> {
+  ): Promise<DispatchResult<Registration>> {
     const { sighting } = read;
-    const basis: Basis = { atMs: sighting.atMs, read, maxAgeMs };
     const departure: Departure = {
-      sessionId,
-      agentId: read.agentId,
-      turn,
-      orderIds,
-      permits,
-      owner,
-      worker,
+      ...{ sessionId, agentId: read.agentId, turn, orderIds, permits, owner, worker },
       readAtMs: notBeforeMs(read),
       leavesByMs: Math.ceil(sighting.atMs + read.freshFrom - read.sentAt + maxAgeMs),
     };
-    const journal = journalOf(departure);
-    const result = await dispatch(sessionId, basis, journal);
-    return result.kind === 'answered' ? { ...result, orderIds: journal.sentFor() } : result;
+    const { requests } = ledger;
+    return dispatch<Registration>(
+      sessionId,
+      { atMs: sighting.atMs, read, maxAgeMs },
+      {
+        register: () => requests.register(departure),
+        withdraw: ({ requestId, orderIds: ids }) => requests.withdraw(requestId, ids),
+        answer: ({ requestId }, answer) => requests.answer(requestId, answer),
+        renew: ({ requestId }) => requests.renew(requestId),
+      },
+    );
   }
 
   function spannedRead(sessionId: string, work: () => Promise<Read>): Promise<Read> {
@@ -228,46 +230,24 @@ export function createGate(deps: GateDependencies): Gate {
     }
   }
 
-  /** In the table of requests, for the orders of a case. */
-  function journalOf(
-    departure: Departure,
-  ): Journal<Exclude<Registration, { kind: 'registered' }>> & { sentFor(): readonly string[] } {
-    let registered: { readonly requestId: string; readonly orderIds: readonly string[] } | null = null;
-    const letOut = (): { readonly requestId: string; readonly orderIds: readonly string[] } => {
-      if (registered === null) throw new Error('A request that was not let out has no answer.');
-      return registered;
-    };
-    return {
-      async register() {
-        const registration = await ledger.requests.register(departure);
-        if (registration.kind === 'registered') registered = registration;
-        return registration;
-      },
-      withdraw: () => ledger.requests.withdraw(letOut().requestId, letOut().orderIds),
-      answer: (answer) => ledger.requests.answer(letOut().requestId, answer),
-      renew: () => ledger.requests.renew(letOut().requestId),
-      sentFor: () => letOut().orderIds,
-    };
-  }
-
-  async function dispatch<Held extends { readonly kind: string }>(
+  async function dispatch<R extends { readonly kind: string }>(
     sessionId: string,
     { atMs, read, maxAgeMs = FRESH_READ_MS }: Basis,
-    journal: Journal<Held>,
-  ): Promise<DispatchResult<Held>> {
+    journal: Journal<R>,
+  ): Promise<DispatchResult<R>> {
     // Without a read it is the leave of the ledger that must not grow old: a pause or another sender may have come since.
     const takenUpAt = clock.monotonic();
     const { sentAt: timedAt, freshFrom: countsFrom } = read ?? { sentAt: takenUpAt, freshFrom: takenUpAt };
     const vendorNow = (): number => Math.round(atMs + clock.monotonic() - timedAt);
 
-    const registration = await spanned('gate.register', { 'curfew.session_id': sessionId }, () => journal.register());
-    if (!isRegistered(registration)) return registration;
+    const letOut = await spanned('gate.register', { 'curfew.session_id': sessionId }, () => journal.register());
+    if (!isLetOut(letOut)) return letOut as Exclude<R, { readonly kind: 'registered' }>;
 
-    const { attempt } = registration;
+    const attempt = 'attempt' in letOut ? letOut.attempt : undefined;
     // The last look at the clock: nothing that can wait stands between here and the request.
     const ageMs = clock.monotonic() - countsFrom;
     if (ageMs > maxAgeMs) {
-      await journal.withdraw();
+      await journal.withdraw(letOut);
       return { kind: 'read-too-old', ageMs: Math.round(ageMs) };
     }
 
@@ -288,7 +268,7 @@ export function createGate(deps: GateDependencies): Gate {
     } catch (error) {
       if (!(error instanceof SessionsError)) throw error;
       if (!error.sent) {
-        await journal.withdraw();
+        await journal.withdraw(letOut);
         return { kind: 'not-sent', error };
       }
       failure = error;
@@ -303,7 +283,7 @@ export function createGate(deps: GateDependencies): Gate {
     } finally {
       clearInterval(renewal);
     }
-    await journal.answer(answer);
+    await journal.answer(letOut, answer);
     const session = read?.session ?? null;
     if (session?.triggerId != null && session.agentId !== null && answer.answer !== 'refused') {
       await onRunEnded?.({ sessionId, agentId: session.agentId, triggerId: session.triggerId });
@@ -311,16 +291,14 @@ export function createGate(deps: GateDependencies): Gate {
     if (journal.quiet !== true) {
       log.info({ sessionId, attempt, answer: answer.answer, state: answer.state }, 'cancel request answered');
     }
-    return { kind: 'answered', answer, attempt, error: failure };
+    return { kind: 'answered', answer, letOut, error: failure };
 
     function renew(): void {
-      journal.renew?.().catch((error: unknown) => {
+      journal.renew?.(letOut as LetOut<R>).catch((error: unknown) => {
         log.warn({ sessionId, err: error }, 'could not renew the lease of a cancel request');
       });
     }
   }
 }
 
-const isRegistered = <Held extends { readonly kind: string }>(
-  registration: { readonly kind: 'registered'; readonly attempt: number } | Held,
-): registration is { readonly kind: 'registered'; readonly attempt: number } => registration.kind === 'registered';
+const isLetOut = <R extends { readonly kind: string }>(said: R): said is LetOut<R> => said.kind === 'registered';

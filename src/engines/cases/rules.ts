@@ -35,3 +35,13 @@ export const noPoliciesInForce: PolicyRules = {
   judgeService: () => Promise.resolve(null),
   onRestart: () => Promise.resolve(null),
 };
+
+/** The order that a policy gives. @param reason - names it */
+export const policyOrder = (
+  sessionId: string,
+  reason: OrderReason,
+  { turnKey, turnStartedAtMs }: { readonly turnKey: string | null; readonly turnStartedAtMs: number | null },
+): NewOrder => ({
+  ...{ sessionId, source: 'policy', requestedBy: `policy ${reason.policy}`, reason },
+  ...{ evenIfExempt: false, turnKey, turnStartedAtMs },
+});

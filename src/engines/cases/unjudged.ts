@@ -40,7 +40,7 @@ export async function noteUnjudged(
   failed: FailedJudgement,
   waitMs: number,
 ): Promise<void> {
-  const { sinceMs, lastMs, told } = await ledger.unjudged.note(failed);
+  const { sinceMs, lastMs, told } = await ledger.unjudged.note(failed, waitMs);
   const { sessionId, reason, by } = failed;
   const forMs = lastMs - sinceMs;
   // One failure says nothing.

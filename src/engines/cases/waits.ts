@@ -1,9 +1,18 @@
 import type { CasePhase } from '../../core/contract.js';
-import { backoffMs } from '../../core/policy/backoff.js';
+import { retryAfterMs, roughly } from '../../core/policy/backoff.js';
+import { meaningOf } from '../../core/policy/meaning.js';
 import type { SessionsError } from '../../adapters/vendor/index.js';
 import type { CaseDependencies, Step } from './case.js';
-import { HeldError, honouredMs } from '../../adapters/vendor/hold.js';
 import { TryAgain } from '../../core/try-again.js';
+
+type Waiting = Pick<CaseDependencies, 'timing' | 'random'>;
+
+/** Wait before a failed call is made again, ms. @param failures - before this one */
+export const waitAfter = ({ timing, random }: Waiting, error: SessionsError, failures: number): number =>
+  retryAfterMs(error, failures + 1, timing.retryCapMs, random());
+
+/** About as long as is set, so that cases which are held together do not all come back in one beat. */
+export const accountRetryMs = ({ timing, random }: Waiting): number => roughly(timing.accountRetryMs, random());
 
 /**
  * The wait that a failed call asks for.
@@ -16,23 +25,21 @@ export async function tryAgain(
   failures: number,
   concernsAccount?: boolean | null,
 ): Promise<TryAgain> {
-  const backoff = backoffMs(failures + 1, deps.timing.retryCapMs, deps.random());
-  if (error.kind === 'rate-limited') {
-    const wait = error instanceof HeldError ? error.retryAfterMs : Math.max(honouredMs(error), backoff);
-    return new TryAgain('RateLimited', error.message, wait);
+  const isAsked = concernsAccount !== undefined || error.kind === 'rate-limited';
+  const meaning = meaningOf(error, isAsked ? (concernsAccount ?? null) : await deps.account.concernsAccount(error));
+  switch (meaning.kind) {
+    case 'too-many':
+      return new TryAgain('RateLimited', error.message, waitAfter(deps, error, failures));
+    case 'account':
+      await deps.account.refused(error);
+      // What is refused now says nothing of the session, and neither does what was refused before.
+      return new TryAgain('AccountRefused', error.message, accountRetryMs(deps), []);
+    default: {
+      const reason = error.operation === 'cancelSession' && error.sent ? 'CancelFailed' : 'ApiUnavailable';
+      return new TryAgain(reason, error.message, waitAfter(deps, error, failures));
+    }
   }
-  if (concernsAccount === undefined ? await deps.account.concernsAccount(error) : concernsAccount === true) {
-    await deps.account.refused(error);
-    // What is refused now says nothing of the session, and neither does what was refused before.
-    return new TryAgain('AccountRefused', error.message, accountRetryMs(deps), []);
-  }
-  const reason = error.operation === 'cancelSession' && error.sent ? 'CancelFailed' : 'ApiUnavailable';
-  return new TryAgain(reason, error.message, Math.max(honouredMs(error), backoff));
 }
-
-/** About as long as is set, so that cases which are held together do not all come back in one beat. */
-export const accountRetryMs = ({ timing, random }: Pick<CaseDependencies, 'timing' | 'random'>): number =>
-  Math.round(timing.accountRetryMs * (0.75 + random() / 2));
 
 /** Leaves word in the ledger where the case stands and when it is next looked at. */
 export async function notePhase(

@@ -1,3 +1,5 @@
+import { cappedOf, targetsOf, toEnd } from '../../core/bulk/totals.js';
+import { isRecent } from '../../core/coverage.js';
 import { shell } from '../../core/text/shell.js';
 import type { FleetAccess } from '../bulk/live-targets.js';
 import { makePlan, type BulkPlanProgress } from '../bulk/plan.js';
@@ -6,7 +8,8 @@ import { readCoverage } from '../../adapters/ledger/coverage.js';
 import type { BulkJob } from '../../adapters/ledger/bulk-plans.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { Caps, CleanupEntry } from '../../core/policy/policy.js';
-import { allowanceOf, takenBy, type Allowance, type Taken } from './caps.js';
+import { allowanceOf, type Allowance, type Taken } from '../../core/policy/caps.js';
+import { takenBy } from './caps.js';
 
 export interface CleanupPlanDependencies {
   readonly ledger: Ledger;
@@ -37,9 +40,6 @@ export interface CleanupPlan {
 
 /** Jobs that are looked at for what they took of the caps. */
 const JOBS_LOOKED_AT = 1_000;
-/** A scan tells how many sessions are live for so long, ms, or for so many scans. */
-const COVERAGE_COUNTS_MS = 120_000;
-const COVERAGE_COUNTS_SCANS = 4;
 
 /**
  * Freezes what a cleanup would end now, within its caps. The vendor is only read. Whoever calls applies the plan or discards it.
@@ -71,7 +71,7 @@ export async function planCleanup(
   // A plan lists no more than it selects from; the scans may know of more.
   const live = Math.max(made.live ?? 0, liveByScans);
   const allowance = allowanceOf(caps, live, taken);
-  if (targetsOf(made.job) - cappedOf(made.job) > allowance.turns) {
+  if (toEnd(made.job) > allowance.turns) {
     // How many are live is known only now. A sealed plan does not change, so it is made again with the tighter bound.
     await ledger.bulk.discard(planId);
     made = await plan(allowance.turns);
@@ -80,14 +80,9 @@ export async function planCleanup(
   return { job, selected: targetsOf(job), capped: cappedOf(job), caps, allowance, taken, live };
 }
 
-export const targetsOf = ({ totals }: BulkJob): number => totals?.targets ?? 0;
-export const cappedOf = ({ totals }: BulkJob): number => totals?.leftOut['capped'] ?? 0;
-
 /** Live sessions by the last scan of the fleet; 0 when there was none lately. */
 async function liveByLastScan(ledger: Ledger): Promise<number> {
   const coverage = await readCoverage(ledger);
-  if (coverage === null) return 0;
-  const countsForMs = Math.max(COVERAGE_COUNTS_MS, COVERAGE_COUNTS_SCANS * coverage.scanMs);
-  if ((await ledger.now()) - coverage.atMs > countsForMs) return 0;
+  if (coverage === null || !isRecent(coverage.atMs, coverage.scanMs, await ledger.now())) return 0;
   return coverage.live.processing + coverage.live.queued;
 }

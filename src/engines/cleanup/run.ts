@@ -8,7 +8,8 @@ import type { EventToRecord } from '../../adapters/ledger/ledger.js';
 import type { CleanupEntry } from '../../core/policy/policy.js';
 import { SessionsError } from '../../adapters/vendor/index.js';
 import { noteRun } from './last-run.js';
-import { cappedOf, planCleanup, targetsOf, type CleanupPlan } from './plan-cleanup.js';
+import { cappedOf, toEnd } from '../../core/bulk/totals.js';
+import { planCleanup, type CleanupPlan } from './plan-cleanup.js';
 import { CATCH_UP_MS } from './schedule.js';
 import { cappedEvent, plannedNote } from './words.js';
 
@@ -96,7 +97,7 @@ export async function startCleanup(
     const { job, capped } = plan;
     const events = capped > 0 ? [cappedEvent(job, plan)] : [];
     if (capped > 0) log.warn(events[0]?.data ?? {}, 'a cleanup found more than its caps let it end');
-    if (targetsOf(job) - capped === 0) {
+    if (toEnd(job) === 0) {
       await ledger.bulk.discard(planId);
       return finish(null, plannedNote(job), events);
     }

@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ScheduleAlreadyRunning, ScheduleNotFoundError, type Client, type ScheduleClient } from '@temporalio/client';
 import pMap from 'p-map';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { CleanupEntry } from '../../core/policy/policy.js';
+import { keep } from '../../platform/keep.js';
 import type { Logger } from '../../platform/telemetry.js';
 import { createOwnIds, type LookAtId, type OwnIds } from '../../adapters/temporal/own-ids.js';
 import { findSchedule, type OurSchedule } from './found-schedule.js';
@@ -22,9 +22,9 @@ const AT_ONCE = 4;
 
 /**
  * Keeps a Temporal Schedule for each cleanup of the policies in force. Every worker does so; doing it twice changes nothing.
- * Runs until the signal. What fails is tried again.
+ * Runs until the signal.
  */
-export async function keepSchedules(
+export function keepSchedules(
   ledger: Ledger,
   client: Client,
   log: Logger,
@@ -33,33 +33,24 @@ export async function keepSchedules(
 ): Promise<void> {
   let syncedVersion: number | null = null;
   let syncedAt = 0;
-  let failing = false;
   const strangers = new Set<string>();
-  while (!signal.aborted) {
-    try {
-      const version = await ledger.policies.version();
-      if (version !== null && (version !== syncedVersion || performance.now() - syncedAt >= SYNC_MS)) {
-        const policies = await ledger.policies.inForce();
-        // What a newer Curfew's file asks for, a newer Curfew's workers see to.
-        if (policies.kind === 'known') {
-          const { cleanup } = policies.inForce.file;
-          await client.withDeadline(Date.now() + SYNC_LIMIT_MS, () =>
-            client.withAbortSignal(signal, () => syncSchedules(ledger, client, log, cleanup, strangers, ids.found)),
-          );
-        }
-        syncedVersion = version;
-        syncedAt = performance.now();
-      }
-      failing = false;
-    } catch (error) {
-      if (!failing && !signal.aborted) {
-        log.warn({ err: error }, 'could not bring the Schedules of the cleanups up to date; trying again');
-      }
-      failing = true;
-      syncedVersion = null;
+  const pass = async (): Promise<void> => {
+    const version = await ledger.policies.version();
+    if (version === null || (version === syncedVersion && performance.now() - syncedAt < SYNC_MS)) return;
+    // Until this one has worked, the next look tries again.
+    syncedVersion = null;
+    const policies = await ledger.policies.inForce();
+    // What a newer Curfew's file asks for, a newer Curfew's workers see to.
+    if (policies.kind === 'known') {
+      const { cleanup } = policies.inForce.file;
+      await client.withDeadline(Date.now() + SYNC_LIMIT_MS, () =>
+        client.withAbortSignal(signal, () => syncSchedules(ledger, client, log, cleanup, strangers, ids.found)),
+      );
     }
-    await sleep(LOOK_MS, undefined, { signal }).catch(() => {});
-  }
+    syncedVersion = version;
+    syncedAt = performance.now();
+  };
+  return keep('bring the Schedules of the cleanups up to date', LOOK_MS, pass, { log, signal });
 }
 
 /**

@@ -1,12 +1,13 @@
 import type { BulkJob } from '../../adapters/ledger/bulk-plans.js';
 import type { EventToRecord } from '../../adapters/ledger/ledger.js';
 import { durationText } from '../../core/policy/reason.js';
-import { cappedOf, targetsOf, type CleanupPlan } from './plan-cleanup.js';
+import { cappedOf, targetsOf, toEnd } from '../../core/bulk/totals.js';
+import type { CleanupPlan } from './plan-cleanup.js';
 
 /** What a run found, in a sentence. */
 export function plannedNote(job: BulkJob): string {
   const selected = targetsOf(job);
-  const ended = selected - cappedOf(job);
+  const ended = toEnd(job);
   const gaps = job.totals?.gaps.length ?? 0;
   const missing = gaps === 0 ? '' : ' Not all sessions could be judged.';
   if (selected === 0) return `Nothing to end.${missing}`;

@@ -6,15 +6,14 @@ import type { Logger } from '../../platform/telemetry.js';
 import type { Cases } from '../../adapters/temporal/cases.js';
 import type { Meters } from '../../adapters/meters.js';
 import { orderReasonOf } from '../../core/policy/order-reason.js';
+import type { WrittenOrder } from '../cases/open-case.js';
+import { policyOrder } from '../cases/rules.js';
 import { detectionLagMs } from './detection-lag.js';
 import type { Tracked } from './fleet.js';
 import { mayOrder } from '../../core/policy/order-again.js';
 import type { RulesInForce } from './rules-in-force.js';
 import type { VendorClock } from '../../adapters/vendor/vendor-clock.js';
 import { isWorthStoring } from '../../core/policy/worth-storing.js';
-
-/** How long to wait for a worker's word that the case is at work, ms. It is started all the same. */
-const JOIN_PATIENCE_MS = 5_000;
 
 /** What was found out about some sessions, to be stored and carried out. */
 export interface Findings {
@@ -32,16 +31,10 @@ export interface ActDependencies {
   readonly log: Logger;
 }
 
-/** An order that is in the ledger, and whose case is to be started. */
-export interface WrittenOrder {
-  readonly orderId: string;
-  readonly sessionId: string;
-}
-
 /**
  * Writes what was found out: facts, events and orders together. What is not written is not done.
  *
- * @returns the orders; `startCases` acts on them
+ * @returns the orders, whose cases are to be opened
  * @throws LedgerUnavailableError when nothing was written; then what this process remembers is ahead of the ledger
  */
 export async function storeFindings(
@@ -60,15 +53,7 @@ export async function storeFindings(
     const readAgoMs = retrievedAtMs === null || vendorMs === null ? null : Math.max(0, vendorMs - retrievedAtMs);
     if (!mayOrder(verdict.policy, earlier, { nowMs: await ledger.now(), readAgoMs })) continue;
     if (verdict.isNew && earlier.length === 0) detected.push({ session, verdict });
-    orders.push({
-      sessionId: session.sessionId,
-      source: 'policy',
-      requestedBy: `policy ${verdict.policy}`,
-      reason: orderReasonOf(verdict, session.facts, version),
-      evenIfExempt: false,
-      turnKey: verdict.turnKey,
-      turnStartedAtMs: verdict.turnStartedAtMs,
-    });
+    orders.push(policyOrder(session.sessionId, orderReasonOf(verdict, session.facts, version), verdict));
   }
   const changed = findings.sessions.filter(
     (session) => session.listed !== session.storedListed || isWorthStoring(session.stored, session.facts),
@@ -101,17 +86,4 @@ export async function storeFindings(
     );
     return [{ orderId, sessionId }];
   });
-}
-
-/** Starts the cases of orders, or joins those that are open. One that could not be started is started by the reconciler. */
-export async function startCases({ cases, log }: ActDependencies, orders: readonly WrittenOrder[]): Promise<void> {
-  await Promise.all(
-    orders.map(async ({ orderId, sessionId }) => {
-      try {
-        await cases.join(sessionId, orderId, JOIN_PATIENCE_MS);
-      } catch (error) {
-        log.warn({ sessionId, orderId, err: error }, 'could not start a case; it is started within a minute');
-      }
-    }),
-  );
 }

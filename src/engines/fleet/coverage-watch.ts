@@ -1,4 +1,5 @@
 import type { EventToRecord, Ledger } from '../../adapters/ledger/ledger.js';
+import { scanCountsForMs } from '../../core/coverage.js';
 import type { Match } from '../../core/policy/policy.js';
 import type { Logger } from '../../platform/telemetry.js';
 import { comparable, globMatches, isLiteral } from '../../core/policy/glob.js';
@@ -6,9 +7,6 @@ import type { AgentsSeen } from '../../adapters/vendor/agents.js';
 import { readCoverage, teamsCoverage, writeCoverage, type Coverage } from '../../adapters/ledger/coverage.js';
 import type { Fleet } from './fleet.js';
 
-/** Without a complete scan for so long, or for so many scans, someone is told, ms. */
-const LOST_AFTER_MS = 120_000;
-const LOST_AFTER_SCANS = 4;
 const LOST_META = 'coverage-lost-since';
 /** Agents that are named in the coverage, at most. */
 const NAMED = 20;
@@ -84,14 +82,12 @@ export async function tellWhenNoScanEnds(
   const coverage = await readCoverage(ledger);
   const nowMs = await ledger.now();
   const sinceMs = coverage?.atMs ?? nowMs - enforcingForMs;
-  if (nowMs - sinceMs < (coverage === null ? LOST_AFTER_MS : lostAfterMs(coverage))) return;
+  if (nowMs - sinceMs < scanCountsForMs(coverage?.scanMs ?? 0)) return;
   if ((await ledger.meta.read(LOST_META))?.startsWith('told') === true) return;
   const why = obstacle === null ? '' : ` ${obstacle}`;
   const problem = `No scan has ended since ${new Date(sinceMs).toISOString()}.${why}`;
   await tellLost(ledger, log, sinceMs, { problem, unreadable: 0, agents: [] });
 }
-
-const lostAfterMs = ({ scanMs }: Coverage): number => Math.max(LOST_AFTER_MS, LOST_AFTER_SCANS * scanMs);
 
 async function tellWhenLost(ledger: Ledger, log: Logger, coverage: Coverage, complete: boolean): Promise<void> {
   if (complete) {
@@ -106,7 +102,7 @@ async function tellWhenLost(ledger: Ledger, log: Logger, coverage: Coverage, com
   const noted = (await ledger.meta.read(LOST_META)) ?? '';
   const [, state = '', sinceText = ''] = /^(first|told) (\d+)$/.exec(noted) ?? [];
   const sinceMs = Number(sinceText);
-  if (state !== 'first' || coverage.atMs - sinceMs < lostAfterMs(coverage)) return;
+  if (state !== 'first' || coverage.atMs - sinceMs < scanCountsForMs(coverage.scanMs)) return;
   const problem = coverage.problem ?? coverage.unreadable.first[0]?.problem ?? teamsProblem(coverage);
   const agents = coverage.unreadable.first.map(({ agentId, name }) => name ?? agentId);
   await tellLost(ledger, log, sinceMs, { problem, unreadable: coverage.unreadable.count, agents });

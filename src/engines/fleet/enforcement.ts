@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { TryAgain } from '../../core/try-again.js';
-import { startCases } from './act.js';
+import { openCase } from '../cases/open-case.js';
 import { listVisibleAgents, type AgentsSeen } from '../../adapters/vendor/agents.js';
-import { inBackground, type Pause } from './background.js';
+import { Tasks, type Pause } from '../../platform/tasks.js';
 import { readCoverage, sawNothing, type Coverage } from '../../adapters/ledger/coverage.js';
 import { noteCoverage } from './coverage-watch.js';
 import { fleetOf, forgetOld, FORGET_AFTER_MS, type Fleet, type Tracked } from './fleet.js';
+import { roughly } from '../../core/policy/backoff.js';
 import type { Policy } from '../../core/policy/policy.js';
 import type { SessionsError } from '../../adapters/vendor/index.js';
 import type { JudgeContext } from './judge-session.js';
@@ -134,7 +135,7 @@ interface Standing {
 async function runRound(deps: EnforcementDependencies, memory: Memory, signal: AbortSignal): Promise<number> {
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
-  const work = inBackground(failed, deps.pause);
+  const work = new Tasks({ onFailure: () => failed.abort(), wait: deps.pause });
   // What is cut off because the round ends has not failed, and the next round takes it up.
   const begin = (what: () => Promise<void>): void =>
     work.begin(() =>
@@ -158,6 +159,7 @@ async function runRound(deps: EnforcementDependencies, memory: Memory, signal: A
         // The next round begins from the ledger: nothing of this one may still write there then.
         failed.abort();
         await work.finished();
+        work.throwIfFailed();
         throw error;
       });
       if (fresh === null) break;
@@ -184,16 +186,17 @@ async function runRound(deps: EnforcementDependencies, memory: Memory, signal: A
           session.looking = false;
         }
         // Starting a case takes Temporal longer than a look takes the vendor: the next deadline must not wait for it.
-        await startCases(deps, orders);
+        await Promise.all(orders.map((order) => openCase(deps, order)));
       });
     }
     waitMs = Math.max(0, Math.min(untilScan(deps, memory), untilLook(memory.fleet, deps.vendorClock.now())));
     const isOver = deps.monotonic() >= endAt && !scanning;
-    if (isOver || (work.size() === 0 && waitMs > LINGER_MS)) break;
+    if (isOver || (work.size === 0 && waitMs > LINGER_MS)) break;
     // A scan under way may find what is due at once, and rules and exemptions are to be read again.
-    await work.progress(Math.min(Math.max(waitMs, TICK_MS), work.size() > 0 ? BUSY_TICK_MS : REFRESH_MS), stop);
+    await work.pause(Math.min(Math.max(waitMs, TICK_MS), work.size > 0 ? BUSY_TICK_MS : REFRESH_MS), stop);
   }
   await work.finished();
+  work.throwIfFailed();
   return waitMs;
 }
 
@@ -336,6 +339,6 @@ async function lookForAgents(
   takeInAgents(fleet, seen.agents, seen.complete, policies);
   memory.seen = seen;
   memory.agentsRetry = seen.complete ? null : again(deps, agentsRetry, { retryAfterMs: longestAsked(seen) });
-  if (isDue) memory.agentsDueAt = nowMonotonic + AGENTS_EVERY_MS * (0.75 + deps.random() / 2);
+  if (isDue) memory.agentsDueAt = nowMonotonic + roughly(AGENTS_EVERY_MS, deps.random());
   return seen;
 }

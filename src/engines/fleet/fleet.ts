@@ -3,7 +3,7 @@ import type { Facts } from '../../core/policy/facts.js';
 import type { Agent } from '../../adapters/vendor/index.js';
 import type { ListRetry } from './list-retry.js';
 import { asOfLastScan } from '../../adapters/ledger/stored-facts.js';
-import { agentOfScan } from '../../adapters/vendor/subject.js';
+import { agentOfScan } from '../../adapters/vendor/sights.js';
 
 /** One session as this process follows it. */
 export interface Tracked {

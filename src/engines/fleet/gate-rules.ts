@@ -1,24 +1,21 @@
 import type { OrderReason, OrderResult } from '../../core/contract.js';
+import { isRecent } from '../../core/coverage.js';
 import type { Read } from '../cases/gate.js';
-import type { PolicyRules, RuleVerdict } from '../cases/rules.js';
+import { judgeAgain, type Remembered } from '../cases/judge-again.js';
+import { policyOrder, type PolicyRules, type RuleVerdict } from '../cases/rules.js';
 import type { PermitRequest } from '../../adapters/ledger/breakers.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { OpenOrder } from '../../adapters/ledger/orders.js';
 import { matchVerdict } from '../../core/policy/match.js';
-import { fromRetrieve } from '../../core/policy/observation.js';
 import { knownSubject } from '../../core/policy/observe.js';
 import type { Policy } from '../../core/policy/policy.js';
-import { stillViolates } from '../../core/policy/still-violates.js';
-import type { Session } from '../../adapters/vendor/index.js';
 import { orderReasonOf } from '../../core/policy/order-reason.js';
 import { readCoverage } from '../../adapters/ledger/coverage.js';
 import type { RulesReader } from './rules-in-force.js';
-import { asOfLastScan } from '../../adapters/ledger/stored-facts.js';
-import { agentOfScan, sessionView } from '../../adapters/vendor/subject.js';
+import { asOfLastScan, scanMsOf } from '../../adapters/ledger/stored-facts.js';
+import { agentOfScan, sessionView } from '../../adapters/vendor/sights.js';
 import type { VendorClock } from '../../adapters/vendor/vendor-clock.js';
 
-/** A scan that is older says nothing about how many sessions are live now, ms. */
-const RECENT_SCAN_MS = 120_000;
 /** Name of the limit of an order that ends what a session started again after it was ended. */
 const ON_RESTART = 'on_restart';
 
@@ -57,13 +54,11 @@ export function createGateRules({
 
   const permitFor = async ({ name, caps }: Policy): Promise<PermitRequest> => {
     const coverage = await readCoverage(ledger);
-    const isRecent =
-      coverage?.completeAtMs != null &&
-      (await ledger.now()) - coverage.completeAtMs <= Math.max(RECENT_SCAN_MS, 4 * coverage.scanMs);
+    const counts = coverage !== null && isRecent(coverage.completeAtMs, coverage.scanMs, await ledger.now());
     return {
       policy: name,
       caps,
-      liveSessions: isRecent ? coverage.live.processing + coverage.live.queued : null,
+      liveSessions: counts ? coverage.live.processing + coverage.live.queued : null,
       // Its beginning: what was ended while it went on may still have been counted.
       liveAtMs: coverage === null ? null : coverage.atMs - coverage.durationMs,
     };
@@ -84,7 +79,7 @@ export function createGateRules({
         if (!isAboutIt) return { kind: 'no-longer-violating' };
         return { kind: 'send', permit: await permitFor(policy), reason: order.reason };
       }
-      return judgeAgain(order, read, policy, version);
+      return judgeByPolicy(order, read, policy, version);
     },
 
     judgeService,
@@ -101,57 +96,39 @@ export function createGateRules({
       if ((await isAbout(now.policy, ended.sessionId, read)) !== true) return null;
       const orders = await ledger.orders.ofTurn(ended.sessionId, turnKey);
       if (orders.some(({ policy }) => policy === name)) return null;
-      return {
-        sessionId: ended.sessionId,
-        source: 'policy',
-        requestedBy: `policy ${name}`,
-        reason: restartReason(name, now.version, restart, onRestart.max),
-        evenIfExempt: false,
-        turnKey,
-        turnStartedAtMs: read.sighting.turnStartedAtMs,
-      };
+      return policyOrder(ended.sessionId, restartReason(name, now.version, restart, onRestart.max), read.sighting);
     },
   };
 
-  async function seenAtGate(sessionId: string, session: Session) {
+  async function recall(sessionId: string): Promise<Remembered> {
     const known = await ledger.facts.of(sessionId);
-    const facts = known === null ? null : asOfLastScan(known.stored, known.scan);
-    const agent = known?.scan == null ? null : agentOfScan(known.scan);
-    return { known, facts, view: sessionView(session, known?.stored.agentId ?? null, agent) };
+    if (known === null) return { facts: null, agentId: null, agent: null, scanMs };
+    const { stored, scan } = known;
+    return {
+      facts: asOfLastScan(stored, scan),
+      agentId: stored.agentId,
+      agent: scan === null ? null : agentOfScan(scan),
+      scanMs: scanMsOf(scan, scanMs),
+    };
   }
 
   /** Whether the policy is about the session. @returns null when that depends on what is not known */
   async function isAbout(policy: Policy, sessionId: string, { session }: Read): Promise<boolean | null> {
     if (session === null) return null;
-    const { facts, view } = await seenAtGate(sessionId, session);
-    return matchVerdict(policy.match, knownSubject(view, facts?.subject ?? null));
+    const { facts, agentId, agent } = await recall(sessionId);
+    return matchVerdict(policy.match, knownSubject(sessionView(session, agentId, agent), facts?.subject ?? null));
   }
 
-  async function judgeAgain(order: OpenOrder, read: Read, policy: Policy, version: number): Promise<RuleVerdict> {
-    const readAtMs = vendorClock.at(read.sentAt);
-    if (read.session === null || readAtMs === null)
-      return { kind: 'unknown', why: 'The vendor’s answer carries no usable Date header, so nothing can be timed' };
-    const { known, facts, view } = await seenAtGate(order.sessionId, read.session);
-    // The order came after what it rests on was seen, and this read after the order, whatever this process knows of the
-    // vendor's clock: it may be up to a second behind that of the process that ordered.
-    const atMs = Math.max(readAtMs, (facts?.timeline.seenAtMs ?? 0) + 1);
-    const shown = fromRetrieve(view, atMs, vendorClock.at(read.receivedAt));
-    const judged = stillViolates(facts, shown, policy, order.turnKey, atMs, {
-      scanMs: known?.scan?.scanMs ?? scanMs,
-    });
-    // A read that lags behind what was seen before is left out of the judgement, which is then about another turn.
-    if (judged.verdict.turnKey !== read.sighting.turnKey)
-      return { kind: 'unknown', why: 'The read of the session shows an older turn than one before it did' };
+  async function judgeByPolicy(order: OpenOrder, read: Read, policy: Policy, version: number): Promise<RuleVerdict> {
+    const judged = judgeAgain(vendorClock, order, read, await recall(order.sessionId), policy);
+    if (typeof judged === 'string') return { kind: 'unknown', why: judged };
+    const { verdict, facts } = judged;
     // The order was given after the grace of its time. Under other rules there may be another one, and it counts.
-    if (judged.verdict.note === 'in-grace' && order.reason.policyVersion !== version)
+    if (verdict.note === 'in-grace' && order.reason.policyVersion !== version)
       return { kind: 'unknown', why: `The turn is in its grace by "${policy.name}" as it is in force now` };
     switch (judged.violates) {
       case 'yes':
-        return {
-          kind: 'send',
-          permit: await permitFor(policy),
-          reason: orderReasonOf(judged.verdict, judged.facts, version),
-        };
+        return { kind: 'send', permit: await permitFor(policy), reason: orderReasonOf(verdict, facts, version) };
       case 'no':
         return { kind: 'no-longer-violating' };
       case 'unknown':

@@ -1,5 +1,4 @@
-import { honouredMs } from '../../adapters/vendor/hold.js';
-import { backoffMs } from '../../core/policy/backoff.js';
+import { retryAfterMs } from '../../core/policy/backoff.js';
 import type { SessionsError } from '../../adapters/vendor/index.js';
 
 /** A list that fails again and again is asked for after so many scans at the latest. */
@@ -27,8 +26,7 @@ export function retryList(
   random: number,
 ): ListRetry {
   const failures = (before?.failures ?? 0) + 1;
-  const backoff = backoffMs(failures, LONGEST_SCANS * scanMs, random);
-  return { failures, notBefore: now + Math.max(honouredMs(error), backoff) };
+  return { failures, notBefore: now + retryAfterMs(error, failures, LONGEST_SCANS * scanMs, random) };
 }
 
 /** Whether a list may be asked for. */

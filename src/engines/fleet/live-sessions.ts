@@ -2,9 +2,8 @@ import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { Policy } from '../../core/policy/policy.js';
 import { flightOf } from '../../core/policy/state.js';
 import { readCoverage, type Coverage } from '../../adapters/ledger/coverage.js';
-import { compareStandings, standingsOf, type PolicyStanding } from '../../core/policy/standing.js';
-import { vendorTimeNow, asOfLastScan } from '../../adapters/ledger/stored-facts.js';
-import { DEFAULT_SCAN_MS } from '../../core/policy/timing.js';
+import { compareStandings, standingsAbout, type PolicyStanding } from '../../core/policy/standing.js';
+import { asOfLastScan, scanMsOf, vendorTimeNow } from '../../adapters/ledger/stored-facts.js';
 
 /** The live sessions as the last scans left them in the ledger. Nobody is asked. */
 export interface LiveSessions {
@@ -53,10 +52,7 @@ export async function readLiveSessions(
     const scan = known.agentId === null ? null : (scanOf.get(known.agentId) ?? null);
     const facts = asOfLastScan(known, scan);
     const isExempt = exempt.has(known.sessionId);
-    const options = { scanMs: scan === null || scan.scanMs === 0 ? DEFAULT_SCAN_MS : scan.scanMs, exempt: isExempt };
-    const [standing] = standingsOf(facts, policies, Math.max(nowMs, facts.timeline.seenAtMs), options)
-      .filter(({ verdict }) => verdict.kind !== 'not-matching')
-      .sort(compareStandings);
+    const [standing] = standingsAbout(facts, policies, nowMs, { scanMs: scanMsOf(scan), exempt: isExempt });
     if (standing === undefined) continue;
     live.push({
       sessionId: known.sessionId,

@@ -1,15 +1,16 @@
-import { HeldError, honouredMs } from '../../adapters/vendor/hold.js';
-import { backoffMs } from '../../core/policy/backoff.js';
+import { HeldError } from '../../adapters/vendor/hold.js';
+import { retryAfterMs, roughly } from '../../core/policy/backoff.js';
+import { meaningOf } from '../../core/policy/meaning.js';
 import { noteRead, noteUnread } from '../cases/unjudged.js';
-import { fromRetrieve } from '../../core/policy/observation.js';
 import { flightOf } from '../../core/policy/state.js';
 import { SessionsError, type SessionsErrorKind } from '../../adapters/vendor/index.js';
-import { storeFindings, type WrittenOrder } from './act.js';
+import type { WrittenOrder } from '../cases/open-case.js';
+import { storeFindings } from './act.js';
 import type { Fleet, Tracked } from './fleet.js';
 import { judgeSession, type JudgeContext } from './judge-session.js';
 import type { ListingCalls } from '../../adapters/vendor/listing.js';
 import type { ScanDependencies } from './scan.js';
-import { sessionView } from '../../adapters/vendor/subject.js';
+import { readSight } from '../../adapters/vendor/sights.js';
 import type { SessionsClient } from '../../adapters/vendor/index.js';
 
 /** Longest wait before a look that failed is tried again, ms. */
@@ -63,16 +64,11 @@ export async function lookAtSession(
   await deps.account.works();
   await noteRead(deps, session.sessionId, 'fleet');
   deps.vendorClock.note(answer);
-  const atMs = deps.vendorClock.at(answer.sentAt);
-  if (atMs === null) {
+  const seen = readSight(deps.vendorClock, answer, session.agentId, agent?.agent ?? null);
+  if (seen === null) {
     session.lookAtMs = null;
     return [];
   }
-  const seen = fromRetrieve(
-    sessionView(answer.value, session.agentId, agent?.agent ?? null),
-    atMs,
-    deps.vendorClock.at(answer.receivedAt),
-  );
   const { events, cancels } = judgeSession(session, [seen], contextOf(scanMs));
   const found = { sessions: [session], scans: [], events, cancels: cancels.map((verdict) => ({ session, verdict })) };
   return storeFindings(deps, found, contextOf(scanMs).rules);
@@ -91,19 +87,19 @@ async function noteIfUnjudged(
 
 /** @returns for how long, ms; null: until a list shows it again */
 async function putOff(deps: LookDependencies, session: Tracked, error: SessionsError): Promise<number | null> {
-  // It was not asked, and nothing has failed.
-  if (error instanceof HeldError) return error.retryAfterMs;
-  session.failures += 1;
-  const backoff = backoffMs(session.failures, RETRY_CAP_MS, deps.random());
-  if (error.kind === 'rate-limited') return Math.max(honouredMs(error), backoff);
+  // One that was held back was not asked, and nothing has failed.
+  if (!(error instanceof HeldError)) session.failures += 1;
+  const { failures } = session;
+  const mayBeAccount = error.accountWide && error.kind !== 'rate-limited';
+  const concernsAccount = mayBeAccount && (await deps.account.concernsAccount(error, failures > 1 ? 2 * LATER_MS : 0));
+  const meaning = meaningOf(error, concernsAccount);
+  const waitMs = retryAfterMs(error, failures, RETRY_CAP_MS, deps.random());
+  if (meaning.kind === 'too-many') return waitMs;
+  if (meaning.kind === 'account') await deps.account.refused(error);
   // Not all at the same time again, where many were refused together.
-  const laterMs = Math.round(LATER_MS * (0.75 + deps.random() / 2));
-  if (error.accountWide) {
-    const concerns = await deps.account.concernsAccount(error, session.failures > 1 ? 2 * LATER_MS : 0);
-    if (concerns === true) await deps.account.refused(error);
-    if (concerns !== false) return laterMs;
-  }
-  deps.log.warn({ sessionId: session.sessionId, failures: session.failures }, error.message);
-  if (error.kind === 'not-found' && !session.listed && session.failures > 1) return null;
-  return CONCERNS_SESSION.has(error.kind) ? laterMs : Math.max(honouredMs(error), backoff);
+  const laterMs = roughly(LATER_MS, deps.random());
+  if (meaning.kind === 'account' || meaning.kind === 'unclear') return laterMs;
+  deps.log.warn({ sessionId: session.sessionId, failures }, error.message);
+  if (meaning.kind === 'not-found' && !session.listed && failures > 1) return null;
+  return CONCERNS_SESSION.has(error.kind) ? laterMs : waitMs;
 }

@@ -1,9 +1,8 @@
 import pMap from 'p-map';
-import { capReached, type BreakerReason } from '../../adapters/ledger/breakers.js';
-import type { AgentScan, StoredFleet } from '../../adapters/ledger/facts.js';
+import { capReached, type BreakerReason } from '../../core/policy/caps.js';
+import type { StoredFleet } from '../../adapters/ledger/facts.js';
 import type { Facts } from '../../core/policy/facts.js';
 import { assess } from '../../core/policy/assess.js';
-import { absentFromLists, fromListItem, fromRetrieve } from '../../core/policy/observation.js';
 import { observe } from '../../core/policy/observe.js';
 import type { Policy } from '../../core/policy/policy.js';
 import { SessionsError, type Agent, type SessionsClient } from '../../adapters/vendor/index.js';
@@ -11,11 +10,11 @@ import { listVisibleAgents } from '../../adapters/vendor/agents.js';
 import { teamsCoverage, type TeamsCoverage } from '../../adapters/ledger/coverage.js';
 import { namedButNotFound } from './coverage-watch.js';
 import { listLive, type ListingCalls, type ListingDependencies } from '../../adapters/vendor/listing.js';
+import { asTheyCount } from './rules-in-force.js';
 import { agentsFor, concernsNobody } from './scan.js';
-import { compareStandings, standingsOf, type PolicyStanding } from '../../core/policy/standing.js';
-import { asOfLastScan } from '../../adapters/ledger/stored-facts.js';
-import { DEFAULT_SCAN_MS } from '../../core/policy/timing.js';
-import { sessionView } from '../../adapters/vendor/subject.js';
+import { compareStandings, standingsAbout, type PolicyStanding } from '../../core/policy/standing.js';
+import { scanMsOf, withListSight } from '../../adapters/ledger/stored-facts.js';
+import { listSight, readSight } from '../../adapters/vendor/sights.js';
 import { triggersAtRisk, type TriggerAtRisk } from './triggers-at-risk.js';
 import type { EndedRuns } from '../../adapters/ledger/ended-runs.js';
 
@@ -117,9 +116,7 @@ interface Seen {
  * @throws SessionsError when no agents can be listed at all
  */
 export async function planPolicies(deps: PlanDependencies, input: PlanInput): Promise<Plan> {
-  const policies = input.policies
-    .filter(({ mode }) => mode !== 'off')
-    .map((policy): Policy => (input.openBreakers.has(policy.name) ? { ...policy, mode: 'observe' } : policy));
+  const policies = asTheyCount(input.policies, input.openBreakers);
   const seenAgents = await listVisibleAgents(deps, agentsFor(policies));
   const { agents, failure } = seenAgents;
   if (failure !== null) throw failure;
@@ -140,12 +137,9 @@ export async function planPolicies(deps: PlanDependencies, input: PlanInput): Pr
       if (listing.error?.accountWide === true && listing.error.kind !== 'rate-limited') throw listing.error;
       if (!listing.complete) unreadable.push({ agentId: agent.id, name: agent.name, problem: listing.problem ?? '' });
       const scan = scans.get(agent.id) ?? null;
-      const scanMs = scan === null || scan.scanMs === 0 ? DEFAULT_SCAN_MS : scan.scanMs;
+      const scanMs = scanMsOf(scan);
       for (const { session, atMs, arrivedMs } of listing.items) {
-        const known = stored.get(session.id);
-        const before = known === undefined ? absentAt(scan, atMs, scanMs) : asOfLastScan(known, scan);
-        const sight = fromListItem(sessionView(session, agent.id, agent), atMs, arrivedMs);
-        const facts = observe(before, sight, { scanMs });
+        const facts = withListSight(stored.get(session.id), scan, listSight(session, agent, atMs, arrivedMs));
         seen.push({ sessionId: session.id, agent, scanMs, triggerId: session.triggerId, facts });
       }
       progress.agentsListed += 1;
@@ -175,9 +169,7 @@ export async function planPolicies(deps: PlanDependencies, input: PlanInput): Pr
 
   const nowMs = deps.vendorClock.now() ?? Date.now();
   const sessions = seen
-    .map((session) =>
-      plannedSession(session, policies, Math.max(nowMs, session.facts.timeline.seenAtMs), isExempt(session)),
-    )
+    .map((session) => plannedSession(session, policies, nowMs, isExempt(session)))
     .filter(({ standings }) => standings.length > 0)
     .sort((a, b) => compareFirst(a.standings, b.standings));
   const complete = seenAgents.complete && unreadable.length === 0;
@@ -216,10 +208,6 @@ export async function planPolicies(deps: PlanDependencies, input: PlanInput): Pr
   };
 }
 
-/** Not in the last complete list of its agent: so its turn began after that. */
-const absentAt = (scan: AgentScan | null, atMs: number, scanMs: number): Facts | null =>
-  scan?.atMs == null || scan.atMs >= atMs ? null : observe(null, absentFromLists(scan.atMs), { scanMs });
-
 const nowFor = ({ vendorClock }: PlanDependencies, { facts }: Seen): number =>
   Math.max(vendorClock.now() ?? 0, facts.timeline.seenAtMs);
 
@@ -229,13 +217,8 @@ async function retrieve(deps: PlanDependencies, session: Seen): Promise<boolean>
     await deps.limiter.acquire();
     const answer = await deps.sessions.retrieveSession(session.sessionId);
     deps.vendorClock.note(answer);
-    const atMs = deps.vendorClock.at(answer.sentAt);
-    if (atMs === null) return false;
-    const sight = fromRetrieve(
-      sessionView(answer.value, session.agent.id, session.agent),
-      atMs,
-      deps.vendorClock.at(answer.receivedAt),
-    );
+    const sight = readSight(deps.vendorClock, answer, session.agent.id, session.agent);
+    if (sight === null) return false;
     session.facts = observe(session.facts, sight, { scanMs: session.scanMs });
     return true;
   } catch (error) {
@@ -250,9 +233,7 @@ function plannedSession(
   nowMs: number,
   exempt: boolean,
 ): PlannedSession {
-  const standings = standingsOf(facts, policies, nowMs, { scanMs, exempt })
-    .filter(({ verdict }) => verdict.kind !== 'not-matching')
-    .sort(compareStandings);
+  const standings = standingsAbout(facts, policies, nowMs, { scanMs, exempt });
   return { sessionId, agentId: agent.id, agentName: agent.name, facts, standings };
 }
 
@@ -291,7 +272,7 @@ function plannedPolicy(
 /** Takes permits as the gate would, one for each turn. */
 function cappedAfter(policy: Policy, of: number, liveSessions: number | null, taken: number): PlannedPolicy['capped'] {
   for (let after = 0; after < of; after += 1) {
-    const reason = capReached({ caps: policy.caps, liveSessions }, taken + after, taken);
+    const reason = capReached(policy.caps, liveSessions, { turns: taken + after, over: taken });
     if (reason !== null) return { after, of, reason };
   }
   return null;

@@ -26,6 +26,12 @@ export interface RulesReader {
   read(): Promise<Rules>;
 }
 
+/** @param open - names of policies whose breaker is open */
+export const asTheyCount = (policies: readonly Policy[], open: ReadonlySet<string>): readonly Policy[] =>
+  policies
+    .filter(({ mode }) => mode !== 'off')
+    .map((policy) => (open.has(policy.name) ? { ...policy, mode: 'observe' } : policy));
+
 export function createRulesReader(ledger: Pick<Ledger, 'policies' | 'breakers'>): RulesReader {
   const readPolicies = createPoliciesReader(ledger);
   return {
@@ -34,10 +40,8 @@ export function createRulesReader(ledger: Pick<Ledger, 'policies' | 'breakers'>)
       if (read.kind !== 'known') return read;
       const { version, appliedAtMs, file } = read.inForce;
       const open = new Set((await ledger.breakers.open()).map(({ policy }) => policy));
-      const policies = file.policies
-        .filter(({ mode }) => mode !== 'off')
-        .map((policy): Policy => (open.has(policy.name) ? { ...policy, mode: 'observe' } : policy));
-      return { kind: 'known', rules: { version, appliedAtMs, file, policies, open } };
+      const rules = { version, appliedAtMs, file, policies: asTheyCount(file.policies, open), open };
+      return { kind: 'known', rules };
     },
   };
 }

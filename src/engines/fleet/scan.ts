@@ -5,14 +5,15 @@ import { HeldError } from '../../adapters/vendor/hold.js';
 import { LedgerUnavailableError } from '../../adapters/ledger/errors.js';
 import type { AgentScan } from '../../adapters/ledger/facts.js';
 import { assess } from '../../core/policy/assess.js';
-import { absentFromLists, fromListItem, type Observation } from '../../core/policy/observation.js';
+import { absentFromLists, type Observation } from '../../core/policy/observation.js';
 import { observe } from '../../core/policy/observe.js';
 import { flightOf } from '../../core/policy/state.js';
-import { matchVerdict, teamsNamed } from '../../core/policy/match.js';
+import { excludes, teamsNamed } from '../../core/policy/match.js';
 import type { Policy } from '../../core/policy/policy.js';
 import type { Agent, SessionsError } from '../../adapters/vendor/index.js';
 import type { AgentsWanted } from '../../adapters/vendor/agents.js';
-import { startCases, storeFindings, type ActDependencies, type Findings } from './act.js';
+import { openCase } from '../cases/open-case.js';
+import { storeFindings, type ActDependencies, type Findings } from './act.js';
 import { addAgent, track, type Fleet, type Tracked, type TrackedAgent } from './fleet.js';
 import { judgeSession, type JudgeContext } from './judge-session.js';
 import {
@@ -23,7 +24,7 @@ import {
   type LiveListing,
 } from '../../adapters/vendor/listing.js';
 import { mayAsk, retryList } from './list-retry.js';
-import { sessionView } from '../../adapters/vendor/subject.js';
+import { listSight } from '../../adapters/vendor/sights.js';
 
 /** Lists that are asked for at once. Cancel requests wait behind so many at most. */
 const LISTS_AT_ONCE = 8;
@@ -65,21 +66,15 @@ export function scanSettings(scanMs: number, policies: readonly Policy[]): ScanS
 }
 
 /** An agent none of whose sessions any policy can be about, whoever created them. */
-export const concernsNobody = (agent: Agent, policies: readonly Policy[]): boolean =>
-  policies.every(({ match }) => {
-    const subject = { agentId: agent.id, agentName: agent.name, teamId: agent.teamId };
-    return matchVerdict(match, { ...subject, creatorId: null, creatorEmail: null }) === false;
-  });
+export const concernsNobody = (agent: Parameters<typeof excludes>[1], policies: readonly Policy[]): boolean =>
+  policies.every(({ match }) => excludes(match, agent));
 
 /** The agents that policies can be about: a team that none can be about need not be listed. */
 export const agentsFor = (policies: readonly Policy[]): AgentsWanted => ({
   own: true,
   shownTeams: true,
   named: policies.flatMap(({ match }) => teamsNamed(match)),
-  concerns: (teamId) => {
-    const unknown = { agentId: null, agentName: null, creatorId: null, creatorEmail: null };
-    return policies.some(({ match }) => matchVerdict(match, { ...unknown, teamId }) !== false);
-  },
+  concerns: (teamId) => !concernsNobody({ id: null, name: null, teamId }, policies),
 });
 
 /**
@@ -123,7 +118,8 @@ export async function scanAgents(
         ? null
         : retryList(tracked.retry, listing.error, deps.monotonic(), settings.scanMs, deps.random());
     const findings = await takeIn(fleet, tracked, listing, askedAt, settings, contextOf);
-    await startCases(deps, await storeFindings(deps, findings, contextOf(settings.scanMs).rules));
+    const orders = await storeFindings(deps, findings, contextOf(settings.scanMs).rules);
+    await Promise.all(orders.map((order) => openCase(deps, order)));
   };
   await pMap(
     due,
@@ -299,7 +295,7 @@ function sightsOf(
   agent: Agent,
   { atMs: lastListMs }: AgentScan,
 ): Observation[] {
-  const sight = fromListItem(sessionView(session, agent.id, agent), atMs, arrivedMs);
+  const sight = listSight(session, agent, atMs, arrivedMs);
   const wasAbsent = known === undefined || (!known.listed && known.missed >= 2);
   return wasAbsent && lastListMs !== null && lastListMs < atMs ? [absentFromLists(lastListMs), sight] : [sight];
 }

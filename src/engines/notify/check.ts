@@ -5,6 +5,7 @@ import { NEWS_FOR_MS } from './deliver.js';
 import { createRoutesReader, type RouteInForce } from './routes.js';
 import { readSigningSecret, readSlackUrl } from './secrets.js';
 import { sendTest, type Sent } from './send.js';
+import { capital } from '../../core/text/capital.js';
 
 /** What was found about one route, for `curfew doctor`. */
 export interface RouteFinding {
@@ -110,5 +111,3 @@ function adviceOn(route: NotifyRoute, status: number): string {
   if (status === 401 || status === 403) return 'Check that the receiver verifies with the same secret.';
   return 'Check the address, and what the receiver expects.';
 }
-
-const capital = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;

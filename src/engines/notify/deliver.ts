@@ -1,3 +1,4 @@
+import { doubled } from '../../core/policy/backoff.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { Item } from '../../adapters/ledger/deliveries.js';
 import { NO_METERS, type Meters } from '../../adapters/meters.js';
@@ -114,7 +115,7 @@ function judge(
   sent: Exclude<Sent, { readonly kind: 'accepted' }>,
   failures: number,
 ): { readonly message: string; readonly afterMs: number; readonly mend: boolean } {
-  const growing = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(failures, 20));
+  const growing = doubled(FIRST_WAIT_MS, failures, LONGEST_WAIT_MS);
   switch (sent.kind) {
     case 'unanswered':
       return { message: `notification route ${route}: no answer (${sent.why})`, afterMs: growing, mend: false };

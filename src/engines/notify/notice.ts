@@ -1,5 +1,6 @@
 import { rateWords } from '../../core/bulk/rate.js';
-import type { Item, ToldKind } from '../../adapters/ledger/deliveries.js';
+import type { Item } from '../../adapters/ledger/deliveries.js';
+import type { ToldKind } from '../../core/told.js';
 import { ALERTS, type EventKind } from '../../core/events.js';
 import { durationText } from '../../core/policy/reason.js';
 import { shellWord } from '../../core/text/shell.js';

@@ -1,4 +1,4 @@
-import type { Audience } from '../../adapters/ledger/deliveries.js';
+import type { Audience } from '../../core/told.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import { createPoliciesReader } from '../../adapters/ledger/policies-reader.js';
 import type { NotifyRoute, PolicyFile } from '../../core/policy/policy.js';

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
 import { printableJson } from '../../core/text/printable.js';
 import type { Notice } from './notice.js';
+import { iso } from '../../core/times.js';
 
 /** Items of different types in one message. */
 const MIXED = 'curfew.batch';
@@ -83,5 +84,3 @@ function payloadOf(notice: Notice): Record<string, unknown> {
 
 const fingerprint = (parts: readonly string[]): string =>
   createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
-
-const iso = (ms: number): string => new Date(ms).toISOString();

@@ -1,10 +1,9 @@
 import type { Read } from '../cases/gate.js';
+import { judgeAgain } from '../cases/judge-again.js';
 import type { RuleVerdict } from '../cases/rules.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { OpenOrder } from '../../adapters/ledger/orders.js';
 import type { VendorClock } from '../../adapters/vendor/vendor-clock.js';
-import { fromRetrieve } from '../../core/policy/observation.js';
-import { stillViolates } from '../../core/policy/still-violates.js';
 import { policyOf } from './limits.js';
 import { scanMsOf } from './spacing.js';
 
@@ -23,21 +22,10 @@ export async function judgeWatchOrder(
   if (watch === null) return null;
   // A later registration took the place of the one that ordered, or the watch was closed: nobody wants this end any more.
   if (watch.orderId !== order.id || watch.state === 'released') return { kind: 'no-longer-violating' };
-  const readAtMs = vendorClock.at(read.sentAt);
-  if (read.session === null || readAtMs === null)
-    return { kind: 'unknown', why: 'The vendor’s time is not known, so nothing can be timed' };
-  const atMs = Math.max(readAtMs, (watch.facts?.timeline.seenAtMs ?? 0) + 1);
-  const { violates, verdict } = stillViolates(
-    watch.facts,
-    fromRetrieve(read.session, atMs, vendorClock.at(read.receivedAt)),
-    policyOf(watch.limits),
-    order.turnKey,
-    atMs,
-    { scanMs: scanMsOf(watch.limits) },
-  );
-  if (verdict.turnKey !== read.sighting.turnKey)
-    return { kind: 'unknown', why: 'The read of the session shows an older turn than one before it did' };
-  switch (violates) {
+  const remembered = { facts: watch.facts, agentId: null, agent: null, scanMs: scanMsOf(watch.limits) };
+  const judged = judgeAgain(vendorClock, order, read, remembered, policyOf(watch.limits));
+  if (typeof judged === 'string') return { kind: 'unknown', why: judged };
+  switch (judged.violates) {
     case 'yes':
       return { kind: 'send', permit: null, reason: order.reason };
     case 'no':

@@ -1,7 +1,7 @@
 import type { WatchLimits } from '../../core/contract.js';
 import type { LimitChanges } from '../../adapters/ledger/watches.js';
-import { formatDuration } from '../../core/policy-file/units.js';
-import { LIMIT_NAMES, type LimitName, type Limits, type Policy } from '../../core/policy/policy.js';
+import { formatDuration } from '../../core/duration.js';
+import { limitsAlone, NO_LIMITS, type LimitName, type Limits, type Policy } from '../../core/policy/policy.js';
 
 /** How each limit is called in requests, and what it is measured in. */
 export const WATCH_LIMITS = {
@@ -44,24 +44,13 @@ export const limitsText = (limits: WatchLimits): string =>
 /** `maxRuntime` → `max-runtime`. */
 export const optionName = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
-/** The policy that a watch is: about this session alone, so it matches whatever is known of it. */
-export const policyOf = (limits: Limits): Policy => ({
-  name: 'session-watch',
-  match: { all: [] },
-  limits,
-  warnAt: null,
-  graceMs: 0,
-  mode: 'enforce',
-  // Ends one session, so no caps apply.
-  caps: { maxCancels: Number.MAX_SAFE_INTEGER, maxPercent: 100, perMs: 1 },
-  notify: [],
-  onRestart: { action: 'report' },
-});
+export const WATCH_POLICY = 'session-watch';
 
-const TIME_LIMITS: readonly LimitName[] = ['max_runtime', 'max_continuous_runtime', 'max_queue_time'];
+/** The policy that a watch is. */
+export const policyOf = (limits: Limits): Policy => limitsAlone(WATCH_POLICY, limits);
 
 /** The same without limits on usage. */
-export const timesOnly = (limits: Limits): Limits =>
-  Object.fromEntries(
-    LIMIT_NAMES.map((name) => [name, TIME_LIMITS.includes(name) ? limits[name] : null]),
-  ) as unknown as Limits;
+export const timesOnly = ({ max_runtime, max_continuous_runtime, max_queue_time }: Limits): Limits => ({
+  ...NO_LIMITS,
+  ...{ max_runtime, max_continuous_runtime, max_queue_time },
+});

@@ -3,6 +3,7 @@ import { orderReasonOf } from '../../core/policy/order-reason.js';
 import { mayOrder } from '../../core/policy/order-again.js';
 import type { Read } from '../cases/gate.js';
 import { TryAgain } from '../../core/try-again.js';
+import { openCase } from '../cases/open-case.js';
 import { noteRead, noteUnread } from '../cases/unjudged.js';
 import { tryAgain } from '../cases/waits.js';
 import type { NewOrder } from '../../adapters/ledger/orders.js';
@@ -11,16 +12,17 @@ import type { OrderView } from '../../adapters/ledger/results.js';
 import type { Watch, WatchNote } from '../../adapters/ledger/watches.js';
 import { assess, type Assessment, type Verdict } from '../../core/policy/assess.js';
 import type { Facts } from '../../core/policy/facts.js';
-import { fromRetrieve } from '../../core/policy/observation.js';
 import { observe } from '../../core/policy/observe.js';
 import { durationText } from '../../core/policy/reason.js';
 import { remember } from '../../core/policy/remember.js';
 import { flightOf } from '../../core/policy/state.js';
 import { SessionsError } from '../../adapters/vendor/index.js';
+import { readSight } from '../../adapters/vendor/sights.js';
 import type { WatchDependencies } from './dependencies.js';
 import { policyOf } from './limits.js';
 import { deadlineOf, nextLookIn, scanMsOf } from './spacing.js';
 import { lastOrder, statusOf } from './status.js';
+import { capital } from '../../core/text/capital.js';
 
 /** What the workflow does next. Plain data: it travels through Temporal. */
 export type WatchLook =
@@ -38,8 +40,6 @@ const REST_MS = 5_000;
 /** … and where it did not: the turn may be about to begin, or waiting messages may begin another after our request. */
 const REST_OTHERWISE_MS = 30_000;
 const REST_LOOK_MS = 10_000;
-/** How long to wait for a worker's word that the case is at work, ms. It is started all the same. */
-const JOIN_PATIENCE_MS = 5_000;
 /** Waits for the outcome of an order grow with its age, within these bounds, ms. The ledger alone is asked. */
 const OUTCOME_LOOK_MS = { least: 1_000, most: 60_000 };
 /** Without a `Date` header nothing can be timed; wait before the next look, ms. */
@@ -91,15 +91,15 @@ async function judge(
   { session, sentAt, receivedAt }: Read,
 ): Promise<WatchNote> {
   if (session === null) return missing(deps, watch);
-  const atMs = deps.vendorClock.at(sentAt);
-  if (atMs === null) {
+  const sight = readSight(deps.vendorClock, { value: session, sentAt, receivedAt }, null, null);
+  if (sight === null) {
     const note = 'The vendor’s answers carry no usable Date header, so nothing can be timed. Nothing is ended.';
     return look('held', note, watch.facts, UNTIMED_LOOK_MS);
   }
 
   const scanMs = scanMsOf(watch.limits);
-  const seen = observe(watch.facts, fromRetrieve(session, atMs, deps.vendorClock.at(receivedAt)), { scanMs });
-  const nowMs = Math.max(deps.vendorClock.now() ?? atMs, seen.timeline.seenAtMs);
+  const seen = observe(watch.facts, sight, { scanMs });
+  const nowMs = Math.max(deps.vendorClock.now() ?? sight.atMs, seen.timeline.seenAtMs);
   const exemptUntilMs = (await deps.ledger.exemptions.running(deps.vendorClock.now())).get(watch.sessionId);
   const exempt = exemptUntilMs !== undefined;
   const assessment = assess(seen, [policyOf(watch.limits)], nowMs, { scanMs, exempt });
@@ -191,7 +191,7 @@ async function record(
   if (found.order !== null && orderId !== null) {
     const { turnKey, reason } = found.order;
     deps.log.warn({ sessionId, turnKey, orderId, reason: reason.text }, 'watch ordered the end of a turn');
-    await join(deps, sessionId, orderId);
+    await openCase(deps, { sessionId, orderId });
   }
   const order = orderId === last?.orderId ? last : await lastOrder(deps.ledger, watch);
   const status = statusOf(watch, order);
@@ -200,19 +200,11 @@ async function record(
 
 /** The case carries the order out, and the reconciler sees to it that there is one. Here is only to wait. */
 async function awaitOutcome(deps: WatchDependencies, watch: Watch, order: OrderView): Promise<WatchLook> {
-  if (order.phase === 'ordered') await join(deps, watch.sessionId, order.orderId);
+  if (order.phase === 'ordered') await openCase(deps, { sessionId: watch.sessionId, orderId: order.orderId });
   const ageMs = (await deps.ledger.now()) - Date.parse(order.result.orderedAt);
   const { least, most } = OUTCOME_LOOK_MS;
   const afterMs = Math.round(Math.min(Math.max(ageMs / 8, least), most));
   return record(deps, watch, order, look('ending', watch.note, watch.facts, afterMs));
-}
-
-async function join(deps: WatchDependencies, sessionId: string, orderId: string): Promise<void> {
-  try {
-    await deps.cases.join(sessionId, orderId, JOIN_PATIENCE_MS);
-  } catch (error) {
-    deps.log.warn({ sessionId, orderId, err: error }, 'could not start a case; it is started at the next look');
-  }
 }
 
 /** Leaves word why nothing could be seen. Without the ledger there is no word, and the look itself says so. */
@@ -254,5 +246,3 @@ function noteOf(
   const left = deadlineMs === null || deadlineMs <= nowMs ? '' : `; ${durationText(deadlineMs - nowMs)} left`;
   return `${capital(state ?? 'unknown')}, within its limits${deadlineOf(facts, limits) === null ? '' : left}.`;
 }
-
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -1,10 +1,11 @@
+import { readDuration } from '../../core/duration.js';
 import { suggestionIn, suggestionText } from '../../core/policy-file/finding.js';
 import { z } from 'zod';
 import type { WatchRegistration } from '../../adapters/ledger/watches.js';
 import { leaf } from '../../core/policy-file/leaf.js';
 import { bad, kindOf, shown, type Reading } from '../../core/policy-file/reading.js';
 import { didYouMean } from '../../core/policy-file/suggest.js';
-import { readAmount, readDuration } from '../../core/policy-file/units.js';
+import { readAmount } from '../../core/policy-file/units.js';
 import { readSessionId, readText } from '../../core/policy-file/values.js';
 import { limitChanges, WATCH_LIMIT_NAMES, WATCH_LIMITS, type WatchLimitName } from './limits.js';
 
@@ -25,8 +26,6 @@ export class InvalidWatchError extends Error {
   }
 }
 
-/** Nobody means a limit below a second, ms. */
-const LEAST_LIMIT_MS = 1_000;
 /** Whose watch it is, when its registration does not say. */
 const NOBODY_NAMED = 'a service that gave no name';
 const EXAMPLE = 'For example: limits: { maxRuntime: "20m", maxCredits: 500 }';
@@ -34,7 +33,7 @@ const EXAMPLE = 'For example: limits: { maxRuntime: "20m", maxCredits: 500 }';
 /** One limit as it is written: "20m" or 500. @returns ms, or an amount */
 export function readLimit(name: WatchLimitName, value: unknown): Reading<number> {
   const { unit } = WATCH_LIMITS[name];
-  if (unit === 'ms') return readDuration(value, LEAST_LIMIT_MS);
+  if (unit === 'ms') return readDuration(value);
   if (typeof value === 'number' && value <= 0) return bad(`is ${value}, but must be more than 0`);
   return readAmount(value, unit === 'tokens');
 }

@@ -4,6 +4,7 @@ import type { OrderView } from '../../adapters/ledger/results.js';
 import type { Watch } from '../../adapters/ledger/watches.js';
 import { writtenLimits } from './limits.js';
 import { deadlineOf } from './spacing.js';
+import { iso } from '../../core/times.js';
 
 /** A watch as others see it. */
 export function statusOf(watch: Watch, order: OrderView | null): WatchStatus {
@@ -37,5 +38,3 @@ export async function lastOrder(ledger: Pick<Ledger, 'orders'>, { orderId }: Wat
 
 export const readStatus = async (ledger: Pick<Ledger, 'orders'>, watch: Watch): Promise<WatchStatus> =>
   statusOf(watch, await lastOrder(ledger, watch));
-
-const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());

@@ -1,4 +1,4 @@
-import { ExitCode, UserError } from '../../core/errors.js';
+import { bad, good, shown, type Reading } from '../../core/policy-file/reading.js';
 
 /** Where a server listens. */
 export interface HttpAddress {
@@ -10,23 +10,17 @@ export interface HttpAddress {
 
 export const HTTP_ADDRESS = 'CURFEW_HTTP_ADDRESS';
 
-/**
- * Reads the setting: `127.0.0.1:9464`, `[::1]:9464`, `0.0.0.0:9464`.
- *
- * @returns null when it is not set: then nothing is served
- * @throws UserError with exit code 2
- */
-export function readHttpAddress(text: string | undefined): HttpAddress | null {
-  if (text === undefined || text.trim() === '') return null;
+/** Reads the setting: `127.0.0.1:9464`, `[::1]:9464`, `0.0.0.0:9464`. */
+export function readHttpAddress(text: string): Reading<HttpAddress> {
   const [, bracketed, plain, digits] = /^(?:\[([\da-f:.]+)\]|([\w.-]+)):(\d{1,5})$/i.exec(text.trim()) ?? [];
   const host = bracketed ?? plain;
   const port = Number(digits);
-  if (host !== undefined && port <= 65_535) return { host, port };
-  throw new UserError(
-    `${HTTP_ADDRESS} is "${text}", which is not a host and port.`,
-    `Write both: ${HTTP_ADDRESS}=127.0.0.1:9464; port 0 takes any free one.`,
-    ExitCode.usage,
-  );
+  return host !== undefined && port <= 65_535
+    ? good({ host, port })
+    : bad(
+        `is ${shown(text)}, which is not a host and a port`,
+        `Write both: ${HTTP_ADDRESS}=127.0.0.1:9464; port 0 takes any free one.`,
+      );
 }
 
 /** As it stands in a URL. */

@@ -1,5 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import pMap from 'p-map';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
+import { keep } from '../../platform/keep.js';
 import type { Logger } from '../../platform/telemetry.js';
 import type { Cases } from '../../adapters/temporal/cases.js';
 import { startRefusal } from '../../adapters/temporal/start-refusal.js';
@@ -10,6 +11,8 @@ const EVERY_MS = 60_000;
 const NEGLECTED_AFTER_MS = 90_000;
 const BATCH = 500;
 const AT_ONCE = 10;
+/** A case that does not answer by then was started all the same, ms. */
+const JOIN_LIMIT_MS = 10_000;
 
 /** An order whose case Temporal still refuses to start at this age is told to people, ms. */
 const TELL_AFTER_MS = 60_000;
@@ -18,24 +21,25 @@ const TELL_AFTER_MS = 60_000;
  * Takes up orders again whose case was lost: a crash between the ledger and Temporal, a terminated workflow, a deleted
  * Temporal database. The ledger says what was ordered; starting a case that is open already does no harm.
  *
- * Runs until the signal: at once, then every minute. What fails is logged and tried again the next time.
+ * Runs until the signal: at once, then every minute.
  */
-export async function reconcile(
+export function reconcile(
   ledger: Pick<Ledger, 'orders' | 'now'>,
   cases: Pick<Cases, 'join'>,
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
-  // At boot nobody is known to be at work on anything.
-  let lookedAtBefore = Number.MAX_SAFE_INTEGER;
-  while (!signal.aborted) {
+  let booted = false;
+  const pass = async (): Promise<void> => {
+    // At boot nobody is known to be at work on anything.
+    const lookedAtBefore = booted ? (await ledger.now()) - NEGLECTED_AFTER_MS : Number.MAX_SAFE_INTEGER;
     await takeUpNeglected(ledger, cases, log, lookedAtBefore, signal);
-    await sleep(EVERY_MS, undefined, { signal }).catch(() => {});
-    lookedAtBefore = (await ledger.now().catch(() => Date.now())) - NEGLECTED_AFTER_MS;
-  }
+    booted = true;
+  };
+  return keep('look for orders without an outcome', EVERY_MS, pass, { log, signal });
 }
 
-/** One pass. Never fails. */
+/** One pass. Fails only where the ledger does. */
 export async function takeUpNeglected(
   ledger: Pick<Ledger, 'orders'>,
   cases: Pick<Cases, 'join'>,
@@ -43,29 +47,25 @@ export async function takeUpNeglected(
   lookedAtBefore: number,
   signal: AbortSignal,
 ): Promise<void> {
-  try {
-    const neglected = await ledger.orders.neglected(lookedAtBefore, BATCH);
-    if (neglected.length > 0) log.info({ sessions: neglected.length }, 'taking up orders without an outcome');
-    for (let first = 0; first < neglected.length && !signal.aborted; first += AT_ONCE) {
-      const batch = neglected.slice(first, first + AT_ONCE);
-      const joins = await Promise.allSettled(
-        batch.map(({ sessionId, orderId }) => cases.join(sessionId, orderId, 10_000, true)),
-      );
-      // One that can't be started must not keep the others waiting.
-      for (const [index, join] of joins.entries()) {
-        const order = batch[index];
-        if (join.status === 'fulfilled' || order === undefined) continue;
-        const { sessionId, orderId } = order;
-        log.warn({ sessionId, err: join.reason as unknown }, 'could not start a case; trying again in a minute');
-        const refusal = startRefusal(join.reason);
-        if (refusal === null) continue;
+  const neglected = await ledger.orders.neglected(lookedAtBefore, BATCH);
+  if (neglected.length > 0) log.info({ sessions: neglected.length }, 'taking up orders without an outcome');
+  await pMap(
+    neglected,
+    async ({ sessionId, orderId }) => {
+      if (signal.aborted) return;
+      try {
+        await cases.join(sessionId, orderId, JOIN_LIMIT_MS, true);
+      } catch (error) {
+        // One that can't be started must not keep the others waiting.
+        log.warn({ sessionId, err: error }, 'could not start a case; trying again in a minute');
+        const refusal = startRefusal(error);
+        if (refusal === null) return;
         const why = `Temporal does not start its case: ${refusal}`;
         if (await ledger.orders.tellNotEnding(orderId, TELL_AFTER_MS, why)) {
           log.error({ sessionId, orderId, why }, 'not-ending');
         }
       }
-    }
-  } catch (error) {
-    log.warn({ err: error }, 'could not look for orders without an outcome; trying again in a minute');
-  }
+    },
+    { concurrency: AT_ONCE, stopOnError: false },
+  );
 }

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
+import { keep } from '../../platform/keep.js';
 import type { Logger } from '../../platform/telemetry.js';
 import { StrangerError } from '../../adapters/temporal/own-ids.js';
 import type { Notifications } from '../../adapters/temporal/notifications.js';
@@ -27,9 +27,9 @@ interface RouteWatch {
  * Starts the workflow of each notification route that has something to tell. A look is a cheap question to the ledger, so
  * a fleet where nothing happens costs Temporal nothing.
  *
- * Runs until the signal. What fails is logged once, and tried again at the next look: the news stays in the ledger.
+ * Runs until the signal. What fails is tried again at the next look: the news stays in the ledger.
  */
-export async function startNotifications(
+export function startNotifications(
   ledger: Ledger,
   notifications: Notifications,
   log: Logger,
@@ -37,11 +37,10 @@ export async function startNotifications(
 ): Promise<void> {
   const routes = createRoutesReader(ledger);
   const watches = new Map<string, RouteWatch>();
-  let troubled = false;
-  while (!signal.aborted) {
+  const pass = async (): Promise<void> => {
     try {
       for (const route of await routes.read()) {
-        if (signal.aborted) break;
+        if (signal.aborted) return;
         try {
           await look(ledger, notifications, route, watches);
         } catch (error) {
@@ -49,16 +48,13 @@ export async function startNotifications(
           if (!(error instanceof StrangerError)) throw error;
         }
       }
-      if (troubled) log.info('notifications continue');
-      troubled = false;
     } catch (error) {
-      if (!troubled) log.warn({ err: error }, 'could not look for what to notify; trying again every 2 s');
-      troubled = true;
       // What was not seen meanwhile may be old by now.
       for (const watch of watches.values()) watch.lookAllAt = 0;
+      throw error;
     }
-    await sleep(EVERY_MS, undefined, { signal }).catch(() => {});
-  }
+  };
+  return keep('look for what to notify', EVERY_MS, pass, { log, signal });
 }
 
 async function look(

@@ -1,9 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
-import { type EnforcementInput, ENFORCEMENT_WORKFLOW_ID, POLICY_ENFORCEMENT, TASK_QUEUE } from '../../core/contract.js';
+import { type EnforcementInput, ENFORCEMENT_WORKFLOW_ID, POLICY_ENFORCEMENT } from '../../core/contract.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
+import { keep } from '../../platform/keep.js';
 import type { Logger } from '../../platform/telemetry.js';
 import { createOwnIds, StrangerError, type OwnIds } from '../../adapters/temporal/own-ids.js';
+import { startOf } from '../../adapters/temporal/starting.js';
 import { tellWhenNoScanEnds } from '../../engines/fleet/coverage-watch.js';
 
 /** How often it is looked whether policies are in force, ms. */
@@ -18,9 +19,9 @@ const TELL_MS = 15_000;
 
 /**
  * Keeps the workflow `policyEnforcement` running while policies are in force. Every worker does so; starting it where it runs
- * does nothing. Runs until the signal. What fails is tried again.
+ * does nothing. Runs until the signal.
  */
-export async function keepEnforcing(
+export function keepEnforcing(
   ledger: Ledger,
   client: Client,
   log: Logger,
@@ -30,48 +31,42 @@ export async function keepEnforcing(
   let inForceSince: number | null = null;
   let ensuredAt: number | null = null;
   let askedAt = 0;
-  let failing = false;
   let obstacle: string | null = null;
-  while (!signal.aborted) {
-    try {
-      const inForce = await ledger.policies.version();
-      const now = performance.now();
-      if (inForce === null) ensuredAt = inForceSince = null;
-      else {
-        inForceSince ??= now;
-        const forMs = now - inForceSince;
-        // Before the start, which may fail for as long as no scan ends.
-        if (forMs >= GRACE_MS && now - askedAt >= TELL_MS) {
-          askedAt = now;
-          await tellWhenNoScanEnds(ledger, log, forMs, obstacle);
-        }
-        if (ensuredAt === null || now - ensuredAt >= ENSURE_MS) {
-          await ensure(client);
-          await ids.check(ENFORCEMENT_WORKFLOW_ID, POLICY_ENFORCEMENT);
-          ensuredAt = now;
-        }
-        obstacle = null;
+  const look = async (): Promise<void> => {
+    const inForce = await ledger.policies.version();
+    const now = performance.now();
+    if (inForce === null) ensuredAt = inForceSince = null;
+    else {
+      inForceSince ??= now;
+      const forMs = now - inForceSince;
+      // Before the start, which may fail for as long as no scan ends.
+      if (forMs >= GRACE_MS && now - askedAt >= TELL_MS) {
+        askedAt = now;
+        await tellWhenNoScanEnds(ledger, log, forMs, obstacle);
       }
-      failing = false;
+      if (ensuredAt === null || now - ensuredAt >= ENSURE_MS) {
+        await ensure(client);
+        await ids.check(ENFORCEMENT_WORKFLOW_ID, POLICY_ENFORCEMENT);
+        ensuredAt = now;
+      }
+      obstacle = null;
+    }
+  };
+  const pass = async (): Promise<void> => {
+    try {
+      await look();
     } catch (error) {
       ensuredAt = null;
       obstacle = error instanceof Error ? error.message : String(error);
       // A stranger is told where it is found.
-      const isTold = failing || error instanceof StrangerError;
-      if (!isTold) log.warn({ err: error }, 'could not make sure that policies are enforced; trying again');
-      failing = !(error instanceof StrangerError);
+      if (!(error instanceof StrangerError)) throw error;
     }
-    await sleep(LOOK_MS, undefined, { signal }).catch(() => {});
-  }
+  };
+  return keep('make sure that policies are enforced', LOOK_MS, pass, { log, signal });
 }
 
 async function ensure(client: Client): Promise<void> {
   const input: EnforcementInput = { memory: null };
-  await client.workflow.start(POLICY_ENFORCEMENT, {
-    workflowId: ENFORCEMENT_WORKFLOW_ID,
-    taskQueue: TASK_QUEUE,
-    args: [input],
-    workflowIdConflictPolicy: 'USE_EXISTING',
-    staticSummary: 'Watches the fleet, and has sessions ended that break a policy',
-  });
+  const summary = 'Watches the fleet, and has sessions ended that break a policy';
+  await client.workflow.start(POLICY_ENFORCEMENT, startOf(ENFORCEMENT_WORKFLOW_ID, input, summary));
 }

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import { RETENTION_BATCH, type Removed } from '../../adapters/ledger/retention.js';
+import { keep } from '../../platform/keep.js';
 import type { Logger } from '../../platform/telemetry.js';
 import { distance } from '../../core/text/distance.js';
+import { iso } from '../../core/times.js';
 
 const EVERY_MS = 60 * 60_000;
 /** Workers have more urgent work when they start, ms. */
@@ -31,20 +33,12 @@ export interface RetentionDependencies {
 
 /**
  * Removes from the ledger what is older than the retention: a minute after the start, then every hour, until the signal.
- * Any number of workers may do so. What fails is logged and tried again the next time.
+ * Any number of workers may do so.
  */
-export async function keepRetention(deps: RetentionDependencies, signal: AbortSignal): Promise<void> {
-  await sleep(FIRST_AFTER_MS, undefined, { signal }).catch(() => {});
-  while (!signal.aborted) {
-    try {
-      await retentionRound(deps, signal);
-    } catch (error) {
-      if (!signal.aborted)
-        deps.log.warn({ err: error }, 'could not remove what is older than the retention; trying again in an hour');
-    }
-    await sleep(EVERY_MS, undefined, { signal }).catch(() => {});
-  }
-}
+export const keepRetention = (deps: RetentionDependencies, signal: AbortSignal): Promise<void> =>
+  keep('remove what is older than the retention', EVERY_MS, () => retentionRound(deps, signal), {
+    ...{ log: deps.log, signal, firstAfterMs: FIRST_AFTER_MS },
+  });
 
 /** One round. What was removed can't be brought back, so a clock alone is not believed: see {@link clockDoubt}. */
 export async function retentionRound(deps: RetentionDependencies, signal: AbortSignal): Promise<void> {
@@ -55,7 +49,7 @@ export async function retentionRound(deps: RetentionDependencies, signal: AbortS
   const lastMs = mark === null ? await ledger.newestRow() : Date.parse(mark);
   const doubt = clockDoubt({ ledgerMs, vendorMs, lastMs });
   if (doubt === null || doubt.kind === 'step') {
-    await ledger.meta.replace(LAST_ROUND_META, new Date(ledgerMs).toISOString());
+    await ledger.meta.replace(LAST_ROUND_META, iso(ledgerMs));
   }
   if (doubt !== null || vendorMs === null) {
     log.warn(`Nothing was removed from the ledger this hour: ${doubt?.why ?? ''}. \`curfew doctor\` shows the clocks.`);

@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Limiter } from '../../adapters/vendor/limiter.js';
 import type { EventToRecord, Ledger } from '../../adapters/ledger/ledger.js';
 import { SessionsError, type SessionsClient, type Trigger } from '../../adapters/vendor/index.js';
+import { keep } from '../../platform/keep.js';
 import type { Logger } from '../../platform/telemetry.js';
 import { FORGOTTEN_AFTER_MS, readEndedRuns, stillInRow, type EndedRuns } from '../../adapters/ledger/ended-runs.js';
 import { listTriggers } from '../../adapters/vendor/list-triggers.js';
@@ -27,16 +27,8 @@ export interface TriggerWatch {
  * take a cancelled run for one. Only agents of which such runs were ended are asked about, once after the end. Runs until the
  * signal, in every worker; each look is one worker's.
  */
-export async function watchTriggers(watch: TriggerWatch, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      await lookAtTriggers(watch);
-    } catch (error) {
-      watch.log.warn({ err: error }, 'could not look whether triggers are still on; trying again');
-    }
-    await sleep(EVERY_MS, undefined, { signal }).catch(() => {});
-  }
-}
+export const watchTriggers = (watch: TriggerWatch, signal: AbortSignal): Promise<void> =>
+  keep('look whether triggers are still on', EVERY_MS, () => lookAtTriggers(watch), { log: watch.log, signal });
 
 /** One round over what is due. */
 export async function lookAtTriggers(watch: TriggerWatch): Promise<void> {

@@ -1,5 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import pMap from 'p-map';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
+import { keep } from '../../platform/keep.js';
 import type { Logger } from '../../platform/telemetry.js';
 import type { Watches } from '../../adapters/temporal/watches.js';
 
@@ -16,22 +17,23 @@ const AT_ONCE = 10;
  *
  * Runs until the signal: at once for all open watches, then every minute for those overdue.
  */
-export async function reconcileWatches(
+export function reconcileWatches(
   ledger: Pick<Ledger, 'watches' | 'now'>,
   watches: Pick<Watches, 'resume'>,
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
-  // At boot nobody is known to be at work on anything.
-  let dueBefore = Number.MAX_SAFE_INTEGER;
-  while (!signal.aborted) {
+  let booted = false;
+  const pass = async (): Promise<void> => {
+    // At boot nobody is known to be at work on anything.
+    const dueBefore = booted ? (await ledger.now()) - OVERDUE_AFTER_MS : Number.MAX_SAFE_INTEGER;
     await resumeOverdue(ledger, watches, log, dueBefore, signal);
-    await sleep(EVERY_MS, undefined, { signal }).catch(() => {});
-    dueBefore = (await ledger.now().catch(() => Date.now())) - OVERDUE_AFTER_MS;
-  }
+    booted = true;
+  };
+  return keep('look for watches that are overdue', EVERY_MS, pass, { log, signal });
 }
 
-/** One pass. What fails is logged, and tried again in the next one. */
+/** One pass. Fails only where the ledger does. */
 export async function resumeOverdue(
   ledger: Pick<Ledger, 'watches'>,
   watches: Pick<Watches, 'resume'>,
@@ -39,19 +41,16 @@ export async function resumeOverdue(
   dueBefore: number,
   signal: AbortSignal,
 ): Promise<void> {
-  try {
-    const overdue = await ledger.watches.overdue(dueBefore, BATCH);
-    if (overdue.length > 0) log.info({ sessions: overdue.length }, 'taking up watches');
-    for (let first = 0; first < overdue.length && !signal.aborted; first += AT_ONCE) {
-      const batch = overdue.slice(first, first + AT_ONCE);
-      const starts = await Promise.allSettled(batch.map((sessionId) => watches.resume(sessionId)));
-      for (const [index, start] of starts.entries()) {
-        if (start.status === 'fulfilled') continue;
-        const sessionId = batch[index];
-        log.warn({ sessionId, err: start.reason as unknown }, 'could not start a watch; trying again in a minute');
-      }
-    }
-  } catch (error) {
-    log.warn({ err: error }, 'could not look for watches that are overdue; trying again in a minute');
-  }
+  const overdue = await ledger.watches.overdue(dueBefore, BATCH);
+  if (overdue.length > 0) log.info({ sessions: overdue.length }, 'taking up watches');
+  await pMap(
+    overdue,
+    async (sessionId) => {
+      if (signal.aborted) return;
+      await watches.resume(sessionId).catch((error: unknown) => {
+        log.warn({ sessionId, err: error }, 'could not start a watch; trying again in a minute');
+      });
+    },
+    { concurrency: AT_ONCE },
+  );
 }

@@ -1,5 +1,4 @@
 import { Gauge, Registry } from 'prom-client';
-import { GAUGED_BULK_STATES } from '../../adapters/ledger/gauges.js';
 import type { PolicyMode } from '../../core/policy/policy.js';
 import type { LedgerReading } from './ledger-reading.js';
 
@@ -30,6 +29,19 @@ const plain = (
   },
 });
 
+/** One value for each value of a label; null: none at all. */
+const by = (
+  label: string,
+  name: string,
+  help: string,
+  values: (reading: LedgerReading) => Readonly<Record<string, number>> | null,
+): LedgerGauge => ({
+  name,
+  help,
+  labelNames: [label],
+  values: (reading) => Object.entries(values(reading) ?? {}).map(([value, count]) => [{ [label]: value }, count]),
+});
+
 /** Ledger's and vendor's times are in ms, Prometheus counts in seconds. */
 const seconds = (ms: number | null | undefined): number | null => (ms == null ? null : ms / 1_000);
 
@@ -39,17 +51,13 @@ const seconds = (ms: number | null | undefined): number | null => (ms == null ? 
  * Always read at the scrape and never kept: a ledger that is away leaves no old numbers behind.
  */
 export const LEDGER_GAUGES: readonly LedgerGauge[] = [
-  {
-    name: 'curfew_policies_in_force',
-    help: 'Policies in force, by mode. None at all: nothing is enforced.',
-    labelNames: ['mode'],
-    values: ({ policies }) => {
-      // In a form that this version does not know, which another worker may enforce.
-      if (policies.kind === 'too-new') return [];
-      const all = policies.kind === 'known' ? policies.inForce.file.policies : [];
-      return MODES.map((mode) => [{ mode }, all.filter((policy) => policy.mode === mode).length]);
-    },
-  },
+  by('mode', 'curfew_policies_in_force', 'Policies in force, by mode. None at all: nothing is enforced.', (reading) => {
+    const { policies } = reading;
+    // In a form that this version does not know, which another worker may enforce.
+    if (policies.kind === 'too-new') return null;
+    const all = policies.kind === 'known' ? policies.inForce.file.policies : [];
+    return Object.fromEntries(MODES.map((mode) => [mode, all.filter((policy) => policy.mode === mode).length]));
+  }),
   plain(
     'curfew_policy_version',
     'Version of the policies in force; absent when there never were any.',
@@ -74,32 +82,30 @@ export const LEDGER_GAUGES: readonly LedgerGauge[] = [
   plain('curfew_live_sessions', 'Sessions processing or queued at the last scan.', ({ coverage }) =>
     coverage === null ? null : coverage.live.processing + coverage.live.queued,
   ),
-  {
-    name: 'curfew_agents',
-    help: 'Agents at the last scan: seen by the key; of those, unreadable; and named by a policy but not found.',
-    labelNames: ['status'],
-    values: ({ coverage }) =>
-      coverage === null
-        ? []
-        : [
-            [{ status: 'seen' }, coverage.agents],
-            [{ status: 'unreadable' }, coverage.unreadable.count],
-            [{ status: 'not_found' }, coverage.notFound.length],
-          ],
-  },
-  {
-    name: 'curfew_teams',
-    help: 'Teams at the last scan: watched; unreadable; and named by a policy but not shown to the key.',
-    labelNames: ['status'],
-    values: ({ coverage }) =>
-      coverage?.teams == null
-        ? []
-        : [
-            [{ status: 'watched' }, coverage.teams.watched.count],
-            [{ status: 'unreadable' }, coverage.teams.unreadable.count],
-            [{ status: 'not_shown' }, coverage.teams.notShown.length],
-          ],
-  },
+  by(
+    'status',
+    'curfew_agents',
+    'Agents at the last scan: seen by the key; of those, unreadable; and named by a policy but not found.',
+    ({ coverage }) =>
+      coverage && {
+        seen: coverage.agents,
+        unreadable: coverage.unreadable.count,
+        not_found: coverage.notFound.length,
+      },
+  ),
+  by(
+    'status',
+    'curfew_teams',
+    'Teams at the last scan: watched; unreadable; and named by a policy but not shown to the key.',
+    ({ coverage }) =>
+      coverage?.teams
+        ? {
+            watched: coverage.teams.watched.count,
+            unreadable: coverage.teams.unreadable.count,
+            not_shown: coverage.teams.notShown.length,
+          }
+        : null,
+  ),
   plain('curfew_open_orders', 'Orders without an outcome.', ({ gauges }) => gauges.openOrders),
   plain('curfew_open_cases', 'Sessions with orders without an outcome.', ({ gauges }) => gauges.openCases),
   plain(
@@ -133,32 +139,32 @@ export const LEDGER_GAUGES: readonly LedgerGauge[] = [
     '1 while the vendor holds requests back by 429, for more than some seconds; one leaves now and then to ask again.',
     ({ requestsHeld }) => requestsHeld,
   ),
-  {
-    name: 'curfew_breaker_open',
-    help: '1 while the circuit breaker of the policy is open: it went over its caps, and only observes.',
-    labelNames: ['policy'],
-    values: ({ policies, openBreakers }) => {
+  by(
+    'policy',
+    'curfew_breaker_open',
+    '1 while the circuit breaker of the policy is open: it went over its caps, and only observes.',
+    ({ policies, openBreakers }) => {
       const names = policies.kind === 'known' ? policies.inForce.file.policies.map(({ name }) => name) : openBreakers;
-      return [...names].map((policy) => [{ policy }, openBreakers.has(policy) ? 1 : 0]);
+      return Object.fromEntries([...names].map((policy) => [policy, Number(openBreakers.has(policy))]));
     },
-  },
-  {
-    name: 'curfew_bulk_jobs',
-    help: 'Bulk jobs that are not over, by state; planned ones only while they can be applied.',
-    labelNames: ['state'],
-    values: ({ gauges }) => GAUGED_BULK_STATES.map((state) => [{ state }, gauges.bulkJobs[state]]),
-  },
+  ),
+  by(
+    'state',
+    'curfew_bulk_jobs',
+    'Bulk jobs that are not over, by state; planned ones only while they can be applied.',
+    ({ gauges }) => gauges.bulkJobs,
+  ),
   plain(
     'curfew_bulk_targets_open',
     'Targets of running and paused bulk jobs without an outcome. Those handed over to cases are open orders instead.',
     ({ gauges }) => gauges.bulkTargetsOpen,
   ),
-  {
-    name: 'curfew_notifications_pending',
-    help: 'Things that a notification route is still to be told; counted up to 1000.',
-    labelNames: ['route'],
-    values: ({ pending }) => [...pending].map(([route, count]) => [{ route }, count]),
-  },
+  by(
+    'route',
+    'curfew_notifications_pending',
+    'Things that a notification route is still to be told; counted up to 1000.',
+    ({ pending }) => Object.fromEntries(pending),
+  ),
 ];
 
 /** The exposition of one reading. */

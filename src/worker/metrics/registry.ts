@@ -37,102 +37,88 @@ export function createProcessMetrics({ scanMs, log, ofProcess }: ProcessMetricsO
   const registers = [registry];
   if (ofProcess) collectDefaultMetrics({ register: registry });
 
-  new Gauge({
-    name: 'curfew_build_info',
-    help: 'Always 1; the label tells the version of Curfew.',
-    labelNames: ['version'],
-    registers,
-  }).set({ version: VERSION }, 1);
-  new Gauge({
-    name: 'curfew_scan_interval_seconds',
-    help: 'Setting: time between two scans of the fleet.',
-    registers,
-  }).set(scanMs / 1_000);
+  const gauge = (name: string, help: string, labelNames: readonly string[] = []) =>
+    new Gauge({ name, help, labelNames, registers });
+  const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[]) =>
+    new Counter({ name, help, labelNames, registers });
+  const histogram = <Label extends string>(
+    name: string,
+    help: string,
+    upTo: readonly number[],
+    labelNames: readonly Label[] = [],
+  ) => new Histogram({ name, help, labelNames, buckets: [...upTo], registers });
 
-  const opened = new Counter({
-    name: 'curfew_orders_opened_total',
-    help: 'Orders written by this process. Those of people are written by their commands, and not counted.',
-    labelNames: ['by', 'policy'],
-    registers,
-  });
-  const settled = new Counter({
-    name: 'curfew_orders_settled_total',
-    help: 'Orders, and targets of bulk jobs, that got their outcome from this process.',
-    labelNames: ['outcome', 'attribution', 'by', 'policy'],
-    registers,
-  });
-  const detectionLag = new Histogram({
-    name: 'curfew_detection_lag_seconds',
-    help: 'From the computed deadline of a turn to the order of its end, for time limits of policies.',
-    labelNames: ['policy'],
-    buckets: buckets.DETECTION_LAG,
-    registers,
-  });
-  const accepted = new Histogram({
-    name: 'curfew_decision_to_accepted_seconds',
-    help: 'From an order to its first cancel request that the vendor accepted (2xx).',
-    labelNames: ['by'],
-    buckets: buckets.DECISION_TO_ACCEPTED,
-    registers,
-  });
-  const confirmed = new Histogram({
-    name: 'curfew_accepted_to_confirmed_seconds',
-    help: 'From the first accepted cancel request of an order, or of a target of a bulk job, to its outcome.',
-    labelNames: ['by'],
-    buckets: buckets.ACCEPTED_TO_CONFIRMED,
-    registers,
-  });
-  const overran = new Histogram({
-    name: 'curfew_overshoot_seconds',
-    help: 'How long past its limit a turn that a policy ended had run when it was seen over. Grace is part of it.',
-    labelNames: ['policy', 'limit'],
-    buckets: buckets.OVERSHOOT,
-    registers,
-  });
-  const overspent = new Histogram({
-    name: 'curfew_overshoot_credits',
-    help: 'How many credits past its limit a turn that a policy ended had spent when it was seen over.',
-    labelNames: ['policy', 'limit'],
-    buckets: buckets.OVERSPENDING,
-    registers,
-  });
-  const events = new Counter({
-    name: 'curfew_events_total',
-    help: 'Events that this process recorded, by kind; docs/outcomes.md explains each.',
-    labelNames: ['kind'],
-    registers,
-  });
-  const requests = new Counter({
-    name: 'curfew_api_requests_total',
-    help: 'Requests to the vendor, by operation and by how they went: ok, or the kind of failure.',
-    labelNames: ['operation', 'result'],
-    registers,
-  });
-  const requestDuration = new Histogram({
-    name: 'curfew_api_request_duration_seconds',
-    help: 'How long requests to the vendor took, whatever came of them.',
-    labelNames: ['operation'],
-    buckets: buckets.API_REQUEST,
-    registers,
-  });
-  const scans = new Counter({
-    name: 'curfew_scans_total',
-    help: 'Scans of the fleet by this process; incomplete: some of it could not be read.',
-    labelNames: ['result'],
-    registers,
-  });
-  const scanDuration = new Histogram({
-    name: 'curfew_scan_duration_seconds',
-    help: 'How long scans of the fleet took.',
-    buckets: buckets.SCAN,
-    registers,
-  });
-  const notifications = new Counter({
-    name: 'curfew_notifications_total',
-    help: 'Attempts to send a notification, by route.',
-    labelNames: ['route', 'result'],
-    registers,
-  });
+  gauge('curfew_build_info', 'Always 1; the label tells the version of Curfew.', ['version']).set(
+    { version: VERSION },
+    1,
+  );
+  gauge('curfew_scan_interval_seconds', 'Setting: time between two scans of the fleet.').set(scanMs / 1_000);
+  const opened = counter(
+    'curfew_orders_opened_total',
+    'Orders written by this process. Those of people are written by their commands, and not counted.',
+    ['by', 'policy'],
+  );
+  const settled = counter(
+    'curfew_orders_settled_total',
+    'Orders, and targets of bulk jobs, that got their outcome from this process.',
+    ['outcome', 'attribution', 'by', 'policy'],
+  );
+  const detectionLag = histogram(
+    'curfew_detection_lag_seconds',
+    'From the computed deadline of a turn to the order of its end, for time limits of policies.',
+    buckets.DETECTION_LAG,
+    ['policy'],
+  );
+  const accepted = histogram(
+    'curfew_decision_to_accepted_seconds',
+    'From an order to its first cancel request that the vendor accepted (2xx).',
+    buckets.DECISION_TO_ACCEPTED,
+    ['by'],
+  );
+  const confirmed = histogram(
+    'curfew_accepted_to_confirmed_seconds',
+    'From the first accepted cancel request of an order, or of a target of a bulk job, to its outcome.',
+    buckets.ACCEPTED_TO_CONFIRMED,
+    ['by'],
+  );
+  const overran = histogram(
+    'curfew_overshoot_seconds',
+    'How long past its limit a turn that a policy ended had run when it was seen over. Grace is part of it.',
+    buckets.OVERSHOOT,
+    ['policy', 'limit'],
+  );
+  const overspent = histogram(
+    'curfew_overshoot_credits',
+    'How many credits past its limit a turn that a policy ended had spent when it was seen over.',
+    buckets.OVERSPENDING,
+    ['policy', 'limit'],
+  );
+  const events = counter(
+    'curfew_events_total',
+    'Events that this process recorded, by kind; docs/outcomes.md explains each.',
+    ['kind'],
+  );
+  const requests = counter(
+    'curfew_api_requests_total',
+    'Requests to the vendor, by operation and by how they went: ok, or the kind of failure.',
+    ['operation', 'result'],
+  );
+  const requestDuration = histogram(
+    'curfew_api_request_duration_seconds',
+    'How long requests to the vendor took, whatever came of them.',
+    buckets.API_REQUEST,
+    ['operation'],
+  );
+  const scans = counter(
+    'curfew_scans_total',
+    'Scans of the fleet by this process; incomplete: some of it could not be read.',
+    ['result'],
+  );
+  const scanDuration = histogram('curfew_scan_duration_seconds', 'How long scans of the fleet took.', buckets.SCAN);
+  const notifications = counter('curfew_notifications_total', 'Attempts to send a notification, by route.', [
+    'route',
+    'result',
+  ]);
 
   // A counter that begins with its first event shows no increase by it: what is known beforehand begins at 0.
   for (const by of OPENED_BY) opened.inc({ by, policy: '' }, 0);

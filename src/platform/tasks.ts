@@ -1,0 +1,80 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/**
+ * Waits for this long, ms, or until the signal. A test has a clock of its own.
+ *
+ * @param idle - nothing else goes on meanwhile
+ */
+export type Pause = (ms: number, signal: AbortSignal, idle: boolean) => Promise<void>;
+
+const realPause: Pause = (ms, signal) => sleep(ms, undefined, { signal }).catch(() => {});
+
+interface TasksOptions {
+  /** Whether a failure counts. Left out: each does. */
+  readonly counts?: (error: unknown) => boolean;
+  /** Called at the first failure. */
+  readonly onFailure?: () => void;
+  readonly wait?: Pause | undefined;
+}
+
+/** Work that goes on side by side. The first failure is kept, for the whole to end by. */
+export class Tasks {
+  readonly #running = new Set<Promise<void>>();
+  readonly #options: TasksOptions;
+  #failure: { readonly error: unknown } | null = null;
+  #wake = (): void => {};
+
+  constructor(options: TasksOptions = {}) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#running.size;
+  }
+
+  get failed(): boolean {
+    return this.#failure !== null;
+  }
+
+  begin(work: () => Promise<void>): void {
+    const task: Promise<void> = work()
+      .catch((error: unknown) => {
+        if (this.#options.counts?.(error) !== false) this.fail(error);
+      })
+      .finally(() => {
+        this.#running.delete(task);
+        this.#wake();
+      });
+    this.#running.add(task);
+  }
+
+  fail(error: unknown): void {
+    if (this.#failure === null) this.#options.onFailure?.();
+    this.#failure ??= { error };
+    this.#wake();
+  }
+
+  /** @throws what failed first */
+  throwIfFailed(): void {
+    if (this.#failure !== null) throw this.#failure.error;
+  }
+
+  /** Ends a pause. */
+  wake(): void {
+    this.#wake();
+  }
+
+  /** Until something is finished, but not longer than this, ms, nor beyond the signal. */
+  async pause(ms: number, signal?: AbortSignal): Promise<void> {
+    const enough = new AbortController();
+    const woken = new Promise<void>((resolve) => (this.#wake = resolve));
+    const until = signal === undefined ? enough.signal : AbortSignal.any([signal, enough.signal]);
+    await Promise.race([woken, (this.#options.wait ?? realPause)(ms, until, this.size === 0)]);
+    enough.abort();
+  }
+
+  /** Until nothing is under way any more. Never throws. */
+  async finished(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+}

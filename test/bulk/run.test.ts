@@ -54,8 +54,8 @@ describe('a bulk job', () => {
     };
     await harness.carryOut(planId, { gate: { ...gate, readToSend } });
     expect(requests().cancel).toBe(100);
-    // One before each request, or more where a busy machine let one grow too old.
-    expect(requests().retrieve).toBe(beforeRequests);
+    // Besides those before the requests: on a busy machine a list may come too late for some.
+    expect(requests().retrieve - beforeRequests).toBeLessThan(50);
     expect(requests().list).toBeLessThan(100);
   });
 

@@ -42,7 +42,7 @@ function refuseOthersId({ workflowExecution }: Info, ownId: string): void {
   const kind = workflowId.slice(0, workflowId.indexOf('/') + 1);
   if (kind === '' || workflowId === ownId || !ownId.startsWith(kind)) return;
   throw ApplicationFailure.nonRetryable(
-    `A workflow that is for ${ownId} was started as ${workflowId}, where it would keep the right one from its work. So it was closed.`,
+    `A workflow that is for ${ownId} was started as ${workflowId}, where it would block the right one. So it was closed.`,
     'InvalidInput',
   );
 }
@@ -77,7 +77,7 @@ function toFailure(deps: Pick<CaseDependencies, 'timing'>, error: unknown): unkn
   if (error instanceof LedgerUnavailableError) {
     return ApplicationFailure.create({
       type: 'LedgerUnavailable',
-      message: `${error.message} Nothing is ended without the ledger; this goes on when it is back.`,
+      message: `${error.message} Nothing ends without the ledger; this continues when it is back.`,
       nextRetryDelay: deps.timing.heldRetryMs,
     });
   }

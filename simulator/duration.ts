@@ -5,7 +5,7 @@ import { z } from 'zod';
 export const duration = z.custom<number | string>().transform((given, context) => {
   const value = typeof given === 'string' ? fromText(given) : given;
   if (typeof value === 'number' && value >= 0) return value;
-  const message = `${JSON.stringify(given)} is no duration; write ms as a number, or a text such as "90s" or "45m"`;
+  const message = `${JSON.stringify(given)} is not a duration; write ms as a number, or a text such as "90s" or "45m"`;
   context.addIssue({ code: 'custom', message });
   return z.NEVER;
 });

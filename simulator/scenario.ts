@@ -74,7 +74,7 @@ export async function loadScenario(file: string): Promise<Scenario> {
   const parsed = scenarioSchema.safeParse(content);
   if (parsed.success) return parsed.data;
   throw reject(
-    `The scenario ${file} does not fit the format:\n${z.prettifyError(parsed.error)}`,
+    `The scenario ${file} does not match the format:\n${z.prettifyError(parsed.error)}`,
     'Correct these places; the format is described in docs/simulator.md.',
   );
 }

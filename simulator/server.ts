@@ -154,7 +154,7 @@ function methodsByRoute(app: FastifyInstance): (url: string) => readonly string[
 }
 
 const foreignHost = (): ApiError =>
-  new ApiError(403, 'unknown_host', 'The request names another host than this simulator, so it is not answered.');
+  new ApiError(403, 'unknown_host', 'The request names a host other than this simulator.');
 
 function noSuchRoute(methods: readonly string[]): ApiError {
   if (methods.length === 0) return new ApiError(404, 'not_found', 'There is no such path.');

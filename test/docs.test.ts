@@ -16,14 +16,34 @@ const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 const pages = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)].filter((name) =>
   name.endsWith('.md'),
 );
-/** As GitHub makes them. */
+/** As GitHub makes it of a title. */
+const anchorOf = (title: string): string =>
+  title
+    .toLowerCase()
+    .replace(/[^\w\- ]/g, '')
+    .replaceAll(' ', '-');
+const withoutCode = (text: string): string => text.replace(/^( *)```.*?^\1```$/gms, '');
 const anchorsOf = (page: string): string[] =>
-  [...read(page).matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
-    title
-      .toLowerCase()
-      .replace(/[^\w\- ]/g, '')
-      .replaceAll(' ', '-'),
-  );
+  [...withoutCode(read(page)).matchAll(/^#+ (.+)$/gm)].map(([, title = '']) => anchorOf(title));
+
+/** What else refers to pages: sources, alert rules, dashboards, examples of settings. */
+const withReferences = [
+  '.env.example',
+  'docker-compose.yml',
+  ...['src', 'simulator', 'scripts', 'deploy', 'examples', 'activities', 'workflows'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => /\.(ts|js|mjs|sh|ya?ml|json|env)$/.test(name))
+      .map((name) => join(folder, name)),
+  ),
+];
+
+/** A cell that is longer is a sentence or two: a list or a section reads better. */
+const LONGEST_CELL = 120;
+const cellsOf = (page: string): string[] =>
+  withoutCode(read(page))
+    .split('\n')
+    .filter((line) => line.startsWith('|') && !/^[|\s:-]+$/.test(line))
+    .flatMap((line) => line.split(/(?<!\\)\|/).map((cell) => cell.trim()));
 
 /** Every setting, and the one that names a file for it. */
 const settings = toldOfSettings().flatMap(({ name, secret }) => (secret === true ? [name, `${name}_FILE`] : [name]));
@@ -41,7 +61,7 @@ it.each([
   // After a change: npx tsx scripts/settings-table.ts, scripts/commands-table.ts, or scripts/bounds-table.ts
   ['docs/commands.md', withCommandTables],
   ['docs/settings.md', withSettingsTable],
-  ['docs/security.md', withBoundsTable],
+  ['docs/bounds.md', withBoundsTable],
 ])('%s has the tables that the sources make', async (page, withTable) => {
   expect(read(page)).toBe(await withTable(read(page)));
 });
@@ -74,14 +94,42 @@ describe('.env.example', () => {
   });
 });
 
-describe('README.md', () => {
-  it.each(ownSettings)('documents %s', (name) => {
-    expect(read('README.md')).toContain(`\`${name}\``);
-  });
+it.each(ownSettings)('docs/settings.md documents %s', (name) => {
+  expect(read('docs/settings.md')).toContain(`\`${name}\``);
+});
 
-  it.each(Object.values(ExitCode))('documents exit code %s', (code) => {
-    expect(read('README.md')).toMatch(new RegExp(`^\\| ${code} +\\|`, 'm'));
+it.each(Object.values(ExitCode))('docs/commands.md documents exit code %s', (code) => {
+  expect(read('docs/commands.md')).toMatch(new RegExp(`^\\| ${code} +\\|`, 'm'));
+});
+
+it('README.md has the commands that .ci/run and scripts/check-bare-machine.sh run, and at most 120 lines', () => {
+  const readme = read('README.md');
+  expect(readme).toContain('npm ci && npm run demo');
+  expect(readme).toContain('npm ci && npm test');
+  expect(readme.trimEnd().split('\n').length).toBeLessThanOrEqual(120);
+});
+
+it('docs/README.md lists every page', () => {
+  // The index of the runbook lists its parts.
+  const listed = pages.filter((page) => /^docs\/(?!README|runbook-)/.test(page));
+  const missing = listed.filter((page) => !read('docs/README.md').includes(`](${page.slice('docs/'.length)})`));
+  expect(missing).toEqual([]);
+});
+
+it('no source, rule or setting names a page or a heading of docs/ that does not exist', () => {
+  const named = withReferences.flatMap((path) =>
+    [...read(path).matchAll(/docs\/([\w-]+\.md)(?:#([\w-]+)|, ["“]([^"”]+)["”])?/g)].map(
+      ([reference, page = '', anchor, title]) => ({ reference: `${path}: ${reference}`, page, anchor, title }),
+    ),
+  );
+  expect(named.length).toBeGreaterThan(50);
+  const wrong = named.filter(({ page, anchor, title }) => {
+    const target = `docs/${page}`;
+    if (!existsSync(join(root, target))) return true;
+    const asked = anchor ?? (title === undefined ? undefined : anchorOf(title));
+    return asked !== undefined && !anchorsOf(target).includes(asked);
   });
+  expect(wrong.map(({ reference }) => reference)).toEqual([]);
 });
 
 describe('docs/outcomes.md', () => {
@@ -104,6 +152,11 @@ it.each(Object.entries(SEARCH_ATTRIBUTES))('docs/operating.md adds the search at
 });
 
 describe.each(pages)('%s', (page) => {
+  it('has at most 250 lines, and no table cell of over 120 characters', () => {
+    expect(read(page).trimEnd().split('\n').length).toBeLessThanOrEqual(250);
+    expect(cellsOf(page).filter((cell) => cell.length > LONGEST_CELL)).toEqual([]);
+  });
+
   it('has no dead link inside the repository', () => {
     const dead = [...read(page).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)].filter(([, path = '', anchor]) => {
       const target = path === '' ? page : join(dirname(page), path);

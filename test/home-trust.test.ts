@@ -53,7 +53,7 @@ describe('a home', () => {
 
   it('below a folder that every user can write to is refused, unless nobody can move it there', () => {
     chmodSync(dirname(home), 0o777);
-    expect(homeTrust(home).refusal?.says).toContain(`lies below ${dirname(home)}`);
+    expect(homeTrust(home).refusal?.says).toContain(`is below ${dirname(home)}`);
     chmodSync(dirname(home), 0o1777);
     expect(homeTrust(home).refusal).toBeNull();
   });

@@ -30,7 +30,7 @@ describe('CURFEW_DATABASE_URL_FILE', () => {
     ['both are set', () => ({ CURFEW_DATABASE_URL: URL_WITH_PASSWORD, CURFEW_DATABASE_URL_FILE: '/x' }), /both set/],
     ['it is not there', () => ({ CURFEW_DATABASE_URL_FILE: join(folder, 'nowhere') }), /ENOENT/],
     ['it is empty', () => ({ CURFEW_DATABASE_URL_FILE: made('empty', ' \n') }), /it is empty/],
-    ['it is a folder', () => ({ CURFEW_DATABASE_URL_FILE: folder }), /no regular file/],
+    ['it is a folder', () => ({ CURFEW_DATABASE_URL_FILE: folder }), /not a regular file/],
     ['it is far too large', () => ({ CURFEW_DATABASE_URL_FILE: made('large', 'x'.repeat(70_000)) }), /larger than/],
   ])('is refused when %s, without showing a secret', (_, env, words) => {
     let error: unknown;

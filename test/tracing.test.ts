@@ -34,7 +34,7 @@ describe('tracing by the standard variables', () => {
   it.each([
     [{ OTEL_TRACES_EXPORTER: 'jaeger' }, /OTEL_TRACES_EXPORTER is "jaeger"/],
     [{ ...ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }, /OTEL_EXPORTER_OTLP_PROTOCOL is "grpc"/],
-    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318' }, /no http or https URL/],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318' }, /not an http or https URL/],
   ])('refuses what it does not carry: %j', (env, message) => {
     let error: unknown;
     try {

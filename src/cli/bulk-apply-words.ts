@@ -19,7 +19,7 @@ function paceIntent(status: BulkStatus): string {
   const first =
     canary === 0 || canary >= targets
       ? ''
-      : ` The first ${count(canary)} go ahead; if they go badly, the job pauses itself.`;
+      : ` ${canary === 1 ? '1 goes' : `${count(canary)} go`} first; if they go badly, the job pauses itself.`;
   const how = fast
     ? 'sends a cancel request to each'
     : 'reads each session, and ends its turn if it still is the planned one';
@@ -31,7 +31,7 @@ function warnings({ fast, evenIfExempt }: BulkStatus, pauseSwitch: PauseSwitch):
   return [
     ...(fast
       ? [
-          '--fast gives up the read before each cancel: a session that has begun a newer turn since the plan loses that one, and sessions that ended meanwhile are asked too. What was hit by mistake is not always noticed.',
+          '--fast skips the read before each cancel: it may end a newer turn that began since the plan, and sends requests to sessions that ended meanwhile. Curfew does not always notice a turn ended by mistake.',
         ]
       : []),
     ...(evenIfExempt ? ['--even-if-exempt: exempt sessions are ended too.'] : []),

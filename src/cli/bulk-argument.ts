@@ -22,7 +22,7 @@ export async function findJob(ledger: Pick<Ledger, 'bulk'>, text: string): Promi
   if (only !== undefined) {
     throw new UserError(
       `${shown} is the beginning of ${matching.length} plans: ${names(matching)}. Nothing was done.`,
-      'Write more of the id.',
+      'Give more of the id.',
       ExitCode.usage,
     );
   }
@@ -32,7 +32,7 @@ export async function findJob(ledger: Pick<Ledger, 'bulk'>, text: string): Promi
       : `There is no bulk plan ${shown}. The newest: ${names(newest)}. Nothing was done.`,
     newest.length === 0
       ? 'Make one: curfew bulk plan --help shows how.'
-      : '`curfew bulk status` shows more of them; a plan that was not applied is forgotten a day after its time.',
+      : '`curfew bulk status` shows more of them; a plan that was not applied is removed a day after it expires.',
     ExitCode.usage,
   );
 }

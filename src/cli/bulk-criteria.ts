@@ -57,12 +57,12 @@ export function readCriteria(options: CriteriaOptions, nowMs: number): Asked {
     if (names.length > 0) {
       throw refusal(
         `--all means every live session, but ${listed(names)} would leave some out.`,
-        `Leave --all away, or ${listed(names)}.`,
+        `Remove --all, or ${listed(names)}.`,
       );
     }
   } else if (names.length === 0) {
     throw refusal(
-      'Nothing says which sessions are meant.',
+      'No sessions are selected.',
       'Give criteria, for example --agent "support-*"; or --all for every live session.',
     );
   }
@@ -73,7 +73,7 @@ export function readCriteria(options: CriteriaOptions, nowMs: number): Asked {
   if (createdBeforeMs !== null && createdAfterMs !== null && createdAfterMs >= createdBeforeMs) {
     throw refusal(
       `No session was created after ${iso(createdAfterMs)} and before ${iso(createdBeforeMs)}.`,
-      'Exchange --created-after and --created-before.',
+      'Swap --created-after and --created-before.',
     );
   }
   const selection: LiveSelection = {
@@ -95,8 +95,8 @@ function readIdsOption(options: CriteriaOptions, idsFile: string, names: readonl
   const others = options.all === true ? ['--all', ...names] : names;
   if (others.length > 0) {
     throw refusal(
-      `--ids-file names the sessions one by one, so ${listed(others)} can't choose among them.`,
-      `Leave --ids-file away, or ${listed(others)}.`,
+      `--ids-file lists the sessions, so ${listed(others)} can't select among them.`,
+      `Remove --ids-file, or ${listed(others)}.`,
     );
   }
   if (idsFile === '') throw refusal('--ids-file is empty.', 'Give a file, or - for standard input.');
@@ -116,16 +116,16 @@ function statesOf(
     if (states.includes(state)) continue;
     const option = optionOf(state);
     throw refusal(
-      `${option} is about ${state} sessions, but --state leaves them out.`,
-      `Leave --state away: ${option} says the state already.`,
+      `${option} selects ${state} sessions, but --state leaves them out.`,
+      `Remove --state: ${option} already says the state.`,
     );
   }
   for (const state of states) {
     if (timed.length === 0 || timed.includes(state)) continue;
     const [other = 'queued'] = timed;
     throw refusal(
-      `${optionOf(other)} is about ${other} sessions alone, but --state asks for ${state} ones as well, however young.`,
-      `Leave --state ${state} away, or say for how long: ${optionOf(state)} 1h.`,
+      `${optionOf(other)} selects only ${other} sessions, but --state asks for all ${state} ones as well.`,
+      `Remove --state ${state}, or say for how long: ${optionOf(state)} 1h.`,
     );
   }
   return LIVE_STATES.filter((state) => states.includes(state));
@@ -155,7 +155,7 @@ const moment = (text: string | undefined, option: string, nowMs: number): number
 /** An empty text is a variable of the shell that was not set, and never a wish. */
 function texts(given: readonly string[] | undefined, option: string): readonly string[] | null {
   if (given?.some((text) => text.trim() === '') === true) {
-    throw refusal(`${option} is empty.`, `Give it a value, or leave ${option} away.`);
+    throw refusal(`${option} is empty.`, `Give it a value, or remove ${option}.`);
   }
   return given ?? null;
 }

@@ -62,7 +62,7 @@ async function readStatus(ledger: Ledger, planId: string): Promise<BulkStatus> {
   if (job !== null) return readBulkStatus(ledger, job);
   throw new UserError(
     `The bulk plan ${planId} is not in the ledger any more.`,
-    '`curfew bulk status` shows those that are.',
+    '`curfew bulk status` lists the plans.',
   );
 }
 
@@ -196,6 +196,6 @@ function endingWords({ status, ending }: Followed): string {
         '\n',
       );
     case 'detached':
-      return [`Stopped looking; ${status.planId} goes on.`, nextWords(status, nowMs)].join('\n');
+      return [`Stopped following; ${status.planId} continues.`, nextWords(status, nowMs)].join('\n');
   }
 }

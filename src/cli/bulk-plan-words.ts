@@ -4,6 +4,7 @@ import pc from 'picocolors';
 import type { BulkStatus } from '../core/contract.js';
 import { count } from './bulk-words.js';
 import { span, table } from './output.js';
+import { counted } from './words.js';
 import { wholeSeconds } from '../core/times.js';
 
 /** What is left out, in words; other names are told as they are. */
@@ -11,7 +12,7 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   duplicate: 'given more than once',
   blank: 'blank lines and comments',
   malformed: 'lines without a session id',
-  capped: 'over the cap, never sent for',
+  capped: 'over the cap, not sent',
 };
 
 /** What a plan holds: its targets by agent and state, a sample, and what it may miss. */
@@ -34,7 +35,7 @@ export function planWords({ planId, reason, selection, totals }: BulkStatus): st
 export function plannedWords(status: BulkStatus, nowMs: number, applyOptions: readonly string[] = []): string {
   const { planId, expiresAt } = status;
   if (toEnd(status) === 0) {
-    const nothing = `Nothing to end: no session ${status.totals.targets === 0 ? 'fits' : 'is left under the cap'}. There is nothing to apply, and nothing was sent.`;
+    const nothing = `Nothing to end: no session ${status.totals.targets === 0 ? 'matches' : 'is left under the cap'}. There is nothing to apply, and nothing was sent.`;
     return [planWords(status), nothing].join('\n\n');
   }
   const until =
@@ -78,5 +79,3 @@ function leftOutLines(leftOut: BulkStatus['totals']['leftOut']): string[] {
 
 const gapLines = (gaps: readonly string[]): string[] =>
   gaps.length === 0 ? [] : [gaps.map((gap) => pc.yellow(`Not all may end: ${gap}`)).join('\n')];
-
-const counted = (value: number, name: string): string => `${count(value)} ${name}${value === 1 ? '' : 's'}`;

@@ -46,9 +46,9 @@ function record({ lastError, reason, events, ...result }: BulkTargetResult): Rec
 
 /** What stands without an outcome, in words. */
 const OPEN_WORDS: Readonly<Record<Exclude<ReportKind, Outcome>, string>> = {
-  untouched: 'nothing was sent, because the job was aborted; the turn goes on',
+  untouched: 'nothing was sent, because the job was aborted; the turn keeps running',
   waiting: 'nothing was sent yet',
-  'under-way': 'a request is under way, or its effect is being looked at',
+  'under-way': 'a request is under way, or Curfew is checking its effect',
   case: 'not ended by the first request; a case of its own works on it',
 };
 
@@ -62,7 +62,7 @@ const REMEDIES: Partial<Record<ReportKind, (sessionId: string, planId: string) =
   'under-way': (_id, planId) => shell`curfew bulk status ${planId} --watch`,
   'not-in-flight': (id) => `look at it; when it runs: ${shell`curfew cancel ${id} --wait`}`,
   exempted: (id) => `${shell`curfew unexempt ${id}`}, or wait until its exemption is over`,
-  capped: (id) => `if it is to end all the same: ${shell`curfew cancel ${id} --wait`}`,
+  capped: (id) => `if it is to end anyway: ${shell`curfew cancel ${id} --wait`}`,
   waiting: (_id, planId) => shell`curfew bulk status ${planId}`,
   untouched: (id) => `if it is to end: ${shell`curfew cancel ${id} --wait`}, or a new bulk plan`,
 };

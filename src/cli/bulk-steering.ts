@@ -30,7 +30,7 @@ export type SteerTo =
 
 /**
  * Carries out a steering command: finds the job, lets `check` refuse or ask, writes the word into the ledger, answers, and
- * wakes the workflow. Works while Temporal is away.
+ * wakes the workflow. Works while Temporal is down.
  *
  * @throws UserError with exit code 2 for an unknown job, 3 for one that can't be steered so
  */
@@ -68,7 +68,7 @@ export async function steer(
 const forgotten = (planId: string): UserError =>
   new UserError(
     `The bulk plan ${planId} has just been removed from the ledger. Nothing was done.`,
-    '`curfew bulk status` shows those that are there.',
+    '`curfew bulk status` lists the plans.',
     ExitCode.usage,
   );
 

@@ -125,19 +125,19 @@ export function nextWords({ planId, state, expiresAt }: BulkStatus, nowMs: numbe
       return 'Its targets are still being collected.';
     case 'planned':
       return expiresAt !== null && Date.parse(expiresAt) < nowMs
-        ? 'Its time is over, so it can’t be applied any more. Plan anew: curfew bulk plan --help'
+        ? 'It has expired, so it can’t be applied any more. Plan again: curfew bulk plan --help'
         : lines([[shell`curfew bulk apply ${planId}`, 'ends them']]);
     case 'running':
       return lines([
-        [shell`curfew bulk status ${planId} --watch`, 'look on'],
-        [shell`curfew bulk pause ${planId}`, 'nothing more is sent until resume'],
-        [shell`curfew bulk abort ${planId}`, 'leaves the rest untouched, for good'],
+        [shell`curfew bulk status ${planId} --watch`, 'follow it'],
+        [shell`curfew bulk pause ${planId}`, 'send nothing more until resume'],
+        [shell`curfew bulk abort ${planId}`, 'stop for good; the rest stays untouched'],
       ]);
     case 'paused':
       return lines([
-        [shell`curfew bulk report ${planId}`, 'what was ended, what not, and why'],
-        [shell`curfew bulk resume ${planId}`, 'goes on'],
-        [shell`curfew bulk abort ${planId}`, 'leaves the rest untouched, for good'],
+        [shell`curfew bulk report ${planId}`, 'what ended, what did not, and why'],
+        [shell`curfew bulk resume ${planId}`, 'continue'],
+        [shell`curfew bulk abort ${planId}`, 'stop for good; the rest stays untouched'],
       ]);
     case 'finished':
     case 'aborted':

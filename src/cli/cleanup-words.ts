@@ -74,7 +74,7 @@ export const cleanupsDocument = (
 });
 
 export function cleanupsWords(cleanups: readonly CleanupStanding[], temporalProblem: string | null): string {
-  const known = temporalProblem === null ? [] : [pc.yellow(`${temporalProblem} When they run next is not known.`)];
+  const known = temporalProblem === null ? [] : [pc.yellow(`${temporalProblem} Their next runs are unknown.`)];
   return [...known, ...cleanups.map(paragraph)].join('\n\n');
 }
 
@@ -88,7 +88,7 @@ function paragraph({ entry, schedule, refusal, lastRun }: CleanupStanding): stri
     ...(schedule === null || (schedule.kind === 'missing' && refusal !== null)
       ? []
       : [`  ${scheduleLine(entry, schedule)}`]),
-    `  last run: ${lastRun === null ? 'none is known' : `${local(entry, new Date(lastRun.at))}: ${lastRunWords(lastRun)}`}`,
+    `  last run: ${lastRun === null ? 'unknown' : `${local(entry, new Date(lastRun.at))}: ${lastRunWords(lastRun)}`}`,
   ].join('\n');
 }
 
@@ -99,7 +99,7 @@ function scheduleLine(entry: CleanupEntry, schedule: ScheduleStanding): string {
   switch (schedule.kind) {
     case 'missing':
       return pc.yellow(
-        'Temporal has no Schedule for it: a worker makes one within a minute. Does one run? curfew doctor',
+        'Temporal has no Schedule for it: a worker creates one within a minute. Does a worker run? curfew doctor',
       );
     case 'foreign':
       return pc.red('does not run: Temporal has a Schedule of this name that Curfew did not make');
@@ -108,7 +108,7 @@ function scheduleLine(entry: CleanupEntry, schedule: ScheduleStanding): string {
         return pc.yellow(`PAUSED in Temporal${schedule.note === null ? '' : `: ${schedule.note}`}`);
       }
       const next = schedule.nextRuns.slice(0, NEXT_SHOWN).map((at) => local(entry, at));
-      const running = schedule.running ? 'a run is at work; ' : '';
+      const running = schedule.running ? 'a run is in progress; ' : '';
       return `${running}next runs: ${next.length === 0 ? 'none' : next.join(', ')}`;
     }
   }

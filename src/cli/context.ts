@@ -74,8 +74,8 @@ export function refuseUnusedHome(config: Config): void {
   const isDefault = config.databaseUrl === homePaths(config.home).ledger;
   if (isDefault && !existsSync(config.databaseUrl)) {
     throw new UserError(
-      `No Curfew has run here yet: there is no ledger in ${config.home}. Nothing was done.`,
-      'Start `curfew up` in another terminal, or set CURFEW_HOME or CURFEW_DATABASE_URL as your worker has it.',
+      `Curfew has not run here yet: there is no ledger in ${config.home}. Nothing was done.`,
+      'Start `curfew up` in another terminal, or set CURFEW_HOME or CURFEW_DATABASE_URL as your worker does.',
       ExitCode.unreachable,
     );
   }
@@ -128,8 +128,8 @@ export function checkedSessionIds(ids: readonly string[]): string[] {
   const wrong = ids.filter((id) => !isSessionId(id));
   if (wrong.length > 0) {
     throw new UserError(
-      `${wrong.length === 1 ? 'This is no session id' : 'These are no session ids'}: ${wrong.map((id) => JSON.stringify(id.slice(0, 80))).join(', ')}. Nothing was ordered.`,
-      `An id has ${ID_RULE}: sess_xYz789AbCd, for example. It is in the address of the session, and in \`curfew cases\`.`,
+      `${wrong.length === 1 ? 'Not a valid session id' : 'Not valid session ids'}: ${wrong.map((id) => JSON.stringify(id.slice(0, 80))).join(', ')}. Nothing was ordered.`,
+      `An id has ${ID_RULE}: sess_xYz789AbCd, for example. You find it in the address of the session, and in \`curfew cases\`.`,
       ExitCode.usage,
     );
   }

@@ -26,6 +26,7 @@ import { checkBelonging, SEARCH_ATTRIBUTES_META } from '../adapters/temporal/bel
 import { connectClient, resolveTemporal, type TemporalClient } from '../adapters/temporal/connection.js';
 import { readAttributesStanding } from '../adapters/temporal/search-attributes-standing.js';
 import { distance } from '../core/text/distance.js';
+import { counted } from './words.js';
 import { USER_AGENT } from '../platform/version.js';
 import { capital } from '../core/text/capital.js';
 
@@ -86,7 +87,7 @@ export async function runChecks(config: Config, { notify }: CheckOptions): Promi
 
 function checkHome(home: string): Finding {
   if (!existsSync(home)) {
-    return { status: 'warning', says: `${home} does not exist yet.`, next: '`curfew up` makes it.' };
+    return { status: 'warning', says: `${home} does not exist yet.`, next: '`curfew up` creates it.' };
   }
   const { refusal, warning } = homeTrust(home);
   if (refusal !== null) return { status: 'failed', ...refusal, exitCode: ExitCode.refused };
@@ -99,7 +100,8 @@ type Check = (name: string, look: () => Promise<Finding>) => Promise<void>;
 const checkDotEnv = ({ path, names, ignored }: DotEnv, check: Check): Promise<void> =>
   check('settings', () => {
     const taken = names.length === 0 ? 'nothing' : names.toSorted().join(', ');
-    const rest = ignored.length === 0 ? '' : ` No settings of Curfew, and so not taken: ${ignored.join(', ')}.`;
+    const rest =
+      ignored.length === 0 ? '' : ` Ignored, because they are not settings of Curfew: ${ignored.join(', ')}.`;
     return Promise.resolve({ status: 'ok', says: `From ${path}: ${taken}.${rest}` });
   });
 
@@ -132,12 +134,12 @@ async function checkVendor(config: Config, check: Check): Promise<VendorChecked>
         says:
           ofApi != null
             ? `Requests to the vendor go through the proxy ${ofApi.describe} (${ofApi.setting}).`
-            : `Requests to the vendor go straight there; others through the proxy ${other?.describe} (${other?.setting}).`,
+            : `Requests to the vendor go there directly; others through the proxy ${other?.describe} (${other?.setting}).`,
       }),
     );
   }
   await check('api', async () => {
-    if (!usable) return { status: 'skipped', says: 'Not tried: no usable key is set.' };
+    if (!usable) return { status: 'skipped', says: 'Not tested: no usable key is set.' };
     const sessions = createSessionsClient({ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT });
     try {
       const sentWallMs = Date.now();
@@ -158,7 +160,7 @@ async function lookAtClocks(skewMs: number | null, ledger: Ledger | null): Promi
   const newest = ledger === null ? null : await ledger.newestRow();
   const rowAgeMs = ledger === null || newest === null ? null : (await ledger.now()) - newest;
   const says = [
-    skewMs === null ? 'The vendor’s time is not known' : `Ours is ${apart(skewMs)} the vendor’s`,
+    skewMs === null ? 'The vendor’s time is unknown' : `Ours is ${apart(skewMs)} the vendor’s`,
     ...(rowAgeMs === null ? [] : [`the ledger’s is ${apart(rowAgeMs)} its newest row`]),
   ];
   const isOff = skewMs !== null && Math.abs(skewMs) > TOLERATED_SKEW_MS;
@@ -200,7 +202,7 @@ async function checkTeams(config: Config, ledger: Ledger | null, check: Check): 
 }
 
 const TEAMS_ADVICE =
-  'What is not shown is not watched. Make the user of the key a member of the team, or run a worker with a key of the team (GUMLOOP_TEAM_ID); a misspelt id is corrected in the policy file.';
+  'Curfew does not watch what the vendor does not show. Make the user of the key a member of the team, or run a worker with a key of the team (GUMLOOP_TEAM_ID); correct a misspelt id in the policy file.';
 
 async function checkLedger(config: Config, check: Check): Promise<Ledger | null> {
   let ledger: Ledger | null = null;
@@ -210,13 +212,13 @@ async function checkLedger(config: Config, check: Check): Promise<Ledger | null>
       return {
         status: 'warning',
         says: `There is no ledger at ${locateLedger(config.databaseUrl).describe} yet.`,
-        next: 'The first worker makes it: `curfew up` or `curfew worker`. There was one? Then CURFEW_HOME or CURFEW_DATABASE_URL leads elsewhere.',
+        next: 'The first worker creates it: `curfew up` or `curfew worker`. If there was one, CURFEW_HOME or CURFEW_DATABASE_URL points elsewhere.',
       };
     }
     const open = await ledger.orders.views({ openOnly: true, limit: 1_000 });
     return {
       status: 'ok',
-      says: `${ledger.describe}; ${open.length === 1_000 ? '1000 or more' : open.length} open orders.`,
+      says: `${ledger.describe}; ${open.length === 1_000 ? '1000 or more open orders' : counted(open.length, 'open order')}.`,
     };
   });
   const opened = ledger as Ledger | null;
@@ -237,11 +239,11 @@ async function checkLedger(config: Config, check: Check): Promise<Ledger | null>
 async function checkHold(ledger: Ledger, check: Check): Promise<void> {
   await check('requests', async () => {
     const hold = await readHold(ledger);
-    if (hold === null) return { status: 'ok', says: 'The vendor holds none back.' };
+    if (hold === null) return { status: 'ok', says: 'The vendor holds no requests back.' };
     return {
       status: 'warning',
-      says: `Now ${holdWords(hold)}. Then one goes first, and the rest when it is answered.`,
-      next: 'Nothing is lost. Does something else use this key, or is CURFEW_REQUESTS_PER_SECOND too much for it? `curfew cases retry ID`, for a case that still has to send, asks the vendor at once.',
+      says: `Now ${holdWords(hold)}. Then one goes first, and the rest when the vendor answers it.`,
+      next: 'Nothing is lost. Perhaps something else uses this key, or CURFEW_REQUESTS_PER_SECOND is too high. For a case that still has to send, `curfew cases retry ID` asks the vendor at once.',
     };
   });
 }
@@ -254,7 +256,7 @@ async function checkNotification(ledger: Ledger | null, send: boolean, check: Ch
   await check('notify', () =>
     Promise.resolve({
       status: 'warning',
-      says: 'No policies in force have notification routes: nobody is told.',
+      says: 'No policies in force have notification routes, so nobody gets notices.',
       next: 'Add a route under `notify` in the policy file, and name it in a policy.',
     }),
   );
@@ -270,7 +272,7 @@ async function checkPayloadKeys(config: Config, check: Check): Promise<void> {
     return {
       status: 'warning',
       says: `${says} ${keys.warning}`,
-      next: 'Take the rights of others away: chmod o-rwx,g-wx.',
+      next: 'Remove the rights of others: chmod o-rwx,g-wx.',
     };
   });
 }
@@ -291,10 +293,13 @@ async function checkTemporal(config: Config, ledger: Ledger | null, check: Check
         taskQueueType: 1,
       });
       if ((pollers ?? []).length > 0)
-        return { status: 'ok', says: `${where} answers; ${pollers.length} pollers on the queue "${TASK_QUEUE}".` };
+        return {
+          status: 'ok',
+          says: `${where} answers; ${counted(pollers.length, 'poller')} on the queue "${TASK_QUEUE}".`,
+        };
       return {
         status: 'failed',
-        says: `${where} answers, but no worker polls the queue "${TASK_QUEUE}": nothing is carried out.`,
+        says: `${where} answers, but no worker polls the queue "${TASK_QUEUE}": no order is carried out.`,
         next: 'Start one: `curfew up` or `curfew worker`.',
         exitCode: ExitCode.unreachable,
       };
@@ -311,7 +316,7 @@ const checkOwnIds = ({ client }: TemporalClient, ledger: Ledger, check: Check): 
   check('own ids', async () => {
     const [first, ...more] = await findStrangers(ledger, client);
     if (first === undefined) {
-      return { status: 'ok', says: 'Nothing else stands in Temporal under the ids that Curfew needs now.' };
+      return { status: 'ok', says: 'Nothing else in Temporal uses the ids that Curfew needs now.' };
     }
     const others =
       more.length === 0
@@ -352,13 +357,13 @@ async function checkCleanups(ledger: Ledger, temporal: TemporalClient | null, ch
           foreign ?? 'If the policy file is at fault, correct and apply it. `curfew cleanup list` shows all cleanups.',
       };
     }
-    if (temporal === null) return { status: 'skipped', says: 'Temporal can’t be asked for their Schedules.' };
+    if (temporal === null) return { status: 'skipped', says: 'Can’t ask Temporal for their Schedules.' };
     const missing = cleanups.filter(({ schedule }) => schedule?.kind === 'missing').map(({ entry }) => entry.name);
     if (missing.length === 0) return { status: 'ok', says: `Temporal has a Schedule for each: ${entries.length}.` };
     return {
       status: 'warning',
       says: `Temporal has no Schedule for ${missing.join(', ')}.`,
-      next: 'A worker makes it within a minute; if it stays so, its log says why.',
+      next: 'A worker creates it within a minute; otherwise its log says why.',
     };
   });
 }
@@ -386,12 +391,12 @@ function asFinding(error: unknown): Finding {
 
 const VENDOR_ADVICE: Partial<Record<SessionsError['kind'], string>> = {
   unauthorized:
-    'Make a new key, set it, and check that GUMLOOP_USER_ID is the user it belongs to. Open cases go on by themselves then.',
+    'Create a new key, set it, and check that GUMLOOP_USER_ID is the user it belongs to. Open cases then continue by themselves.',
   'no-credential': 'Set GUMLOOP_API_KEY (or GUMLOOP_API_KEY_FILE) and GUMLOOP_USER_ID.',
   'account-forbidden': 'API keys need a paid plan, and an administrator may have switched the API off.',
   'connection-failed': 'Check the network, the proxy (HTTPS_PROXY, NO_PROXY), and GUMLOOP_BASE_URL.',
   'rate-limited':
-    'The vendor has had too many requests with this key. Orders are kept; see whether something else uses it, or lower CURFEW_REQUESTS_PER_SECOND.',
-  redirected: 'Check GUMLOOP_BASE_URL: it has to end in /api/v1 and lead straight to the API.',
+    'The vendor got too many requests with this key. Orders are kept; check whether something else uses the key, or lower CURFEW_REQUESTS_PER_SECOND.',
+  redirected: 'Check GUMLOOP_BASE_URL: it must end in /api/v1 and point directly to the API.',
 };
 const VENDOR_ADVICE_ELSE = 'Try again in a minute; orders are kept meanwhile.';

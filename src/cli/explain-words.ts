@@ -126,7 +126,7 @@ export function headline(explanation: Explanation): string {
   const open = orders.find(({ result }) => result.outcome === null);
   if (open !== undefined) {
     const paused = pauseSwitch.paused ? ' Curfew is paused, so nothing leaves until `curfew resume`.' : '';
-    return `Its turn is being ended: ordered by ${open.result.requestedBy}${reasonOf(open)}. It stands: ${standing(open, ledgerNowMs)}.${paused} To stop that: ${shell`curfew cases abandon ${sessionId} --reason "…"`}`;
+    return `Its turn is being ended: ordered by ${open.result.requestedBy}${reasonOf(open)}. State: ${standing(open, ledgerNowMs)}.${paused} To stop that: ${shell`curfew cases abandon ${sessionId} --reason "…"`}`;
   }
   if (flightOf(state) === 'at-rest') return `Nothing will end this session: no turn runs in it (${state}).`;
   const [claim] = explanation.bulkJobs;
@@ -145,15 +145,15 @@ export function headline(explanation: Explanation): string {
   }
   const about = standings.filter(({ verdict }) => verdict.kind !== 'not-matching');
   if (about.length === 0)
-    return `Nothing will end this session: no policy ${draft === null ? 'in force' : `of ${draft}`} is about it.`;
+    return `Nothing will end this session: no policy ${draft === null ? 'in force' : `of ${draft}`} matches it.`;
   if (flightOf(state) === 'unclear') {
     return state === null || (state !== 'approval_required' && state !== 'idle')
-      ? `Nothing will end this session while its state is ${state ?? 'not known'}: what is not understood is not ended.`
-      : `Nothing will end this session while it waits (${state}). When it goes on, its limits count again.`;
+      ? `Nothing will end this session while its state is ${state ?? 'unknown'}: Curfew ends nothing that it does not understand.`
+      : `Nothing will end this session while it waits (${state}). When it continues, its limits count again.`;
   }
 
   if (isUnwatched(explanation)) {
-    return 'Nothing will end this session as it stands: a policy is about it, but no worker has seen its agent.';
+    return 'Nothing will end this session for now: a policy matches it, but no worker has seen its agent.';
   }
 
   const enforcing = about.filter(({ policy }) => policy.mode === 'enforce').sort(bySoonest);
@@ -161,7 +161,7 @@ export function headline(explanation: Explanation): string {
   if (first === undefined) return `Nothing will end this session: ${observingWords(about, explanation)}`;
   const ends = endWords(first, explanation);
   if (ends === null)
-    return `Nothing will end this session as it stands: ${nameOf(first, explanation)} can't say. ${whyWords(first)}.`;
+    return `Nothing will end this session for now: ${nameOf(first, explanation)} can't decide: ${whyWords(first)}.`;
   const paused = pauseSwitch.paused ? ' But Curfew is paused: nothing leaves until `curfew resume`.' : '';
   return `${ends}${paused} ${keep}`;
 }
@@ -189,7 +189,7 @@ function endWords(of: PolicyStanding, explanation: Explanation): string | null {
     return `${capital(name)} ends its turn in ${span(endsAtMs - explanation.nowMs)}, when its grace is over, unless the turn ends before: it ${why ?? 'is over a limit'}.`;
   }
   if (verdict.note === 'match-unknown') return null;
-  const undecided = verdict.kind === 'undecided' ? ` It may be so already: ${why ?? 'not known'}.` : '';
+  const undecided = verdict.kind === 'undecided' ? ` It may be already: ${why ?? 'unknown'}.` : '';
   const time = limits.find(({ unit }) => unit === 'ms');
   const early = time !== undefined && time.leastLeft !== time.left ? 'as soon as ' : '';
   const [usage] = limits.filter(({ unit, left }) => unit !== 'ms' && left !== null);
@@ -206,10 +206,10 @@ function endWords(of: PolicyStanding, explanation: Explanation): string | null {
 function observingWords(about: readonly PolicyStanding[], explanation: Explanation): string {
   const over = about.filter(({ verdict }) => verdict.kind === 'cancel');
   const open = explanation.breakers.filter(({ policy }) => about.some((of) => of.policy.name === policy));
-  const only = `the ${about.length === 1 ? 'policy about it only observes' : 'policies about it only observe'}`;
+  const only = `the ${about.length === 1 ? 'policy that matches it only observes' : 'policies that match it only observe'}`;
   const would =
     over.length === 0
-      ? 'it is within their limits as far as is known.'
+      ? 'as far as is known it is within their limits.'
       : `${over.map(({ policy }) => policy.name).join(', ')} would, because it ${over[0]?.verdict.reasons[0]?.text ?? 'is over a limit'}.`;
   const breaker =
     open.length === 0
@@ -256,7 +256,7 @@ function standingWords(of: PolicyStanding, explanation: Explanation): string {
   const { policy, verdict, limits, endsAtMs } = of;
   const mode = policy.name === WATCH_POLICY ? 'watch' : modeOf(of, explanation);
   const head = `${nameOf(of, explanation)} (${mode}): ${verdictName(of)}`;
-  if (verdict.kind === 'not-matching') return `${head}: not about this session`;
+  if (verdict.kind === 'not-matching') return `${head}: does not match this session`;
   const lines = verdict.reasons.map((reason) => {
     const since = reason.brokenAtMs === null ? '' : `; over it since ${iso(reason.brokenAtMs)}`;
     return `${reason.limit}: ${reason.text}${since}`;

@@ -185,8 +185,8 @@ function formatOf(firstLine: string, name: string): Format {
   if (isIdField(text.replace(/^"(.*)"$/, '$1'))) return { kind: 'csv', delimiter: ',' };
   if (text.startsWith('[')) {
     throw new UserError(
-      `${name} is a JSON array, which would have to be read whole. No plan was made.`,
-      'Make lines of it: jq -r ".[] | .sessionId // .session_id // .id // ." FILE | curfew bulk plan --ids-file -',
+      `${name} is a JSON array, which Curfew would have to read whole. No plan was made.`,
+      'Turn it into lines: jq -r ".[] | .sessionId // .session_id // .id // ." FILE | curfew bulk plan --ids-file -',
       ExitCode.usage,
     );
   }
@@ -194,7 +194,7 @@ function formatOf(firstLine: string, name: string): Format {
     if (parsedJson(text) !== undefined) return { kind: 'json-lines' };
     if (text.startsWith('{')) {
       throw new UserError(
-        `${name} begins like JSON, but its first line is no whole object. No plan was made.`,
+        `${name} begins like JSON, but its first line is not a whole object. No plan was made.`,
         'Write one object a line: jq -c . FILE | curfew bulk plan --ids-file -',
         ExitCode.usage,
       );
@@ -236,7 +236,7 @@ function idInJson(text: string): string | null {
   return typeof id === 'string' ? id : null;
 }
 
-/** Undefined: it is no JSON. */
+/** Undefined: it is not JSON. */
 function parsedJson(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
@@ -303,8 +303,8 @@ const hasOddQuotes = (text: string): boolean => text.split('"').length % 2 === 0
 
 const noCsv = (name: string, line: number, what: string): UserError =>
   new UserError(
-    `${name} is no valid CSV: line ${line} has ${what}. No plan was made.`,
-    'Mend that line, for example a quote that is not closed; or write one id a line.',
+    `${name} is not valid CSV: line ${line} has ${what}. No plan was made.`,
+    'Fix that line, for example a quote that is not closed; or write one id a line.',
     ExitCode.usage,
   );
 

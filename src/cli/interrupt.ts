@@ -50,6 +50,6 @@ export function leaveForSure(): void {
 /** Keeps nothing alive itself. */
 const exitAfter = (ms: number): NodeJS.Timeout =>
   setTimeout(() => {
-    writeNews(words`curfew: still not done ${ms / 1_000} s after it was told to stop; it ends now.`);
+    writeNews(words`curfew: still not done ${ms / 1_000} s after the signal to stop; exiting now.`);
     process.exit(process.exitCode ?? INTERRUPTED);
   }, ms).unref();

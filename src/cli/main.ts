@@ -35,7 +35,7 @@ function report(error: unknown): number {
   }
   const message = error instanceof Error ? error.message : String(error);
   writeNews(
-    words`curfew: ${printableLine(message)}\n  next: this is not expected; CURFEW_LOG=debug shows more, and \`curfew doctor\` checks the parts.`,
+    words`curfew: ${printableLine(message)}\n  next: this is a bug; CURFEW_LOG=debug shows more, and \`curfew doctor\` checks the parts.`,
   );
   if (process.env['CURFEW_LOG'] === 'debug' && error instanceof Error) writeNews(terminalText(error.stack ?? ''));
   return ExitCode.failed;

@@ -12,7 +12,8 @@ import { formatDuration } from '../core/duration.js';
 /** What holds all requests back, and for how long. */
 export function heldWords(hold: Hold, nowMs: number): string {
   const leftMs = hold.untilMs - nowMs;
-  const then = leftMs > 0 ? `One goes first in ${span(leftMs)}, the rest when it is answered.` : 'One is asking now.';
+  const then =
+    leftMs > 0 ? `One goes first in ${span(leftMs)}, the rest when it is answered.` : 'One request asks now.';
   return `${capital(holdWords(hold))}. ${then}`;
 }
 

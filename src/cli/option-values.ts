@@ -49,7 +49,7 @@ export function readMoment(text: string, option: string, nowMs: number): number 
   const moment = /^\d{4}-\d\d-\d\d/.test(text) ? DateTime.fromISO(text, { zone: 'utc' }) : null;
   if (moment?.isValid === true) return moment.toMillis();
   throw new UserError(
-    `${option} is ${JSON.stringify(text.slice(0, 80))}, which is no time.`,
+    `${option} is ${JSON.stringify(text.slice(0, 80))}, which is not a valid time.`,
     `Write how far back, as ${option} 2h or ${option} 7d, or a moment: ${option} 2026-01-05T12:00:00Z.`,
     ExitCode.usage,
   );

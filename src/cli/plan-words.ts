@@ -6,7 +6,7 @@ import { NEVER_SHOWN, teamsWords } from '../engines/fleet/teams-words.js';
 import { trippedCap } from './obstacle-words.js';
 import { span, table } from './output.js';
 import { leftWords, standingDocument, verdictName, whyWords } from './standing-words.js';
-import { shorten } from './words.js';
+import { counted, shorten } from './words.js';
 import { iso } from '../core/times.js';
 import { capital } from '../core/text/capital.js';
 
@@ -52,7 +52,7 @@ export function planWords({ plan, file, limit, withLedger }: PlanView): string {
     ),
     ...policies.flatMap((planned) => cappedWords(planned) ?? []),
     ...plan.triggersAtRisk.map(triggerWords),
-    ...(sessions.length === 0 ? ['No live session that any policy is about.'] : [sessionTable(sessions, nowMs, limit)]),
+    ...(sessions.length === 0 ? ['No live session that any policy matches.'] : [sessionTable(sessions, nowMs, limit)]),
     coverageWords(plan, withLedger),
   ].join('\n\n');
 }
@@ -107,7 +107,7 @@ function coverageWords({ coverage }: Plan, withLedger: boolean): string {
   const { agents, agentsNotConcerned, unreadable, notFound, teams, live, retrieves, problem } = coverage;
   const { seen, missing } = teamsWords(teams);
   const lines = [
-    `Coverage: ${agents} agents (${agentsNotConcerned} that no policy is about), live: ${live.processing} processing, ${live.queued} queued.`,
+    `Coverage: ${counted(agents, 'agent')} (${agentsNotConcerned} that no policy matches), live: ${live.processing} processing, ${live.queued} queued.`,
   ];
   lines.push(`Looked at: ${seen}.`);
   if (problem !== null) lines.push(pc.yellow(`The list of agents is not complete: ${problem}`));
@@ -115,7 +115,8 @@ function coverageWords({ coverage }: Plan, withLedger: boolean): string {
   for (const { agentId, name, problem: why } of unreadable.slice(0, 10)) {
     lines.push(pc.yellow(`Not readable: ${name ?? agentId}: ${why}`));
   }
-  if (unreadable.length > 10) lines.push(pc.yellow(`… and ${unreadable.length - 10} more agents that can't be read.`));
+  if (unreadable.length > 10)
+    lines.push(pc.yellow(`… and ${counted(unreadable.length - 10, 'more agent')} that can't be read.`));
   if (notFound.length > 0) {
     lines.push(pc.yellow(`Named in the file, but the key shows no such agent: ${notFound.join(', ')}`));
   }
@@ -123,12 +124,11 @@ function coverageWords({ coverage }: Plan, withLedger: boolean): string {
   if (asked < retrieves.wanted) {
     lines.push(
       pc.yellow(
-        `${retrieves.wanted} sessions need a closer look; stopped after ${asked} (--max-retrieves). The others count as undecided.`,
+        `${retrieves.wanted} ${retrieves.wanted === 1 ? 'session needs' : 'sessions need'} a closer look; stopped after ${asked} (--max-retrieves). The others count as undecided.`,
       ),
     );
   }
-  if (retrieves.failed > 0) lines.push(pc.yellow(`${retrieves.failed} sessions could not be read.`));
-  if (!withLedger)
-    lines.push('No ledger here: how long sessions have been running is known from their messages alone.');
+  if (retrieves.failed > 0) lines.push(pc.yellow(`${counted(retrieves.failed, 'session')} could not be read.`));
+  if (!withLedger) lines.push('No ledger here: only their messages say how long sessions have been running.');
   return lines.join('\n');
 }

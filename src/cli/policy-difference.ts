@@ -92,7 +92,7 @@ export function differenceWords(difference: PolicyDifference): string {
     ...difference.notify.map((entry) => paragraph('route', entry)),
     ...difference.exempt.map((entry) => paragraph('exempt', entry)),
   ];
-  return paragraphs.length === 0 ? 'Nothing changes but the order of entries.' : paragraphs.join('\n\n');
+  return paragraphs.length === 0 ? 'Only the order of entries changes.' : paragraphs.join('\n\n');
 }
 
 const MARKS = {

@@ -38,7 +38,7 @@ async function policyText(file: string): Promise<string> {
       )
     : new UserError(
         `The policy file ${file} is not in UTF-8: line ${read.line} holds bytes of another encoding. Nothing was changed.`,
-        'Save it as UTF-8: in another encoding, names with accents would fit no agent.',
+        'Save it as UTF-8: in another encoding, names with accents would match no agent.',
         ExitCode.usage,
       );
 }

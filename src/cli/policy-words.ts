@@ -44,7 +44,7 @@ export function cleanupWords({ select, schedule, caps }: CleanupEntry): string[]
 }
 
 const MODE_WORDS: Readonly<Record<PolicyMode, string>> = {
-  off: 'off: not looked at',
+  off: 'off: ignored',
   observe: 'observe: says what it would end, and ends nothing',
   enforce: 'enforce: ends turns',
 };

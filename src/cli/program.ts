@@ -52,7 +52,7 @@ export function createProgram(): Command {
 Examples:
   $ curfew demo                               the whole story on a simulator, no key needed
   $ curfew up                                 start Curfew here; leave it running
-  $ curfew cancel sess_xYz789AbCd --wait      end the current turn of a session, and see that it ended
+  $ curfew cancel sess_xYz789AbCd --wait      end the current turn of a session, and check that it ended
   $ curfew pause --reason "incident 42"       no cancel request leaves until \`curfew resume\`
 
 Exit codes:

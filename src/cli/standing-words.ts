@@ -20,9 +20,9 @@ export function whyWords({ verdict, limits }: PolicyStanding): string {
   if (reason !== undefined) return reason.text;
   switch (verdict.note) {
     case 'match-unknown':
-      return 'not known whether the policy is about it';
+      return 'unknown whether the policy matches it';
     case 'state-unknown':
-      return 'its state is not known';
+      return 'its state is unknown';
     case 'at-rest':
       return 'no turn runs';
     case 'paused':

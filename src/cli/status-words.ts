@@ -15,7 +15,7 @@ import { heldWords, holdDocument, trippedWords, unjudgedDocument, unjudgedWords 
 import { modeCounts, policiesWords } from './in-force-words.js';
 import { factLines, span, table, type Fact } from './output.js';
 import { amount, leftWords, limitLeft, standingDocument, verdictName } from './standing-words.js';
-import { shorten, standing } from './words.js';
+import { counted, shorten, standing } from './words.js';
 import { iso } from '../core/times.js';
 
 /** All that `curfew status` shows, as the ledger has it. */
@@ -160,7 +160,7 @@ function coverageLines({ coverage, count }: LiveSessions, nowMs: number, nothing
   }
   const { atMs, completeAtMs, agents, live, unreadable, notFound, teams, problem } = coverage;
   const lines = [
-    `${agents} agents, ${count} live sessions (${live.processing} processing, ${live.queued} queued), last scan ${span(nowMs - atMs)} ago`,
+    `${counted(agents, 'agent')}, ${counted(count, 'live session')} (${live.processing} processing, ${live.queued} queued), last scan ${span(nowMs - atMs)} ago`,
   ];
   if (!isScanning(coverage, nowMs)) {
     lines.push(
@@ -196,7 +196,7 @@ function coverageLines({ coverage, count }: LiveSessions, nowMs: number, nothing
 
 function nearestWords({ nearest, count, nowMs }: LiveSessions): string {
   if (nearest.length === 0) {
-    return count === 0 ? 'No live session is known.' : 'No live session that a policy is about.';
+    return count === 0 ? 'No live session is known.' : 'No live session that a policy matches.';
   }
   const rows = nearest.map((session) => rowOf(session, nowMs));
   const text = table(['SESSION', 'AGENT', 'STATE', 'POLICY', 'LIMIT', 'SEEN', 'LEFT'], rows);

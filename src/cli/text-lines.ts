@@ -88,14 +88,14 @@ export const FORMS =
 
 const noText = (name: string, line: number): UserError =>
   new UserError(
-    `${name} is no UTF-8 text: line ${line} holds bytes of another encoding, or binary data. No plan was made.`,
+    `${name} is not UTF-8 text: line ${line} holds bytes of another encoding, or binary data. No plan was made.`,
     `Save it as UTF-8. ${FORMS}`,
     ExitCode.usage,
   );
 
 const lineTooLong = (name: string, line: number): UserError =>
   new UserError(
-    `${name} is no text with lines: line ${line} has more than ${LONGEST_LINE} bytes. No plan was made.`,
+    `${name} is not text with lines: line ${line} has more than ${LONGEST_LINE} bytes. No plan was made.`,
     `Save it as UTF-8 with line ends. ${FORMS}`,
     ExitCode.usage,
   );

@@ -10,16 +10,16 @@ import { iso } from '../core/times.js';
 export const OUTCOME_WORDS: Readonly<Record<Outcome, string>> = {
   cancelled: 'ended by our request',
   'already-ended': 'had ended already, not by this order',
-  'ended-unattributed': 'ended; by our request or otherwise, nobody can tell',
+  'ended-unattributed': 'ended; unknown whether by our request',
   superseded: 'over; a newer turn runs and was left alone',
   'no-longer-violating': 'no longer breaks the rule; left alone',
   exempted: 'exempt; left alone',
   capped: "over the policy's cap; left alone",
   'not-in-flight': 'not seen in flight (idle, waiting for a person, unknown state or turn); left alone',
-  gone: 'not found any more (404 twice)',
+  gone: 'no longer found (404 twice)',
   forbidden: 'STILL RUNNING as far as is known; the vendor refuses to let this key end it: give the key update access',
-  'retries-exhausted': 'STILL RUNNING as far as is known; given up after trying for the configured time',
-  abandoned: 'given up on an operator’s word',
+  'retries-exhausted': 'STILL RUNNING as far as is known; gave up after CURFEW_GIVE_UP_AFTER',
+  abandoned: 'abandoned by an operator',
 };
 
 const COLOURS: Partial<Record<Outcome, (text: string) => string>> = {
@@ -40,7 +40,7 @@ export const outcomeName = (outcome: Outcome): string => (COLOURS[outcome] ?? pc
 
 /** By how old a read an order goes, where a person has said so; null: as every order. */
 export const readAgeWords = ({ maxReadAgeMs }: OrderResult): string | null =>
-  maxReadAgeMs === undefined ? null : `goes by reads up to ${span(maxReadAgeMs)} old`;
+  maxReadAgeMs === undefined ? null : `uses reads up to ${span(maxReadAgeMs)} old`;
 
 /** Where an open order stands, in one line. */
 export function standing(view: OrderView, nowMs: number): string {
@@ -70,3 +70,7 @@ export function retriedWords(view: Pick<OrderView, 'phase' | 'nextTryAtMs'> & { 
   const next = view.nextTryAtMs === null ? 'soon' : `at ${iso(view.nextTryAtMs).slice(11, 19)}Z`;
   return `A request was sent for ${view.sessionId}, and its end is being confirmed: the next read comes ${next} by itself, and the next request after it, if the turn still runs. ${follow}`;
 }
+
+/** "1 agent", "12,000 agents", "2 policies". @param many - where an s is not enough */
+export const counted = (value: number, one: string, many = `${one}s`): string =>
+  `${value.toLocaleString('en-US')} ${value === 1 ? one : many}`;

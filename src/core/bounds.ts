@@ -1,5 +1,5 @@
 /**
- * How much Curfew takes of what comes from outside: every size and every length in one place, each with its unit. docs/security.md
+ * How much Curfew takes of what comes from outside: every size and every length in one place, each with its unit. docs/bounds.md
  * shows them as a table that is made from here. Pure, so that workflows, the policy core, commands and tests may all import it.
  */
 
@@ -20,11 +20,10 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 const UNKNOWN = 'is unknown, and what is unknown ends nothing';
-const UNREADABLE = 'the answer is unreadable, and reading stops there';
-const HOLE = 'the item is unreadable: the list is incomplete, and the coverage says so';
-const REFUSED = 'refused, with exit code 2 or the error of the update';
+const UNREADABLE = 'Curfew stops reading; the answer is unreadable';
+const REFUSED = 'refused: exit code 2, or an error of the update';
 
-const REFUSED_FILE = 'refused with exit code 2, before it is read any further';
+const REFUSED_FILE = 'refused with exit code 2; Curfew reads no further';
 
 /** What the vendor answers. */
 export const VENDOR_BOUNDS = {
@@ -68,13 +67,13 @@ export const VENDOR_BOUNDS = {
     most: 248,
     unit: 'bytes',
     of: 'the id of a session, agent or trigger, with at most 200 characters',
-    beyond: `from people: ${REFUSED}; from the vendor: ${HOLE}`,
+    beyond: `from people: ${REFUSED}; from the vendor: a gap in coverage`,
   },
   id: {
     most: 200,
     unit: 'bytes',
     of: 'any other id: of a message, creator or team',
-    beyond: `${UNKNOWN}; a message, which stands for its turn, is known by the SHA-256 of its id, and by its time or its place where the id has over 4,096 characters`,
+    beyond: `${UNKNOWN}; a message is known by a hash, its time or its place`,
   },
   email: { most: 320, unit: 'bytes', of: 'the address of a creator', beyond: UNKNOWN },
   state: {
@@ -131,7 +130,7 @@ export const REQUEST_BOUNDS = {
   line: { most: 200, unit: 'characters', of: 'a reason, or a name of who asks', beyond: REFUSED },
 } as const satisfies Record<string, Bound>;
 
-const REFUSED_INPUT = 'an input ends the workflow, with words; an update is refused, and is in no history';
+const REFUSED_INPUT = 'an input ends the workflow with a message; an update is refused, and leaves no history';
 
 /** What whoever may write to the namespace sends to our workflows. Lengths are in UTF-16 units. */
 export const WORKFLOW_BOUNDS = {

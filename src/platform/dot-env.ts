@@ -138,7 +138,7 @@ function readOwn(path: string): string | null {
   try {
     const facts = fstatSync(file);
     if (facts.isDirectory()) throw unreadable(path, 'EISDIR');
-    if (!facts.isFile()) throw unreadable(path, 'it is no regular file');
+    if (!facts.isFile()) throw unreadable(path, 'it is not a regular file');
     if (facts.size > MAX_BYTES) throw unreadable(path, `it is larger than ${MAX_BYTES} bytes`);
     // A link of somebody else's could lead to a file of the user's that is meant for another place.
     for (const owned of [facts, lstatSync(path)]) refuseForeign(path, owned);

@@ -88,7 +88,7 @@ function writable(path: string, { uid, mode }: Stats, user: number): Finding | n
   const who = (mode & WRITE.others) === 0 ? 'its group' : 'every user of this machine';
   return {
     says: `${path} can be written by ${who} (mode ${modeText(mode)}): they could put another ledger there, or have Curfew write elsewhere.`,
-    next: `See that nobody has: then ${shell`chmod go-rwx ${path}`}.`,
+    next: `Check that nobody has, then ${shell`chmod go-rwx ${path}`}.`,
   };
 }
 
@@ -98,7 +98,7 @@ function movable(home: string): Finding | null {
     const mode = statusOf(folder, statSync)?.mode ?? 0;
     if ((mode & WRITE.others) !== 0 && (mode & STICKY) === 0) {
       return {
-        says: `The home folder ${home} lies below ${folder}, which every user of this machine can write to (mode ${modeText(mode)}): they could put another home there.`,
+        says: `The home folder ${home} is below ${folder}, which every user of this machine can write to (mode ${modeText(mode)}): they could put another home there.`,
         next: `${shell`chmod o-w ${folder}`}, or set CURFEW_HOME to a folder elsewhere.`,
       };
     }
@@ -109,7 +109,7 @@ function movable(home: string): Finding | null {
 function replaced(path: string, status: Stats): Finding | null {
   if (status.isFile()) return null;
   return {
-    says: `${path} is ${status.isSymbolicLink() ? 'a symbolic link' : 'no ordinary file'}; links in the home folder are not followed.`,
+    says: `${path} is ${status.isSymbolicLink() ? 'a symbolic link' : 'not an ordinary file'}; links in the home folder are not followed.`,
     next: 'See where it leads, and remove it. For a ledger elsewhere set CURFEW_DATABASE_URL.',
   };
 }

@@ -27,7 +27,7 @@ export function createSecretFile(path: string, problemOf: (value: string) => str
   async function refresh(): Promise<string | null> {
     const facts = await stat(path, { bigint: true });
     // A pipe would block for ever, and a device need not end.
-    if (!facts.isFile()) return 'it is no regular file';
+    if (!facts.isFile()) return 'it is not a regular file';
     if (facts.size > MAX_BYTES) return `it is larger than ${MAX_BYTES} bytes`;
     const seen = [facts.dev, facts.ino, facts.size, facts.mtimeNs, facts.ctimeNs].join(' ');
     if (seen === fingerprint) return null;

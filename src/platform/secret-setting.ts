@@ -32,7 +32,7 @@ export function secretSetting(env: Readonly<Record<string, string | undefined>>,
   try {
     const facts = statSync(path);
     // A pipe would block for ever, and a device need not end.
-    if (!facts.isFile()) throw problem('it is no regular file');
+    if (!facts.isFile()) throw problem('it is not a regular file');
     if (facts.size > MAX_BYTES) throw problem(`it is larger than ${MAX_BYTES} bytes`);
     text = readFileSync(path, 'utf8').trim();
   } catch (error) {

@@ -94,7 +94,7 @@ export const SETTINGS = z.object({
   CURFEW_REQUESTS_PER_SECOND: wholeNumber(50, 'most requests to the vendor, of each worker'),
   CURFEW_SCAN_INTERVAL: duration(DEFAULT_SCAN_MS, 'time between two scans of the fleet'),
   CURFEW_RETENTION: duration(400 * DAY_MS, 'the ledger forgets what ended longer ago; at least `1d`', DAY_MS),
-  CURFEW_BULK_TYPE_ABOVE: wholeNumber(500, '`curfew bulk apply` of more targets wants their number typed'),
+  CURFEW_BULK_TYPE_ABOVE: wholeNumber(500, '`curfew bulk apply` asks for the exact number of more targets'),
   CURFEW_HTTP_ADDRESS: setting<HttpAddress | null>(
     readHttpAddress,
     null,
@@ -102,7 +102,7 @@ export const SETTINGS = z.object({
     'where workers serve [metrics and health](metrics.md): `127.0.0.1:9464`',
   ),
   CURFEW_CODEC_KEYS_FILE: elsewhere(
-    'file of keys for [payloads in Temporal](security.md#payload-encryption)',
+    'file of keys for [payloads in Temporal](hardening.md#payload-encryption)',
     'payloads are not encrypted',
   ),
   CURFEW_CODEC_TOKEN_FILE: elsewhere('file of the token that `curfew codec-server` asks for', 'no token'),

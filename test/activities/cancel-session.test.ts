@@ -165,7 +165,7 @@ describe('what a step throws', () => {
         }),
       );
       expect(failure).toMatchObject({ type: 'LedgerUnavailable', nonRetryable: false, nextRetryDelay: 5_000 });
-      expect(failure.message).toContain('Nothing is ended without the ledger');
+      expect(failure.message).toContain('Nothing ends without the ledger');
     },
   );
 

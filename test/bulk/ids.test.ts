@@ -182,7 +182,7 @@ describe('a text that is no use', () => {
   });
 
   it('CSV with a quote that is not closed is refused', async () => {
-    expect((await refusal('id,note\nsess_1,"x\nsess_2,y\n')).message).toContain('no valid CSV');
+    expect((await refusal('id,note\nsess_1,"x\nsess_2,y\n')).message).toContain('not valid CSV');
   });
 
   it.each([

@@ -267,7 +267,7 @@ describe('the time of a turn', () => {
     const { job } = await plan({ ...select({ runningForMs: SECOND, states: ['processing'] }), maxRetrieves: 1 });
     expect(job.totals).toMatchObject({
       targets: 1,
-      gaps: [expect.stringContaining('1 live session would have needed')],
+      gaps: [expect.stringContaining('1 live session needed a separate read')],
     });
     expect(harness.fleet.count('retrieveSession')).toBe(1);
   });

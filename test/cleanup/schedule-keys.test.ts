@@ -113,7 +113,7 @@ describe('the Schedule of a cleanup, when another key is the first', () => {
       expect(state).toMatchObject({ paused: true, note: 'a person says so' });
       expect(said(log.info)).toEqual([
         'scheduled a cleanup',
-        'encrypted the Schedule of a cleanup anew, under the current key',
+        'encrypted the Schedule of a cleanup again, under the current key',
       ]);
 
       const alone = clientWith(k2);

@@ -133,7 +133,7 @@ describe('steering a running job', () => {
       looking.signal('SIGINT');
       const left = await looking.ended;
       expect(left.code).toBe(130);
-      expect(left.stdout).toContain(`${planId} goes on`);
+      expect(left.stdout).toContain(`${planId} continues`);
 
       expect(json<BulkStatus>(await bulk('pause', planId, '--json'))).toMatchObject({ changed: false });
       expect(json<BulkStatus>(await bulk('rate', planId, '2/s', '--json'))).toMatchObject({ rate: 2, state: 'paused' });

@@ -154,11 +154,16 @@ describe('criteria', () => {
   });
 
   it.each<[string, string[], RegExp, RegExp]>([
-    ['nothing at all', [], /which sessions/, /--all/],
-    ['a reason alone', ['--reason', 'x'], /which sessions/, /--all/],
-    ['--all with something that narrows', ['--all', '--state', 'queued'], /--state/, /Leave --all away/],
-    ['a file of ids with criteria', ['--ids-file', 'x', '--agent', 'a', '--all'], /--all and --agent/, /Leave/],
-    ['--queued-for without queued', ['--queued-for', '2h', '--state', 'processing'], /leaves them out/, /--state away/],
+    ['nothing at all', [], /No sessions are selected/, /--all/],
+    ['a reason alone', ['--reason', 'x'], /No sessions are selected/, /--all/],
+    ['--all with something that narrows', ['--all', '--state', 'queued'], /--state/, /Remove --all/],
+    ['a file of ids with criteria', ['--ids-file', 'x', '--agent', 'a', '--all'], /--all and --agent/, /Remove/],
+    [
+      '--queued-for without queued',
+      ['--queued-for', '2h', '--state', 'processing'],
+      /leaves them out/,
+      /Remove --state/,
+    ],
     ['--running-for without processing', ['--running-for', '2h', '--state', 'queued'], /leaves them out/, /--state/],
     [
       'a time for one of two states',
@@ -169,8 +174,8 @@ describe('criteria', () => {
     ['an unknown state', ['--state', 'procesing'], /"procesing"/, /Did you mean processing\?/],
     ['a duration without a unit', ['--running-for', '90'], /no unit/, /Did you mean 90m\?/],
     ['a duration of nothing', ['--queued-for', '0s'], /zero/, /1s or more/],
-    ['no time', ['--created-before', 'yesterday'], /no time/, /2h/],
-    ['times the wrong way round', ['--created-after', '1h', '--created-before', '2h'], /No session/, /Exchange/],
+    ['no time', ['--created-before', 'yesterday'], /not a valid time/, /2h/],
+    ['times the wrong way round', ['--created-after', '1h', '--created-before', '2h'], /No session/, /Swap/],
     ['a variable that is not set', ['--agent', ''], /--agent is empty/, /value/],
     ['a policy where none are in force', ['--violators'], /No policies are in force/, /policy apply/],
   ])('that make no sense are refused: %s', async (_what, args, message, next) => {
@@ -239,7 +244,7 @@ To end their current turns, until ${until} (in 60 min):
     const { stdout, exitCode } = await curfew('bulk', 'plan', '--queued-for', '9h');
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/^Plan b-\w{7}: 0 sessions\n/);
-    expect(stdout).toContain('Nothing to end: no session fits. There is nothing to apply, and nothing was sent.');
+    expect(stdout).toContain('Nothing to end: no session matches. There is nothing to apply, and nothing was sent.');
     expect(stdout).not.toContain('curfew bulk apply');
   });
 
@@ -279,7 +284,7 @@ To end their current turns, until ${until} (in 60 min):
     } as unknown as BulkStatus;
     const text = stripVTControlCharacters(planWords(status));
     expect(text).toContain('… and 20 more agents');
-    expect(text).toContain('Left out: 40 over the cap, never sent for, 2 blank lines and comments');
+    expect(text).toContain('Left out: 40 over the cap, not sent, 2 blank lines and comments');
     expect(text).toContain('By state: 40 not known');
     expect(stripVTControlCharacters(plannedWords(status, 0))).toContain('no session is left under the cap');
   });

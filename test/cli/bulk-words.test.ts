@@ -100,7 +100,7 @@ describe('what applying is about to do', () => {
   it('names targets, rate, expected duration and canary', () => {
     const text = stripVTControlCharacters(intentWords(status({ state: 'planned' }), open));
     expect(text).toContain('1,000 sessions of 1 agent');
-    expect(text).toContain('at most 20/s: at least 50 s for 1,000 targets. The first 10 go ahead');
+    expect(text).toContain('at most 20/s: at least 50 s for 1,000 targets. 10 go first');
     expect(text).not.toContain('--fast');
   });
 
@@ -108,8 +108,8 @@ describe('what applying is about to do', () => {
     const text = stripVTControlCharacters(
       intentWords(status({ fast: true, canary: 0, evenIfExempt: true }), { ...open, paused: true, reason: 'incident' }),
     );
-    expect(text).toContain('a session that has begun a newer turn since the plan loses that one');
-    expect(text).toContain('sessions that ended meanwhile are asked too');
+    expect(text).toContain('it may end a newer turn that began since the plan');
+    expect(text).toContain('sends requests to sessions that ended meanwhile');
     expect(text).toContain('exempt sessions are ended too');
     expect(text).toContain('Curfew is paused (incident)');
     expect(text).not.toContain('go ahead');

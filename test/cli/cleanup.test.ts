@@ -94,12 +94,12 @@ describe('curfew cleanup list', () => {
     await noteRun(ledger, 'leftovers', { runId: 'run-1', planId: null, note: 'Nothing to end.' }, []);
     const { stdout, exitCode } = await curfew('cleanup', 'list');
     expect(exitCode).toBe(0);
-    expect(stdout).toContain('When they run next is not known.');
+    expect(stdout).toContain('Their next runs are unknown.');
     expect(stdout).toMatch(
       /^leftovers {2}every day at 03:00 \(Europe\/Berlin\)\n {2}sessions: every agent\n {2}ends every processing turn\n/m,
     );
     expect(stdout).toMatch(/last run: \w{3} [\d-]{10} [\d:]{5} \+0[12]:00: Nothing to end\./);
-    expect(stdout).toContain('last run: none is known');
+    expect(stdout).toContain('last run: unknown');
 
     const document = JSON.parse((await curfew('--json', 'cleanup', 'list')).stdout) as {
       temporal: { asked: boolean; problem: string };
@@ -131,9 +131,9 @@ describe('curfew cleanup list', () => {
     type Standing = Parameters<typeof cleanupsWords>[0][number];
     const words = (schedule: Standing['schedule'], refusal: Standing['refusal'] = null): string =>
       stripVTControlCharacters(cleanupsWords([{ entry: entry('stale'), schedule, refusal, lastRun: null }], null));
-    expect(words(standing)).toContain('a run is at work; next runs: Tue 2026-11-24 03:00 +01:00\n');
+    expect(words(standing)).toContain('a run is in progress; next runs: Tue 2026-11-24 03:00 +01:00\n');
     expect(words({ ...standing, paused: true, note: 'holidays' })).toContain('PAUSED in Temporal: holidays');
-    expect(words({ kind: 'missing' })).toContain('a worker makes one within a minute');
+    expect(words({ kind: 'missing' })).toContain('a worker creates one within a minute');
     expect(words({ kind: 'foreign' })).toContain('that Curfew did not make');
     const refused = { at: '', cause: 'unknown time zone PST', earlierStands: false, fingerprint: '' };
     expect(words({ kind: 'missing' }, refused)).toContain(

@@ -76,6 +76,6 @@ describe('doctor on settings', () => {
     writeFileSync(join(folder, '.env'), 'CURFEW_LOG=warn\nNODE_OPTIONS=--require=/tmp/evil.js\n', { mode: 0o600 });
     const settings = await checked('settings');
     expect(settings?.says).toContain(`${join(folder, '.env')}: CURFEW_LOG.`);
-    expect(settings?.says).toContain('not taken: NODE_OPTIONS');
+    expect(settings?.says).toContain('not settings of Curfew: NODE_OPTIONS');
   });
 });

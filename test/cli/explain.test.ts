@@ -159,10 +159,10 @@ describe('the headline of `curfew explain`', () => {
     ['at rest', seen('completed'), [runtime45], {}, 'no turn runs in it (completed)'],
     ['waiting for a person', seen('approval_required'), [runtime45], {}, 'while it waits (approval_required)'],
     ['in a state that nobody knows', seen('dreaming'), [runtime45], {}, 'while its state is dreaming'],
-    ['not known to be in any state', seen(null), [runtime45], {}, 'while its state is not known'],
-    ['not matched', seen('processing', { agentName: 'sales' }), [runtime45], {}, 'no policy in force is about it'],
+    ['not known to be in any state', seen(null), [runtime45], {}, 'while its state is unknown'],
+    ['not matched', seen('processing', { agentName: 'sales' }), [runtime45], {}, 'no policy in force matches it'],
     ['under no policy at all', seen('processing'), [], { version: null }, 'no policies are in force'],
-    ['perhaps not meant', seen('processing', { agentName: null }), [runtime45], {}, "can't say"],
+    ['perhaps not meant', seen('processing', { agentName: null }), [runtime45], {}, "can't decide: unknown"],
   ])('says that nothing ends a session that is %s', (_what, facts, policies, given, why) => {
     const said = headline(explanation(facts, policies, given));
     expect(said).toMatch(/^Nothing will end this session/);
@@ -178,7 +178,7 @@ describe('the headline of `curfew explain`', () => {
   it('says what a policy would do that only observes', () => {
     const observing = policy({ mode: 'observe', limits: { max_runtime: 30 * MINUTE } });
     expect(headline(explanation(seen('processing'), [observing]))).toMatch(
-      /^Nothing will end this session: the policy about it only observes; no-all-nighters would, because it has run 40m/,
+      /^Nothing will end this session: the policy that matches it only observes; no-all-nighters would, because it has run 40m/,
     );
   });
 
@@ -220,7 +220,7 @@ describe('the headline of `curfew explain`', () => {
     );
     expect(words).toContain('sess_1 could not be judged for 3 min');
     expect(words).toContain('curfew cancel sess_1 --even-if-read-is-old 10s');
-    expect(words).toContain('(goes by reads up to 10 s old)');
+    expect(words).toContain('(uses reads up to 10 s old)');
   });
 
   it('says that no worker is there to carry a policy out', () => {
@@ -237,7 +237,7 @@ describe('a session of an agent that no scan has listed', () => {
 
   it('is not said to be ended: nobody watches it', () => {
     const unwatched = explanation(facts, [hours2], { agentWatched: false });
-    expect(headline(unwatched)).toMatch(/^Nothing will end this session as it stands: .* no worker has seen its agent/);
+    expect(headline(unwatched)).toMatch(/^Nothing will end this session for now: .* no worker has seen its agent/);
     expect(explainWords(unwatched)).toContain('No scan has listed agent support-triage of team team_7');
     expect(explainDocument(unwatched)).toMatchObject({ agentWatched: false });
   });

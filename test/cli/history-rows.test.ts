@@ -76,7 +76,7 @@ describe('history as CSV', () => {
 
   it('says how old a read an order may go by, where a person has said so', () => {
     expect(ordersCsv([view({ maxReadAgeMs: 10_000 })])).toMatch(/,10000\r\n$/);
-    expect(ordersTable([view({ maxReadAgeMs: 10_000 })])).toContain('goes by reads up to 10 s old');
+    expect(ordersTable([view({ maxReadAgeMs: 10_000 })])).toContain('uses reads up to 10 s old');
   });
 
   it('has events with their data as JSON', () => {

@@ -132,7 +132,7 @@ describe('the word that a worker leaves of a hold', () => {
     tell(hold(60_000));
     tell(null);
     await written();
-    expect(log.info).toHaveBeenCalledWith(expect.anything(), 'could not leave word of a hold');
+    expect(log.info).toHaveBeenCalledWith(expect.anything(), 'could not record a hold');
   });
 });
 

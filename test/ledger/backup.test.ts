@@ -96,7 +96,7 @@ describe('a copy of a SQLite ledger', () => {
     db.exec('create table something (else_ text)');
     db.close();
     const { message, exitCode } = failureOf(() => backupSqliteLedger(foreign, copy));
-    expect(message).toContain('is no ledger');
+    expect(message).toContain('is not a ledger');
     expect(exitCode).toBe(ExitCode.unreachable);
 
     writeFileSync(join(folder, 'text.db'), 'no database at all, but long enough to be looked at'.repeat(20));

@@ -101,14 +101,14 @@ describe('a ledger in a SQLite file', () => {
     const content = 'Dear diary, '.repeat(1_000);
     writeFileSync(path, content);
     const error = await openingError(path);
-    expect(error.message).toMatch(/is no SQLite database/);
+    expect(error.message).toMatch(/is not a SQLite database/);
     expect(error.exitCode).toBe(ExitCode.unreachable);
     expect(statSync(path).size).toBe(content.length);
   });
 
   it.each([
     ['a folder that is missing', () => join(folder, 'missing', 'ledger.db'), /ENOENT/],
-    ['a folder', () => folder, /no regular file/],
+    ['a folder', () => folder, /not a regular file/],
   ])('is refused when it would be %s', async (_what, place, why) => {
     const error = await openingError(place());
     expect(error.message).toMatch(why);

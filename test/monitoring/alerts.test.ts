@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
@@ -17,7 +17,10 @@ interface RuleTest {
   }[];
 }
 
-const runbook = readFileSync(fileURLToPath(new URL('../../docs/runbook.md', import.meta.url)), 'utf8');
+const docs = fileURLToPath(new URL('../../docs/', import.meta.url));
+const runbookPages = readdirSync(docs).filter((name) => name.startsWith('runbook-'));
+const runbook = new Map(runbookPages.map((name) => [name, readFileSync(join(docs, name), 'utf8')]));
+const runbookIndex = readFileSync(join(docs, 'runbook.md'), 'utf8');
 
 const read = (path: string): unknown => parse(readFileSync(path, 'utf8'));
 const rules = deployedRules();
@@ -43,8 +46,15 @@ function shownOf(alert: string): { readonly silent: RuleTest[]; readonly firing:
   };
 }
 
+/** The alerts that a page of the runbook has sections for. */
+const alertsOf = (text: string): string[] => [...text.matchAll(/^## (Curfew\w+)$/gm)].map(([, name = '']) => name);
+const pageOf = (alert: string): string => [...runbook].find(([, text]) => alertsOf(text).includes(alert))?.[0] ?? '';
 /** A section of the runbook, without its title. */
-const sectionOf = (alert: string): string => runbook.split(`\n### ${alert}\n`)[1]?.split(/\n##+ /)[0] ?? '';
+const sectionOf = (alert: string): string =>
+  runbook
+    .get(pageOf(alert))
+    ?.split(`\n## ${alert}\n`)[1]
+    ?.split(/\n##+ /)[0] ?? '';
 
 describe('Prometheus', () => {
   it('has many samples in every range: whether the first counts, which it does not since Prometheus 3, makes no difference', () => {
@@ -79,7 +89,7 @@ describe.each(alerts.map((rule) => [rule.alert, rule] as const))('%s', (alert, r
   });
 
   it('has a section in the runbook, with all that a tired reader needs', () => {
-    expect(rule.annotations?.['runbook_url']).toBe(`docs/runbook.md#${alert.toLowerCase()}`);
+    expect(rule.annotations?.['runbook_url']).toBe(`docs/${pageOf(alert)}#${alert.toLowerCase()}`);
     const points = [...sectionOf(alert).matchAll(/^- \*\*(.+?):\*\*/gm)].map(([, name]) => name);
     expect(points).toEqual([
       'For sessions',
@@ -88,6 +98,13 @@ describe.each(alerts.map((rule) => [rule.alert, rule] as const))('%s', (alert, r
       isWatchdog ? 'Cures' : 'Causes and cures',
       'Escalate',
       'Resolves',
+    ]);
+  });
+
+  it('is in the index of the runbook, with its severity and a link to its section', () => {
+    const rows = runbookIndex.split('\n').filter((line) => line.includes(`[${alert}]`));
+    expect(rows.map((row) => row.split('|').map((cell) => cell.trim()))).toEqual([
+      ['', `[${alert}](${pageOf(alert)}#${alert.toLowerCase()})`, rule.labels?.['severity'], expect.any(String), ''],
     ]);
   });
 
@@ -121,8 +138,8 @@ describe('the metrics and labels', () => {
   });
 
   it('that the runbook asks for exist', () => {
-    const named = [...runbook.matchAll(/\b(curfew_[a-z_]+|process_[a-z_]+|nodejs_[a-z_0-9]+)\b/g)].map(
-      ([name]) => name,
+    const named = [...runbook.values()].flatMap((text) =>
+      [...text.matchAll(/\b(curfew_[a-z_]+|process_[a-z_]+|nodejs_[a-z_0-9]+)\b/g)].map(([name]) => name),
     );
     expect(named.length).toBeGreaterThan(5);
     expect(named.filter((name) => !served.has(name))).toEqual([]);
@@ -138,6 +155,6 @@ describe('the metrics and labels', () => {
 });
 
 it('the runbook has no section about an alert that does not exist', () => {
-  const sections = [...runbook.matchAll(/^### (Curfew\w+)$/gm)].map(([, name]) => name);
+  const sections = [...runbook.values()].flatMap(alertsOf);
   expect(sections.sort()).toEqual(alerts.map(({ alert }) => alert).sort());
 });

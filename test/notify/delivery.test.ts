@@ -180,7 +180,7 @@ describe('a delivery', () => {
     jest.spyOn(Date, 'now').mockReturnValue(later);
     expect(await deliver()).toEqual({ more: false });
     expect(receiver.received).toHaveLength(1);
-    expect(log.error).toHaveBeenCalledWith({ route: 'ops', items: 1 }, expect.stringContaining('given up'));
+    expect(log.error).toHaveBeenCalledWith({ route: 'ops', items: 1 }, expect.stringContaining('gave up'));
   });
 });
 
@@ -277,7 +277,7 @@ describe('the address of a Slack webhook', () => {
       'ok',
     ],
     ['nobody listens', write(`http://127.0.0.1:1/services/${TOKEN}`), 'ECONNREFUSED', 'failed'],
-    ['it is no address', write(`hooks.slack.com/services/${TOKEN}`), 'is no address', 'failed'],
+    ['it is not an address', write(`hooks.slack.com/services/${TOKEN}`), 'is not an address', 'failed'],
     ['it uses http', write(`http://hooks.slack.com/services/${TOKEN}`), 'does not use https', 'failed'],
     ['it has a password', write(`https://${TOKEN.slice(0, 8)}:x@localhost/`), 'user name', 'failed'],
   ] as const)('is in no error, failure or log line when %s', async (_name, prepare, says, status) => {

@@ -113,7 +113,7 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
       'Session ended',
       `${ORDERED} has run 47m 12s, limit 45m (+15s).`,
       RULE,
-      'Its turn is over; whether by our request or otherwise, nobody can tell.',
+      'Its turn is over; whether our request ended it is unknown.',
       EXEMPT_NEXT,
       EXPLAIN,
     ],
@@ -135,7 +135,7 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     anItem('not-ending', { triedForMs: 300_000 }, anOrder()),
     [
       'Does not end',
-      `${ORDERED} its turn could not be ended in 5m of trying. Curfew goes on trying.`,
+      `${ORDERED} its turn could not be ended in 5m of trying. Curfew keeps trying.`,
       'It was to end: has run 47m 12s, limit 45m (+15s).',
       RULE,
       'See the case: curfew cases sess_1',
@@ -147,7 +147,7 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     anItem('not-ending', { why: 'Temporal does not start its case: WorkflowId length exceeds limit' }, anOrder()),
     [
       'Does not end',
-      `${ORDERED} its turn could not be ended. Curfew goes on trying.`,
+      `${ORDERED} its turn could not be ended. Curfew keeps trying.`,
       'In the way: Temporal does not start its case: WorkflowId length exceeds limit.',
       'It was to end: has run 47m 12s, limit 45m (+15s).',
       RULE,
@@ -164,10 +164,10 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     ),
     [
       'Can’t be judged',
-      `${ORDERED} it can’t be read in time since 2026-01-05 11:58:00 UTC. What can’t be judged is not ended; Curfew goes on trying.`,
+      `${ORDERED} it can’t be read in time since 2026-01-05 11:58:00 UTC. What can’t be judged does not end; Curfew keeps trying.`,
       'In the way: The read was 2300 ms old.',
       RULE,
-      'If reads come, but too late, and it is to end all the same: curfew cancel sess_1 --even-if-read-is-old 10s',
+      'If reads come, but too late, and it should end anyway: curfew cancel sess_1 --even-if-read-is-old 10s',
       'See the case: curfew cases sess_1',
       EXEMPT,
     ],
@@ -177,9 +177,9 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     anItem('not-judgeable', { reason: 'timeout', text: 'not answered in time', by: 'fleet' }),
     [
       'Can’t be judged',
-      'Session `sess_1`: it can’t be read in time. What can’t be judged is not ended; Curfew goes on trying.',
+      'Session `sess_1`: it can’t be read in time. What can’t be judged does not end; Curfew keeps trying.',
       'In the way: not answered in time.',
-      'If reads come, but too late, and it is to end all the same: curfew cancel sess_1 --even-if-read-is-old 10s',
+      'If reads come, but too late, and it should end anyway: curfew cancel sess_1 --even-if-read-is-old 10s',
       EXPLAIN,
       EXEMPT,
     ],
@@ -189,7 +189,7 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     anItem('not-judgeable', { reason: 'timeout', text: 'not answered in time', sessions: 6 }),
     [
       'Can’t be judged',
-      '6 sessions can’t be judged now: reads of them fail, or come too late. None of them is ended meanwhile. Those that follow are not told one by one.',
+      '6 sessions can’t be judged now: reads of them fail, or come too late. None of them ends meanwhile. You get no separate notice for those that follow.',
       'In the way: not answered in time.',
       'See which: curfew status',
       'Find out what is wrong: curfew doctor',
@@ -220,7 +220,7 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     ),
     [
       'Forbidden',
-      'Session `sess_1`: the vendor does not let our key end it (403). It goes on as it was.',
+      'Session `sess_1`: the vendor does not let our key end it (403). It keeps running.',
       'It was to end: Ticket 7.',
       'Ordered by `ops@example.com`.',
       'Give the key update access to the agent.',
@@ -232,7 +232,7 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     anItem('forbidden', { on: 'cancel', status: 404, code: 'not_found', plan: 'b-1' }, anOrder()),
     [
       'Forbidden',
-      `${ORDERED} the vendor does not let our key end it (404 not_found). It goes on as it was.`,
+      `${ORDERED} the vendor does not let our key end it (404 not_found). It keeps running.`,
       'It was to end: has run 47m 12s, limit 45m (+15s).',
       'Other sessions of the bulk job `b-1` may meet the same; `curfew bulk report b-1` has them all.',
       RULE,
@@ -245,7 +245,7 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     anItem('gone', {}, anOrder()),
     [
       'Not found',
-      `${ORDERED} the vendor finds it no more (404 on two reads). Whether its turn ended was not seen.`,
+      `${ORDERED} the vendor no longer finds it (404 on two reads). Whether its turn ended was not seen.`,
       RULE,
       'Check that the key may still see the agent.',
       EXPLAIN,
@@ -271,9 +271,9 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     [
       'Breaker opened',
       'Policy `no-all-nighters` has used up its cap: it ended 20 turns within 1h, and max_cancels is 20.',
-      'It ends nothing more and only observes. Cases that have already sent a request go on.',
+      'It ends nothing more and only observes. Cases that have already sent a request continue.',
       'See what it ended: curfew history',
-      'When that was right, let it go on: curfew policy resume no-all-nighters',
+      'If that was right, let it continue: curfew policy resume no-all-nighters',
     ],
   ],
   [
@@ -285,9 +285,9 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     [
       'Breaker opened',
       'Policy `no-all-nighters` has used up its cap: it ended 12 turns within 1h (36 sessions are live), and max_percent is 25%.',
-      'It ends nothing more and only observes. Cases that have already sent a request go on.',
+      'It ends nothing more and only observes. Cases that have already sent a request continue.',
       'See what it ended: curfew history',
-      'When that was right, let it go on: curfew policy resume no-all-nighters',
+      'If that was right, let it continue: curfew policy resume no-all-nighters',
     ],
   ],
   [
@@ -303,7 +303,7 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     aFleetItem('account-refused', { error: 'unauthorized', status: 401, code: null, message: 'listAgents: 401' }),
     [
       'Key refused',
-      'The vendor refuses our key or account (401): no session can be read or ended. Orders are kept, and go on by themselves when the key works again.',
+      'The vendor refuses our key or account (401): no session can be read or ended. Orders are kept, and continue by themselves when the key works again.',
       'It says: listAgents: 401',
       'Check the key and the plan of the account; set a new key if need be.',
       'Find out what is wrong: curfew doctor',
@@ -312,14 +312,14 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
   [
     'a key that works again',
     aFleetItem('account-accepted'),
-    ['Key works again', 'The vendor accepts our key again. What was held goes on.'],
+    ['Key works again', 'The vendor accepts our key again. What was held continues.'],
   ],
   [
     'lost coverage',
     aFleetItem('coverage-lost', { problem: 'HTTP 503', unreadable: 1, since: '2026-01-05T12:00:00.000Z' }),
     [
       'Coverage lost',
-      "There was no complete scan of the fleet since 2026-01-05 12:00:00 UTC: some sessions are not watched. What can't be seen is not ended.",
+      "There was no complete scan of the fleet since 2026-01-05 12:00:00 UTC: some sessions are not watched. What can't be seen does not end.",
       'The sessions of 1 agent could not be listed.',
       'Problem: HTTP 503',
       'See what is watched: curfew status',
@@ -336,7 +336,7 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     aFleetItem('cleanup-failed', { cleanup: 'stale-queue', text: 'listAgents failed: unauthorized (401)' }),
     [
       'Cleanup failed',
-      'Cleanup `stale-queue` could not look for what to end, and this run was given up. It ended nothing; the next run comes at its time.',
+      'Cleanup `stale-queue` could not look for what to end, and gave up this run. It ended nothing; the next run is as scheduled.',
       'Problem: listAgents failed: unauthorized (401)',
       'Find out what is wrong: curfew doctor',
       'Then run it without waiting: curfew cleanup run stale-queue',
@@ -394,8 +394,8 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
       '`ops@example.com` began to end the turns of 4000 sessions, at most 20/s: bulk job `b-1`.',
       'It sends without the read before each cancel (`--fast`).',
       'Why: incident 42.',
-      'Look on: curfew bulk status b-1 --watch',
-      'Hold it: curfew bulk pause b-1',
+      'Follow it: curfew bulk status b-1 --watch',
+      'Pause it: curfew bulk pause b-1',
     ],
   ],
   [
@@ -403,10 +403,10 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     aFleetItem('bulk-stopped', { plan: 'b-1', why: '6 of the first 10 did not end.' }),
     [
       'Bulk job stopped itself',
-      'Bulk job `b-1` went badly and paused itself. Nothing more of it is sent until a person says so.',
+      'Bulk job `b-1` went badly and paused itself. It sends nothing more until an operator resumes it.',
       '6 of the first 10 did not end.',
       'See what went wrong: curfew bulk report b-1',
-      'When that is put right, let it go on: curfew bulk resume b-1',
+      'When that is fixed, resume it: curfew bulk resume b-1',
       'Or leave the rest untouched, for good: curfew bulk abort b-1',
     ],
   ],
@@ -416,20 +416,20 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     [
       'Bulk job paused',
       '`ops@example.com` paused bulk job `b-1`. Nothing more of it is sent.',
-      'Let it go on: curfew bulk resume b-1',
+      'Resume it: curfew bulk resume b-1',
     ],
   ],
   [
     'a bulk job that goes on',
     aFleetItem('bulk-resumed', { plan: 'b-1', by: 'ops@example.com' }),
-    ['Bulk job resumed', '`ops@example.com` let bulk job `b-1` go on.', 'Hold it: curfew bulk pause b-1'],
+    ['Bulk job resumed', '`ops@example.com` resumed bulk job `b-1`.', 'Pause it: curfew bulk pause b-1'],
   ],
   [
     'a bulk job that was aborted',
     aFleetItem('bulk-aborted', { plan: 'b-1', by: 'ops@example.com', reason: 'wrong agents' }),
     [
       'Bulk job aborted',
-      '`ops@example.com` ended bulk job `b-1` for good. What was not sent for yet stays untouched.',
+      '`ops@example.com` ended bulk job `b-1` for good. Targets without a request stay untouched.',
       'Why: wrong agents.',
       'See what became of each: curfew bulk report b-1',
     ],
@@ -439,7 +439,7 @@ const EXAMPLES: readonly (readonly [string, Item, readonly string[]])[] = [
     aFleetItem('bulk-finished', { plan: 'b-1', byStatus: { waiting: 0, cancelled: 3990, case: 10 }, requests: 4000 }),
     [
       'Bulk job finished',
-      'Bulk job `b-1` has sent all that it had to send. Its targets: 3990 cancelled, 10 in cases that go on.',
+      'Bulk job `b-1` has sent all it had to send. Its targets: 3990 cancelled, 10 in cases that continue.',
       'See what became of each: curfew bulk report b-1',
     ],
   ],

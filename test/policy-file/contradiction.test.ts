@@ -43,12 +43,17 @@ describe('a rule that can never match is refused', () => {
       'match.any[1].all',
       'no session is of',
     ],
-    ['not of all agents', '{ not: { agents: ["**"] } }', 'match', 'not is put before a rule that every session fits'],
+    [
+      'not of all agents',
+      '{ not: { agents: ["**"] } }',
+      'match',
+      'not is in front of a rule that every session matches',
+    ],
     [
       'not of all creators, in any',
       '{ not: { any: [{ agents: [x] }, { creators: [x, "*"] }] } }',
       'match',
-      'not is put before',
+      'not is in front of',
     ],
     [
       'a and not a',

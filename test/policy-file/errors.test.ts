@@ -18,11 +18,11 @@ describe('every mistake in one file is told at its line', () => {
 version: 1
 polices: [] #! polices is not known here | Did you mean policies?
 policies:
-  - name: No All Nighters #! name is "No All Nighters", which is no name | Did you mean no-all-nighters?
+  - name: No All Nighters #! name is "No All Nighters", which is not a valid name | Did you mean no-all-nighters?
     match:
       all:
         - agents: ["support-*"]
-        - not: { agents: ["*"] } #! this rule can never match: not is put before a rule that every session fits | Remove not, or name whom it leaves out.
+        - not: { agents: ["*"] } #! this rule can never match: not is in front of a rule that every session matches | Remove not, or name what it leaves out.
         - agent: [x] #! agent is not known here | Did you mean agents?
     limits:
       max_runtime: 45 #! max_runtime is 45, which has no unit | Did you mean 45m? Units are s, m, h and d.
@@ -30,10 +30,10 @@ policies:
       max_queue_time: 20 min #! max_queue_time is "20 min", which is not a valid duration | Did you mean 20m?
       max_credits: -5 #! max_credits is -5, but must be more than 0 | Remove the line for no limit.
       max_session_credits: 0 #! max_session_credits is 0, but must be more than 0 | Remove the line for no limit.
-      max_tokens: 2m #! max_tokens is "2m", which is no amount | Did you mean 2M?
-    warn_at: 80 #! warn_at is 80, which is no percentage | Did you mean 80%?
+      max_tokens: 2m #! max_tokens is "2m", which is not an amount | Did you mean 2M?
+    warn_at: 80 #! warn_at is 80, which is not a percentage | Did you mean 80%?
     grace: 90 #! grace is 90, which has no unit | Did you mean 90m? Units are s, m, h and d.
-    mode: enforced #! mode is "enforced", which is none of off, observe, enforce | Did you mean enforce?
+    mode: enforced #! mode is "enforced", which is not one of off, observe, enforce | Did you mean enforce?
     caps:
       max_cancels: 0 #! max_cancels is 0, but must be a whole number from 1 to 1000000
       max_percent: 125 #! max_percent is 125, but must be over 0 and at most 100 | Write for example 25.
@@ -73,7 +73,7 @@ version: 2 #! version is 2, but this Curfew reads version 1 | Update Curfew, or 
 cleanup:
   - name: stale
     select:
-      states: [queud] #! states[0] is "queud", which is none of queued, processing | Did you mean queued?
+      states: [queud] #! states[0] is "queud", which is not one of queued, processing | Did you mean queued?
       match: { creators: [] } #! creators is an empty list | List at least one, or remove the line.
       queued_for: "6" #! queued_for is "6", which has no unit | Did you mean 6m? Units are s, m, h and d.
     schedule:
@@ -95,16 +95,16 @@ notify:
   plain:
     webhook:
       url: http://example.com/hook #! url does not use https | Write an address with https, without user name or password: https://example.com/hook.
-      secret_file: secrets/hook #! secret_file is no absolute path | Put the secret into a file that only Curfew can read, and write its absolute path: /run/secrets/hook.
+      secret_file: secrets/hook #! secret_file is not an absolute path | Put the secret into a file that only Curfew can read, and write its absolute path: /run/secrets/hook.
 exempt:
-  - session: a session #! session is "a session", which can be no session id | Copy it from \`curfew status\`; it has no globs.
+  - session: a session #! session is "a session", which can't be a session id | Copy it from \`curfew status\`; it has no globs.
     until: 2026-12-01 #! until is "2026-12-01", without a time of day | Did you mean 2026-12-01T00:00:00Z?
     reason: 5 #! reason is the number 5, but must be a text | Did you mean "5"?
   - session: sess_1
     until: 2026-12-01T10:00:00 #! until is "2026-12-01T10:00:00", without an offset | Did you mean 2026-12-01T10:00:00Z?
     reason: "" #! reason is empty
   - session: sess_1 #! session "sess_1" is taken by exempt[1] | Each session may be there once.
-    until: 2026-02-30T10:00:00Z #! until is "2026-02-30T10:00:00Z", which no calendar or clock has | Write date, time and offset: 2026-12-01T00:00:00Z.
+    until: 2026-02-30T10:00:00Z #! until is "2026-02-30T10:00:00Z", which does not exist in any calendar or clock | Write date, time and offset: 2026-12-01T00:00:00Z.
     reason: x
     by: me #! by is not known here | Known here: session, until, reason.
 `,
@@ -155,7 +155,7 @@ describe('broken YAML', () => {
     const found = problems(`${fileWith({})}    mode: off\n    mode: on\n`).map(line);
     expect(found).toEqual([
       '8: this key is written twice in the same mapping | Remove or rename one of them.',
-      expect.stringMatching(/^8: mode is "on", which is none of/),
+      expect.stringMatching(/^8: mode is "on", which is not one of/),
     ]);
   });
 
@@ -167,7 +167,7 @@ describe('broken YAML', () => {
 
   it('of version 1.1, which reads off as false, is told to quote', () => {
     expect(problems(`%YAML 1.1\n---\n${fileWith({ more: 'mode: off' })}`).map(line)).toEqual([
-      '8: mode is false, which is none of off, observe, enforce | Did you mean "off", in quotes?',
+      '8: mode is false, which is not one of off, observe, enforce | Did you mean "off", in quotes?',
     ]);
   });
 

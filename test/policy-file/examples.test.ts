@@ -57,14 +57,14 @@ describe('the example policies', () => {
   });
 });
 
-describe('docs/policies.md', () => {
-  const blocks = readFileSync(new URL('../../docs/policies.md', import.meta.url), 'utf8').matchAll(
-    /```yaml\n(.*?)```/gs,
-  );
+describe('docs/policies.md and docs/cleanup.md', () => {
+  const blocks = ['policies', 'cleanup'].flatMap((page) => [
+    ...readFileSync(new URL(`../../docs/${page}.md`, import.meta.url), 'utf8').matchAll(/```yaml\n(.*?)```/gs),
+  ]);
   const whole = { version: 1, policies: [{ name: 'a', match: { agents: ['*'] }, limits: { max_runtime: '1h' } }] };
 
   it('shows what is valid', () => {
-    const shown = [...blocks]
+    const shown = blocks
       .map(([, text]) => parse(text ?? '') as Record<string, unknown> | null)
       .filter((part) => part !== null);
     expect(shown.length).toBeGreaterThan(5);

@@ -207,7 +207,7 @@ policies:
         line: 6,
         column: 11,
         path: 'policies[0].mode',
-        message: 'mode is "enforced", which is none of off, observe, enforce',
+        message: 'mode is "enforced", which is not one of off, observe, enforce',
         suggestion: 'Did you mean enforce?',
       },
     ]);

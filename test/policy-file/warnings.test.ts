@@ -28,7 +28,7 @@ describe('typographic signs in names are told', () => {
     ['[„support“, fine]', '„support“', 'typographic quotes', 'Did you mean "support"?'],
     ['[«a»]', '«a»', 'typographic quotes', 'Did you mean "a"?'],
     ['[“a, b”]', '“a', 'typographic quotes', 'Did you mean "a"?'],
-    ['["sup\u200Bport"]', 'sup', "can't be seen (U+200B)", 'Type the name anew'],
+    ['["sup\u200Bport"]', 'sup', "can't be seen (U+200B)", 'Type the name again'],
     ['["support bot"]'.replace(' ', '\u00A0'), 'support', 'a no-break space (U+00A0)', 'ordinary space'],
     ['["support-＊"]', '＊', 'is not *', 'Did you mean "support-*"?'],
     ['["support\u2011*"]', '\u2011', 'is not -', 'Did you mean "support-*"?'],

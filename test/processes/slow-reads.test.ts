@@ -67,7 +67,7 @@ it.concurrent(
     const { orders } = await own.curfew<Orders>('cases', 'sess_slow');
     expect(orders).toMatchObject([{ maxReadAgeMs: 10_000 }]);
     for (const command of [['cases', 'sess_slow'], ['history']]) {
-      expect((await own.run(...command)).stdout).toContain('goes by reads up to 10 s old');
+      expect((await own.run(...command)).stdout).toContain('uses reads up to 10 s old');
     }
   }),
   LIMIT_MS,

@@ -96,7 +96,7 @@ describe('curfew watch, with a worker, a server and a vendor', () => {
       waiting.signal('SIGINT');
       const interrupted = await waiting.ended;
       expect(interrupted.code).toBe(130);
-      expect(interrupted.stderr).toContain('the watch goes on. To end it: curfew watch sess_released --release');
+      expect(interrupted.stderr).toContain('the watch continues. To end it: curfew watch sess_released --release');
 
       const released = await watch('sess_released', '--release', '--reason', 'a person took over');
       expect(json<object>(released)).toMatchObject({ order: 'none', watch: { state: 'released' } });
@@ -148,7 +148,7 @@ describe('curfew watch, with a worker, a server and a vendor', () => {
     [['sess_1'], /needs a limit/],
     [['sess_1', '--max-runtime', '20'], /--max-runtime is "20", which has no unit/],
     [['sess_1', '--max-tokens', '1.5'], /--max-tokens is "1.5", but must be a whole number/],
-    [['sess_1', '--release', '--max-runtime', '20m'], /either given limits or released/],
+    [['sess_1', '--release', '--max-runtime', '20m'], /limits, or release it, but not both/],
     [['../x', '--max-runtime', '20m'], /no session id/],
   ])('refuses %j with exit code 2', async (args, message) => {
     const { code, stderr } = await watch(...args);

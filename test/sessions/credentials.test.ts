@@ -174,7 +174,7 @@ describe('key files', () => {
     ['empty', () => truncate(file), 'is empty'],
     ['blank', () => writeFile(file, ' \n'), 'is empty'],
     ['half written', () => writeFile(file, 'key-2\nkey-3'), 'holds a space'],
-    ['a folder', () => unlink(file).then(() => mkdir(file)), 'is no regular file'],
+    ['a folder', () => unlink(file).then(() => mkdir(file)), 'is not a regular file'],
     ['huge', () => writeFile(file, 'k'.repeat(65 * 1024)), 'is larger than'],
   ])('that are %s for a moment leave the last good key in use', async (_name, disturb, trouble) => {
     await writeFile(file, 'key-1');

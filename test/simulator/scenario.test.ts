@@ -57,8 +57,8 @@ faults:
     expect(await refusal('slot: 3')).toMatch(/slot/);
     const session = (text: string) => `agents: [{ id: a, sessions: [${text}] }]`;
     expect(await refusal(session('{ state: busy }'))).toMatch(/agents\[0\]\.sessions\[0\]\.state/);
-    expect(await refusal(session('{ turnAge: soon }'))).toMatch(/"soon" is no duration/);
-    expect(await refusal(session('{ turnAge: "50" }'))).toMatch(/"50" is no duration/);
+    expect(await refusal(session('{ turnAge: soon }'))).toMatch(/"soon" is not a duration/);
+    expect(await refusal(session('{ turnAge: "50" }'))).toMatch(/"50" is not a duration/);
     expect(await refusal(session('{ agent: b }'))).toMatch(/leave it out/);
     expect(await refusal(session('{ queuedFor: 5m }'))).toMatch(/waited longer than its age/);
     expect(await refusal('faults: [{ fault: explode }]')).toMatch(/faults\[0\]/);
@@ -67,7 +67,7 @@ faults:
   });
 
   it('can let a share of all requests fail, as the documentation shows', async () => {
-    const documentation = await readFile(new URL('../../docs/simulator.md', import.meta.url), 'utf8');
+    const documentation = await readFile(new URL('../../docs/simulator-faults.md', import.meta.url), 'utf8');
     const example = /For a rough day.*?```yaml\n(.*?)```/s.exec(documentation)?.[1];
     const { faults } = await loadScenario(await write(example ?? ''));
     const book = new FaultBook(seededRandom(1));

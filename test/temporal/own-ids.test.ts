@@ -47,7 +47,7 @@ describe('a workflow under an id of ours', () => {
   });
 
   it.each([
-    [{ type: 'theirs' }, 'is of the type "theirs", not sessionCancellation'],
+    [{ type: 'theirs' }, 'has the type "theirs", not sessionCancellation'],
     [{ taskQueue: 'nobody' }, 'is on the task queue "nobody"'],
     [{ delayMs: 86_400_000 }, 'with a delay of 86400 s'],
     [{ failures: 6 }, 'has failed 6 times in a row'],
@@ -121,7 +121,7 @@ describe('what somebody else started under an id of ours', () => {
       name: 'UserError',
       exitCode: ExitCode.refused,
       message: expect.stringMatching(
-        new RegExp(`^The workflow that runs as ${idOf(subject)} is of the type "theirs"`),
+        new RegExp(`^The workflow that runs as ${idOf(subject)} has the type "theirs"`),
       ) as unknown,
       next: expect.stringMatching(
         new RegExp(
@@ -161,9 +161,7 @@ describe('what somebody else started under an id of ours', () => {
     expect(view?.result.events).toEqual([
       expect.objectContaining({
         kind: 'not-ending',
-        why: expect.stringMatching(
-          /^Temporal does not start its case: .* is of the type "theirs".*terminate/,
-        ) as unknown,
+        why: expect.stringMatching(/^Temporal does not start its case: .* has the type "theirs".*terminate/) as unknown,
       }),
     ]);
     await handle.terminate();
@@ -179,7 +177,7 @@ describe('what somebody else started under an id of ours', () => {
     const ids = createOwnIds(client());
     const deceived = createCases(answering as never, false, ids);
     expect(await deceived.join(sessionId, 'order_1', 300)).toBe('joined');
-    await expect(deceived.join(sessionId, 'order_1', 300, true)).rejects.toThrow('is of the type "theirs"');
+    await expect(deceived.join(sessionId, 'order_1', 300, true)).rejects.toThrow('has the type "theirs"');
     await handle.terminate();
   });
 
@@ -200,7 +198,7 @@ describe('what somebody else started under an id of ours', () => {
     try {
       await until(async () => (await readStrangers(ledger)).length === 1);
       expect(unreadyBecauseOf(strangers.found())).toBe(
-        'Temporal: something else stands under an id of Curfew (policy-enforcement); see curfew doctor',
+        'Temporal: something else uses one of Curfew’s ids (policy-enforcement); see curfew doctor',
       );
       // Started again and again meanwhile, and told once.
       expect(log.error.mock.calls).toEqual([
@@ -237,9 +235,7 @@ describe('what somebody else started under an id of ours', () => {
   it('names no session where an answer may hold none', () => {
     const stranger = { id: caseWorkflowId('sess_secret'), says: '', next: '' };
     const words = unreadyBecauseOf([stranger, { ...stranger, id: 'policy-enforcement' }]);
-    expect(words).toBe(
-      'Temporal: something else stands under an id of Curfew (cancel/… and 1 more); see curfew doctor',
-    );
+    expect(words).toBe('Temporal: something else uses one of Curfew’s ids (cancel/… and 1 more); see curfew doctor');
   });
 
   it('keeps no other route from telling', async () => {

@@ -246,7 +246,7 @@ describe('I5, I10: what is not known ends nothing', () => {
         if (watch?.phase === 'held') said.push(watch.note);
       },
     });
-    expect(said[0]).toMatch(/Nothing is ended on this; the watch goes on\.$/);
+    expect(said[0]).toMatch(/This ends nothing; the watch continues\.$/);
     expect(sinceBeginning(last(statuses).order?.orderedAt)).toBeGreaterThanOrEqual(2 * HOUR);
     expect(last(statuses)).toMatchObject({ ending: 'at-rest', order: { outcome: 'cancelled' } });
   });
@@ -464,7 +464,7 @@ describe('an order', () => {
     const statuses = await player.play({ enough: () => harness.clock.wall() > BEGINNING + 2 * HOUR });
     expect(player.joined).toHaveLength(1);
     expect(last(statuses)).toMatchObject({ phase: 'watching', order: { outcome: 'abandoned' } });
-    expect(last(statuses).lastNote).toMatch(/came to “abandoned”, so none is given now/);
+    expect(last(statuses).lastNote).toMatch(/ended as “abandoned”, so the watch gives no other now/);
   });
 
   it('waits with its case while Curfew is paused', async () => {

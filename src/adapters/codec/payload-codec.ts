@@ -49,7 +49,7 @@ async function decrypted(payload: Payload, keys: Pick<KeyFile, 'read'> | null): 
   if (keys === null) {
     throw new UserError(
       `A payload in Temporal is encrypted with the key ${named}, and no keys are configured here.`,
-      'Set CURFEW_CODEC_KEYS_FILE as your workers have it.',
+      'Set CURFEW_CODEC_KEYS_FILE as your workers do.',
       ExitCode.usage,
     );
   }

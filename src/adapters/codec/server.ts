@@ -54,7 +54,7 @@ export async function startCodecServer(options: CodecServerOptions): Promise<Cod
   if (token === null && !isLoopbackHost(host)) {
     throw new UserError(
       `Without a token, whoever reaches ${host} could have payloads decrypted. Nothing was started.`,
-      'Set CURFEW_CODEC_TOKEN_FILE to a file with a token, or leave --host out.',
+      'Set CURFEW_CODEC_TOKEN_FILE to a file with a token, or remove --host.',
       ExitCode.refused,
     );
   }

@@ -88,7 +88,7 @@ function open(path: string): Database.Database {
   } catch (error) {
     throw new UserError(
       `The ledger at ${path} can't be opened: ${messageOf(error)}. Nothing was written.`,
-      'Set CURFEW_HOME or CURFEW_DATABASE_URL as your worker has it.',
+      'Set CURFEW_HOME or CURFEW_DATABASE_URL as your worker does.',
       ExitCode.unreachable,
     );
   }
@@ -96,8 +96,8 @@ function open(path: string): Database.Database {
 
 const noLedger = (path: string): UserError =>
   new UserError(
-    `The file ${path} is no ledger. Nothing was written.`,
-    'Set CURFEW_HOME or CURFEW_DATABASE_URL as your worker has it.',
+    `The file ${path} is not a ledger. Nothing was written.`,
+    'Set CURFEW_HOME or CURFEW_DATABASE_URL as your worker does.',
     ExitCode.unreachable,
   );
 

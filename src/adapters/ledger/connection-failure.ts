@@ -75,7 +75,7 @@ function tlsFailure(error: unknown, { tlsMode, tlsFiles, host }: PostgresSetting
   }
   if (/CERTIFICATE_REQUIRED|ALERT_(UNKNOWN_CA|BAD_CERTIFICATE)|HANDSHAKE_FAILURE/.test(code)) {
     return tls(
-      `the server does not accept our certificate, or wants one (${said})`,
+      `the server does not accept our certificate, or needs one (${said})`,
       'Set sslcert and sslkey in CURFEW_DATABASE_URL to a certificate and key for this user that the server trusts.',
     );
   }

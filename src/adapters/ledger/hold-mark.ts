@@ -48,7 +48,7 @@ export function createHoldTeller(
   let writing: Promise<void> = Promise.resolve();
   const write = (what: () => Promise<void>): void => {
     // What keeps the ledger away is told by who can't do without it.
-    writing = writing.then(what).catch((error: unknown) => log.info({ err: error }, 'could not leave word of a hold'));
+    writing = writing.then(what).catch((error: unknown) => log.info({ err: error }, 'could not record a hold'));
   };
 
   return {

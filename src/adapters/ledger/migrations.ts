@@ -74,7 +74,7 @@ async function executedMigrations<Database>(db: Kysely<Database>, describe: stri
   }
   if (tables.length > 0) {
     throw new UserError(
-      `The database at ${describe} is no ledger: it holds the tables of something else (${tables.slice(0, 3).join(', ')}). Nothing was changed.`,
+      `The database at ${describe} is not a ledger: it holds the tables of something else (${tables.slice(0, 3).join(', ')}). Nothing was changed.`,
       'Set CURFEW_DATABASE_URL to a database of its own; it may be empty.',
       ExitCode.unreachable,
     );
@@ -114,7 +114,7 @@ function refuseUnknown(executed: readonly string[], describe: string): void {
 /** Why a command leaves the tables of an older version alone: workers of that version could not start again. */
 export const olderTables = (describe: string): UserError =>
   new UserError(
-    `The tables of the ledger at ${describe} are of an older Curfew, and this command leaves them so. Nothing was changed.`,
+    `The tables of the ledger at ${describe} are of an older Curfew, and this command does not change them.`,
     'Start a worker of this version first (it brings them up to date), or run `curfew migrate`. As long as older workers run, use the command of their version: they can not start again once the tables are newer.',
     ExitCode.refused,
   );

@@ -151,7 +151,7 @@ function filePathOf(url: string): string {
   const scheme = schemeOf(url);
   if (scheme === 'sqlite' || scheme === 'file') return pathOf(url);
   // Names the scheme alone: the rest may hold a password.
-  if (scheme !== undefined) throw unusable(`"${scheme}:" is no database that Curfew knows`);
+  if (scheme !== undefined) throw unusable(`"${scheme}:" is not a database that Curfew knows`);
   if (url === '') throw unusable('it is empty');
   return resolve(url);
 }
@@ -184,7 +184,7 @@ function pathOf(url: string): string {
 function sqliteTarget(path: string): Target {
   try {
     makePrivateFile(path);
-    if (!statSync(path).isFile()) throw new Error('it is no regular file');
+    if (!statSync(path).isFile()) throw new Error('it is not a regular file');
     accessSync(path, constants.R_OK | constants.W_OK);
     // SQLite puts its log beside the file.
     accessSync(dirname(path), constants.W_OK | constants.X_OK);
@@ -228,15 +228,15 @@ const explain = (cause: unknown): Explained =>
 function openingError(error: unknown, describe: string): unknown {
   if (codeOf(error)?.startsWith('SQLITE_NOTADB') === true) {
     return new UserError(
-      `The file ${describe} is no SQLite database. Nothing was changed.`,
-      'Set CURFEW_DATABASE_URL to another path; a missing file is made.',
+      `The file ${describe} is not a SQLite database. Nothing was changed.`,
+      'Set CURFEW_DATABASE_URL to another path; a missing file is created.',
       ExitCode.unreachable,
     );
   }
   if (codeOf(error)?.startsWith('SQLITE_CORRUPT') === true) {
     return new UserError(
       `The ledger at ${describe} is damaged: ${messageOf(error)}.`,
-      'Put back the last backup of it, or move it away to begin a new one.',
+      'Restore its last backup, or move it away to start a new one.',
       ExitCode.unreachable,
     );
   }

@@ -138,7 +138,7 @@ function hostAndPort(text: string, afterCredentials: boolean): { host: string | 
   if (matched === undefined || (inBrackets === undefined ? !(host === null || isHost(host)) : !isIPv6(host ?? ''))) {
     throw unusable('its host is not a valid name or address');
   }
-  if (port !== '' && !isPort(port) && !afterCredentials) throw unusable('no host stands in it after an @');
+  if (port !== '' && !isPort(port) && !afterCredentials) throw unusable('it has no host after an @');
   return { host, port: port || null };
 }
 

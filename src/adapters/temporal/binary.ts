@@ -102,7 +102,7 @@ async function fromNamedPath(named: string, env: NodeJS.ProcessEnv, signal: Abor
   const check = await checkCli(path, env, signal);
   if ('version' in check) return { path, source: 'TEMPORAL_CLI_PATH', version: check.version } as const;
   throw new UserError(
-    `TEMPORAL_CLI_PATH is ${path}, which is no usable Temporal CLI (${check.reason}).`,
+    `TEMPORAL_CLI_PATH is ${path}, which is not a usable Temporal CLI (${check.reason}).`,
     'Correct TEMPORAL_CLI_PATH, or unset it to have Curfew look elsewhere.',
     ExitCode.usage,
   );
@@ -117,7 +117,7 @@ async function fromPath(env: NodeJS.ProcessEnv, signal: AbortSignal | undefined,
     found = true;
     const check = await checkCli(path, env, signal);
     if ('version' in check) return { path, source: 'PATH', version: check.version } as const;
-    tried.push(`PATH: ${path} is no usable Temporal CLI (${check.reason})`);
+    tried.push(`PATH: ${path} is not a usable Temporal CLI (${check.reason})`);
   }
   if (!found) tried.push('PATH: no `temporal` found');
   return null;

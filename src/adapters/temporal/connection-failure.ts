@@ -56,7 +56,7 @@ export function explainConnectionFailure(cause: unknown, address: string, namesp
   }
   if (CLIENT_CERTIFICATE_REFUSED.test(details)) {
     return failure(
-      `${at} wants a client certificate, or refuses ours.`,
+      `${at} needs a client certificate, or refuses ours.`,
       'Set TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH to a pair that its authority has signed.',
       false,
     );
@@ -98,9 +98,9 @@ function shortReason(details: string, status: number | null): string {
     ECONNREFUSED: 'connection refused',
     ENOTFOUND: 'no such host',
     EAI_AGAIN: 'host name can not be looked up',
-    ECONNRESET: 'connection was cut; perhaps it wants TLS, or a client certificate',
+    ECONNRESET: 'connection was cut; perhaps it needs TLS, or a client certificate',
     // With TLS 1.3 a client may be through before the server's alert about its certificate comes.
-    'Last error: Failed to connect': 'connection was cut; perhaps it wants TLS, or a client certificate',
+    'Last error: Failed to connect': 'connection was cut; perhaps it needs TLS, or a client certificate',
     ETIMEDOUT: 'no answer',
     EHOSTUNREACH: 'no route to host',
     'wrong version number': 'it answers without TLS',

@@ -391,8 +391,8 @@ class Supervisor implements EmbeddedServer {
 
   #tell(exit: ServerExit): void {
     const message = exit.willRestart
-      ? 'The Temporal server went away; starting it again'
-      : 'The Temporal server can not be kept running; given up';
+      ? 'The Temporal server stopped; starting it again'
+      : 'The Temporal server does not keep running; gave up';
     this.options.logger?.warn({ ...exit }, message);
     for (const listener of this.#listeners) listener(exit);
   }
@@ -421,7 +421,7 @@ function startError(home: string, failure: StartFailure): UserError {
 
 function nextAfter({ logTail }: StartFailure, database: string, log: string): string {
   if (BROKEN_DATABASE.test(logTail)) {
-    return `Move ${database} and the files beside it (-wal, -shm) away, and start again: the open orders are in the ledger and get going again.`;
+    return `Move ${database} and the files beside it (-wal, -shm) away, and start again: the open orders are in the ledger and continue.`;
   }
   // Its log has the cause in the middle of a line of thousands of characters.
   const cause =
@@ -452,6 +452,6 @@ function portsOf(note: ServerNote): ServerPorts {
 
 /** For what is set before anybody can ask for it. */
 function known<T>(value: T | null | undefined): T {
-  if (value == null) throw new TypeError('The embedded Temporal server was asked before it was there.');
+  if (value == null) throw new TypeError('The embedded Temporal server was used before it started.');
   return value;
 }

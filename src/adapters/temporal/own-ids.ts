@@ -96,7 +96,7 @@ export interface RunningWorkflow {
 
 /** @returns what keeps it from doing the work of our workflow of this type, after "it"; null: nothing */
 export function whatIsWrong(type: string, found: RunningWorkflow): string | null {
-  if (found.type !== type) return `is of the type ${JSON.stringify(found.type)}, not ${type}`;
+  if (found.type !== type) return `has the type ${JSON.stringify(found.type)}, not ${type}`;
   if (found.taskQueue !== TASK_QUEUE) {
     return `is on the task queue ${JSON.stringify(found.taskQueue)}, not ${JSON.stringify(TASK_QUEUE)}, so no worker of Curfew takes it up`;
   }
@@ -116,7 +116,7 @@ function strangerOf(client: Client, id: string, why: string): Stranger {
   const command = shell`temporal workflow terminate --workflow-id ${id} --reason ${'in the way of Curfew'} --namespace ${namespace}`;
   return {
     id,
-    says: `The workflow that runs as ${id} ${why}: what Curfew has to do under that id is not done.`,
-    next: `Nothing is lost: end it, and a worker starts the right one by itself within two minutes. ${command}${address}`,
+    says: `The workflow that runs as ${id} ${why}: so Curfew can't do the work of that id.`,
+    next: `Nothing is lost. End it, and a worker starts the right one within two minutes. ${command}${address}`,
   };
 }

@@ -43,7 +43,7 @@ export function createStrangers(client: Client, log: Logger): Strangers {
       if (stranger === null) {
         known.delete(id);
         await ledger.meta.drop(`${PREFIX}${id}`);
-        log.info({ id }, 'what stood under an id of Curfew’s is gone');
+        log.info({ id }, 'what used one of Curfew’s ids is gone');
       } else if (stranger !== undefined) known.set(id, { stranger, again });
     }
     const seenAtMs = await ledger.now();
@@ -61,7 +61,7 @@ export function createStrangers(client: Client, log: Logger): Strangers {
     ids: createOwnIds(client, found),
     found: () => [...known.values()].map(({ stranger }) => stranger),
     keep: (ledger, signal, everyMs = EVERY_MS) =>
-      keep('leave word of what stands under ids of Curfew', everyMs, () => lookAgain(ledger), { log, signal }),
+      keep('record what uses Curfew’s ids', everyMs, () => lookAgain(ledger), { log, signal }),
   };
 }
 
@@ -86,5 +86,5 @@ export function unreadyBecauseOf(strangers: readonly Stranger[]): string | null 
   const slash = first.id.indexOf('/');
   const name = slash < 0 ? first.id : `${first.id.slice(0, slash)}/…`;
   const more = strangers.length === 1 ? '' : ` and ${strangers.length - 1} more`;
-  return `Temporal: something else stands under an id of Curfew (${name}${more}); see curfew doctor`;
+  return `Temporal: something else uses one of Curfew’s ids (${name}${more}); see curfew doctor`;
 }

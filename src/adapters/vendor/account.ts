@@ -78,7 +78,7 @@ export function createAccount(
       if (known === 'works' && monotonic() - worksSince < SURE_FOR_MS) return;
       if (await ledger.meta.drop(ACCOUNT_REFUSED_META)) {
         await ledger.recordEvents([{ kind: 'account-accepted' }]);
-        log.info('the vendor accepts the key again; held cases go on');
+        log.info('the vendor accepts the key again; held cases continue');
       }
       known = 'works';
       worksSince = monotonic();

@@ -15,7 +15,7 @@ export function checkBaseUrl(text: string, allowPlainHttp: boolean): string {
   const refuse = (why: string): never => {
     throw new UserError(`The base URL of the sessions API ${why}. Nothing was sent.`, NEXT, ExitCode.usage);
   };
-  if (url === null) return refuse('is no URL');
+  if (url === null) return refuse('is not a URL');
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return refuse('is neither http nor https');
   if (url.username !== '' || url.password !== '') return refuse('holds a user name or password');
   if (url.search !== '' || url.hash !== '') return refuse('holds a query or fragment');

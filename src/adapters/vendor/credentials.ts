@@ -49,7 +49,7 @@ export function createCredentials(env: Readonly<Record<string, string | undefine
 
   async function secretOf(from: SecretSource): Promise<string> {
     const secret = await from.read();
-    if (secret === null) throw refusal(`${from.name} cannot be used: ${from.trouble() ?? 'it holds nothing'}.`);
+    if (secret === null) throw refusal(`${from.name} cannot be used: ${from.trouble() ?? 'it is empty'}.`);
     return secret;
   }
 

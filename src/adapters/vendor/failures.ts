@@ -122,7 +122,7 @@ function readErrorBody({ head, body, end }: Ending, context: CallContext): Error
   };
 }
 
-/** @returns undefined when it is no JSON */
+/** @returns undefined when it is not JSON */
 export function parseJson(body: Uint8Array): unknown {
   try {
     return JSON.parse(UTF_8.decode(body));

@@ -83,7 +83,7 @@ export function createVendorClock(clock: Clock): VendorClock {
       if (aheadMs === null) return isKnown() ? null : NO_DATE;
       const seconds = Math.round(aheadMs / 1000);
       return isKnown()
-        ? `the vendor’s Date header jumped ahead by ${seconds} s, and our clocks don’t bear it out; the time before it goes on`
+        ? `the vendor’s Date header jumped ahead by ${seconds} s, and our clocks do not confirm it; using the time before`
         : `the vendor’s Date header is ${seconds} s ahead of this machine’s clock: one of them is wrong, and nothing is timed until they agree; set the clock of this machine`;
     },
   };

@@ -126,7 +126,7 @@ export function wholeJson<T>(read: (json: unknown) => T): BodyReader<T> {
       const problem = overBounds(body);
       if (problem !== null) throw new UnreadableAnswer(`it ${problem}`);
       const json = parseJson(body);
-      if (json === undefined) throw new UnreadableAnswer('it is no JSON');
+      if (json === undefined) throw new UnreadableAnswer('it is not JSON');
       return read(json);
     },
   };

@@ -12,7 +12,7 @@ export function registerBackup(program: Command): void {
     .command('backup')
     .summary('copy the ledger, while Curfew runs')
     .description(
-      'Writes a copy of the ledger, as it is at one moment, into a new file. Workers may run. A ledger on PostgreSQL is backed up with its own tools: then this says which command to run.',
+      'Writes a copy of the ledger, as it is at one moment, into a new file. Workers may run. For a ledger on PostgreSQL, prints the pg_dump command to run instead.',
     )
     .argument('<file>', 'the copy; must not exist yet')
     .addHelpText(
@@ -21,7 +21,7 @@ export function registerBackup(program: Command): void {
 Example:
   $ curfew backup "ledger-$(date +%F).db"
 
-The copy is for its owner only: it says who ended what, and why. It holds no key. To put it back: docs/backup.md.
+Only its owner can read the copy: it says who ended what, and why. It holds no key. To restore it: docs/backup.md.
 Exit codes: 0 done, 1 the copy could not be written, 2 the file exists, or the ledger is on PostgreSQL, 4 no ledger there.`,
     )
     .action((file: string, _options: object, command: Command) => {
@@ -43,8 +43,8 @@ const noneThere = (path: string, inHome: string): UserError =>
   new UserError(
     `There is no ledger at ${path}. Nothing was written.`,
     path === inHome
-      ? 'Set CURFEW_HOME or CURFEW_DATABASE_URL as your worker has it; `curfew up` makes a ledger.'
-      : 'Set CURFEW_DATABASE_URL as your worker has it.',
+      ? 'Set CURFEW_HOME or CURFEW_DATABASE_URL as your worker has it; `curfew up` creates a ledger.'
+      : 'Set CURFEW_DATABASE_URL as your worker does.',
     ExitCode.unreachable,
   );
 

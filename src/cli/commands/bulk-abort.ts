@@ -9,12 +9,12 @@ import { ask, isYes, someoneIsThere } from '../confirm.js';
 export function registerBulkAbort(bulk: Command): void {
   bulk
     .command('abort')
-    .summary('leaves the rest of a job untouched, for good')
+    .summary('stop a job for good; the rest stays untouched')
     .description(
-      'Ends a bulk job for good: what was not sent for yet stays untouched, and is reported as such. What was sent already is looked after to its end. Works while Temporal is away.',
+      'Stops a bulk job for good: targets without a request stay untouched, and the report says so. Requests that were sent are followed to their end. Works while Temporal is down.',
     )
     .argument('<plan>', 'id of the plan, or its beginning')
-    .option('--reason <text>', 'why; shown to whoever looks at the job')
+    .option('--reason <text>', 'why; shown with the job')
     .option('--yes', 'do not ask')
     .addHelpText('after', '\nExample:\n  $ curfew bulk abort b-7k2m9xq --reason "wrong agents"')
     .action((plan: string, options: { reason?: string; yes?: boolean }, command: Command) =>
@@ -28,18 +28,18 @@ export function registerBulkAbort(bulk: Command): void {
 async function confirm({ planId, counts, totals }: BulkJob): Promise<void> {
   if (!someoneIsThere()) {
     throw new UserError(
-      'Nobody is there to confirm, so nothing was changed.',
+      'Not an interactive terminal; nothing was changed.',
       `${shell`curfew bulk abort ${planId} --yes`}, or to hold it for now: ${shell`curfew bulk pause ${planId}`}`,
       ExitCode.refused,
     );
   }
   const waiting = counts === null ? (totals?.targets ?? 0) : (counts.byStatus.waiting ?? 0);
   const answer = await ask(
-    `An aborted job can’t be resumed; about ${count(waiting)} targets stay untouched. Abort ${planId}? [y/N] `,
+    `You can’t resume an aborted job; about ${waiting === 1 ? '1 target stays' : `${count(waiting)} targets stay`} untouched. Abort ${planId}? [y/N] `,
   );
   if (isYes(answer)) return;
   throw new UserError(
-    'Not confirmed: nothing was changed, and the job stands as it did.',
+    'Not confirmed: nothing was changed, and the job is as before.',
     `To hold it for now: ${shell`curfew bulk pause ${planId}`}`,
     ExitCode.refused,
   );
@@ -54,8 +54,8 @@ function words({ changed, job, status }: Steering): string {
       ? `Aborted: ${planId} sends nothing more.`
       : `${planId} was aborted already. ${status.note ?? ''}`.trimEnd(),
     `${count(waiting)} ${waiting === 1 ? 'target stays' : 'targets stay'} untouched.`,
-    ...(underWay === 0 ? [] : [`For ${count(underWay)} a request was sent; they are looked after to their end.`]),
-    ...(abandoned === 0 ? [] : [`${count(abandoned)} were given up: they were asked to end, and perhaps still run.`]),
+    ...(underWay === 0 ? [] : [`For ${count(underWay)} a request was sent; Curfew follows them to their end.`]),
+    ...(abandoned === 0 ? [] : [`${count(abandoned)} were given up: a request was sent, and they may still run.`]),
     `What became of each: ${shell`curfew bulk report ${planId}`}`,
   ].join('\n');
 }

@@ -27,17 +27,17 @@ export interface ApplyOptions {
 export function registerBulkApply(bulk: Command): void {
   bulk
     .command('apply')
-    .summary('end what a plan has frozen')
+    .summary('end the sessions of a plan')
     .description(
-      'Shows what a plan would end, asks, and carries it out: exactly its targets, once. A few go first; when those go badly the job pauses itself. It is durable: it goes on without this command. The same plan again is the same job.',
+      'Shows what a plan would end, asks, and carries it out: exactly its targets, once. A few go first; if those go badly, the job pauses itself. The job is durable: it continues without this command. Applying the same plan again is the same job.',
     )
     .argument('<plan>', 'id of the plan, or its beginning')
     .option('--rate <rate>', `sessions a second or a minute, at most: 20/s, 600/min (default ${DEFAULT_RATE}/s)`)
     .option('--canary <n>', 'targets that go first; 0: none', wholeNumber, DEFAULT_CANARY)
-    .option('--fast', 'without the read before each cancel: about twice as fast, less sure')
+    .option('--fast', 'skip the read before each cancel: about twice as fast, less safe')
     .option('--even-if-exempt', 'also end sessions that are exempt')
     .option('--yes', 'do not ask')
-    .option('--wait', 'look on until the job is over')
+    .option('--wait', 'wait until the job finishes')
     .addHelpText(
       'after',
       `
@@ -46,7 +46,7 @@ Examples:
   $ curfew bulk apply b-7k2m9xq --rate 50/s --canary 25
   $ curfew bulk apply b-7k2m9xq --yes --wait --json | jq .progress.outcomes
 
-More targets than CURFEW_BULK_TYPE_ABOVE (500) want their exact number typed. Ctrl-C with --wait leaves the job running.
+For more targets than CURFEW_BULK_TYPE_ABOVE (500) you type their exact number. Ctrl-C with --wait leaves the job running.
 
 Exit codes: without --wait 0 when started; with --wait 0 when every target ended, 5 when some did not, 3 when the job
 stopped itself; 2 unknown plan, 3 not confirmed, expired or changed, 4 when Curfew can't be reached.`,
@@ -149,7 +149,7 @@ function refuseIfNotApplied(
     case 'unknown':
       throw new UserError(
         `The bulk plan ${planId} has just been removed from the ledger. Nothing was started.`,
-        'Plan anew: curfew bulk plan --help',
+        'Plan again: curfew bulk plan --help',
         ExitCode.usage,
       );
     case 'not-sealed':
@@ -159,7 +159,7 @@ function refuseIfNotApplied(
     case 'changed':
       throw new UserError(
         `The targets of ${planId} are not those that were planned: someone changed them in the ledger. Nothing was started.`,
-        `Plan anew: ${planAnewCommand(applied.job)}`,
+        `Plan again: ${planAnewCommand(applied.job)}`,
         ExitCode.refused,
       );
   }
@@ -168,14 +168,14 @@ function refuseIfNotApplied(
 const stillBuilding = (planId: string): UserError =>
   new UserError(
     `The targets of ${planId} are still being collected, or whoever collected them left. Nothing was started.`,
-    'Wait until `curfew bulk plan` has printed its totals, or plan anew.',
+    'Wait until `curfew bulk plan` has printed its totals, or plan again.',
     ExitCode.refused,
   );
 
 const expired = (job: BulkJob): UserError =>
   new UserError(
     `${job.planId} is too old: it could be applied until ${iso(job.expiresAtMs ?? job.createdAtMs)}, because sessions change. Nothing was started.`,
-    `Plan anew: ${planAnewCommand(job)}`,
+    `Plan again: ${planAnewCommand(job)}`,
     ExitCode.refused,
   );
 
@@ -184,8 +184,8 @@ async function confirm(planId: string, targets: number, typeAbove: number, optio
   const confirmed = `${shell`curfew bulk apply ${planId}`}${optionWords(options)} --yes`;
   if (!someoneIsThere()) {
     throw new UserError(
-      'Nobody is there to confirm, so nothing was started.',
-      `Look at the plan above, then: ${confirmed}`,
+      'Not an interactive terminal; nothing was started.',
+      `Check the plan above, then confirm with --yes: ${confirmed}`,
       ExitCode.refused,
     );
   }

@@ -6,12 +6,12 @@ import { count } from '../bulk-words.js';
 export function registerBulkPause(bulk: Command): void {
   bulk
     .command('pause')
-    .summary('nothing more of a job is sent until resume')
+    .summary('send nothing more of a job until resume')
     .description(
-      'Pauses a bulk job. Once this returns, no further cancel request of the job leaves, on any worker. What was sent already can’t be called back. Works while Temporal is away. (`curfew pause` holds everything, not only this job.)',
+      'Pauses a bulk job. Once this returns, no worker sends another cancel request of the job. Requests already sent can’t be called back. Works while Temporal is down. (`curfew pause` holds everything, not only this job.)',
     )
     .argument('<plan>', 'id of the plan, or its beginning')
-    .option('--reason <text>', 'why; shown to whoever looks at the job')
+    .option('--reason <text>', 'why; shown with the job')
     .addHelpText('after', '\nExample:\n  $ curfew bulk pause b-7k2m9xq --reason "checking the first results"')
     .action((plan: string, options: { reason?: string }, command: Command) =>
       steer(command, plan, { action: 'pause', reason: options.reason ?? null }, words),
@@ -31,12 +31,12 @@ function words({ changed, job, status }: Steering): string {
       : `${count(sent)} cancel ${sent === 1 ? 'request is' : 'requests are'} under way and can’t be called back; their turns may still end.`,
     ...(answered === 0
       ? []
-      : [`For ${count(answered)} ${sent === 0 ? '' : 'more '}it is being looked whether they ended.`]),
+      : [`For ${count(answered)} ${sent === 0 ? '' : 'more '}Curfew is checking whether they ended.`]),
     ...(status.progress.openCases === 0
       ? []
       : [
-          `The cases of ${count(status.progress.openCases)} of its targets, which their first request did not end, hold as well.`,
+          `${count(status.progress.openCases)} of its targets, which their first request did not end, have cases; they are held as well.`,
         ]),
-    `${count(status.progress.waiting)} targets wait. To go on: ${shell`curfew bulk resume ${planId}`}`,
+    `${status.progress.waiting === 1 ? '1 target waits' : `${count(status.progress.waiting)} targets wait`}. To resume: ${shell`curfew bulk resume ${planId}`}`,
   ].join('\n');
 }

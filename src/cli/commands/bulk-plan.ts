@@ -10,6 +10,7 @@ import { SessionsError } from '../../adapters/vendor/index.js';
 import { readCriteria, type CriteriaOptions } from '../bulk-criteria.js';
 import { plannedWords } from '../bulk-plan-words.js';
 import { count } from '../bulk-words.js';
+import { counted } from '../words.js';
 import { contextOf, openExistingLedger, requester, type CommandContext } from '../context.js';
 import { withFleet } from '../fleet-access.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
@@ -22,9 +23,9 @@ interface PlanOptions extends CriteriaOptions {
 export function registerBulkPlan(bulk: Command): void {
   bulk
     .command('plan')
-    .summary('freeze which sessions are to be ended; ends nothing')
+    .summary('list the sessions to end, and freeze the list; ends nothing')
     .description(
-      'Looks for live sessions that fit, or takes ids, and freezes them as a plan, with totals and a sample. Sends no cancel request. A plan can be applied for an hour. Different criteria narrow each other; the same one given several times widens. Works while Temporal is away.',
+      'Looks for live sessions that match, or takes ids, and freezes them as a plan, with totals and a sample. Sends no cancel request. You can apply a plan for an hour. Different criteria narrow the selection; several values of one criterion widen it. Works while Temporal is down.',
     )
     .option('--agent <glob...>', 'id or name of the agent; * and ? stand for any characters')
     .option('--state <state...>', 'queued or processing; default both')
@@ -40,7 +41,7 @@ export function registerBulkPlan(bulk: Command): void {
       'these sessions: one id a line, JSON lines, or CSV with a header; - for standard input',
     )
     .option('--all', 'every live session')
-    .option('--reason <text>', 'why; shown to whoever asks what ended a session')
+    .option('--reason <text>', 'why; shown with what ended a session')
     .addHelpText(
       'after',
       `
@@ -51,9 +52,9 @@ Examples:
   $ curfew bulk plan --ids-file ids.csv
   $ jq -r .sessionId export.jsonl | curfew bulk plan --ids-file - --json | jq -r .planId
 
-What the words mean exactly: docs/bulk.md
+What each option means exactly: docs/bulk.md
 
-Exit codes: 0 planned (also when nothing fits), 2 wrong or contradictory criteria, or an unusable file,
+Exit codes: 0 planned (also when nothing matches), 2 wrong or contradictory criteria, or an unusable file,
 4 the API or the ledger can't be reached, 130 interrupted; then nothing is left of the plan.`,
     )
     .action(async (options: PlanOptions, command: Command) => {
@@ -147,7 +148,7 @@ export async function lookingAtFleet<T>(
     return await look();
   } catch (error) {
     if (!(error instanceof SessionsError) || signal.aborted) throw error;
-    throw new UserError(`The fleet can't be looked at: ${error.message}. ${undone}`, ways, ExitCode.unreachable);
+    throw new UserError(`The fleet can't be read: ${error.message}. ${undone}`, ways, ExitCode.unreachable);
   } finally {
     out.clear();
   }
@@ -160,5 +161,5 @@ export const progressOn =
 
 function progressWords({ agents, agentsListed, targets, retrieves }: BulkPlanProgress): string {
   const looked = retrieves === 0 ? '' : `, ${count(retrieves)} looked at one by one`;
-  return `${count(agentsListed)} of ${count(agents)} agents listed, ${count(targets)} sessions planned${looked} …`;
+  return `${count(agentsListed)} of ${counted(agents, 'agent')} listed, ${counted(targets, 'session')} planned${looked} …`;
 }

@@ -8,9 +8,9 @@ import { span } from '../output.js';
 export function registerBulkRate(bulk: Command): void {
   bulk
     .command('rate')
-    .summary('how many sessions a second a job takes up, at most')
+    .summary('change how many sessions a second a job starts, at most')
     .description(
-      'Changes the rate of a bulk job while it runs or is paused. The job goes slower by itself when the vendor asks for that (429), or when the workers’ CURFEW_REQUESTS_PER_SECOND allows no more.',
+      'Changes the rate of a bulk job while it runs or is paused. The job slows down by itself when the vendor asks for that (429), or when the workers’ CURFEW_REQUESTS_PER_SECOND allows no more.',
     )
     .argument('<plan>', 'id of the plan, or its beginning')
     .argument('<rate>', 'sessions a second or a minute: 20/s, 0.5/s, 600/min')
@@ -27,8 +27,8 @@ function words({ changed, before, job, status }: Steering): string {
       ? ''
       : ` At that rate the rest takes at least ${span((status.progress.waiting / rate) * 1_000)}.`;
   const head = changed
-    ? `${planId} takes up at most ${rateWords(rate)} from now on (${rateWords(before.rate)} before).`
+    ? `${planId} starts at most ${rateWords(rate)} from now on (${rateWords(before.rate)} before).`
     : `The rate of ${planId} was ${rateWords(rate)} already.`;
-  const paused = job.state === 'paused' ? ` It is paused; to go on: ${shell`curfew bulk resume ${planId}`}` : '';
+  const paused = job.state === 'paused' ? ` It is paused; to resume: ${shell`curfew bulk resume ${planId}`}` : '';
   return `${head}${left}${paused}`;
 }

@@ -20,7 +20,7 @@ export function registerBulkReport(bulk: Command): void {
     .command('report')
     .summary('what became of each target of a job')
     .description(
-      'Says what became of the targets of a bulk job: as a summary with what each outcome means and what to do about those that did not end, or every target as a line of JSON or CSV. While the job runs, it is as far as it is. From the ledger alone.',
+      'Says what became of the targets of a bulk job: a summary, with what each outcome means and what to do about those that did not end, or every target as a line of JSON or CSV. While the job runs, this is the state so far. Reads only the ledger.',
     )
     .argument('<plan>', 'id of the plan, or its beginning')
     .addOption(
@@ -30,9 +30,7 @@ export function registerBulkReport(bulk: Command): void {
         'csv',
       ]),
     )
-    .addOption(
-      new Option('--outcome <names...>', 'only targets with these outcomes, or that stand so').choices(REPORT_KINDS),
-    )
+    .addOption(new Option('--outcome <names...>', 'only targets with these outcomes or states').choices(REPORT_KINDS))
     .addHelpText(
       'after',
       `

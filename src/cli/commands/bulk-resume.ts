@@ -6,8 +6,8 @@ import { count } from '../bulk-words.js';
 export function registerBulkResume(bulk: Command): void {
   bulk
     .command('resume')
-    .summary('a paused job goes on')
-    .description('Lets a bulk job go on that was paused, or that paused itself because it went badly.')
+    .summary('resume a paused job')
+    .description('Resumes a bulk job that was paused, or that paused itself because it went badly.')
     .argument('<plan>', 'id of the plan, or its beginning')
     .addHelpText('after', '\nExample:\n  $ curfew bulk resume b-7k2m9xq')
     .action((plan: string, _options: unknown, command: Command) => steer(command, plan, { action: 'resume' }, words));
@@ -17,9 +17,9 @@ function words({ changed, job, status, pauseSwitch }: Steering): string {
   const { planId } = job;
   return [
     changed
-      ? `Resumed: ${planId} goes on with ${count(status.progress.waiting)} waiting targets.`
+      ? `Resumed: ${planId} continues with ${count(status.progress.waiting)} waiting ${status.progress.waiting === 1 ? 'target' : 'targets'}.`
       : `${planId} was not paused.`,
     ...(pauseSwitch.paused ? ['But all of Curfew is paused: nothing leaves until `curfew resume`.'] : []),
-    `To look on: ${shell`curfew bulk status ${planId} --watch`}`,
+    `To follow it: ${shell`curfew bulk status ${planId} --watch`}`,
   ].join('\n');
 }

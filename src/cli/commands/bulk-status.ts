@@ -21,12 +21,12 @@ interface StatusOptions {
 export function registerBulkStatus(bulk: Command): void {
   bulk
     .command('status')
-    .summary('where a plan or job stands; without one, the newest')
+    .summary('the state of a plan or job; without one, the newest')
     .description(
-      'Shows where a bulk plan or job stands, with --watch until it is over. Without a plan, a table of the newest. From the ledger alone: works while Temporal and the API are away.',
+      'Shows the state of a bulk plan or job, with --watch until it finishes. Without a plan, a table of the newest. Reads only the ledger, so it works while Temporal and the API are down.',
     )
     .argument('[plan]', 'id of the plan, or its beginning')
-    .option('--watch', 'look on until the job is over, or Ctrl-C; the job goes on without you')
+    .option('--watch', 'follow the job until it finishes, or Ctrl-C; the job continues without you')
     .option('--limit <n>', 'plans in the table', positiveNumber, 20)
     .addHelpText(
       'after',
@@ -59,7 +59,7 @@ async function one(ledger: Ledger, job: BulkJob, watch: boolean, out: Output): P
       ? jobWords(view.status, view.nowMs)
       : `${planWords(view.status)}\n\n${nextWords(view.status, view.nowMs)}`,
   );
-  if (watch) out.say('It was not applied, so there is nothing to look on at.');
+  if (watch) out.say('It was not applied, so there is nothing to follow.');
   return ExitCode.done;
 }
 

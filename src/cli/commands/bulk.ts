@@ -11,7 +11,7 @@ import { registerBulkStatus } from './bulk-status.js';
 export function registerBulk(program: Command): void {
   const bulk = program
     .command('bulk')
-    .summary('end many sessions on a person’s word: plan, apply, look on, steer, report')
+    .summary('end many sessions at once: plan, apply, follow, steer, report')
     .description(
       'Ends the current turns of many sessions, safely: a plan freezes which, applying it ends exactly those, once, and a report says what became of each.',
     )

@@ -42,25 +42,26 @@ export function registerCancel(program: Command): void {
     .command('cancel')
     .summary('order the end of the current turn of each session')
     .description(
-      'Orders the end of the turn that runs in each session now. A turn that starts later is left alone. The order is durable: it is carried out even if this command, a worker or the server dies.',
+      'Orders the end of the turn that each session runs now, and leaves a turn that starts later alone. The order is durable: Curfew carries it out even if this command, a worker or the server dies.',
     )
     .argument('<ids...>', 'session ids')
-    .option('--reason <text>', 'why; shown to whoever asks what ended the session')
+    .option('--reason <text>', 'why; shown with what ended the session')
     .option('--wait', 'wait until each turn is seen to have ended, or has another outcome')
     .option('--even-if-exempt', 'also end sessions that are exempt')
     .option(
       '--even-if-read-is-old <duration>',
-      'for sessions that take long to read: go by a read up to so old instead of 2s, at most 60s; what began since may be hit',
+      'for slow sessions: use a read up to this old instead of 2s, at most 60s; may end a turn that began since',
     )
     .addHelpText(
       'after',
       `
-More than ${MOST_IDS} sessions become a bulk plan, which is to be applied: nothing is sent before that.
+More than ${MOST_IDS} sessions become a bulk plan: nothing is sent until you apply it.
 
 Examples:
   $ curfew cancel sess_xYz789AbCd --wait
   $ curfew cancel sess_1 sess_2 --reason "loops since noon" --wait
   $ curfew cancel sess_1 --even-if-read-is-old 10s --wait
+  $ curfew cancel --wait -- -odd-id           an id that begins with - goes last, after --
   $ curfew cancel sess_1 --wait --json | jq -r '.orders[0].outcome'
 
 Exit codes: without --wait 0 when ordered; with --wait 0 when no ordered turn runs any more,
@@ -78,8 +79,8 @@ async function cancel(ids: readonly string[], options: CancelOptions, command: C
   if (sessionIds.length > MOST_IDS) {
     if (maxReadAgeMs === null) return planInstead(sessionIds, options, context);
     throw new UserError(
-      `--even-if-read-is-old is for at most ${MOST_IDS} sessions that someone has looked at. Nothing was ordered.`,
-      'Name the sessions that take long to read in a command of their own.',
+      `--even-if-read-is-old is for at most ${MOST_IDS} sessions that someone has checked. Nothing was ordered.`,
+      'Use a separate command for the sessions that take long to read.',
       ExitCode.usage,
     );
   }
@@ -88,7 +89,7 @@ async function cancel(ids: readonly string[], options: CancelOptions, command: C
     const pauseSwitch = await plane.ledger.pauseSwitch.read();
     if (pauseSwitch.paused) {
       const why = pauseSwitch.reason === null ? '' : ` (${pauseSwitch.reason})`;
-      out.say(`Curfew is paused${why}: orders are kept, and carried out after \`curfew resume\`.`);
+      out.say(`Curfew is paused${why}: orders are kept, and are carried out after \`curfew resume\`.`);
     }
     const orderIds = await order(plane, sessionIds, { ...options, maxReadAgeMs }, out);
     const interrupt = onInterrupt();
@@ -100,7 +101,7 @@ async function cancel(ids: readonly string[], options: CancelOptions, command: C
     if (interrupt.signal.aborted) {
       out.say('');
       out.say(
-        `Stopped waiting; the ${sessionIds.length === 1 ? 'case goes' : 'cases go'} on. Look again: ${casesCommand(sessionIds[0] ?? '')}`,
+        `Stopped waiting; the ${sessionIds.length === 1 ? 'case continues' : 'cases continue'}. Look again: ${casesCommand(sessionIds[0] ?? '')}`,
       );
     }
     out.result({ orders: results }, { views, target: plane.target, waited: options.wait === true }, describe);
@@ -178,7 +179,7 @@ async function order(
   }
   if (waiting) {
     out.say(
-      'The orders are kept, but no worker answered yet. They are carried out as soon as one runs: `curfew up`, or see `curfew doctor`.',
+      'The orders are kept, but no worker answered yet. A worker carries them out as soon as one runs: `curfew up`, or see `curfew doctor`.',
     );
   }
   return orderIds;
@@ -205,7 +206,7 @@ export function exitCodeOf(results: readonly OrderResult[]): number {
 function newerTurnNote({ sessionId, events }: OrderResult): string | null {
   const happened = (kind: string): boolean => events.some((event) => event.kind === kind);
   if (happened('may-have-hit-newer-turn')) {
-    return `${sessionId} began a new turn while the request was on its way: it may be that one that was ended. See docs/outcomes.md.`;
+    return `${sessionId} began a new turn while the request was on its way: the request may have ended that one. See docs/outcomes.md.`;
   }
   return happened('restarted') ? `${sessionId} has started a new turn since; it was left alone.` : null;
 }

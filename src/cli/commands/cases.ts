@@ -23,7 +23,7 @@ export function registerCases(program: Command): void {
     .command('cases')
     .summary('open and recent cases')
     .description(
-      'Shows open and recent cases, newest first; with an id, all that is known of that session’s orders, and what bulk jobs ended in it.',
+      'Shows open and recent cases, newest first; with an id, everything about that session’s orders, and what bulk jobs ended in it.',
     )
     .argument('[id]', 'session id')
     .option('--open', 'only open ones')
@@ -74,8 +74,8 @@ Examples:
 
   cases
     .command('retry')
-    .summary('try now, do not wait for the next try')
-    .description('Has the case of a session try again at once, and starts it if it was lost.')
+    .summary('try now instead of at the next try')
+    .description('Makes the case of a session try again at once, and starts it if it was lost.')
     .argument('<id>', 'session id')
     .action(async (id: string, _options: unknown, command: Command) => {
       const { config, out } = contextOf(command, true);
@@ -106,7 +106,7 @@ Examples:
     .command('abandon')
     .summary('give up the open orders on a session')
     .description(
-      'Gives up the open orders on a session: no further request is sent. One that is under way is not called back.',
+      'Gives up the open orders on a session: no further request is sent. A request under way can’t be called back.',
     )
     .argument('<id>', 'session id')
     .requiredOption('--reason <text>', 'why')
@@ -129,7 +129,7 @@ Examples:
 const nothingOpen = (sessionId: string): UserError =>
   new UserError(
     `No order is open for ${sessionId}. Nothing was changed.`,
-    'curfew cases --open shows those that are.',
+    'curfew cases --open shows the open ones.',
     ExitCode.failed,
   );
 

@@ -27,12 +27,12 @@ export function registerCleanupRun(cleanup: Command): void {
     .command('run')
     .summary('run one now, within its caps')
     .description(
-      'Plans what a cleanup of the policy file in force would end now, within its caps, shows it, asks, and carries it out as a bulk job. Its Schedule goes on as it was.',
+      'Plans what a cleanup in force would end now, within its caps, shows it, asks, and carries it out as a bulk job. Its Schedule stays as it is.',
     )
     .argument('<name>', 'name of the cleanup')
     .option('--dry-run', 'only show what it would end; sends and keeps nothing')
     .option('--yes', 'do not ask')
-    .option('--wait', 'look on until the job is over')
+    .option('--wait', 'wait until the job finishes')
     .addHelpText(
       'after',
       `
@@ -91,7 +91,7 @@ function notStartedWords({ plan, status, dryRun }: NotStarted): string {
   return [
     ...(targetsOf(job) === 0 ? [] : [planWords(status)]),
     [plannedNote(job), ...(capped > 0 ? [capsText(plan)] : [])].join('\n'),
-    dryRun ? 'A dry run: nothing was sent, and the plan is not kept.' : 'Nothing was started.',
+    dryRun ? 'Dry run: nothing was sent, and the plan was discarded.' : 'Nothing was started.',
   ].join('\n\n');
 }
 

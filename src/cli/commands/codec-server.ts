@@ -13,13 +13,13 @@ const UI_ORIGIN = 'http://127.0.0.1:8080';
 export function registerCodecServer(program: Command): void {
   program
     .command('codec-server')
-    .summary('decrypts payloads for Temporal’s UI and CLI')
+    .summary('decrypt payloads for Temporal’s UI and CLI')
     .description(
-      'Serves Temporal’s remote codec protocol in the foreground: its UI and CLI send encrypted payloads and get them readable. Needs the keys that the workers have (CURFEW_CODEC_KEYS_FILE). Whoever may ask it can read what Curfew keeps in Temporal.',
+      'Serves Temporal’s remote codec protocol in the foreground: its UI and CLI send encrypted payloads and get readable ones back. Needs the workers’ keys (CURFEW_CODEC_KEYS_FILE). Anyone who may ask it can read what Curfew keeps in Temporal.',
     )
     .option('--port <number>', 'port; 0 for a free one', '8081')
-    .option('--host <address>', 'listen here; others than this machine need CURFEW_CODEC_TOKEN_FILE', '127.0.0.1')
-    .option('--origin <origin...>', 'origins of the UI; default that of the server that `curfew up` runs here')
+    .option('--host <address>', 'address to listen on; any but this machine needs CURFEW_CODEC_TOKEN_FILE', '127.0.0.1')
+    .option('--origin <origin...>', 'origins of the UI; default: the server that `curfew up` runs here')
     .addHelpText(
       'after',
       `
@@ -37,8 +37,8 @@ In the UI: the glasses at the top right, “Codec Server endpoint”. With a tok
       const keys = await encryption.check();
       if (keys === null) {
         throw new UserError(
-          'There is nothing to decrypt: payload encryption is off here. Nothing was started.',
-          'Set CURFEW_CODEC_KEYS_FILE as your workers have it.',
+          'Payload encryption is off here, so there is nothing to decrypt. Nothing was started.',
+          'Set CURFEW_CODEC_KEYS_FILE as your workers do.',
           ExitCode.usage,
         );
       }
@@ -65,7 +65,7 @@ In the UI: the glasses at the top right, “Codec Server endpoint”. With a tok
 
 function portOf(text: string): number {
   if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
-  throw new UserError(`"${text}" is no port.`, 'Give a number from 0 to 65535: --port 8081.', ExitCode.usage);
+  throw new UserError(`"${text}" is not a port.`, 'Give a number from 0 to 65535: --port 8081.', ExitCode.usage);
 }
 
 /** Browsers reach the same page by either name of the loopback interface, and take them for two origins. */
@@ -74,7 +74,7 @@ function originsOf(given: readonly string[]): string[] {
     const origin = URL.canParse(text) ? new URL(text).origin : 'null';
     if (/^https?:/.test(origin)) return origin;
     throw new UserError(
-      `${JSON.stringify(text.slice(0, 80))} is no origin of a web page.`,
+      `${JSON.stringify(text.slice(0, 80))} is not the origin of a web page.`,
       'Give scheme, host and port: --origin http://127.0.0.1:8080.',
       ExitCode.usage,
     );

@@ -9,14 +9,14 @@ export function registerDemo(program: Command): void {
     .command('demo')
     .summary('the whole story on a simulator, no key needed')
     .description(
-      'Plays the whole story with real workers, a real Temporal server and a simulated vendor, in a home of its own that is removed afterwards. By hand: clean end, already over, a storm of 500s, a killed worker, a new turn left alone. By policy: thirty sessions under one file with limits on run time, queue time and credits. By plan: two hundred sessions in one bulk job, paused, resumed, and its worker killed. At the end what Curfew says stands beside what the simulator knows.',
+      'Plays the whole story with real workers, a real Temporal server and a simulated vendor, in a temporary home. By hand: a clean end, a turn already over, a storm of 500s, a killed worker, a new turn left alone. By policy: thirty sessions under one file with limits on run time, queue time and credits. By plan: two hundred sessions in one bulk job, paused, resumed, its worker killed. At the end it compares what Curfew says with what the simulator knows.',
     )
     .addHelpText('after', '\nExample:\n  $ curfew demo\n\nExits 1 when Curfew and the simulator disagree.')
     .action(async (_options: unknown, command: Command) => {
       const { config, out, log } = contextOf(command, true);
       // Workers and a Temporal server have to stop first.
       const interrupt = onInterrupt(WORKER_LEAVES_WITHIN_MS);
-      out.say('Setting the stage: a Temporal server and a simulated vendor, on this machine alone.');
+      out.say('Starting a Temporal server and a simulated vendor, on this machine only.');
       const { installRuntime } = await import('../../worker/worker.js');
       installRuntime(log, config.logLevel);
       const { setStage } = await import('../demo/stage.js');
@@ -38,7 +38,7 @@ export function registerDemo(program: Command): void {
         }
       } catch (error) {
         if (!interrupt.signal.aborted) throw error;
-        out.say('Stopped; everything the demo had started is stopped and removed.');
+        out.say('Stopped, and removed everything the demo had started.');
         process.exitCode = INTERRUPTED;
       }
     });

@@ -7,12 +7,12 @@ import { contextOf } from '../context.js';
 export function registerDoctor(program: Command): void {
   program
     .command('doctor')
-    .summary('check key, API, Temporal, ledger, clock and notifications, and say what to do')
-    .description('Checks all that Curfew needs, changes nothing, and says what to do about what is wrong.')
+    .summary('check key, API, Temporal, ledger, clock and notifications')
+    .description('Checks everything that Curfew needs, and says what to do about what is wrong. Changes nothing.')
     .option('--notify', 'send a test message by each notification route of the policies in force')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ curfew doctor\n  $ curfew doctor --notify\n\nExit codes: 0 nothing failed (warnings may remain), 1 a cleanup can’t be scheduled or something else stands under an id of Curfew in Temporal, 2 a setting is wrong, 3 ledger and Temporal do not belong together, or its\ntables are of an older version, 4 something can’t be reached or no worker runs.\nOnly workers need the key: run it with the settings that `curfew up` or `curfew worker` has.',
+      '\nExamples:\n  $ curfew doctor\n  $ curfew doctor --notify\n\nExit codes: 0 nothing failed (warnings may remain), 1 a cleanup can’t be scheduled or something else uses one of Curfew’s ids in Temporal, 2 a setting is wrong, 3 ledger and Temporal do not belong together, or its\ntables are of an older version, 4 something can’t be reached or no worker runs.\nOnly workers need the key: run it with the settings that `curfew up` or `curfew worker` has.',
     )
     .action(async (options: { notify?: true }, command: Command) => {
       const { config, out } = contextOf(command, true);

@@ -8,7 +8,7 @@ export function registerExempt(program: Command): void {
     .command('exempt')
     .summary('leave a session alone for a while')
     .description(
-      'No cancel request leaves for this session until the time is over, not even for orders given before; only for those given with --even-if-exempt.',
+      'Sends no cancel request for this session until the time is over, not even for earlier orders; only for orders with --even-if-exempt.',
     )
     .argument('<id>', 'session id')
     .requiredOption('--for <duration>', 'how long: 90s, 30m, 2h, 7d')
@@ -29,7 +29,7 @@ export function registerExempt(program: Command): void {
   program
     .command('unexempt')
     .summary('end an exemption')
-    .description('Ends all exemptions of a session. Orders that they had settled as exempted stay settled.')
+    .description('Ends all exemptions of a session. Orders that were settled as exempted stay settled.')
     .argument('<id>', 'session id')
     .addHelpText('after', '\nExample:\n  $ curfew unexempt sess_xYz789AbCd')
     .action(async (id: string, _options: unknown, command: Command) => {

@@ -37,9 +37,9 @@ const READ_PATIENCE_MS = 10_000;
 export function registerExplain(program: Command): void {
   program
     .command('explain')
-    .summary('what each policy says about a session, and what ends it when')
+    .summary('what each policy says about a session, and when it would end')
     .description(
-      'Says in words what each policy in force, and a watch, says about a session: numbers, limits, error bounds, time left, and what keeps it from being ended. Reads the session once where a key is set, else goes by what the ledger remembers. Changes nothing.',
+      'Shows what each policy in force, and a watch, says about a session: numbers, limits, error bounds, time left, and what keeps it from ending. Reads the session once if a key is set, otherwise uses the ledger. Changes nothing.',
     )
     .argument('<id>', 'session id')
     .option('--policies <file>', 'judge by this policy file instead of the one in force')
@@ -94,8 +94,8 @@ async function explain(config: Config, ledger: Ledger, sessionId: string, draft:
     }
     const problem = 'problem' in read ? read.problem : '';
     throw new UserError(
-      `Nothing is known of ${sessionId}: ${problem}; and no worker has seen it.`,
-      'Check the id. With GUMLOOP_API_KEY and GUMLOOP_USER_ID set, as the worker has them, the session is read.',
+      `Curfew knows nothing about ${sessionId}: ${problem}, and no worker has seen it.`,
+      'Check the id. Set GUMLOOP_API_KEY and GUMLOOP_USER_ID, as the worker does, to read the session.',
       'reachable' in read && read.reachable ? ExitCode.failed : ExitCode.unreachable,
     );
   }

@@ -36,7 +36,7 @@ export function registerHistory(program: Command): void {
     .command('history')
     .summary('who ended what, when, why, and by which rule version')
     .description(
-      `Orders from the ledger and what bulk jobs ended, oldest first, with their outcomes; with --events everything else that happened, too. Without a format, the last ${SHOWN} as a table; with one, all.`,
+      `Orders in the ledger and what bulk jobs ended, oldest first, with outcomes; with --events, everything else that happened too. Without a format, the last ${SHOWN} as a table; with one, all.`,
     )
     .option('--session <id>', 'only of this session')
     .option('--since <time>', 'not before: 2h, 7d, or 2026-01-05T12:00:00Z')
@@ -44,7 +44,7 @@ export function registerHistory(program: Command): void {
     .option('--policy <name>', 'only of this policy')
     .option('--events', 'all events instead of orders')
     .addOption(new Option('--format <format>', 'json: one JSON document a line; csv').choices(['json', 'csv']))
-    .option('--limit <n>', 'the last so many', positiveNumber)
+    .option('--limit <n>', 'show only the last N', positiveNumber)
     .addHelpText(
       'after',
       `
@@ -53,7 +53,7 @@ Examples:
   $ curfew history --since 2026-01-01 --until 2026-02-01 --format csv > january.csv
   $ curfew history --events --session sess_xYz789AbCd --json
 
---since and --until are about the time of the order, or of the event; of a bulk job, when it was applied. How long the ledger remembers: CURFEW_RETENTION.`,
+--since and --until mean the time of the order, or of the event; for a bulk job, when it was applied. How long the ledger remembers: CURFEW_RETENTION.`,
     )
     .action(async (options: HistoryOptions, command: Command) => {
       const { config, out } = contextOf(command, true);
@@ -77,7 +77,7 @@ function filterOf(
   const sinceMs = options.since === undefined ? undefined : readMoment(options.since, '--since', nowMs);
   const untilMs = options.until === undefined ? undefined : readMoment(options.until, '--until', nowMs);
   if (sinceMs !== undefined && untilMs !== undefined && untilMs <= sinceMs) {
-    throw new UserError('--until is not after --since, so nothing lies between.', 'Swap the two.', ExitCode.usage);
+    throw new UserError('--until is not after --since, so nothing is in between.', 'Swap the two.', ExitCode.usage);
   }
   const last = options.limit ?? usualLimit;
   return {

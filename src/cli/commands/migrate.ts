@@ -7,7 +7,7 @@ export function registerMigrate(program: Command): void {
     .command('migrate')
     .summary("bring the ledger's tables up to date, without starting a worker")
     .description(
-      "Makes the ledger's tables, or brings those of an older version up to date. Workers do the same at their start; this is for a restored backup, before any worker runs on it, and for a PostgreSQL user of its own that owns the tables. Changes no order, policy or switch.",
+      "Creates the ledger's tables, or brings those of an older version up to date. Workers do the same at their start; use this for a restored backup, before any worker runs on it, and with a separate PostgreSQL user that owns the tables. Changes no order, policy or switch.",
     )
     .addHelpText(
       'after',
@@ -15,7 +15,7 @@ export function registerMigrate(program: Command): void {
 Example:
   $ CURFEW_DATABASE_URL_FILE=/run/secrets/ledger-owner-url curfew migrate
 
-Workers of the older version that run go on; they can not start again. Back up before: docs/upgrading.md.
+Running workers of the older version continue, but can't start again. Back up first: docs/upgrading.md.
 Exit codes: 0 up to date (also when it was so already), 4 the ledger can't be reached, or is of a newer version.`,
     )
     .action(async (_options: object, command: Command) => {
@@ -30,7 +30,7 @@ Exit codes: 0 up to date (also when it was so already), 4 the ledger can't be re
 }
 
 const WORDS = {
-  empty: (ledger: string) => `Made the tables of the ledger at ${ledger}.`,
+  empty: (ledger: string) => `Created the tables of the ledger at ${ledger}.`,
   older: (ledger: string) => `Brought the tables of the ledger at ${ledger} up to date.`,
   current: (ledger: string) => `The tables of the ledger at ${ledger} are up to date already. Nothing was changed.`,
 };

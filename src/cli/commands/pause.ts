@@ -8,16 +8,16 @@ export function registerPause(program: Command): void {
     .command('pause')
     .summary('no cancel request leaves until `curfew resume`')
     .description(
-      'Turns the switch in the ledger, so it works while Temporal is away. Cases stay open and keep reading; nothing is sent. What was sent already can’t be called back, and is listed.',
+      'Pauses in the ledger, so it works while Temporal is down. Cases stay open and keep reading; nothing is sent. Requests already sent can’t be called back, and are listed.',
     )
-    .option('--reason <text>', 'why; shown to whoever orders meanwhile')
+    .option('--reason <text>', 'why; shown with orders given meanwhile')
     .addHelpText('after', '\nExample:\n  $ curfew pause --reason "wrong policy rolled out"')
     .action((options: { reason?: string }, command: Command) => turn(command, true, options.reason ?? null));
 
   program
     .command('resume')
     .summary('cancel requests may leave again')
-    .description('Turns the switch back. Held cases go on within seconds.')
+    .description('Ends the pause. Held cases continue within seconds.')
     .addHelpText('after', '\nExample:\n  $ curfew resume')
     .action((_options: unknown, command: Command) => turn(command, false, null));
 }

@@ -17,7 +17,7 @@ export function registerPolicyApply(policy: Command): void {
     .command('apply')
     .summary('put a policy file in force')
     .description(
-      'Shows what changes against the policies in force, asks, and puts the file in force: as a whole, with its exemptions. Running workers go by it from their next scan on. Works while Temporal is away.',
+      'Shows what changes against the policies in force, asks, and puts the whole file in force, with its exemptions. Running workers follow it from their next scan on. Works while Temporal is down.',
     )
     .argument('<file>', 'policy file (YAML or JSON)')
     .option('--yes', 'do not ask')
@@ -88,7 +88,7 @@ const untriedWords = ({
   readonly file: string;
 }): string =>
   pc.yellow(
-    `${names.join(', ')} ${names.length === 1 ? 'begins' : 'begin'} to end turns and never ${names.length === 1 ? 'was' : 'were'} in mode observe. ` +
+    `${names.join(', ')} ${names.length === 1 ? 'begins' : 'begin'} to end turns and ${names.length === 1 ? 'was' : 'were'} never in mode observe. ` +
       `Safer: mode: observe for a day, then enforce; or see what it would end now: ${shell`curfew policy plan ${file}`}`,
   );
 
@@ -96,8 +96,8 @@ const untriedWords = ({
 async function confirm(file: string): Promise<void> {
   if (!someoneIsThere()) {
     throw new UserError(
-      'Nobody is there to confirm, so nothing was changed.',
-      `Look at the difference above, then: ${shell`curfew policy apply ${file} --yes`}`,
+      'Not an interactive terminal; nothing was changed.',
+      `Check the difference above, then confirm with --yes: ${shell`curfew policy apply ${file} --yes`}`,
       ExitCode.refused,
     );
   }
@@ -113,8 +113,8 @@ async function confirm(file: string): Promise<void> {
 function refuseIfChangedMeanwhile(before: PoliciesInForce, now: PoliciesInForce): void {
   if (now.kind !== 'known' || (before.kind === 'known' && before.inForce.version === now.inForce.version)) return;
   throw new UserError(
-    `Meanwhile ${now.inForce.appliedBy} put version ${now.inForce.version} in force. Nothing was changed by you.`,
-    'Run the command again, and look at the new difference.',
+    `Meanwhile ${now.inForce.appliedBy} put version ${now.inForce.version} in force. You changed nothing.`,
+    'Run the command again, and check the new difference.',
     ExitCode.refused,
   );
 }
@@ -129,7 +129,7 @@ interface AppliedView {
 function appliedWords({ version, difference, file: { policies, cleanup }, showDifference }: AppliedView): string {
   return [
     ...(showDifference ? [differenceWords(difference), ''] : []),
-    `Version ${version} is in force: ${modeWords(modeCounts(policies))}. Workers go by it from their next scan on; what they do: curfew status`,
+    `Version ${version} is in force: ${modeWords(modeCounts(policies))}. Workers follow it from their next scan on; what they do: curfew status`,
     ...(cleanup.length === 0 ? [] : ['When the cleanups run next: curfew cleanup list']),
   ].join('\n');
 }

@@ -10,6 +10,8 @@ import { contextOf } from '../context.js';
 import { withFleet } from '../fleet-access.js';
 import { planDocument, planWords } from '../plan-words.js';
 import type { Output } from '../output.js';
+import { counted } from '../words.js';
+import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import { readPolicySource } from '../policy-source.js';
 import { wholeNumber } from '../option-values.js';
 
@@ -19,13 +21,13 @@ const KNOWN_WITHIN_MS = 60 * 60_000;
 export function registerPolicyPlan(policy: Command): void {
   policy
     .command('plan')
-    .summary('what a policy file would end now, and next; ends and changes nothing')
+    .summary('show what a policy file would end now and next; ends and changes nothing')
     .description(
-      'Looks at all live sessions and says what the file would do with each, as if it were in force and every policy enforced as it says. Sends no cancel request and writes nothing. Needs the key; what the ledger remembers is used where there is one.',
+      'Reads all live sessions and says what the file would do with each if it were in force. Sends no cancel request and writes nothing. Needs the key; uses the ledger if there is one.',
     )
     .argument('<file>', 'policy file (YAML or JSON)')
     .option('--limit <n>', 'sessions to show', wholeNumber, 50)
-    .option('--max-retrieves <n>', 'sessions to read one by one, where lists do not tell enough', wholeNumber, 500)
+    .option('--max-retrieves <n>', 'most sessions to read one by one, if lists do not say enough', wholeNumber, 500)
     .addHelpText(
       'after',
       `
@@ -38,6 +40,13 @@ Exit codes: 0 planned, 2 the file or a setting is not valid, 4 the API or the le
     .action(async (file: string, options: { limit: number; maxRetrieves: number }, command: Command) => {
       const source = await readPolicySource(file);
       const { config, out } = contextOf(command, true);
+      const interrupt = onInterrupt();
+      // It changes nothing, so it may leave where it is.
+      interrupt.signal.addEventListener('abort', () => {
+        out.clear();
+        out.say('Interrupted: nothing was sent, nothing was changed.');
+        process.exit(INTERRUPTED);
+      });
       sayWarnings(out, source.warnings);
       await withFleet(config, out, async (fleet) => {
         // A plan needs no ledger: without one, everything is seen for the first time.
@@ -66,11 +75,12 @@ Exit codes: 0 planned, 2 the file or a setting is not valid, 4 the API or the le
           out.clear();
           if (!(error instanceof SessionsError)) throw error;
           throw new UserError(
-            `The fleet can't be looked at: ${error.message}. Nothing was changed.`,
+            `The fleet can't be read: ${error.message}. Nothing was changed.`,
             'curfew doctor checks key and API.',
             ExitCode.unreachable,
           );
         } finally {
+          interrupt.dispose();
           await ledger?.close();
         }
       });
@@ -84,5 +94,5 @@ const progressOn =
 
 function progressWords({ agents, agentsListed, live, retrieves, retrievesDone }: PlanProgress): string {
   const looked = retrieves === 0 ? '' : `, ${retrievesDone} of ${retrieves} looked at`;
-  return `${agentsListed} of ${agents} agents listed, ${live} live sessions${looked} …`;
+  return `${agentsListed} of ${counted(agents, 'agent')} listed, ${counted(live, 'live session')}${looked} …`;
 }

@@ -14,7 +14,7 @@ export function registerPolicyResume(policy: Command): void {
     .command('resume')
     .summary('close the breaker of a policy that went over its caps')
     .description(
-      'Over its caps a policy falls back to observe, so that a wrong rule ends few turns. This lets it enforce again; its caps count from zero.',
+      'A policy over its caps falls back to observe, so that a wrong rule ends few turns. This makes it enforce again; its caps count from zero.',
     )
     .argument('<name>', 'name of the policy')
     .addHelpText(
@@ -49,7 +49,7 @@ function requireKnown(name: string, inForce: PoliciesInForce): void {
   if (names.includes(name)) return;
   const meant = closest(name, names);
   throw new UserError(
-    `No policy in force is called ${JSON.stringify(name.slice(0, 80))}. Nothing was changed.`,
+    `No policy in force has the name ${JSON.stringify(name.slice(0, 80))}. Nothing was changed.`,
     names.length === 0
       ? 'Nothing is in force yet: curfew policy apply FILE'
       : `${meant === null ? '' : `Did you mean ${meant}? `}In force: ${names.join(', ')}.`,
@@ -66,9 +66,9 @@ function headline(name: string, breaker: Breaker | null, closed: boolean, nowMs:
 /** What happens next. */
 async function nextWords(name: string, inForce: PoliciesInForce, ledger: Ledger): Promise<string> {
   const policy = inForce.kind === 'known' ? inForce.inForce.file.policies.find((one) => one.name === name) : undefined;
-  if (policy === undefined) return 'The policy is no longer in force, so nothing follows from it.';
+  if (policy === undefined) return 'The policy is no longer in force, so this changes nothing.';
   if (policy.mode !== 'enforce') return `It is in mode ${policy.mode}, so it ends nothing.`;
   const { paused } = await ledger.pauseSwitch.read();
-  const until = paused ? ', once `curfew resume` was given: Curfew is paused' : '';
-  return `It ends turns over its limits from the next scan on, those that the breaker has spared among them; at most ${policy.caps.maxCancels} before it stops again${until}. Those it would end now: curfew status`;
+  const until = paused ? ', after `curfew resume`: Curfew is paused' : '';
+  return `It ends turns over its limits from the next scan on, including those that the breaker has spared; at most ${policy.caps.maxCancels} before it stops again${until}. Which it would end now: curfew status`;
 }

@@ -11,6 +11,7 @@ import { createOutput, type Output } from '../output.js';
 import { teamsWords } from '../../engines/fleet/teams-words.js';
 import { readPolicySource } from '../policy-source.js';
 import { cleanupWords, policyWords } from '../policy-words.js';
+import { counted } from '../words.js';
 import { checkTeams, type TeamsCheck } from '../teams-check.js';
 import { registerPolicyApply } from './policy-apply.js';
 import { registerPolicyPlan } from './policy-plan.js';
@@ -22,14 +23,14 @@ export function registerPolicy(program: Command): void {
     .command('policy')
     .summary('check a policy file, see what it would do, put it in force')
     .description(
-      'Policies: which sessions, which limits, and what happens to a turn over them. check says what a file means, plan what it would do now, apply puts it in force. Format: docs/policies.md',
+      'Policies say which sessions have which limits, and what happens to a turn over one. check says what a file means, plan what it would do now, and apply puts it in force. Format: docs/policies.md',
     );
 
   policy
     .command('check')
-    .summary('find all problems of a policy file, and say what it means')
+    .summary('find all problems in a policy file, and say what it means')
     .description(
-      'Reads a policy file and says in words what it means. Changes nothing, and needs no key; where one is set and the file names teams, says whether it shows them.',
+      'Reads a policy file and says in words what it means. Changes nothing and needs no key; if one is set and the file names teams, says whether the vendor shows them.',
     )
     .argument('<file>', 'policy file (YAML or JSON)')
     .addHelpText(
@@ -101,8 +102,8 @@ function validInWords({ file, read: { file: content, warnings }, teams }: Valid)
   const { policies, cleanup, exempt } = content;
   const counts = [
     counted(policies.length, 'policy', 'policies'),
-    ...(cleanup.length > 0 ? [counted(cleanup.length, 'cleanup', 'cleanups')] : []),
-    ...(exempt.length > 0 ? [counted(exempt.length, 'exemption', 'exemptions')] : []),
+    ...(cleanup.length > 0 ? [counted(cleanup.length, 'cleanup')] : []),
+    ...(exempt.length > 0 ? [counted(exempt.length, 'exemption')] : []),
   ];
   return [
     `${file} is valid: ${counts.join(', ')}.`,
@@ -136,11 +137,9 @@ const brokenInWords = ({
   warnings,
   total,
 }: Pick<PolicyFileError, 'file' | 'problems' | 'warnings' | 'total'>): string =>
-  [
-    problems.flatMap(problemLines).join('\n'),
-    ...warningLines(warnings),
-    `${file}: ${counted(total, 'problem', 'problems')}.`,
-  ].join('\n\n');
+  [problems.flatMap(problemLines).join('\n'), ...warningLines(warnings), `${file}: ${counted(total, 'problem')}.`].join(
+    '\n\n',
+  );
 
 const paragraph = (title: string, lines: readonly string[]): string =>
   [pc.bold(title), ...lines.map((line) => `  ${line}`)].join('\n');
@@ -153,5 +152,3 @@ const warningLines = (warnings: readonly Problem[]): string[] =>
           .flatMap((problem) => problemLines({ ...problem, message: `${pc.yellow('warning:')} ${problem.message}` }))
           .join('\n'),
       ];
-
-const counted = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;

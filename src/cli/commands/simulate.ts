@@ -20,13 +20,13 @@ Examples:
   $ curfew simulate                              in one terminal; it prints the settings for the next
   $ curfew simulate --scenario my.yaml --port 0 --json
 
-Faults and control API: docs/simulator.md`,
+Control API: docs/simulator.md. Faults: docs/simulator-faults.md`,
     )
     .action(async (options: { port: string; scenario?: string }, command: Command) => {
       const { out } = contextOf(command, true);
       if (!/^\d{1,5}$/.test(options.port) || Number(options.port) > 65_535) {
         throw new UserError(
-          `"${options.port}" is no port.`,
+          `"${options.port}" is not a port.`,
           'Give a number from 0 to 65535: --port 4010.',
           ExitCode.usage,
         );
@@ -40,7 +40,7 @@ Faults and control API: docs/simulator.md`,
       out.result(document, document, (running) =>
         [
           `Simulator at ${running.url}; control at ${running.controlUrl}. Ctrl-C ends it.`,
-          'In the next terminals:',
+          'In the other terminals:',
           shell`  export GUMLOOP_BASE_URL=${running.url} GUMLOOP_API_KEY=${running.apiKey} GUMLOOP_USER_ID=${running.userId}`,
         ].join('\n'),
       );

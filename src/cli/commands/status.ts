@@ -15,9 +15,9 @@ const MOST_OPEN_ORDERS = 1_000;
 export function registerStatus(program: Command): void {
   program
     .command('status')
-    .summary('what is in force, what is going on, which sessions are near their limits')
+    .summary('what is in force, what is happening, which sessions are near their limits')
     .description(
-      'Policies in force, pause switch, breakers, open cases, how much of the fleet is seen, and the live sessions nearest to their limits. From the ledger alone: it works while Temporal and the API are away, and asks nobody.',
+      'Shows policies in force, pause switch, breakers, open cases, how much of the fleet is seen, and the live sessions nearest to their limits. Reads only the ledger, so it works while Temporal and the API are down.',
     )
     .option('--watch', 'refresh every 2 s until Ctrl-C')
     .option('--limit <n>', 'sessions to show', wholeNumber, 20)

@@ -34,12 +34,12 @@ interface ServeOptions extends ServiceCommandOptions {
 export function registerUp(program: Command): void {
   program
     .command('up')
-    .summary('start Curfew here: Temporal if none is configured, and a worker')
+    .summary('start Curfew here: a worker, and Temporal if none is configured')
     .description(
-      'Starts Curfew in the foreground: a Temporal server of its own when none is configured (TEMPORAL_ADDRESS or a profile), and a worker that enforces the policies in force. With a file, that is what is in force from then on. Prints `curfew ready` when orders are carried out.',
+      'Starts Curfew in the foreground: its own Temporal server if none is configured (TEMPORAL_ADDRESS or a profile), and a worker that enforces the policies in force. With a file, first puts that file in force. Prints `curfew ready` when it is ready for orders.',
     )
-    .argument('[file]', 'policy file to put in force; without it, what is in force stays so')
-    .option('--ui', 'with the web UI of the Temporal that is started here')
+    .argument('[file]', 'policy file to put in force; without it, nothing changes')
+    .option('--ui', 'start Temporal’s web UI too')
     .option('--adopt-temporal', 'take over a ledger that belonged to another Temporal')
     .addHelpText(
       'after',
@@ -48,10 +48,10 @@ Examples:
   $ GUMLOOP_API_KEY=… GUMLOOP_USER_ID=… curfew up curfew.yaml
   $ curfew cancel sess_xYz789AbCd --wait      (in another terminal, from any folder)
 
-State is kept in the home folder (CURFEW_HOME); \`curfew doctor\` shows where. Without a configured Temporal the first start
-obtains the Temporal CLI: TEMPORAL_CLI_PATH, PATH, Curfew's cache, a download, or \`go install\` (some minutes, once).
-The UI asks for no password: any program of this machine can end and start workflows by it, your browser among them. Leave it off when you are through.
-Ctrl-C stops; open cases go on with the next start.`,
+State is in the home folder (CURFEW_HOME); \`curfew doctor\` shows where. Without a configured Temporal, the first start gets
+the Temporal CLI: TEMPORAL_CLI_PATH, PATH, Curfew's cache, a download, or \`go install\` (a few minutes, once).
+The UI has no password: any program on this machine, your browser included, can start and end workflows with it. Turn it off when you are done.
+Ctrl-C stops; open cases continue with the next start.`,
     )
     .action(async (file: string | undefined, { ui = false, ...options }: UpOptions, command: Command) => {
       // A file with problems is told before anything is started.
@@ -76,7 +76,7 @@ Ctrl-C stops; open cases go on with the next start.`,
 
   program
     .command('worker')
-    .summary('a worker only, for a Temporal that runs already')
+    .summary('start only a worker, for a Temporal that runs already')
     .description(
       'Starts a worker in the foreground, for the configured Temporal or the one that `curfew up` runs here.',
     )
@@ -142,7 +142,7 @@ async function ensureTemporal(
   const { warning } = homeTrust(config.home);
   if (warning !== null) log.warn(`${warning.says} ${warning.next}`);
   if (resolveTemporal(config).kind === 'configured') {
-    if (ui) out.say('--ui has no effect: a Temporal is configured, and this one is not started here.');
+    if (ui) out.say('--ui has no effect: a Temporal is configured, so none is started here.');
     return null;
   }
   const { obtainTemporalCli } = await import('../../adapters/temporal/binary.js');
@@ -186,7 +186,7 @@ async function serve(
   });
   announce(out, config, target, service, server);
   const stop = (): void => {
-    out.say('Stopping: requests under way get 20 s to finish. Open cases go on when Curfew runs again.');
+    out.say('Stopping: requests under way get 20 s to finish. Open cases continue when Curfew runs again.');
     service.stop();
   };
   if (signal.aborted) stop();

@@ -38,17 +38,17 @@ export function registerWatch(program: Command): void {
     .command('watch')
     .summary('watch one session, and end a turn that breaks a limit')
     .description(
-      'Watches one session until it is at rest, and ends a turn that breaks a limit. The watch is durable: it goes on without this command. Given again, it changes the limits of the open watch; those not named stay, and "none" takes one away.',
+      'Watches one session until it is at rest, and ends a turn that breaks a limit. The watch is durable: it continues without this command. Run it again to change the limits of the open watch; other limits stay, and "none" removes one.',
     )
     .argument('<id>', 'session id')
     .option('--max-runtime <duration>', 'one turn processing: 20m, 1h30m')
-    .option('--max-continuous-runtime <duration>', 'unbroken processing, whatever was said meanwhile: 3h')
+    .option('--max-continuous-runtime <duration>', 'unbroken processing, whatever messages came: 3h')
     .option('--max-queue-time <duration>', 'one turn waiting: 5m')
     .option('--max-credits <amount>', 'one turn: 500, 2k')
     .option('--max-session-credits <amount>', 'life of the session: 5000')
     .option('--max-tokens <amount>', 'one turn, input and output: 500k, 2M')
     .option('--release', 'end the watch; the session may go on')
-    .option('--reason <text>', 'why; shown to whoever asks what ended the session')
+    .option('--reason <text>', 'why; shown with what ended the session')
     .option('--wait', 'wait until the watch ends')
     .addHelpText(
       'after',
@@ -72,7 +72,7 @@ async function watch(id: string, options: WatchOptions, command: Command): Promi
   const limits = limitsOf(options);
   const isRelease = options.release === true;
   if (isRelease && Object.keys(limits).length > 0) {
-    throw new UserError('A watch is either given limits or released. Nothing was done.', EXAMPLE, ExitCode.usage);
+    throw new UserError('Give a watch limits, or release it, but not both. Nothing was done.', EXAMPLE, ExitCode.usage);
   }
   if (isRelease && options.wait === true) {
     throw new UserError('A released watch has nothing to wait for.', 'Leave out --wait.', ExitCode.usage);
@@ -97,7 +97,7 @@ async function release(plane: ControlPlane, sessionId: string, options: WatchOpt
       closed === null
         ? `${sessionId} is not watched.`
         : `The watch of ${sessionId} is over already (${closed.ending}).`,
-      `Nothing needs to be released; \`${shell`curfew cases ${sessionId}`}\` shows orders on it.`,
+      `There is nothing to release; \`${shell`curfew cases ${sessionId}`}\` shows orders on it.`,
     );
   }
   // The ledger has it: a workflow that can't be told reads it there at its next look.
@@ -135,7 +135,7 @@ async function register(
     if (refusal !== null) {
       throw new UserError(
         `The watch of ${sessionId} is in the ledger, but Temporal does not start it: ${refusal}. Nothing watches the session yet.`,
-        `A worker tries again each minute; \`curfew doctor\` shows what is wrong. To take it back: ${releaseCommand(sessionId)}`,
+        `A worker tries again each minute; \`curfew doctor\` shows what is wrong. To undo it: ${releaseCommand(sessionId)}`,
         ExitCode.unreachable,
       );
     }
@@ -152,7 +152,7 @@ async function register(
   const stopped = interrupt.signal.aborted && options.wait === true && status.state === 'watching';
   if (stopped) {
     out.say('');
-    out.say(`Stopped waiting; the watch goes on. To end it: ${releaseCommand(sessionId)}`);
+    out.say(`Stopped waiting; the watch continues. To end it: ${releaseCommand(sessionId)}`);
   }
   const document = { kind: change.kind, orderMet: change.order, ...status };
   if (options.wait === true) out.result(document, status, endText);
@@ -185,7 +185,7 @@ function limitsOf(options: WatchOptions): LimitChanges {
     if (!('value' in reading)) {
       throw new UserError(
         `--${optionName(name)} ${reading.problem}. Nothing was registered.`,
-        (reading.suggestion ?? EXAMPLE).replace('Remove the line for no limit.', 'Leave the option out for no limit.'),
+        (reading.suggestion ?? EXAMPLE).replace('Remove the line for no limit.', 'Omit the option for no limit.'),
         ExitCode.usage,
       );
     }
@@ -245,7 +245,7 @@ function registeredText({ status, kind, order }: Registered): string {
   const left = deadline === null ? null : Date.parse(deadline) - Date.now();
   const when =
     phase === 'registered' || (phase !== 'held' && lastNote.startsWith('Registered'))
-      ? 'No worker has looked at it yet. It is looked at as soon as one runs: `curfew up`, or see `curfew doctor`.'
+      ? 'No worker has looked at it yet; one will as soon as it runs: `curfew up`, or see `curfew doctor`.'
       : deadline === null || left === null
         ? lastNote
         : `Deadline ${deadline}, in ${span(left)}. ${lastNote}`;

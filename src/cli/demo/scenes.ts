@@ -38,10 +38,10 @@ export const FLEET_STORY: readonly (readonly [count: number, story: string])[] =
   [3, 'turns that spend credits much faster than usual'],
   [8, 'healthy turns, some in the queue at first'],
   [1, 'conversation of 90 days and 4,000 credits, resumed with a young turn'],
-  [1, 'turn that its owner steers: every message starts its time anew'],
+  [1, 'turn that its owner steers: every message restarts its time'],
   [1, 'turn that stops for an approval'],
   [2, 'runaways that are exempt, one by the file and one by command'],
-  [2, 'of an agent that no policy is about'],
+  [2, 'of an agent that no policy matches'],
 ];
 
 export const STEERED = 'steered';

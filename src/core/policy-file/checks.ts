@@ -147,7 +147,7 @@ function unusualGlobs(match: Match, path: Path): Finding[] {
     return [
       warning(
         place,
-        `only * and ? are special; in ${shown(value)} the other signs stand for themselves`,
+        `only * and ? are special; in ${shown(value)} the other characters stand for themselves`,
         'List the alternatives one by one; for exceptions use not.',
       ),
     ];
@@ -219,8 +219,8 @@ function cleanups(data: Mapping, nowMs: number): Finding[] {
       found.push(
         warning(
           [...path, 'schedule', 'cron'],
-          'both the day of the month and the day of the week are given: it runs only on days that fit both',
-          'Put * for one of them if either was meant.',
+          'both the day of the month and the day of the week are given: it runs only on days that match both',
+          'Write * for one of them if you meant either.',
         ),
       );
     }

@@ -16,8 +16,8 @@ export function contradictions(match: Match, path: Path): Finding[] {
     return [
       error(
         path,
-        'this rule can never match: not is put before a rule that every session fits',
-        'Remove not, or name whom it leaves out.',
+        'this rule can never match: not is in front of a rule that every session matches',
+        'Remove not, or name what it leaves out.',
       ),
     ];
   }

@@ -39,7 +39,7 @@ const LONGEST = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
  * fit. Source: `ScheduleSpec.cronExpressions` of the Temporal SDK.
  */
 export function readCron(value: unknown): Reading<string> {
-  if (typeof value !== 'string') return bad(`is ${shown(value)}, which is no cron expression`, 'Write "0 3 * * *".');
+  if (typeof value !== 'string') return bad(`is ${shown(value)}, which is not a cron expression`, 'Write "0 3 * * *".');
   const text = value.trim();
   const longForm = SHORTHANDS[text.toLowerCase()];
   if (longForm !== undefined) return bad(`is ${shown(text)}, but five fields are needed`, `Write "${longForm}".`);
@@ -58,7 +58,7 @@ export function readCron(value: unknown): Reading<string> {
   }
   const [, , days = [], months = []] = sets;
   if (!months.some((month) => days.some((day) => day <= (LONGEST[month - 1] ?? 31)))) {
-    return bad(`is ${shown(text)}, a day that no year has`, 'Choose a day that the month has.');
+    return bad(`is ${shown(text)}, a day that does not exist`, 'Choose a day that the month has.');
   }
   return good(parts.join(' '));
 }

@@ -43,7 +43,7 @@ export function choice<const T extends string>(values: readonly T[], description
     const word = value === false ? 'off' : typeof value === 'string' ? value : '';
     const meant = closest(word, values);
     return bad(
-      `is ${shown(value)}, which is none of ${values.join(', ')}`,
+      `is ${shown(value)}, which is not one of ${values.join(', ')}`,
       meant === null ? null : `Did you mean ${value === false ? `"${meant}", in quotes` : meant}?`,
     );
   };

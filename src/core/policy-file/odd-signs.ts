@@ -37,7 +37,7 @@ function oddityOf(value: string): { readonly message: string; readonly suggestio
   if (unseen !== undefined && !isJoinerOfEmoji(value)) {
     return {
       message: `${shown(value)} holds a character that can't be seen (${codeOf(unseen)})`,
-      suggestion: 'Type the name anew, unless the name of the agent really holds it.',
+      suggestion: 'Type the name again, unless the name of the agent really holds it.',
     };
   }
   const space = WIDE_SPACE.exec(value)?.[0];

@@ -61,7 +61,7 @@ function firstOf(problems: readonly Problem[], found: number): Shown {
   const count = found <= MOST_SHOWN ? problems.length : found;
   if (last === undefined || count <= list.length) return { list, count };
   const message = `${count - list.length} more are not shown`;
-  return { list: [...list, { ...last, path: '', message, suggestion: 'Mend these first.' }], count };
+  return { list: [...list, { ...last, path: '', message, suggestion: 'Fix these first.' }], count };
 }
 
 /** With odd spaces in its structure a file is misread, and all else that is found in it is beside the point. */

@@ -122,7 +122,7 @@ export const matchSchema: z.ZodType<WrittenMatch> = oneOf(
 export const limitsSchema = z
   .strictObject({
     max_runtime: duration(
-      'Longest time that one turn may be processing. A message sent meanwhile starts it anew.',
+      'Longest time that one turn may be processing. A message sent meanwhile restarts it.',
       '45m',
     ).optional(),
     max_continuous_runtime: duration(
@@ -186,7 +186,7 @@ export const policySchema = strict('A rule: which sessions, which limits, and wh
   grace: duration('Time from the first violation of a turn to its end. Default: 0s.', '2m', 0).optional(),
   mode: choice(
     ['off', 'observe', 'enforce'],
-    'off: not looked at. observe (default): says what it would end. enforce: ends it.',
+    'off: ignored. observe (default): says what it would end. enforce: ends it.',
   ).optional(),
   caps: caps.optional(),
   notify: list(
@@ -281,7 +281,7 @@ export const exemptSchema = strict('A session that no rule may end for a while.'
     description: 'When the exemption ends: date, time and offset.',
     examples: ['2026-12-01T00:00:00Z'],
   }),
-  reason: text('Why, for the one who finds it later.', 'month-end close'),
+  reason: text('Why, for whoever finds it later.', 'month-end close'),
 });
 
 /** What people write. Its output has durations in ms, amounts and shares as numbers; defaults are not filled in yet. */

@@ -20,14 +20,14 @@ export function readAmount(value: unknown, whole: boolean): Reading<number> {
 
 function noAmount(value: unknown): Reading<never> {
   const form = 'Write a number, or one with k (thousand) or M (million): 500, 2k, 2M.';
-  if (typeof value !== 'string') return bad(`is ${shown(value)}, which is no amount`, form);
+  if (typeof value !== 'string') return bad(`is ${shown(value)}, which is not an amount`, form);
   if (/^\s*-\s*\d/.test(value)) {
     return bad(`is ${shown(value)}, but must be more than 0`, 'Remove the line for no limit.');
   }
   const [, digits, unit] = /^(\d[\d_,' ]*(?:\.\d+)?)\s*([a-z]*)$/i.exec(value.trim()) ?? [];
   const suffix = { k: 'k', m: 'M', '': '', credits: '', tokens: '' }[(unit ?? '?').toLowerCase()];
   const meant = digits === undefined || suffix === undefined ? null : `${digits.replaceAll(/[_,' ]/g, '')}${suffix}`;
-  return bad(`is ${shown(value)}, which is no amount`, meant === null ? form : `Did you mean ${meant}?`);
+  return bad(`is ${shown(value)}, which is not an amount`, meant === null ? form : `Did you mean ${meant}?`);
 }
 
 function amountOf(text: string): number | null {
@@ -50,7 +50,7 @@ export function readShare(value: unknown): Reading<number> {
     typeof value === 'boolean' || Array.isArray(value) ? NaN : number > 0 && number < 1 ? number * 100 : number;
   const meant = percent > 0 && percent < 100 ? `${Number(percent.toPrecision(6))}%` : null;
   return bad(
-    `is ${shown(value)}, which is no percentage`,
+    `is ${shown(value)}, which is not a percentage`,
     meant === null ? 'Write it as 80%.' : `Did you mean ${meant}?`,
   );
 }
@@ -61,7 +61,7 @@ export function readPercentNumber(value: unknown): Reading<number> {
   if (typeof value === 'number') return bad(`is ${value}, but must be over 0 and at most 100`, 'Write for example 25.');
   const [, digits] = typeof value === 'string' ? (/^(\d+(?:\.\d+)?)\s*%?$/.exec(value.trim()) ?? []) : [];
   const meant = digits !== undefined && Number(digits) > 0 && Number(digits) <= 100 ? `Did you mean ${digits}?` : null;
-  return bad(`is ${shown(value)}, which is no number`, meant ?? 'Write a number without a sign: 25.');
+  return bad(`is ${shown(value)}, which is not a number`, meant ?? 'Write a number without a sign: 25.');
 }
 
 export function readWholeNumber(value: unknown, least: number, most: number): Reading<number> {

@@ -18,7 +18,7 @@ export function readName(value: unknown): Reading<string> {
     .slice(0, LONGEST_NAME)
     .replaceAll(/^-+|-+$/g, '');
   const form = `Write lower-case words with dashes, at most ${LONGEST_NAME} characters: no-all-nighters.`;
-  return bad(`is ${shown(value)}, which is no name`, slug === '' ? form : `Did you mean ${slug}?`);
+  return bad(`is ${shown(value)}, which is not a valid name`, slug === '' ? form : `Did you mean ${slug}?`);
 }
 
 /** A line of text without anything invisible, compared with what the vendor sends: so nothing is trimmed silently. */
@@ -35,18 +35,18 @@ export function readText(value: unknown): Reading<string> {
 
 export function readSessionId(value: unknown): Reading<string> {
   if (typeof value === 'string' && isSessionId(value)) return good(value);
-  return bad(`is ${shown(value)}, which can be no session id`, 'Copy it from `curfew status`; it has no globs.');
+  return bad(`is ${shown(value)}, which can't be a session id`, 'Copy it from `curfew status`; it has no globs.');
 }
 
 /** A moment with its offset. @returns ms since the Unix epoch */
 export function readInstant(value: unknown): Reading<number> {
   const form = 'Write date, time and offset: 2026-12-01T00:00:00Z.';
-  if (typeof value !== 'string') return bad(`is ${shown(value)}, which is no time`, form);
+  if (typeof value !== 'string') return bad(`is ${shown(value)}, which is not a valid time`, form);
   const [, date, time, offset] =
     /^(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|z|[+-]\d\d:\d\d)?)?$/.exec(value) ?? [];
-  if (date === undefined) return bad(`is ${shown(value)}, which is no time`, form);
+  if (date === undefined) return bad(`is ${shown(value)}, which is not a valid time`, form);
   const moment = DateTime.fromISO(`${date}T${time ?? '00:00:00'}${(offset ?? 'Z').toUpperCase()}`, { zone: 'utc' });
-  if (!moment.isValid) return bad(`is ${shown(value)}, which no calendar or clock has`, form);
+  if (!moment.isValid) return bad(`is ${shown(value)}, which does not exist in any calendar or clock`, form);
   if (time === undefined) return bad(`is ${shown(value)}, without a time of day`, `Did you mean ${date}T00:00:00Z?`);
   if (offset === undefined) return bad(`is ${shown(value)}, without an offset`, `Did you mean ${date}T${time}Z?`);
   return good(moment.toMillis());
@@ -58,7 +58,7 @@ export function readSecretPath(value: unknown): Reading<string> {
   if (typeof value !== 'string') return bad(`is ${kindOf(value)}, but must be the path of a file`, next);
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(value)) return bad('is an address, but must be the path of a file', next);
   if (!/^(\/|[A-Za-z]:[\\/])/.test(value) || /\p{Cc}/u.test(value) || value.length > 1_000) {
-    return bad('is no absolute path', next);
+    return bad('is not an absolute path', next);
   }
   return good(value);
 }
@@ -67,7 +67,7 @@ export function readSecretPath(value: unknown): Reading<string> {
 export function readHookUrl(value: unknown): Reading<string> {
   const next = 'Write an address with https, without user name or password: https://example.com/hook.';
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : null;
-  if (url === null) return bad('is no address', next);
+  if (url === null) return bad('is not an address', next);
   const local = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && local)) return bad('does not use https', next);
   if (url.username !== '' || url.password !== '') return bad('holds a user name or password', next);

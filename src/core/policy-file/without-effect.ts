@@ -17,9 +17,9 @@ const NOTIFY_HINT =
 
 /** Each with what happens unheard. */
 const NEWS = [
-  ['warn_at', 'tells nobody: this policy names no route'],
-  ['caps', 'is told to nobody when it stops the policy: it names no route'],
-  ['on_restart', 'is told to nobody: this policy names no route'],
+  ['warn_at', 'reaches nobody: this policy names no route'],
+  ['caps', 'stops the policy without telling anyone: it names no route'],
+  ['on_restart', 'reaches nobody: this policy names no route'],
 ] as const;
 
 function toldToNobody(data: Mapping): Finding[] {

@@ -158,7 +158,7 @@ async function agentsToList(deps: JudgeDependencies, criteria: Criteria, signal:
   for (const id of unknown) {
     if (isLiteral(id) && isSessionId(id))
       shown.set(id, { id, name: null, teamId: null, creatorId: null, isActive: null });
-    else gaps.push(`No agent that the key shows fits ${JSON.stringify(id)}.`);
+    else gaps.push(`No agent that the key shows matches ${JSON.stringify(id)}.`);
   }
   return {
     agents: [...shown.values()].filter((agent) => !concernsNone(criteria, agent)),
@@ -213,9 +213,9 @@ function gapsOf(tally: Tally, { vendorClock }: JudgeDependencies): string[] {
   const more = unlisted.length - gaps.length;
   if (more > 0) gaps.push(`The sessions of ${more} more agents could not all be listed.`);
   if (unreadSessions > 0) gaps.push(`${sessions(unreadSessions)} could not be read, and so not be judged.`);
-  if (overLimit > 0) gaps.push(`${sessions(overLimit)} would have needed a read of their own; the limit was reached.`);
+  if (overLimit > 0) gaps.push(`${sessions(overLimit)} needed a separate read, but the limit was reached.`);
   if (undecided > 0) {
-    gaps.push(`${sessions(undecided)} may fit or not: what is known of them does not say, so they were left out.`);
+    gaps.push(`${sessions(undecided)} were left out: what is known about them does not say whether they match.`);
   }
   if (untimed > 0) {
     gaps.push(

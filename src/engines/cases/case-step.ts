@@ -219,7 +219,7 @@ async function send(
     case 'in-doubt':
       throw new TryAgain(
         'InDoubt',
-        'The session may not be ended any more, but a request that left before may still take effect; nothing was sent.',
+        'The session must not be ended any more, but an earlier request may still take effect; nothing was sent.',
         result.retryInMs,
       );
     case 'nothing-to-send':

@@ -131,7 +131,7 @@ const isInDoubt = ({ sent }: Known, { sighting }: Read): boolean =>
 const withoutGround = (): TryAgain =>
   new TryAgain(
     'InDoubt',
-    'The order has no ground any more, but a request that left before may still take effect; nothing was sent.',
+    'The order no longer has a reason, but an earlier request may still take effect; nothing was sent.',
     DOUBT_RETRY_MS,
   );
 

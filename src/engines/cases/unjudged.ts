@@ -50,9 +50,7 @@ export async function noteUnjudged(
   if (toldNow === null) return;
   log.error(
     toldNow === 'many' ? { reason } : { sessionId, reason, forMs },
-    toldNow === 'many'
-      ? 'not-judgeable: many sessions at once; the next ones are not told one by one'
-      : 'not-judgeable',
+    toldNow === 'many' ? 'not-judgeable: many sessions at once; no separate notice for the next ones' : 'not-judgeable',
   );
 }
 

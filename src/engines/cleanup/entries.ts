@@ -18,7 +18,7 @@ export async function cleanupsInForce(ledger: Pick<Ledger, 'policies'>): Promise
     case 'none':
       throw new UserError(
         'No policy file is in force, so there are no cleanups. Nothing was done.',
-        'Put one in force: curfew policy apply FILE. What it may say about cleanups: docs/policies.md.',
+        'Put one in force: curfew policy apply FILE. How to write cleanups: docs/cleanup.md.',
       );
     case 'too-new':
       throw new UserError(
@@ -36,9 +36,9 @@ export function cleanupNamed({ entries }: CleanupsInForce, name: string): Cleanu
   const names = entries.map((one) => one.name);
   const meant = closest(name, names);
   throw new UserError(
-    `No cleanup in force is called ${JSON.stringify(name.slice(0, 80))}. Nothing was done.`,
+    `No cleanup in force has the name ${JSON.stringify(name.slice(0, 80))}. Nothing was done.`,
     names.length === 0
-      ? 'The policy file in force has no cleanups; docs/policies.md shows how they are written.'
+      ? 'The policy file in force has no cleanups; docs/cleanup.md shows how to write them.'
       : `${meant === null ? '' : `Did you mean ${meant}? `}In force: ${names.join(', ')}.`,
     ExitCode.usage,
   );

@@ -72,7 +72,7 @@ export async function startCleanup(
   const entry = await entryInForce(deps, name);
   if (entry === null) return finish(null, 'It is not in the policy file in force any more, so nothing was ended.');
   if (sinceMs() > CATCH_UP_MS) {
-    const text = 'no worker was there within an hour after its time';
+    const text = 'no worker ran within an hour of its time';
     if (failures > 0) return finish(null, GIVEN_UP, [failedEvent(name, `it could not begin within an hour`)]);
     return finish(null, `Skipped: ${text}.`, [
       { kind: 'cleanup-skipped', data: { cleanup: name, why: 'no-worker', runs: 1, text } },
@@ -115,7 +115,7 @@ export async function startCleanup(
   }
 }
 
-const GIVEN_UP = 'Given up: the fleet could not be looked at for an hour. Nothing was ended.';
+const GIVEN_UP = 'Given up: the fleet could not be read for an hour. Nothing was ended.';
 
 const failedEvent = (name: string, text: string): EventToRecord => ({
   kind: 'cleanup-failed',

@@ -188,7 +188,7 @@ function changeOf(
     return (log, { name }) =>
       log.warn(
         { cleanup: name, keyIds, keyId },
-        `the Schedule of a cleanup could not be read, and was written anew under the current key: ${unreadable.message} A run that it started before may need the old key, and holds up the next one: add that key again, or terminate the run`,
+        `the Schedule of a cleanup could not be read, and was written again under the current key: ${unreadable.message} A run that it started before may need the old key, and delays the next one: add that key again, or terminate the run`,
       );
   }
   if (fingerprint !== wanted.action.memo.fingerprint) {
@@ -196,7 +196,7 @@ function changeOf(
   }
   if (keyId === null || keyIds.every((id) => id === keyId)) return null;
   return (log, { name }) =>
-    log.info({ cleanup: name, keyIds, keyId }, 'encrypted the Schedule of a cleanup anew, under the current key');
+    log.info({ cleanup: name, keyIds, keyId }, 'encrypted the Schedule of a cleanup again, under the current key');
 }
 
 /** Another worker may have been quicker. */

@@ -10,8 +10,8 @@ export interface Counted {
 
 /** Why Temporal did not start a run. */
 const WHY = {
-  overlap: 'the run before it was still at work',
-  missed: 'Temporal was away for more than an hour after its time',
+  overlap: 'the previous run was still in progress',
+  missed: 'Temporal was down for more than an hour after its time',
 } as const;
 
 const metaKey = (name: string): string => `cleanup-skips/${name}`;

@@ -33,7 +33,7 @@ const TICK_MS = 25;
 const BUSY_TICK_MS = 100;
 
 const TOO_NEW =
-  'The policies in force were written by a newer Curfew: this worker does not enforce them, so that it does not match wider than was meant. Update it.';
+  'The policies in force were written by a newer Curfew: this worker does not enforce them, so that it does not match more than was meant. Update it.';
 const TOO_NEW_RETRY_MS = 5_000;
 
 export interface EnforcementDependencies extends LookDependencies {

@@ -130,7 +130,7 @@ export async function scanAgents(
         if (error instanceof LedgerUnavailableError) failure ??= { error };
         else if (!signal.aborted) {
           // Of our own making, and no reason to leave the other agents unwatched.
-          tracked.scan = { ...tracked.scan, problem: `what was listed could not be judged: ${String(error)}` };
+          tracked.scan = { ...tracked.scan, problem: `could not judge what was listed: ${String(error)}` };
           deps.log.error({ agentId: tracked.agent.id, err: error }, 'could not judge the sessions of an agent');
         }
       });

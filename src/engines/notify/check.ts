@@ -39,7 +39,7 @@ async function checkRoute(
       route: name,
       status: 'failed',
       says: `${capital(secret.problem)}.`,
-      next: `${FORMS[kindOf(route)]} The one who runs the worker must be able to read it.`,
+      next: `${FORMS[kindOf(route)]} The worker's user must be able to read it.`,
       exitCode: ExitCode.usage,
     };
   }
@@ -100,13 +100,13 @@ function failureOf(
 
 function adviceOn(route: NotifyRoute, status: number): string {
   if (status === 429) return 'Too many messages at the moment; try again in a minute.';
-  if (status >= 500) return 'It has trouble of its own; try again in a minute.';
+  if (status >= 500) return 'It has a problem of its own; try again in a minute.';
   if (status >= 300 && status < 400)
-    return 'It sends us elsewhere, which is not followed: write the address it ends at.';
+    return 'It redirects, and Curfew does not follow that: use the address it leads to.';
   if ('slack' in route) {
     if (status === 403 || status === 404 || status === 410)
       return 'The webhook was revoked, or its channel is archived: make a new one in Slack, and put its address into the file.';
-    return 'Check that the address is that of an incoming webhook, whole and without anything behind it.';
+    return 'Check that the address is that of an incoming webhook, complete, with nothing after it.';
   }
   if (status === 401 || status === 403) return 'Check that the receiver verifies with the same secret.';
   return 'Check the address, and what the receiver expects.';

@@ -94,10 +94,7 @@ async function messageFor(
       // Whether there is more, the next look says.
       if (items.length === begun.keys.length) return { items, more: true };
     } else {
-      log.error(
-        { route: name, items: begun.keys.length },
-        'a notification was given up; what it said is in the ledger',
-      );
+      log.error({ route: name, items: begun.keys.length }, 'gave up a notification; the ledger has what it said');
     }
     await ledger.deliveries.drop(name);
   }

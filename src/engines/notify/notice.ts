@@ -125,7 +125,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     lines: [
       words`${sessionOf(item)} ${numbersOf(item)}`,
       ruleOf(item),
-      words`Its turn is over; whether by our request or otherwise, nobody can tell.${endingOf(item)}`,
+      words`Its turn is over; whether our request ended it is unknown.${endingOf(item)}`,
     ],
     remedies: [...exempting(item, words`Let its next turns run`), ...explaining(item)],
   }),
@@ -140,7 +140,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
   'not-ending': (item) => ({
     title: words`Does not end`,
     lines: [
-      words`${sessionOf(item)} its turn could not be ended${triedFor(item)}. Curfew goes on trying.`,
+      words`${sessionOf(item)} its turn could not be ended${triedFor(item)}. Curfew keeps trying.`,
       ...hindranceOf(item),
       ...whyOf(item),
       ...othersOfJob(item),
@@ -154,7 +154,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
       return {
         title: words`Can’t be judged`,
         lines: [
-          words`${sessions} sessions can’t be judged now: reads of them fail, or come too late. None of them is ended meanwhile. Those that follow are not told one by one.`,
+          words`${sessions} sessions can’t be judged now: reads of them fail, or come too late. None of them ends meanwhile. You get no separate notice for those that follow.`,
           ...hindranceOf(item, 'text'),
         ],
         remedies: [
@@ -167,7 +167,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     return {
       title: words`Can’t be judged`,
       lines: [
-        words`${sessionOf(item)} it can’t be read in time${since === null ? '' : words` since ${momentOf(since)}`}. What can’t be judged is not ended; Curfew goes on trying.`,
+        words`${sessionOf(item)} it can’t be read in time${since === null ? '' : words` since ${momentOf(since)}`}. What can’t be judged does not end; Curfew keeps trying.`,
         ...hindranceOf(item, 'text'),
         ...(item.order === null ? [] : [ruleOf(item)]),
       ],
@@ -176,7 +176,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
           ? []
           : [
               {
-                purpose: words`If reads come, but too late, and it is to end all the same`,
+                purpose: words`If reads come, but too late, and it should end anyway`,
                 command: words`curfew cancel ${shellWord(item.sessionId)} --even-if-read-is-old 10s`,
               },
             ]),
@@ -201,7 +201,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
   forbidden: (item) => ({
     title: words`Forbidden`,
     lines: [
-      words`${sessionOf(item)} the vendor does not let our key ${item.data['on'] === 'read' ? 'see' : 'end'} it (${refusalOf(item)}). It goes on as it was.`,
+      words`${sessionOf(item)} the vendor does not let our key ${item.data['on'] === 'read' ? 'see' : 'end'} it (${refusalOf(item)}). It keeps running.`,
       ...whyOf(item),
       ...othersOfJob(item),
       ruleOf(item),
@@ -216,7 +216,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
   gone: (item) => ({
     title: words`Not found`,
     lines: [
-      words`${sessionOf(item)} the vendor finds it no more (404 on two reads). Whether its turn ended was not seen.`,
+      words`${sessionOf(item)} the vendor no longer finds it (404 on two reads). Whether its turn ended was not seen.`,
       ...othersOfJob(item),
       ruleOf(item),
     ],
@@ -243,12 +243,12 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
       title: words`Breaker opened`,
       lines: [
         words`Policy ${quoted(policy)} has used up its cap: it ended ${taken ?? '?'} turns${window}${of}, and ${percent ? 'max_percent' : 'max_cancels'} is ${cap ?? '?'}${percent ? '%' : ''}.`,
-        words`It ends nothing more and only observes. Cases that have already sent a request go on.`,
+        words`It ends nothing more and only observes. Cases that have already sent a request continue.`,
       ],
       remedies: [
         { purpose: words`See what it ended`, command: words`curfew history` },
         {
-          purpose: words`When that was right, let it go on`,
+          purpose: words`If that was right, let it continue`,
           command: words`curfew policy resume ${shellWord(policy)}`,
         },
       ],
@@ -267,7 +267,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     return {
       title: words`Key refused`,
       lines: [
-        words`The vendor refuses our key or account${status === null ? '' : words` (${status})`}: no session can be read or ended. Orders are kept, and go on by themselves when the key works again.`,
+        words`The vendor refuses our key or account${status === null ? '' : words` (${status})`}: no session can be read or ended. Orders are kept, and continue by themselves when the key works again.`,
         ...(message === null ? [] : [words`It says: ${plain(message)}`]),
       ],
       remedies: [
@@ -278,7 +278,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
   },
   'account-accepted': () => ({
     title: words`Key works again`,
-    lines: [words`The vendor accepts our key again. What was held goes on.`],
+    lines: [words`The vendor accepts our key again. What was held continues.`],
     remedies: [],
   }),
   'coverage-lost': ({ data }) => {
@@ -288,7 +288,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     return {
       title: words`Coverage lost`,
       lines: [
-        words`There was no complete scan of the fleet${since === null ? '' : words` since ${momentOf(since)}`}: some sessions are not watched. What can't be seen is not ended.`,
+        words`There was no complete scan of the fleet${since === null ? '' : words` since ${momentOf(since)}`}: some sessions are not watched. What can't be seen does not end.`,
         ...(unreadable === null || unreadable === 0
           ? []
           : [words`The sessions of ${unreadable} ${unreadable === 1 ? 'agent' : 'agents'} could not be listed.`]),
@@ -325,7 +325,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     return {
       title: words`Cleanup failed`,
       lines: [
-        words`Cleanup ${quoted(cleanup)} could not look for what to end, and this run was given up. It ended nothing; the next run comes at its time.`,
+        words`Cleanup ${quoted(cleanup)} could not look for what to end, and gave up this run. It ended nothing; the next run is as scheduled.`,
         ...(problem === null ? [] : [words`Problem: ${plain(problem)}`]),
       ],
       remedies: [
@@ -381,7 +381,7 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
         ...(data['fast'] === true ? [words`It sends without the read before each cancel (\`--fast\`).`] : []),
         ...becauseOf(data),
       ],
-      remedies: [...onJob(data, words`Look on`, 'status', ' --watch'), ...onJob(data, words`Hold it`, 'pause')],
+      remedies: [...onJob(data, words`Follow it`, 'status', ' --watch'), ...onJob(data, words`Pause it`, 'pause')],
     };
   },
   'bulk-stopped': ({ data }) => {
@@ -389,12 +389,12 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
     return {
       title: words`Bulk job stopped itself`,
       lines: [
-        words`Bulk job ${jobOf(data)} went badly and paused itself. Nothing more of it is sent until a person says so.`,
+        words`Bulk job ${jobOf(data)} went badly and paused itself. It sends nothing more until an operator resumes it.`,
         ...(why === null ? [] : [closed(why)]),
       ],
       remedies: [
         ...onJob(data, words`See what went wrong`, 'report'),
-        ...onJob(data, words`When that is put right, let it go on`, 'resume'),
+        ...onJob(data, words`When that is fixed, resume it`, 'resume'),
         ...onJob(data, words`Or leave the rest untouched, for good`, 'abort'),
       ],
     };
@@ -402,24 +402,24 @@ const WORDS: Readonly<Record<ToldKind, (item: Item) => Words>> = {
   'bulk-paused': ({ data }) => ({
     title: words`Bulk job paused`,
     lines: [words`${actorOf(data)} paused bulk job ${jobOf(data)}. Nothing more of it is sent.`, ...becauseOf(data)],
-    remedies: onJob(data, words`Let it go on`, 'resume'),
+    remedies: onJob(data, words`Resume it`, 'resume'),
   }),
   'bulk-resumed': ({ data }) => ({
     title: words`Bulk job resumed`,
-    lines: [words`${actorOf(data)} let bulk job ${jobOf(data)} go on.`],
-    remedies: onJob(data, words`Hold it`, 'pause'),
+    lines: [words`${actorOf(data)} resumed bulk job ${jobOf(data)}.`],
+    remedies: onJob(data, words`Pause it`, 'pause'),
   }),
   'bulk-aborted': ({ data }) => ({
     title: words`Bulk job aborted`,
     lines: [
-      words`${actorOf(data)} ended bulk job ${jobOf(data)} for good. What was not sent for yet stays untouched.`,
+      words`${actorOf(data)} ended bulk job ${jobOf(data)} for good. Targets without a request stay untouched.`,
       ...becauseOf(data),
     ],
     remedies: onJob(data, words`See what became of each`, 'report'),
   }),
   'bulk-finished': ({ data }) => ({
     title: words`Bulk job finished`,
-    lines: [words`Bulk job ${jobOf(data)} has sent all that it had to send.${countsOf(data)}`],
+    lines: [words`Bulk job ${jobOf(data)} has sent all it had to send.${countsOf(data)}`],
     remedies: onJob(data, words`See what became of each`, 'report'),
   }),
 };
@@ -450,7 +450,7 @@ function countsOf(data: Item['data']): Printable | '' {
   if (typeof byStatus !== 'object' || byStatus === null) return '';
   const counts = Object.entries(byStatus).flatMap(([status, targets]) =>
     typeof targets === 'number' && targets > 0
-      ? [status === 'case' ? words`${targets} in cases that go on` : words`${targets} ${plain(status, 40)}`]
+      ? [status === 'case' ? words`${targets} in cases that continue` : words`${targets} ${plain(status, 40)}`]
       : [],
   );
   return counts.length === 0 ? '' : words` Its targets: ${joined(counts, ', ')}.`;

@@ -65,7 +65,7 @@ const closed = (sessionId: string, watch: Watch | null): WatchClosedError =>
   new WatchClosedError(
     watch === null
       ? `No watch of ${sessionId} is known. Nothing was changed.`
-      : `The watch of ${sessionId} is over (${watch.ending}). Nothing was changed; register it anew.`,
+      : `The watch of ${sessionId} is over (${watch.ending}). Nothing was changed; register it again.`,
   );
 
 /** What an extension or a release met, for people. Empty when there was no order. */
@@ -76,6 +76,6 @@ export function orderMetText(order: OrderMet): string {
     case 'given-up':
       return 'It had ordered the end of the turn; that order is given up, nothing was sent.';
     case 'already-sent':
-      return 'A cancel request had been sent already: that order is carried out all the same.';
+      return 'A cancel request had been sent already: that order is carried out anyway.';
   }
 }

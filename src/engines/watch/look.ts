@@ -133,7 +133,7 @@ async function overLimit(
     const earlier = { policy: verdict.policy, outcome, decidedAtMs: last.decidedAtMs, refusals };
     // This look has just read the session.
     if (!mayOrder(verdict.policy, [earlier], { nowMs: await deps.ledger.now(), readAgoMs: 0 })) {
-      const note = `Over its limit: ${text}. The order on this turn came to “${outcome}”, so none is given now.`;
+      const note = `Over its limit: ${text}. The order on this turn ended as “${outcome}”, so the watch gives no other now.`;
       return look('watching', note, facts, scanMsOf(watch.limits));
     }
   }
@@ -211,7 +211,7 @@ async function awaitOutcome(deps: WatchDependencies, watch: Watch, order: OrderV
 async function noteHeld(deps: WatchDependencies, watch: Watch, { message, afterMs, reason }: TryAgain): Promise<void> {
   const { sessionId, missingSinceMs } = watch;
   deps.log.warn({ sessionId, reason, afterMs }, `a watch can't look: ${message}`);
-  const note = `${message} Nothing is ended on this; the watch goes on.`;
+  const note = `${message} This ends nothing; the watch continues.`;
   await deps.ledger.watches.noteLook(watch, { ...look('held', note, watch.facts, afterMs), missingSinceMs });
 }
 
@@ -243,6 +243,6 @@ function noteOf(
   if (verdict.note === 'state-unknown') return `In a state that is not known (${state ?? 'null'}): nothing is ended.`;
   if (verdict.kind === 'undecided') return `${capital(state ?? 'unknown')}; not decided: ${said}.`;
   const deadlineMs = deadlineOf(facts, limits) ?? nextLookAt;
-  const left = deadlineMs === null || deadlineMs <= nowMs ? '' : `; ${durationText(deadlineMs - nowMs)} to go`;
+  const left = deadlineMs === null || deadlineMs <= nowMs ? '' : `; ${durationText(deadlineMs - nowMs)} left`;
   return `${capital(state ?? 'unknown')}, within its limits${deadlineOf(facts, limits) === null ? '' : left}.`;
 }

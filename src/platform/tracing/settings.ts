@@ -58,7 +58,7 @@ function checkAddress(address: string | null): void {
   if (address === null) return;
   if (URL.canParse(address) && /^https?:$/.test(new URL(address).protocol)) return;
   throw new UserError(
-    'The address of the OpenTelemetry collector is no http or https URL.',
+    'The address of the OpenTelemetry collector is not an http or https URL.',
     'Set OTEL_EXPORTER_OTLP_ENDPOINT, for example to http://127.0.0.1:4318.',
     ExitCode.usage,
   );

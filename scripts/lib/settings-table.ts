@@ -13,5 +13,5 @@ export const withSettingsTable = (page: string): Promise<string> =>
   withTable(page, {
     of: 'settings',
     made: 'Made from src/platform/settings.ts by scripts/settings-table.ts',
-    rows: [['name', 'default', 'what it says', 'secret'], ...rows],
+    rows: [['name', 'default', 'meaning', 'secret'], ...rows],
   });

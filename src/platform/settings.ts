@@ -60,8 +60,8 @@ const OWN_SERVER = 'Curfew’s own server';
 /** Every setting, in the order of the table; those of OpenTelemetry and of proxies are other people's. */
 export const SETTINGS = z.object({
   GUMLOOP_API_KEY: secret('API key, personal or of a team; goes with `GUMLOOP_USER_ID`'),
-  GUMLOOP_USER_ID: elsewhere('user whom a personal key belongs to; with a team key, a member to act for'),
-  GUMLOOP_TEAM_ID: elsewhere('with a team key: the team'),
+  GUMLOOP_USER_ID: elsewhere('owner of a personal key; with a team key, a member to act for'),
+  GUMLOOP_TEAM_ID: elsewhere('the team of a team key; limits another credential to this team'),
   GUMLOOP_ACCESS_TOKEN: secret('OAuth access token, alone; it wins when a key is set, too'),
   GUMLOOP_BASE_URL: told(z.string().default(DEFAULT_API_BASE_URL), {
     description: 'address of the vendor’s API; plain http only to this machine',
@@ -73,7 +73,7 @@ export const SETTINGS = z.object({
     wordOf(LOG_LEVELS),
     'info',
     '`info`',
-    'least level that is logged: `debug`, `info`, `warn`, `error`, `silent`',
+    'minimum level of log lines: `debug`, `info`, `warn`, `error`, `silent`',
   ),
   CURFEW_LOG_FORMAT: setting<LogFormat | null>(
     wordOf(LOG_FORMATS),
@@ -81,20 +81,17 @@ export const SETTINGS = z.object({
     '`pretty` on a terminal, else `json`',
     'form of log lines: [logs and traces](tracing.md)',
   ),
-  CURFEW_ALERT_AFTER: duration(
-    DEFAULT_TIMING.alertAfterMs,
-    'time in vain after which the event `not-ending` is raised',
-  ),
+  CURFEW_ALERT_AFTER: duration(DEFAULT_TIMING.alertAfterMs, 'how long to try before the event `not-ending` is raised'),
   CURFEW_GIVE_UP_AFTER: duration(
     DEFAULT_TIMING.giveUpAfterMs,
-    'time in vain after which an order ends as `retries-exhausted`',
+    'how long to try before an order ends as `retries-exhausted`',
   ),
   CURFEW_RETRY_CAP: duration(DEFAULT_TIMING.retryCapMs, 'longest wait between attempts'),
   CURFEW_KEY_RETRY: duration(DEFAULT_TIMING.accountRetryMs, 'wait before a refused key is tried again'),
-  CURFEW_REQUESTS_PER_SECOND: wholeNumber(50, 'most requests to the vendor, of each worker'),
+  CURFEW_REQUESTS_PER_SECOND: wholeNumber(50, 'maximum requests per second to the vendor, for each worker'),
   CURFEW_SCAN_INTERVAL: duration(DEFAULT_SCAN_MS, 'time between two scans of the fleet'),
-  CURFEW_RETENTION: duration(400 * DAY_MS, 'the ledger forgets what ended longer ago; at least `1d`', DAY_MS),
-  CURFEW_BULK_TYPE_ABOVE: wholeNumber(500, '`curfew bulk apply` asks for the exact number of more targets'),
+  CURFEW_RETENTION: duration(400 * DAY_MS, 'records of what ended longer ago are deleted; at least `1d`', DAY_MS),
+  CURFEW_BULK_TYPE_ABOVE: wholeNumber(500, 'above so many targets `curfew bulk apply` makes you type the exact number'),
   CURFEW_HTTP_ADDRESS: setting<HttpAddress | null>(
     readHttpAddress,
     null,
@@ -110,7 +107,7 @@ export const SETTINGS = z.object({
     'program for Curfew’s own Temporal server; not from `.env`',
     '`temporal` on `PATH`, else it is fetched',
   ),
-  TEMPORAL_ADDRESS: elsewhere('a Temporal that runs already, as for the `temporal` CLI', OWN_SERVER),
+  TEMPORAL_ADDRESS: elsewhere('address of a running Temporal, as for the `temporal` CLI', OWN_SERVER),
   TEMPORAL_NAMESPACE: elsewhere('namespace there', '`default`'),
   TEMPORAL_API_KEY: secret('API key for it'),
   TEMPORAL_TLS: elsewhere('TLS to it: `true`, `false`'),

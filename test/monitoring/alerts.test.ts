@@ -93,9 +93,9 @@ describe.each(alerts.map((rule) => [rule.alert, rule] as const))('%s', (alert, r
     const points = [...sectionOf(alert).matchAll(/^- \*\*(.+?):\*\*/gm)].map(([, name]) => name);
     expect(points).toEqual([
       'For sessions',
-      'Safe meanwhile',
+      'Not at risk',
       'Look first',
-      isWatchdog ? 'Cures' : 'Causes and cures',
+      isWatchdog ? 'Fixes' : 'Causes and fixes',
       'Escalate',
       'Resolves',
     ]);

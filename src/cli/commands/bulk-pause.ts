@@ -6,7 +6,7 @@ import { count } from '../bulk-words.js';
 export function registerBulkPause(bulk: Command): void {
   bulk
     .command('pause')
-    .summary('send nothing more of a job until resume')
+    .summary('hold a job: nothing more is sent until resume')
     .description(
       'Pauses a bulk job. Once this returns, no worker sends another cancel request of the job. Requests already sent can’t be called back. Works while Temporal is down. (`curfew pause` holds everything, not only this job.)',
     )

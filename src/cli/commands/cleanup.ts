@@ -20,7 +20,7 @@ export function registerCleanup(program: Command): void {
 function registerCleanupList(cleanup: Command): void {
   cleanup
     .command('list')
-    .summary('what each ends, when it runs next, how the last run came out')
+    .summary('each cleanup: what it ends, its next run, the result of its last one')
     .description(
       'The cleanups of the policy file in force: what each selects, its schedule, its next runs, and how the last run came out. Without Temporal it shows what the ledger knows.',
     )

@@ -34,7 +34,7 @@ interface ServeOptions extends ServiceCommandOptions {
 export function registerUp(program: Command): void {
   program
     .command('up')
-    .summary('start Curfew here: a worker, and Temporal if none is configured')
+    .summary('start Curfew: a worker, and Temporal if none is configured; puts FILE in force')
     .description(
       'Starts Curfew in the foreground: its own Temporal server if none is configured (TEMPORAL_ADDRESS or a profile), and a worker that enforces the policies in force. With a file, first puts that file in force. Prints `curfew ready` when it is ready for orders.',
     )
@@ -76,7 +76,7 @@ Ctrl-C stops; open cases continue with the next start.`,
 
   program
     .command('worker')
-    .summary('start only a worker, for a Temporal that runs already')
+    .summary('start only a worker, for a Temporal that is already running')
     .description(
       'Starts a worker in the foreground, for the configured Temporal or the one that `curfew up` runs here.',
     )

@@ -149,7 +149,7 @@ describe('curfew watch, with a worker, a server and a vendor', () => {
     [['sess_1', '--max-runtime', '20'], /--max-runtime is "20", which has no unit/],
     [['sess_1', '--max-tokens', '1.5'], /--max-tokens is "1.5", but must be a whole number/],
     [['sess_1', '--release', '--max-runtime', '20m'], /limits, or release it, but not both/],
-    [['../x', '--max-runtime', '20m'], /no session id/],
+    [['../x', '--max-runtime', '20m'], /Not a valid session id/],
   ])('refuses %j with exit code 2', async (args, message) => {
     const { code, stderr } = await watch(...args);
     expect(code).toBe(ExitCode.usage);

@@ -63,4 +63,19 @@ describe('a pass through the gate', () => {
     const ofTurn = await harness.ledger.orders.ofTurn(SESSION, 'first');
     expect(ofTurn.map(({ policy, outcome }) => [policy, outcome])).toContainEqual(['moved', null]);
   });
+
+  it('orders the end of a newer turn once for a policy, however many older turns it had ordered', async () => {
+    harness.vendor.reads = [shows('processing')];
+    harness.vendor.cancels = ['failed'];
+    await harness.order({ ...byPolicy('moved'), turnKey: 'oldest', turnStartedAtMs: 1 });
+    await harness.order({ ...byPolicy('moved'), turnKey: 'older', turnStartedAtMs: 2 });
+    const rules = {
+      judge: (order: OpenOrder) => Promise.resolve(verdictOf('send', order)),
+      judgeService: () => Promise.resolve(null),
+      onRestart: () => Promise.resolve(null),
+    };
+    const { deps } = harness.worker({ rules });
+    await attemptCase(deps, SESSION, `cancel/${SESSION}`, 0);
+    expect(await harness.ledger.orders.ofTurn(SESSION, 'first')).toHaveLength(1);
+  });
 });

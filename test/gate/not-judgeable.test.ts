@@ -196,6 +196,17 @@ describe('a session whose orders can not be judged', () => {
     expect((await harness.ledger.gauges()).unjudgedSessions).toBe(0);
   });
 
+  it('of a watch is shown only while the watch is open', async () => {
+    const limits = { max_runtime: 20 * 60_000 };
+    await harness.ledger.watches.register({ sessionId: SESSION, limits, reason: null, requestedBy: 'importer' });
+    const note = { sessionId: SESSION, by: 'watch', orderId: null, reason: 'timeout', text: 'not answered' } as const;
+    await harness.ledger.unjudged.note(note, 20 * 60_000);
+    await harness.ledger.unjudged.tell(note);
+    expect(await spells()).toHaveLength(1);
+    await harness.ledger.watches.release(SESSION, { by: 'ops', reason: null });
+    expect(await spells()).toEqual([]);
+  });
+
   it('is one no longer when nobody has tried for five minutes', async () => {
     await harness.order({ turnKey: FIRST.key });
     const note = { sessionId: SESSION, by: 'case', orderId: null, reason: 'timeout', text: 'not answered' } as const;

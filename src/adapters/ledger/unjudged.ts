@@ -140,7 +140,7 @@ export const createUnjudged = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNo
     return ended === undefined || ended.due_at < nowMs - OVER_AFTER_MS ? null : toSpell(ended);
   },
 
-  /** Sessions that can't be judged now, and that someone was told of; the longest first. Those of cases only while an order is open. */
+  /** Sessions that can't be judged now, and that someone was told of; the longest first. Those of cases only while an order is open, those of watches while the watch is. */
   async now(filter: { readonly sessionId?: string; readonly limit: number }): Promise<UnjudgedSpell[]> {
     let query = toldSpells(db, await now(db))
       .selectAll()
@@ -165,14 +165,27 @@ const runningSpells = (db: Kysely<LedgerDatabase>, nowMs: number) =>
     .where('due_at', '>=', nowMs - OVER_AFTER_MS)
     .where((eb) =>
       eb.or([
-        eb('by', '!=', 'case'),
-        eb.exists(
-          eb
-            .selectFrom('orders')
-            .select('orders.id')
-            .whereRef('orders.session_id', '=', 'unjudged.session_id')
-            .where('orders.open', '=', 1),
-        ),
+        eb('by', '=', 'fleet'),
+        eb.and([
+          eb('by', '=', 'case'),
+          eb.exists(
+            eb
+              .selectFrom('orders')
+              .select('orders.id')
+              .whereRef('orders.session_id', '=', 'unjudged.session_id')
+              .where('orders.open', '=', 1),
+          ),
+        ]),
+        eb.and([
+          eb('by', '=', 'watch'),
+          eb.exists(
+            eb
+              .selectFrom('watches')
+              .select('watches.session_id')
+              .whereRef('watches.session_id', '=', 'unjudged.session_id')
+              .where('watches.state', '=', 'watching'),
+          ),
+        ]),
       ]),
     );
 

@@ -2,7 +2,7 @@ import { listLive } from '../../adapters/vendor/listing.js';
 import { requestsFor } from '../cases/gather.js';
 import { conclude } from '../../core/policy/conclusion.js';
 import { endingByList, endingOf, type Ending } from '../../core/policy/ending.js';
-import type { OrderedTurn } from '../../core/policy/sighting.js';
+import type { OrderedTurn, Sighting } from '../../core/policy/sighting.js';
 import type { SessionsError } from '../../adapters/vendor/index.js';
 import { plannedTurn } from './attempt.js';
 import type { RunContext, Unconfirmed } from './dependencies.js';
@@ -51,8 +51,15 @@ export async function confirmByList(
   const unread = run.job().fast;
   const confirmed = items
     .filter(({ target }) => !live.has(target.sessionId))
-    .map((item) => ({ item, ending: endingByList(item.sightings[0] ?? null, unread, atMs) }));
+    .map((item) => ({ item, ending: endingByList(item.byList === 'request' ? null : restOf(item), unread, atMs) }));
   return { pages, confirmed, listed, problem: null };
+}
+
+/** What showed it at rest. */
+function restOf({ sightings, target }: Unconfirmed): Sighting {
+  const [sighting] = sightings;
+  if (sighting === undefined) throw new Error(`Nothing showed ${target.sessionId} at rest.`);
+  return sighting;
 }
 
 /**

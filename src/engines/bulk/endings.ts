@@ -49,7 +49,7 @@ export class Endings {
   settle(
     target: BulkTarget,
     from: TargetStatus,
-    ending: Pick<BulkSettlement, 'outcome' | 'agentId'> & Partial<BulkSettlement>,
+    ending: Pick<BulkSettlement, 'outcome' | 'agentId'> & Partial<Omit<BulkSettlement, 'seq' | 'sessionId' | 'from'>>,
     events: readonly EventToRecord[] = [],
   ): void {
     const { seq, sessionId } = target;

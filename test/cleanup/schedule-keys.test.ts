@@ -197,7 +197,7 @@ describe('the Schedule of a cleanup whose key was removed too early', () => {
       expect(after).toMatchObject({ unreadable: null, paused: true, note: 'a person says so', running: true });
       expect(after.counted).toEqual(before.counted);
       expect(log.warn.mock.calls.filter(([, message]) => String(message).includes(why))).toEqual([
-        [{ cleanup: entry.name, keyIds: ['k1'], keyId: id }, expect.stringContaining('was written anew')],
+        [{ cleanup: entry.name, keyIds: ['k1'], keyId: id }, expect.stringContaining('was written again')],
       ]);
       const looks = log.warn.mock.calls.length;
       await sync(without);

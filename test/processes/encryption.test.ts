@@ -193,7 +193,7 @@ describe('with CURFEW_CODEC_KEYS_FILE', () => {
     'the codec server has nothing to do where it is off',
     inOwnHome({}, async (own) => {
       const { code, stderr } = await own.run('codec-server');
-      expect([code, stderr]).toEqual([2, expect.stringContaining('payload encryption is off here')]);
+      expect([code, stderr]).toEqual([2, expect.stringContaining('Payload encryption is off here')]);
     }),
     LIMIT_MS,
   );

@@ -348,7 +348,7 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
           [25, 40, 10],
           [50, 20, 10],
           [50, 100, 50],
-          [100, 20, 20],
+          [95, 20, 19],
           [1, 99, 0],
           [1, 100, 1],
         ])('%d%% of %d are %d, as long as nobody counts them anew', async (percent, live, permits) => {
@@ -356,6 +356,10 @@ export function describeEnforcement(name: string, freshUrl: () => Promise<string
           expect(await createBreakers(db).open()).toMatchObject([
             { reason: { cap: 'max_percent', capValue: percent, taken: permits, liveSessions: live } },
           ]);
+        });
+
+        it('of 100% is no limit: what is counted again while many end must not look like more than all', async () => {
+          expect(await share(100, 20)).toBe(500);
         });
 
         it('does not count with fewer live sessions than say something, or an unknown number of them', async () => {

@@ -16,7 +16,7 @@ it('lets a turn end exactly while neither the number nor the share of all that w
   fc.assert(
     fc.property(situations, ({ maxCancels, maxPercent, liveSessions, turns, over }) => {
       const caps = { maxCancels, maxPercent, perMs: HOUR };
-      const counts = liveSessions !== null && liveSessions >= LEAST_LIVE_FOR_PERCENT;
+      const counts = maxPercent < 100 && liveSessions !== null && liveSessions >= LEAST_LIVE_FOR_PERCENT;
       const byCancels = turns + 1 > maxCancels;
       const byPercent = counts && (turns + 1) * 100 > maxPercent * (liveSessions + over);
       const expected = byCancels ? 'max_cancels' : byPercent ? 'max_percent' : null;
@@ -25,6 +25,13 @@ it('lets a turn end exactly while neither the number nor the share of all that w
     }),
     { numRuns: 5_000 },
   );
+});
+
+it('takes 100 percent for no limit, however many of those that were counted are over', () => {
+  const caps = { maxCancels: 1_000, maxPercent: 100, perMs: HOUR };
+  // As seen: a hundred turns end within a scan, which counts what is left of them.
+  expect(capReached(caps, 77, { turns: 77, over: 0 })).toBeNull();
+  expect(capReached({ ...caps, maxPercent: 99 }, 77, { turns: 77, over: 0 })?.cap).toBe('max_percent');
 });
 
 it('leaves as many turns as can be let end one after the other', () => {

@@ -109,11 +109,11 @@ describe('Temporal behind TLS', () => {
     expect(error.message).toContain(`Temporal at ${tls.address} can't be reached`);
   });
 
-  it('wants a client certificate, and takes that of its authority alone', async () => {
+  it('needs a client certificate, and takes that of its authority alone', async () => {
     await use({ ...trusting(mutual), ...showing(certificates.client) });
     for (const settings of [trusting(mutual), { ...trusting(mutual), ...showing(certificates.stranger) }]) {
       const error = await failure(settings);
-      expect(error.message).toMatch(/wants (TLS, or )?a client certificate/);
+      expect(error.message).toMatch(/needs (TLS, or )?a client certificate/);
     }
   });
 

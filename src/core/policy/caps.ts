@@ -32,7 +32,8 @@ export interface Allowance {
  * that are, and those that we ended before they were counted.
  */
 function leftOf(caps: Caps, liveSessions: number | null, { turns, over }: Taken) {
-  const percentCounts = liveSessions !== null && liveSessions >= LEAST_LIVE_FOR_PERCENT;
+  // All of them is no limit, and what ends while they are counted must not look like more than all.
+  const percentCounts = caps.maxPercent < 100 && liveSessions !== null && liveSessions >= LEAST_LIVE_FOR_PERCENT;
   return {
     byCancels: caps.maxCancels - turns,
     byPercent: percentCounts ? Math.floor((caps.maxPercent * (liveSessions + over)) / 100) - turns : Infinity,

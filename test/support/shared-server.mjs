@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { createServer as createTcpServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { tsImport } from 'tsx/esm/api';
@@ -44,7 +45,26 @@ function commandHosts() {
   };
 }
 
+/**
+ * Ports that an embedded Temporal takes where they are free. A server that is started again wants the port that it had, and
+ * with one that every suite wants, another suite's server would have it by then.
+ */
+const WANTED_BY_ALL = [7233, 8233];
+
+/** @returns for each port the server that keeps it, or null where another program has it already */
+const keepFromAll = () =>
+  Promise.all(
+    WANTED_BY_ALL.map((port) => {
+      const server = createTcpServer().listen(port, '127.0.0.1');
+      return once(server, 'listening').then(
+        () => server,
+        () => null,
+      );
+    }),
+  );
+
 async function serve() {
+  const kept = await keepFromAll();
   const made = new Map();
   const hosts = commandHosts();
   const answerTo = async (request, response) => {
@@ -66,6 +86,7 @@ async function serve() {
   await once(server, 'listening');
   process.env.TEST_SHARED_URL = `http://127.0.0.1:${server.address().port}`;
   return async () => {
+    for (const one of kept) one?.close();
     server.close();
     server.closeAllConnections();
     hosts.close();

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
-import { compare, type Said, type Told, type Verdict } from '../../src/cli/demo/verdict.js';
+import { compare, NOTHING_TOLD, type Said, type Told, type Verdict } from '../../src/cli/demo/verdict.js';
 import type { OrderResult, Outcome } from '../../src/core/contract.js';
 import { readPolicyFile } from '../../src/core/policy-file/index.js';
 
@@ -41,6 +41,19 @@ describe("the demo's comparison with the simulator's truth", () => {
     const { turnKey } = simulator.world.addSession({ id: 's', agent: 'agent_1' });
     await cancelFor('s');
     expect(on(order('s', turnKey, 'cancelled', 1)).agree).toBe(true);
+  });
+
+  it('takes a request that is written down and did not come for one of a worker that was killed, where one was', async () => {
+    const { turnKey } = simulator.world.addSession({ id: 's', agent: 'agent_1' });
+    await cancelFor('s');
+    const problems = (requests: number, kills: number): readonly string[] => {
+      const said = { sessionId: 's', orders: [order('s', turnKey, 'cancelled', requests)], standing: null };
+      return compare(said, simulator.world, { ...NOTHING_TOLD, kills }).problems;
+    };
+    expect(problems(2, 1)).toEqual([]);
+    expect(problems(2, 0)).toEqual(['2 requests are written down, 1 came']);
+    expect(problems(3, 1)).toEqual(['3 requests are written down, 1 came']);
+    expect(problems(0, 1)).toEqual(['0 requests are written down, 1 came']);
   });
 
   it('finds a cancel that is claimed, while the turn still runs', () => {
@@ -91,7 +104,7 @@ policies:
 
 describe("the demo's comparison of a fleet under a policy file", () => {
   const { policies } = readPolicyFile(POLICY_FILE, 'fleet.yaml').file;
-  const told: Told = { policies, exempt: new Set(['exempt']), since: 0 };
+  const told: Told = { policies, exempt: new Set(['exempt']), since: 0, kills: 0 };
   const problems = (said: Said): readonly string[] => compare(said, simulator.world, told).problems;
   const alone = (sessionId: string, standing: Said['standing']): Said => ({ sessionId, orders: [], standing });
   const byPolicy = (sessionId: string, turnKey: string | null): OrderResult => ({

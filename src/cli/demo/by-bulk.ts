@@ -5,7 +5,7 @@ import { UserError } from '../../core/errors.js';
 import type { BulkJob } from '../../adapters/ledger/bulk-plans.js';
 import type { Director } from './director.js';
 import { BULK_AGENT, BULK_IDS, BULK_SCENARIO, BULK_STORY, MOVED_ON } from './scenes.js';
-import { compare, type Verdict } from './verdict.js';
+import { compare, NOTHING_TOLD, type Verdict } from './verdict.js';
 
 const RATE = '30/s';
 /** Long enough to see that nothing goes on, ms. */
@@ -49,10 +49,11 @@ export async function actByBulk({ stage, out, scene, curfew, until, pause }: Dir
   await until(async () => (await ledger.bulk.caseOutcomes(planId)).open === 0, 'the end of its cases');
   await curfew('bulk', 'report', planId);
 
+  const told = { ...NOTHING_TOLD, kills: 1 };
   const verdicts: Verdict[] = [];
   for await (const page of bulkReport(ledger, await newestPlan(ledger))) {
     for (const result of page) {
-      verdicts.push(compare({ sessionId: result.sessionId, orders: [result], standing: null }, world));
+      verdicts.push(compare({ sessionId: result.sessionId, orders: [result], standing: null }, world, told));
     }
   }
   return verdicts;

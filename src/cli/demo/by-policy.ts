@@ -13,7 +13,7 @@ import {
   NEEDS_APPROVAL,
   STEERED,
 } from './scenes.js';
-import { compare, type Said, type Standing, type Told, type Verdict } from './verdict.js';
+import { compare, NOTHING_TOLD, type Said, type Standing, type Told, type Verdict } from './verdict.js';
 
 const FILE = 'fleet.yaml';
 const EXEMPT_FOR_MS = 2 * 60 * 60_000;
@@ -38,7 +38,7 @@ export async function actByPolicy({ stage, out, scene, curfew, until, pause }: D
   const { policies, exempt } = readPolicyFile(text, FILE).file;
   const startedAt = Date.now();
   const exemptIds = new Set([EXEMPT_BY_COMMAND, ...exempt.map(({ sessionId }) => sessionId)]);
-  const told: Told = { policies, exempt: exemptIds, since: startedAt };
+  const told: Told = { ...NOTHING_TOLD, policies, exempt: exemptIds, since: startedAt };
   const isRunning = (id: string): boolean => world.session(id).state === 'processing';
 
   await curfew('exempt', EXEMPT_BY_COMMAND, '--for', '2h', '--reason', 'month-end close');

@@ -32,6 +32,8 @@ export interface Told {
   readonly exempt: ReadonlySet<string>;
   /** When the story began, ms since the Unix epoch: turns that were over before are not part of it. */
   readonly since: number;
+  /** Workers that were killed while they sent. A request is written down before it leaves, so each may have left one of a session unsent. */
+  readonly kills: number;
 }
 
 /** What Curfew says of one session, beside what the simulator knows. */
@@ -53,7 +55,7 @@ const CLOCK_MS = 1_000;
 /** A broken limit is found, and its turn ended, well within this, ms. */
 const DUE_MS = 10_000;
 
-const NOTHING_TOLD: Told = { policies: [], exempt: new Set(), since: 0 };
+export const NOTHING_TOLD: Told = { policies: [], exempt: new Set(), since: 0, kills: 0 };
 
 /** Compares what Curfew says with what happened. Nothing in here knows the story: it would find a lie. */
 export function compare({ sessionId, orders, standing }: Said, world: World, told: Told = NOTHING_TOLD): Verdict {
@@ -61,10 +63,11 @@ export function compare({ sessionId, orders, standing }: Said, world: World, tol
   const session = world.findOrNull(sessionId);
   const turns = truth.sessions[sessionId]?.turns ?? [];
   const requests = requestsWritten(orders);
+  const unsent = requests - truth.cancels.length;
   const problems = [
     ...orders.flatMap((order) => wrongOutcome(order, turns, truth, told)),
     ...strangers(orders, turns, truth),
-    ...(requests === truth.cancels.length
+    ...(unsent >= 0 && unsent <= told.kills
       ? []
       : [`${requests} requests are written down, ${truth.cancels.length} came`]),
     ...(standing === null || session === null ? [] : wrongStanding(standing, session, told, world)),

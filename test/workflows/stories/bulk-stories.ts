@@ -16,6 +16,7 @@ import {
 import type { BulkStep } from '../../../src/engines/bulk/run.js';
 import type { bulkCancellation, BulkInput } from '../../../workflows/bulk-cancellation.js';
 import { until } from '../../support/embedded-server.js';
+import { historiesOf, type History } from '../../support/history.js';
 import type { TestTemporal } from '../../support/temporal.js';
 
 /** What the activities of one job do. */
@@ -149,21 +150,15 @@ export async function tellBulkStory(
   planId: string,
   { env: { client } }: TestTemporal,
   scripted: ScriptedBulk,
-): Promise<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>[]> {
+): Promise<History[]> {
   scripted.play(planId, script(planId));
   const workflowId = bulkWorkflowId(planId);
   const handle = await client.workflow.start<typeof bulkCancellation>(BULK_CANCELLATION, {
     ...{ workflowId, taskQueue: TASK_QUEUE, args: [input(planId)] },
   });
-  let { runId } = await handle.describe();
+  const { runId } = await handle.describe();
   await tell?.(handle, () => scripted.count(planId, 'cancelBulk'));
   await handle.result();
 
-  const histories = [];
-  for (let next: string | null | undefined = runId; next; next = runId) {
-    const history = await client.workflow.getHandle(workflowId, next).fetchHistory();
-    histories.push(history);
-    runId = history.events?.at(-1)?.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId ?? '';
-  }
-  return histories;
+  return historiesOf(client, workflowId, runId);
 }

@@ -15,6 +15,7 @@ import {
   type ScriptedActivities,
 } from '../../support/case-script.js';
 import { until } from '../../support/embedded-server.js';
+import { historiesOf, type History } from '../../support/history.js';
 import type { TestTemporal } from '../../support/temporal.js';
 
 const HOUR = 3_600_000;
@@ -133,7 +134,7 @@ export async function tellStory(
   sessionId: string,
   temporal: TestTemporal,
   scripted: ScriptedActivities,
-): Promise<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>[]> {
+): Promise<History[]> {
   scripted.play(sessionId, script);
   const { client } = temporal.env;
   const cases = createCases(client, searchAttributes);
@@ -149,16 +150,10 @@ export async function tellStory(
     phase: (wanted) => until(async () => (await handle.query<CaseStatus>(CASE_QUERY)).phase === wanted),
   };
   await telling.join();
-  let { runId } = await handle.describe();
+  const { runId } = await handle.describe();
   await tell?.(telling);
   // A cancelled case rejects; it has a history all the same.
   await handle.result().catch(() => {});
 
-  const histories = [];
-  for (let next: string | null | undefined = runId; next; next = runId) {
-    const history = await client.workflow.getHandle(workflowId, next).fetchHistory();
-    histories.push(history);
-    runId = history.events?.at(-1)?.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId ?? '';
-  }
-  return histories;
+  return historiesOf(client, workflowId, runId);
 }

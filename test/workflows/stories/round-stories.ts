@@ -1,8 +1,8 @@
-import type { WorkflowHandle } from '@temporalio/client';
 import type { EnforcementActivities } from '../../../activities/policy-enforcement.js';
 import type { NotificationActivities } from '../../../activities/notification.js';
 import { NOTIFICATION, POLICY_ENFORCEMENT, TASK_QUEUE } from '../../../src/core/contract.js';
 import { tryAgain } from '../../support/case-script.js';
+import { historiesOf, type History } from '../../support/history.js';
 import type { TestTemporal } from '../../support/temporal.js';
 
 type Rounds = Awaited<ReturnType<EnforcementActivities['enforcePolicies']>>;
@@ -76,20 +76,14 @@ export async function tellRoundStory(
   name: string,
   { env: { client } }: TestTemporal,
   scripted: ScriptedRounds,
-): Promise<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>[]> {
+): Promise<History[]> {
   const story = ROUND_STORIES[name] ?? {};
   scripted.play(story);
   const options = { workflowId: `story/${name}`, taskQueue: TASK_QUEUE };
   const handle = await (story.message === undefined
     ? client.workflow.start(POLICY_ENFORCEMENT, { ...options, args: [{ memory: null }] })
     : client.workflow.start(NOTIFICATION, { ...options, args: [{ route: 'ops' }] }));
-  let { runId } = await handle.describe();
+  const { runId } = await handle.describe();
   await handle.result();
-  const histories = [];
-  for (let next: string | null | undefined = runId; next; next = runId) {
-    const history = await client.workflow.getHandle(handle.workflowId, next).fetchHistory();
-    histories.push(history);
-    runId = history.events?.at(-1)?.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId ?? '';
-  }
-  return histories;
+  return historiesOf(client, handle.workflowId, runId);
 }

@@ -10,6 +10,7 @@ import { createWatches } from '../../../src/adapters/temporal/watches.js';
 import type { sessionWatch } from '../../../workflows/session-watch.js';
 import { tryAgain } from '../../support/case-script.js';
 import { until } from '../../support/embedded-server.js';
+import { historiesOf, type History } from '../../support/history.js';
 import type { TestTemporal } from '../../support/temporal.js';
 import { invalid, lookAgain, over, type ScriptedWatch, type WatchScript } from '../../support/watch-script.js';
 
@@ -76,7 +77,7 @@ export async function tellWatchStory(
   sessionId: string,
   { env: { client } }: TestTemporal,
   scripted: ScriptedWatch,
-): Promise<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>[]> {
+): Promise<History[]> {
   scripted.play(sessionId, script(sessionId));
   const watches = createWatches(client, true);
   const workflowId = watchWorkflowId(sessionId);
@@ -86,7 +87,7 @@ export async function tellWatchStory(
     const args: Parameters<typeof sessionWatch> = [{ sessionId, limits: { maxRuntime: '20m' } }];
     await client.workflow.start<typeof sessionWatch>(SESSION_WATCH, { workflowId, taskQueue: TASK_QUEUE, args });
   }
-  let { runId } = await handle.describe();
+  const { runId } = await handle.describe();
   await tell?.(
     handle,
     () => scripted.calls(sessionId).length,
@@ -95,11 +96,5 @@ export async function tellWatchStory(
   // A refused watch rejects; it has a history all the same.
   await handle.result().catch(() => {});
 
-  const histories = [];
-  for (let next: string | null | undefined = runId; next; next = runId) {
-    const history = await client.workflow.getHandle(workflowId, next).fetchHistory();
-    histories.push(history);
-    runId = history.events?.at(-1)?.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId ?? '';
-  }
-  return histories;
+  return historiesOf(client, workflowId, runId);
 }

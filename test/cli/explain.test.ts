@@ -7,7 +7,7 @@ import type { OrderView } from '../../src/adapters/ledger/results.js';
 import type { Facts } from '../../src/core/policy/facts.js';
 import { absentFromLists, fromListItem, fromRetrieve, type SessionView } from '../../src/core/policy/observation.js';
 import { observe } from '../../src/core/policy/observe.js';
-import type { Limits, Policy } from '../../src/core/policy/policy.js';
+import { NO_LIMITS, type Limits, type Policy } from '../../src/core/policy/policy.js';
 import { policyOf } from '../../src/engines/watch/limits.js';
 import { transcriptOf } from '../../src/core/policy/turn.js';
 
@@ -15,15 +15,7 @@ const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
 const MINUTE = 60_000;
 const SCAN_MS = 15_000;
 
-const limitsOf = (limits: Partial<Limits>): Limits => ({
-  max_runtime: null,
-  max_continuous_runtime: null,
-  max_queue_time: null,
-  max_credits: null,
-  max_session_credits: null,
-  max_tokens: null,
-  ...limits,
-});
+const limitsOf = (limits: Partial<Limits>): Limits => ({ ...NO_LIMITS, ...limits });
 const policy = (given: Partial<Omit<Policy, 'limits'>> & { limits: Partial<Limits> }): Policy => ({
   name: 'no-all-nighters',
   match: { agents: ['support-*'] },

@@ -8,7 +8,7 @@ import {
   type SessionView,
 } from '../../src/core/policy/observation.js';
 import { observe } from '../../src/core/policy/observe.js';
-import type { Limits, Policy } from '../../src/core/policy/policy.js';
+import { NO_LIMITS, type Limits, type Policy } from '../../src/core/policy/policy.js';
 import type { MessageHead } from '../../src/core/policy/turn.js';
 import { transcriptOf } from '../../src/core/policy/turn.js';
 
@@ -19,15 +19,6 @@ export const HOUR = 60 * MINUTE;
 /** Vendor time of the first event in most tests, ms. */
 export const T0 = Date.UTC(2026, 0, 5, 9, 0, 0);
 export const SCAN = { scanMs: 15 * SECOND };
-
-const NO_LIMITS: Limits = {
-  max_runtime: null,
-  max_continuous_runtime: null,
-  max_queue_time: null,
-  max_credits: null,
-  max_session_credits: null,
-  max_tokens: null,
-};
 
 /** A policy on all agents that enforces these limits. */
 export const policy = (limits: Partial<Limits>, other: Partial<Policy> = {}): Policy => ({

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { NO_LIMITS } from '../../src/core/policy/policy.js';
 import type { WatchStatus } from '../../src/core/contract.js';
 import type { Turn } from '../../src/core/policy/turn.js';
 import type { SessionsError } from '../../src/adapters/vendor/index.js';
@@ -546,14 +547,6 @@ describe('the longest wait between two looks', () => {
     [{ max_continuous_runtime: 10 * HOUR }, RAREST_LOOK_MS],
     [{ max_credits: 100 }, RAREST_LOOK_MS],
   ])('for %j is %d ms', (limits, expected) => {
-    const none = {
-      max_runtime: null,
-      max_continuous_runtime: null,
-      max_queue_time: null,
-      max_credits: null,
-      max_session_credits: null,
-      max_tokens: null,
-    };
-    expect(scanMsOf({ ...none, ...limits })).toBe(expected);
+    expect(scanMsOf({ ...NO_LIMITS, ...limits })).toBe(expected);
   });
 });

@@ -1,4 +1,4 @@
-import { listLive } from '../../adapters/vendor/listing.js';
+import { listLive, PAGE_SIZE } from '../../adapters/vendor/listing.js';
 import { requestsFor } from '../cases/gather.js';
 import { conclude } from '../../core/policy/conclusion.js';
 import { endingByList, endingOf, type Ending } from '../../core/policy/ending.js';
@@ -29,8 +29,6 @@ export interface ListLook {
   /** Why the list says nothing; null: it was complete. */
   readonly problem: SessionsError | string | null;
 }
-
-const PAGE_SIZE = 100;
 
 /**
  * Looks at the live sessions of an agent, and concludes on those that are not among them: see {@link endingByList}.

@@ -3,6 +3,7 @@ import { existsSync, realpathSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
 import { ExitCode, UserError } from '../../core/errors.js';
+import { doubled } from '../../core/policy/backoff.js';
 import { tryFileLock, type FileLock } from '../../platform/file-lock.js';
 import { freePort } from '../../platform/free-port.js';
 import { homePaths } from '../../platform/home.js';
@@ -82,6 +83,7 @@ const ADOPT_WITHIN_MS = 15_000;
 const START_ATTEMPTS = 3;
 /** Restarts in a row that may fail; with the waits between them that is about two minutes. */
 const MAX_RESTARTS = 10;
+const FIRST_RESTART_WAIT_MS = 250;
 const MAX_RESTART_WAIT_MS = 30_000;
 /** After this long a life the next death is a new story, not one more of a row, ms. */
 const HEALTHY_AFTER_MS = 60_000;
@@ -324,7 +326,7 @@ class Supervisor implements EmbeddedServer {
           await this.#letGo(false);
           return this.#tell({ reason, willRestart: false });
         }
-        await sleep(Math.min(MAX_RESTART_WAIT_MS, 250 * 2 ** failures++), undefined, { signal }).catch(() => {});
+        await sleep(doubled(FIRST_RESTART_WAIT_MS, failures++, MAX_RESTART_WAIT_MS), undefined, { signal }).catch(() => {});
         if (signal.aborted) return;
         try {
           this.#process = await this.#launch(known(this.#ports));

@@ -1,5 +1,5 @@
 import { SessionsError, type FinishedRequest, type SessionsOperation } from './index.js';
-import { honouredMs, LONGEST_HOLD_MS } from '../../core/policy/backoff.js';
+import { doubled, honouredMs, LONGEST_HOLD_MS } from '../../core/policy/backoff.js';
 import type { Clock } from '../../platform/clock.js';
 
 /** After a 429 without `Retry-After`, ms; doubled each time that a probe is turned away as well. */
@@ -82,8 +82,8 @@ export function createHold(clock: Clock, onChange: () => void): VendorHold {
       held.probes += 1;
       held.probeAt = null;
     }
-    const least = held.probes > 0 || error.retryAfterMs === null ? FIRST_HOLD_MS * 2 ** held.probes : 0;
-    const holdMs = Math.min(Math.max(honouredMs(error), least), LONGEST_HOLD_MS);
+    const growing = doubled(FIRST_HOLD_MS, held.probes, LONGEST_HOLD_MS);
+    const holdMs = Math.max(honouredMs(error), held.probes > 0 || error.retryAfterMs === null ? growing : 0);
     held.untilAt = Math.max(held.untilAt, now + holdMs);
     held.refusedAt = now;
     held.operation = error.operation;

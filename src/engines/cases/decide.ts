@@ -91,7 +91,7 @@ export function decide(
     bindings: known.flatMap(({ order, turn }) =>
       !order.turnFixed && viewOf(read.sighting, turn) === 'in-flight' ? [{ orderId: order.id, turn }] : [],
     ),
-    newOrders: onePerPolicy(known.flatMap((one) => followingOrder(one, read))),
+    newOrders: known.flatMap((one) => followingOrder(one, read)),
     next:
       again !== null
         ? { kind: 'wait', again }
@@ -144,7 +144,3 @@ const notJudged = (why: string | undefined, timing: CaseTiming): TryAgain | null
  */
 const followingOrder = ({ order, verdict, mayFollow }: Known, { sighting }: Read): NewOrder[] =>
   mayFollow && verdict?.kind === 'send' ? [policyOrder(order.sessionId, verdict.reason, sighting)] : [];
-
-/** Orders of one policy on several earlier turns all lead to the same newer one. */
-const onePerPolicy = (orders: readonly NewOrder[]): NewOrder[] =>
-  orders.filter((order, at) => orders.findIndex(({ reason }) => reason.policy === order.reason.policy) === at);

@@ -44,7 +44,10 @@ export async function gather(
     const follows = order.source === 'policy' && order.turnFixed && viewOf(read.sighting, turn) === 'newer-in-flight';
     const asks = asksRules && (conclusion.kind === 'send' || follows);
     const verdict = asks ? await judgeByRules(deps, order, read) : null;
-    const mayFollow = follows && verdict?.kind === 'send' && !(await isOrderedToo(deps, order, read.sighting.turnKey));
+    // Several older turns of one policy lead to the same newer one.
+    const isFollowed = known.some((one) => one.mayFollow && one.order.policy === order.policy);
+    const mayFollow =
+      follows && verdict?.kind === 'send' && !isFollowed && !(await isOrderedToo(deps, order, read.sighting.turnKey));
     known.push({ order, turn, sent, conclusion, verdict, mayFollow });
   }
   return known;

@@ -159,35 +159,17 @@ export async function countUnjudged(db: Kysely<LedgerDatabase>, nowMs: number): 
   return Number(sessions);
 }
 
+/** Somebody waits for the judgement: a case while an order is open, a watch while it is; the fleet always does. */
+const isWaitedFor = sql<boolean>`case "by"
+  when 'case' then exists (select 1 from orders where orders.session_id = unjudged.session_id and orders.open = 1)
+  when 'watch' then exists (select 1 from watches where watches.session_id = unjudged.session_id and watches.state = 'watching')
+  else true end`;
+
 const runningSpells = (db: Kysely<LedgerDatabase>, nowMs: number) =>
   db
     .selectFrom('unjudged')
     .where('due_at', '>=', nowMs - OVER_AFTER_MS)
-    .where((eb) =>
-      eb.or([
-        eb('by', '=', 'fleet'),
-        eb.and([
-          eb('by', '=', 'case'),
-          eb.exists(
-            eb
-              .selectFrom('orders')
-              .select('orders.id')
-              .whereRef('orders.session_id', '=', 'unjudged.session_id')
-              .where('orders.open', '=', 1),
-          ),
-        ]),
-        eb.and([
-          eb('by', '=', 'watch'),
-          eb.exists(
-            eb
-              .selectFrom('watches')
-              .select('watches.session_id')
-              .whereRef('watches.session_id', '=', 'unjudged.session_id')
-              .where('watches.state', '=', 'watching'),
-          ),
-        ]),
-      ]),
-    );
+    .where(isWaitedFor);
 
 /** One failure is none, and in an outage of the API there are other words. */
 const toldSpells = (db: Kysely<LedgerDatabase>, nowMs: number) =>

@@ -6,6 +6,7 @@ import type { BulkJob } from '../adapters/ledger/bulk-plans.js';
 import type { PauseSwitch } from '../adapters/ledger/pause-switch.js';
 import { planWords } from './bulk-plan-words.js';
 import { count } from './bulk-words.js';
+import { counted } from './words.js';
 import { span } from './output.js';
 
 /** What a plan holds, and what applying it now is going to do. */
@@ -23,7 +24,7 @@ function paceIntent(status: BulkStatus): string {
   const how = fast
     ? 'sends a cancel request to each'
     : 'reads each session, and ends its turn if it still is the planned one';
-  return `Applying it ${how}, at most ${rateWords(rate)}: at least ${span((targets / rate) * 1_000)} for ${count(targets)} ${targets === 1 ? 'target' : 'targets'}.${first}`;
+  return `Applying it ${how}, at most ${rateWords(rate)}: at least ${span((targets / rate) * 1_000)} for ${counted(targets, 'target')}.${first}`;
 }
 
 function warnings({ fast, evenIfExempt }: BulkStatus, pauseSwitch: PauseSwitch): string[] {

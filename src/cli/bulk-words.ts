@@ -3,7 +3,7 @@ import pc from 'picocolors';
 import { rateWords } from '../core/bulk/rate.js';
 import { ENDED_OUTCOMES, OUTCOMES, type BulkStatus, type Outcome } from '../core/contract.js';
 import { factLines, span, table, type Fact } from './output.js';
-import { outcomeName, shorten } from './words.js';
+import { counted, outcomeName, shorten } from './words.js';
 import { wholeSeconds } from '../core/times.js';
 
 const BAR_WIDTH = 30;
@@ -92,7 +92,7 @@ export function jobHead(status: BulkStatus, nowMs = Date.now()): string {
 
 /** Sessions that were given by their ids have no agent. */
 function targetsWords({ totals: { targets, agents } }: BulkStatus): string {
-  return agents === 0 ? count(targets) : `${count(targets)} of ${count(agents)} ${agents === 1 ? 'agent' : 'agents'}`;
+  return agents === 0 ? count(targets) : `${count(targets)} of ${counted(agents, 'agent')}`;
 }
 
 /** All that is to be said of one plan or job. */

@@ -4,6 +4,7 @@ import { ExitCode, UserError } from '../../core/errors.js';
 import type { BulkJob } from '../../adapters/ledger/bulk-plans.js';
 import { steer, type Steering } from '../bulk-steering.js';
 import { count } from '../bulk-words.js';
+import { counted } from '../words.js';
 import { ask, isYes, someoneIsThere } from '../confirm.js';
 
 export function registerBulkAbort(bulk: Command): void {
@@ -53,7 +54,7 @@ function words({ changed, job, status }: Steering): string {
     changed
       ? `Aborted: ${planId} sends nothing more.`
       : `${planId} was aborted already. ${status.note ?? ''}`.trimEnd(),
-    `${count(waiting)} ${waiting === 1 ? 'target stays' : 'targets stay'} untouched.`,
+    `${counted(waiting, 'target stays', 'targets stay')} untouched.`,
     ...(underWay === 0 ? [] : [`For ${count(underWay)} a request was sent; Curfew follows them to their end.`]),
     ...(abandoned === 0 ? [] : [`${count(abandoned)} were given up: a request was sent, and they may still run.`]),
     `What became of each: ${shell`curfew bulk report ${planId}`}`,

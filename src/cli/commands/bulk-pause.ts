@@ -2,6 +2,7 @@ import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
 import { steer, type Steering } from '../bulk-steering.js';
 import { count } from '../bulk-words.js';
+import { counted } from '../words.js';
 
 export function registerBulkPause(bulk: Command): void {
   bulk
@@ -28,7 +29,7 @@ function words({ changed, job, status }: Steering): string {
       : `${planId} was paused already. ${status.note ?? ''}`.trimEnd(),
     sent === 0
       ? 'No cancel request of it is under way.'
-      : `${count(sent)} cancel ${sent === 1 ? 'request is' : 'requests are'} under way and can’t be called back; their turns may still end.`,
+      : `${counted(sent, 'cancel request is', 'cancel requests are')} under way and can’t be called back; their turns may still end.`,
     ...(answered === 0
       ? []
       : [`For ${count(answered)} ${sent === 0 ? '' : 'more '}Curfew is checking whether they ended.`]),
@@ -37,6 +38,6 @@ function words({ changed, job, status }: Steering): string {
       : [
           `${count(status.progress.openCases)} of its targets, which their first request did not end, have cases; they are held as well.`,
         ]),
-    `${status.progress.waiting === 1 ? '1 target waits' : `${count(status.progress.waiting)} targets wait`}. To resume: ${shell`curfew bulk resume ${planId}`}`,
+    `${counted(status.progress.waiting, 'target waits', 'targets wait')}. To resume: ${shell`curfew bulk resume ${planId}`}`,
   ].join('\n');
 }

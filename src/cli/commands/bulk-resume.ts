@@ -1,7 +1,7 @@
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
 import { steer, type Steering } from '../bulk-steering.js';
-import { count } from '../bulk-words.js';
+import { counted } from '../words.js';
 
 export function registerBulkResume(bulk: Command): void {
   bulk
@@ -17,7 +17,7 @@ function words({ changed, job, status, pauseSwitch }: Steering): string {
   const { planId } = job;
   return [
     changed
-      ? `Resumed: ${planId} continues with ${count(status.progress.waiting)} waiting ${status.progress.waiting === 1 ? 'target' : 'targets'}.`
+      ? `Resumed: ${planId} continues with ${counted(status.progress.waiting, 'waiting target')}.`
       : `${planId} was not paused.`,
     ...(pauseSwitch.paused ? ['But all of Curfew is paused: nothing leaves until `curfew resume`.'] : []),
     `To follow it: ${shell`curfew bulk status ${planId} --watch`}`,

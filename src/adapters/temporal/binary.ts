@@ -202,7 +202,7 @@ async function isExecutableFile(path: string): Promise<boolean> {
 
 function nothingWorks(tried: readonly string[]): UserError {
   return new UserError(
-    `There is no Temporal server to run, and none could be obtained:\n${tried.map((step) => `  - ${step}`).join('\n')}`,
+    `No Temporal server was found, and none could be obtained:\n${tried.map((step) => `  - ${step}`).join('\n')}`,
     [
       'Do one of these:',
       '  - install the Temporal CLI (https://docs.temporal.io/cli) and put it on PATH',

@@ -61,7 +61,7 @@ it.each([
   // After a change: npx tsx scripts/settings-table.ts, scripts/commands-table.ts, or scripts/bounds-table.ts
   ['docs/commands.md', withCommandTables],
   ['docs/settings.md', withSettingsTable],
-  ['docs/bounds.md', withBoundsTable],
+  ['docs/security.md', withBoundsTable],
 ])('%s has the tables that the sources make', async (page, withTable) => {
   expect(read(page)).toBe(await withTable(read(page)));
 });

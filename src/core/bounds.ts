@@ -1,5 +1,5 @@
 /**
- * How much Curfew takes of what comes from outside: every size and every length in one place, each with its unit. docs/bounds.md
+ * How much Curfew takes of what comes from outside: every size and every length in one place, each with its unit. docs/security.md
  * shows them as a table that is made from here. Pure, so that workflows, the policy core, commands and tests may all import it.
  */
 

@@ -326,7 +326,9 @@ class Supervisor implements EmbeddedServer {
           await this.#letGo(false);
           return this.#tell({ reason, willRestart: false });
         }
-        await sleep(doubled(FIRST_RESTART_WAIT_MS, failures++, MAX_RESTART_WAIT_MS), undefined, { signal }).catch(() => {});
+        await sleep(doubled(FIRST_RESTART_WAIT_MS, failures++, MAX_RESTART_WAIT_MS), undefined, { signal }).catch(
+          () => {},
+        );
         if (signal.aborted) return;
         try {
           this.#process = await this.#launch(known(this.#ports));

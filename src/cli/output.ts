@@ -6,6 +6,7 @@ import {
   printableData,
   printableJson,
   printableLine,
+  printableSource,
   shortened,
   terminalLine,
   terminalText,
@@ -22,6 +23,8 @@ export interface Output {
   readonly json: boolean;
   /** The result: as JSON, or in words for people. */
   result<T>(document: unknown, view: T, words: (view: T) => string): void;
+  /** A file of someone's, as a result: byte for byte where no person sees it; on a terminal, without what steers it. */
+  source(text: string): void;
   /** News while the command works: one line. */
   say(line: string): void;
   /** The same with more than a line, or with colours. */
@@ -45,6 +48,7 @@ export function createOutput(json: boolean): Output {
     result(document, view, words) {
       writeResult(json ? printableJson(document) : inWords(view, words));
     },
+    source: (text) => void process.stdout.write(process.stdout.isTTY === true ? printableSource(text) : text),
     say: (line) => writeNews(printableLine(line)),
     show: (view, words) => writeNews(inWords(view, words)),
     redraw(view, words) {

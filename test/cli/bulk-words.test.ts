@@ -181,6 +181,7 @@ describe('a job in the ledger', () => {
     json: true,
     live: false,
     result: () => {},
+    source: () => {},
     say: (line) => void said.push(line),
     show: (view, words) => void said.push(words(view)),
     redraw: () => {},

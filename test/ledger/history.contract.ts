@@ -195,6 +195,31 @@ export function describeHistory(name: string, freshUrl: () => Promise<string>): 
       expect(await createPolicies(db).modesSoFar()).toEqual(new Map([['a', new Set(['enforce', 'observe'])]]));
     });
 
+    it('keeps every version of the policies with its file as it was written', async () => {
+      const text =
+        '# caf\u00e9 \u{1F319}\r\n{version: 1, policies: [{name: a, match: {agents: ["*"]}, limits: {max_runtime: 5m}}]}\t';
+      const other = text.replace('name: a', 'name: b');
+      for (const [index, source] of [text, other].entries()) {
+        await createPolicies(db, clockAt(NOW + index)).apply({
+          file: readPolicyFile(source, 'f').file,
+          fileName: `f${index}`,
+          sourceText: source,
+          by: 'me',
+        });
+      }
+      const policies = createPolicies(db);
+      expect(await policies.get(1)).toMatchObject({ version: 1, appliedAtMs: NOW, sourceText: text, fileName: 'f0' });
+      expect(await policies.get(3)).toBeNull();
+      expect((await policies.list(10)).map(({ version, policies: its }) => [version, its?.[0]?.name])).toEqual([
+        [2, 'b'],
+        [1, 'a'],
+      ]);
+      expect(await policies.list(1)).toHaveLength(1);
+      await db.updateTable('policy_versions').set({ schema: 99 }).where('version', '=', 2).execute();
+      expect(await policies.get(2)).toMatchObject({ sourceText: other, file: null });
+      expect((await policies.list(1))[0]).toMatchObject({ policies: null, cleanups: null });
+    });
+
     it('counts the permits in the window, since the breaker was closed last', async () => {
       const permit = (turn_key: string, taken_at: number) =>
         db.insertInto('permits').values({ policy: 'a', session_id: 's', turn_key, taken_at }).execute();

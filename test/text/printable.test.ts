@@ -5,6 +5,7 @@ import {
   printable,
   printableData,
   printableJson,
+  printableSource,
   terminalLine,
   terminalText,
   words,
@@ -84,6 +85,12 @@ describe('JSON', () => {
 
   it('keeps the line ends of a line that is JSON already', () => {
     expect(escapedJson('{"a":"\u009B\u{E0041}"}\n')).toBe('{"a":"\\u009b\\udb40\\udc41"}\n');
+  });
+});
+
+describe("a file of someone's", () => {
+  it('keeps its lines and blanks, and nothing that steers the terminal', () => {
+    expect(printableSource('a:\r\n    b:\t1  # \x1b[31mred\u202E\u2028\u200B\n')).toBe('a:\n    b:    1  # [31mred\n');
   });
 });
 

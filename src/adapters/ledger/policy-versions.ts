@@ -1,11 +1,11 @@
-import { sql, type Kysely, type Transaction } from 'kysely';
+import { sql, type Kysely, type Selectable, type Transaction } from 'kysely';
 import { ExitCode, UserError } from '../../core/errors.js';
 import type { PolicyFile, PolicyMode } from '../../core/policy/policy.js';
 import { dialectOf } from './dialect.js';
 import { recordEvents } from './events.js';
 import { replaceFileExemptions } from './exemptions.js';
 import { ledgerNow, type Clock } from './locks.js';
-import type { LedgerDatabase } from './schema.js';
+import type { LedgerDatabase, PolicyVersionsTable } from './schema.js';
 
 /**
  * Number of the form of a policy file as it is stored. A worker that finds a higher one refuses to enforce: it could
@@ -16,8 +16,8 @@ export const POLICY_SCHEMA = 1;
 /** Further back nobody remembers what a policy said. */
 const LAST_VERSIONS = 100;
 
-/** A policy file as it was put in force. */
-interface PolicyVersion {
+/** That a policy file was put in force, and by whom. */
+interface VersionHead {
   /** From 1; each change of the file is one more. */
   readonly version: number;
   /** Ledger's clock, ms since the Unix epoch. */
@@ -25,8 +25,27 @@ interface PolicyVersion {
   /** Claimed, not authenticated. */
   readonly appliedBy: string;
   readonly fileName: string;
+}
+
+/** A policy file as it was put in force. */
+interface PolicyVersion extends VersionHead {
+  /** As it was written, without a byte order mark. */
   readonly sourceText: string;
   readonly file: PolicyFile;
+}
+
+/** A version whose form this program may not know: then its text is all there is. */
+export interface StoredVersion extends VersionHead {
+  readonly sourceText: string;
+  /** Null: a newer Curfew wrote it. */
+  readonly file: PolicyFile | null;
+}
+
+/** A version without its text. */
+export interface ListedVersion extends VersionHead {
+  /** Null: a newer Curfew wrote it. */
+  readonly policies: readonly { readonly name: string; readonly mode: PolicyMode }[] | null;
+  readonly cleanups: number | null;
 }
 
 /** What is in force: nothing yet, a version, or one that this program is too old for. */
@@ -51,18 +70,42 @@ export const createPolicies = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNo
       .limit(1)
       .executeTakeFirst();
     if (row === undefined) return { kind: 'none' };
-    if (row.schema > POLICY_SCHEMA) return { kind: 'too-new', version: row.version, schema: row.schema };
-    return {
-      kind: 'known',
-      inForce: {
-        version: row.version,
-        appliedAtMs: row.applied_at,
-        appliedBy: row.applied_by,
-        fileName: row.file_name,
-        sourceText: row.source_text,
-        file: JSON.parse(row.file_json) as PolicyFile,
-      },
-    };
+    const { file, ...stored } = toVersion(row);
+    if (file === null) return { kind: 'too-new', version: row.version, schema: row.schema };
+    return { kind: 'known', inForce: { ...stored, file } };
+  },
+
+  /** One version, whether it is in force or was. @returns null: there is none of this number */
+  async get(version: number): Promise<StoredVersion | null> {
+    const row = await db.selectFrom('policy_versions').selectAll().where('version', '=', version).executeTakeFirst();
+    return row === undefined ? null : toVersion(row);
+  },
+
+  /** The last so many versions, newest first: the first one is in force. None is ever removed, so their numbers have no gaps. */
+  async list(limit: number): Promise<ListedVersion[]> {
+    const versions = await db
+      .selectFrom('policy_versions')
+      .select('version')
+      .orderBy('version', 'desc')
+      .limit(limit)
+      .execute();
+    const listed: ListedVersion[] = [];
+    // One at a time: a file may have a million characters.
+    for (const { version } of versions) {
+      const row = await db
+        .selectFrom('policy_versions')
+        .select(['version', 'schema', 'applied_at', 'applied_by', 'file_name', 'file_json'])
+        .where('version', '=', version)
+        .executeTakeFirst();
+      if (row === undefined) continue;
+      const file = fileOf(row);
+      listed.push({
+        ...headOf(row),
+        policies: file === null ? null : file.policies.map(({ name, mode }) => ({ name, mode })),
+        cleanups: file === null ? null : file.cleanup.length,
+      });
+    }
+    return listed;
   },
 
   /** Number of the version in force; null: none. Cheap: asked before every scan. */
@@ -142,6 +185,24 @@ export const createPolicies = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNo
     return modes;
   },
 });
+
+type VersionRow = Selectable<PolicyVersionsTable>;
+
+const toVersion = (row: VersionRow): StoredVersion => ({
+  ...headOf(row),
+  sourceText: row.source_text,
+  file: fileOf(row),
+});
+
+const headOf = (row: Omit<VersionRow, 'source_text'>): VersionHead => ({
+  version: row.version,
+  appliedAtMs: row.applied_at,
+  appliedBy: row.applied_by,
+  fileName: row.file_name,
+});
+
+const fileOf = ({ schema, file_json: json }: Pick<VersionRow, 'schema' | 'file_json'>): PolicyFile | null =>
+  schema > POLICY_SCHEMA ? null : (JSON.parse(json) as PolicyFile);
 
 /** @throws UserError with exit code 3 when a newer Curfew's file is in force: what this one would end with it is not known */
 export function refuseToReplaceNewer(inForce: PoliciesInForce): void {

@@ -133,7 +133,7 @@ export interface EventsTable {
 }
 
 /** Every policy file that was ever in force. The one with the highest version is in force now. */
-interface PolicyVersionsTable {
+export interface PolicyVersionsTable {
   version: number;
   /** Number of the form of `file_json`; a worker that does not know it refuses the policies. */
   schema: number;

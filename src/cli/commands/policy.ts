@@ -14,16 +14,20 @@ import { cleanupWords, policyWords } from '../policy-words.js';
 import { counted } from '../words.js';
 import { checkTeams, type TeamsCheck } from '../teams-check.js';
 import { registerPolicyApply } from './policy-apply.js';
+import { registerPolicyDiff } from './policy-diff.js';
+import { registerPolicyList } from './policy-list.js';
 import { registerPolicyPlan } from './policy-plan.js';
 import { registerPolicyResume } from './policy-resume.js';
+import { registerPolicyRollback } from './policy-rollback.js';
+import { registerPolicyShow } from './policy-show.js';
 import { iso } from '../../core/times.js';
 
 export function registerPolicy(program: Command): void {
   const policy = program
     .command('policy')
-    .summary('check a policy file, see what it would do, put it in force')
+    .summary('check a policy file, see what it would do, put it in force; versions')
     .description(
-      'Policies say which sessions have which limits, and what happens to a turn over one. check says what a file means, plan what it would do now, and apply puts it in force. Format: docs/policies.md',
+      'Policies say which sessions have which limits, and what happens to a turn over one. check says what a file means, plan what it would do now, and apply puts it in force. list, show and diff look back at what was in force, and rollback puts an earlier file in force again. Format: docs/policies.md',
     );
 
   policy
@@ -55,6 +59,10 @@ export function registerPolicy(program: Command): void {
   registerPolicyPlan(policy);
   registerPolicyApply(policy);
   registerPolicyResume(policy);
+  registerPolicyList(policy);
+  registerPolicyShow(policy);
+  registerPolicyDiff(policy);
+  registerPolicyRollback(policy);
 
   policy
     .command('schema')

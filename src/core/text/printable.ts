@@ -29,6 +29,8 @@ const LONGEST_LINE = 4_000;
 const WHITE_SPACE = /[\s\p{Zl}\p{Zp}\u0085]+/gu;
 /** Control and format characters, halves of surrogate pairs, what no standard names, and what is drawn as nothing. */
 const INVISIBLE = /[\p{C}\p{Default_Ignorable_Code_Point}]/gu;
+/** The same and what ends a line, in a text whose blanks stay. */
+const UNSEEN_IN_SOURCE = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 /** In JSON, which says what it has: only what steers a terminal, or the reading direction. */
 const UNPRINTABLE_IN_JSON = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
@@ -95,6 +97,17 @@ export function printableData(data: unknown): unknown {
   if (prototype !== Object.prototype && prototype !== null) return data;
   return Object.fromEntries(Object.entries(data).map(([key, value]) => [printable(key), printableData(value)]));
 }
+
+/**
+ * A file of someone's, or some lines of it, as people may see it: blanks stay where they are, tabs become blanks, and nothing
+ * steers the terminal.
+ */
+export const printableSource = (text: string): Printable =>
+  text
+    .replaceAll('\t', '    ')
+    .split('\n')
+    .map((line) => line.replace(UNSEEN_IN_SOURCE, ''))
+    .join('\n') as Printable;
 
 /** JSON that says the same, with every control and format character escaped: it can be read on a terminal as well. */
 export const printableJson = (value: unknown): Printable => escapedJson(JSON.stringify(value));

@@ -1,3 +1,4 @@
+import { describeActs } from './acts.contract.js';
 import { describeBulkHistory } from './bulk-history.contract.js';
 import { describeBulkPlans } from './bulk-plans.contract.js';
 import { describeDeliveries } from './deliveries.contract.js';
@@ -13,6 +14,7 @@ import { describeLedgerMetrics } from '../metrics/ledger.contract.js';
  * @param freshUrl - makes a new, empty database
  */
 export function describeContracts(name: string, freshUrl: () => Promise<string>): void {
+  describeActs(name, freshUrl);
   describeBulkHistory(name, freshUrl);
   describeBulkPlans(name, freshUrl);
   describeDeliveries(name, freshUrl);

@@ -262,7 +262,7 @@ it(
 );
 
 it.each([
-  ['history --since', ['history', '--since', 'yesterday'], '--since 2h'],
+  ['history --since', ['history', '--since', 'tomorrow'], '--since 2h'],
   ['history --until before --since', ['history', '--since', '1h', '--until', '2h'], '--until'],
   ['history --format', ['history', '--format', 'xml'], 'csv'],
   ['history --session', ['history', '--session', 'a/b'], 'session id'],

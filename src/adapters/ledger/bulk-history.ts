@@ -1,27 +1,21 @@
 import type { Kysely } from 'kysely';
 import { OUTCOMES } from '../../core/contract.js';
 import { toJob, toTarget, type BulkJob, type BulkTarget } from './bulk-plans.js';
+import { jobConditions, targetConditions, type HistoryFilter } from './history-filter.js';
 import { PAGE, pagesOf } from './pages.js';
 import type { LedgerDatabase } from './schema.js';
-
-/** Which applied jobs to look back at. Times are the ledger's clock, ms since the Unix epoch: of the application. */
-export interface AppliedFilter {
-  /** Only jobs with this session among their targets, and only that target. */
-  readonly sessionId?: string;
-  /** Not before this. */
-  readonly sinceMs?: number;
-  /** Before this. */
-  readonly untilMs?: number;
-}
 
 export interface AppliedJob extends BulkJob {
   readonly appliedAtMs: number;
 }
 
-/** Jobs that were applied, in the order of their application or backwards; read some at a time, as they are asked for. */
+/**
+ * Jobs that were applied, with the session among their targets if one is asked for, in the order of their application or backwards; read
+ * some at a time, as they are asked for.
+ */
 export async function* appliedJobs(
   db: Kysely<LedgerDatabase>,
-  { sessionId, sinceMs, untilMs }: AppliedFilter,
+  { sessionId, sinceMs, untilMs, ...of }: HistoryFilter,
   direction: 'asc' | 'desc' = 'asc',
 ): AsyncGenerator<AppliedJob> {
   const beyond = direction === 'asc' ? '>' : '<';
@@ -30,6 +24,7 @@ export async function* appliedJobs(
       .selectFrom('bulk_jobs')
       .selectAll()
       .where('applied_at', 'is not', null)
+      .where(jobConditions(of))
       .orderBy('applied_at', direction)
       .orderBy('id', direction)
       .limit(PAGE);
@@ -59,7 +54,7 @@ export async function* appliedJobs(
 export const settledTargets = (
   db: Kysely<LedgerDatabase>,
   planId: string,
-  { sessionId }: AppliedFilter,
+  filter: HistoryFilter,
   fromSeq: number,
   direction: 'asc' | 'desc' = 'asc',
 ): AsyncGenerator<BulkTarget[]> =>
@@ -70,10 +65,10 @@ export const settledTargets = (
       .selectAll()
       .where('plan_id', '=', planId)
       .where('status', 'in', OUTCOMES)
+      .where(targetConditions(filter))
       .where('seq', '>=', forward && last !== null ? last.seq + 1 : fromSeq)
       .orderBy('seq', direction)
       .limit(PAGE);
     if (!forward && last !== null) query = query.where('seq', '<', last.seq);
-    if (sessionId !== undefined) query = query.where('session_id', '=', sessionId);
     return (await query.execute()).map(toTarget);
   });

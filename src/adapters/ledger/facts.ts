@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import type { Facts } from '../../core/policy/facts.js';
+import { globMatches } from '../../core/policy/glob.js';
 import { recordEvents, stamped, type EventToRecord } from './events.js';
 import { ledgerNow, lockSession, type Clock } from './locks.js';
 import { createOrder, openTwin, type NewOrder } from './orders.js';
@@ -93,6 +94,15 @@ export const createFacts = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow) 
       .where('schema', '=', FACTS_SCHEMA)
       .execute();
     return new Map(rows.map((row) => [row.session_id, toStoredFacts(row)]));
+  },
+
+  /** Ids of the agents that were scanned and have this id or name, globs included. */
+  async agentsNamed(pattern: string): Promise<string[]> {
+    const rows = await db.selectFrom('agent_scans').select('scan_json').execute();
+    return rows
+      .map((row) => JSON.parse(row.scan_json) as AgentScan)
+      .filter(({ agentId, name }) => globMatches(pattern, agentId) || (name !== null && globMatches(pattern, name)))
+      .map(({ agentId }) => agentId);
   },
 
   /** The last scan of one agent; null: there was none. */

@@ -2,26 +2,13 @@ import { sql, type Kysely, type Selectable } from 'kysely';
 import type { OrderEvent } from '../../core/contract.js';
 import { appliedJobs, settledTargets, type AppliedJob } from './bulk-history.js';
 import { viewOfTarget } from './bulk-results.js';
-import type { EventKind } from '../../core/events.js';
+import { countedBy, lastActs, type Act, type Grouping, type HistoryGroup } from './acts.js';
+import { orderConditions, type HistoryFilter } from './history-filter.js';
 import { selectOrders, toEvent, viewsOf, type OrderRow, type OrderView } from './results.js';
 import { PAGE, pagesOf } from './pages.js';
 import type { EventsTable, LedgerDatabase } from './schema.js';
 
-/** What to look back at. Times are the ledger's clock, ms since the Unix epoch: of the order, or of the event. */
-export interface HistoryFilter {
-  readonly sessionId?: string;
-  readonly policy?: string;
-  /** Not before this. */
-  readonly sinceMs?: number;
-  /** Before this. */
-  readonly untilMs?: number;
-  /** Only the last so many. */
-  readonly last?: number;
-  /** Only events of these kinds. */
-  readonly kinds?: readonly EventKind[];
-  /** Only events of this bulk plan. */
-  readonly planId?: string;
-}
+export type { HistoryFilter };
 
 /** One event of the history, with what it was about. */
 export interface HistoryEvent {
@@ -54,6 +41,20 @@ export const createHistory = (db: Kysely<LedgerDatabase>) => ({
       }
     }
     for await (const rows of ordersWithin(db, since, from, null)) yield await viewsOf(db, rows);
+  },
+
+  /** The last so many acts, oldest first: what people and rules did, each with how its turns stand. */
+  acts: (filter: HistoryFilter & { readonly last: number }): Promise<Act[]> => lastActs(db, filter),
+
+  /** Counts of orders, and of what bulk jobs ended without one. */
+  countedBy: (filter: HistoryFilter, grouping: Grouping): Promise<HistoryGroup[]> => countedBy(db, filter, grouping),
+
+  /** Whether an order or an event names this policy, in force or not. */
+  async knowsPolicy(policy: string): Promise<boolean> {
+    const order = await db.selectFrom('orders').select('id').where('policy', '=', policy).limit(1).executeTakeFirst();
+    if (order !== undefined) return true;
+    const event = await db.selectFrom('events').select('seq').where('policy', '=', policy).limit(1).executeTakeFirst();
+    return event !== undefined;
   },
 
   /** All events, oldest first, in pages. */
@@ -149,8 +150,7 @@ const ordersWithin = (
 ): AsyncGenerator<OrderRow[]> =>
   pagesOf((last) => {
     let query = selectOrders(db).orderBy('orders.ordered_at', direction).orderBy('orders.id', direction).limit(PAGE);
-    if (filter.sessionId !== undefined) query = query.where('orders.session_id', '=', filter.sessionId);
-    if (filter.policy !== undefined) query = query.where('orders.policy', '=', filter.policy);
+    query = query.where(orderConditions(filter));
     if (filter.untilMs !== undefined) query = query.where('orders.ordered_at', '<', filter.untilMs);
     if (filter.sinceMs !== undefined) query = query.where('orders.ordered_at', '>=', filter.sinceMs);
     if (before !== null) query = query.where('orders.ordered_at', '<', before);

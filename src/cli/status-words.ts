@@ -11,6 +11,7 @@ import type { PoliciesInForce } from '../adapters/ledger/policy-versions.js';
 import type { OrderView } from '../adapters/ledger/results.js';
 import type { UnjudgedSpell } from '../adapters/ledger/unjudged.js';
 import type { Stranger } from '../adapters/temporal/own-ids.js';
+import { exemptionsSummary, exemptWords, type ExemptionsInForce } from './exemption-words.js';
 import { heldWords, holdDocument, trippedWords, unjudgedDocument, unjudgedWords } from './obstacle-words.js';
 import { modeCounts, policiesWords } from './in-force-words.js';
 import { factLines, span, table, type Fact } from './output.js';
@@ -35,6 +36,8 @@ export interface Status {
   readonly unjudged: readonly UnjudgedSpell[];
   /** At most 1,000. */
   readonly openWatches: number;
+  /** Exemptions in force: how many, and the first to end. */
+  readonly exempt: ExemptionsInForce;
   readonly live: LiveSessions;
 }
 
@@ -68,6 +71,7 @@ export function statusDocument(status: Status): unknown {
     cases: { openOrders: openOrders.length, stuck: stuckOf(openOrders).map(({ result }) => result) },
     notJudgeable: status.unjudged.map(unjudgedDocument),
     watches: { open: status.openWatches },
+    exemptions: exemptionsSummary(status.exempt),
     coverage: live.coverage === null ? null : coverageDocument(live.coverage, nowMs),
     live: {
       count: live.count,
@@ -94,7 +98,8 @@ export function statusWords(status: Status): string {
 }
 
 function headWords(status: Status): string {
-  const { nowMs, inForce, pauseSwitch, hold, strangers, breakers, openOrders, unjudged, openWatches, live } = status;
+  const { nowMs, inForce, pauseSwitch, hold, strangers, breakers, openOrders, unjudged, openWatches, exempt, live } =
+    status;
   const rows: Fact[] = [
     ['policies', policiesWords({ inForce })],
     ['sending', pauseWords(pauseSwitch, nowMs)],
@@ -112,6 +117,7 @@ function headWords(status: Status): string {
       .map((view): Fact => ['stuck', pc.yellow(`${view.result.sessionId}: ${shorten(standing(view, nowMs), 140)}`)]),
     ...unjudgedRows(unjudged, nowMs),
     ['watches', openWatches === 0 ? null : `${atLeast(openWatches)} open`],
+    ['exempt', exemptWords(exempt, nowMs)],
     ...coverageLines(live, nowMs, inForce.kind === 'none').map((text, index): Fact => [
       index === 0 ? 'fleet' : '',
       text,

@@ -770,6 +770,26 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
       });
     });
 
+    it('exemptions in force are listed, the first to end first, with who and why', async () => {
+      const at = 1_767_225_600_000;
+      const add = (sessionId: string, forMs: number, by: string) =>
+        createExemptions(db, clockAt(at)).add({ sessionId, forMs, reason: `for ${by}`, by });
+      await add('late', 3_000, 'ana');
+      await add('soon', 1_000, 'bo');
+      await add('late', 2_000, 'bo');
+      await add('ended', 9_000, 'bo');
+      await createExemptions(db, clockAt(at)).end('ended', 'bo');
+      const exemptions = createExemptions(db, clockAt(at + 500));
+      expect(await exemptions.list(2)).toEqual({
+        total: 3,
+        exemptions: [
+          { sessionId: 'soon', untilMs: at + 1_000, reason: 'for bo', by: 'bo', sinceMs: at },
+          { sessionId: 'late', untilMs: at + 2_000, reason: 'for bo', by: 'bo', sinceMs: at },
+        ],
+      });
+      expect((await createExemptions(db, clockAt(at + 2_000)).list(9)).total).toBe(1);
+    });
+
     describe('exemptions', () => {
       const add = (untilMs: number) =>
         createExemptions(db, clockAt(NOW)).add({

@@ -13,6 +13,16 @@ export interface NewExemption {
   readonly by: string;
 }
 
+/** An exemption in force. Times are the ledger's clock, ms. */
+export interface RunningExemption {
+  readonly sessionId: string;
+  readonly untilMs: number;
+  readonly reason: string | null;
+  /** Claimed, not authenticated; or the policy file. */
+  readonly by: string;
+  readonly sinceMs: number;
+}
+
 export const createExemptions = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow) => ({
   async add({ sessionId, forMs, reason, by }: NewExemption): Promise<{ untilMs: number }> {
     const at = await now(db);
@@ -62,6 +72,27 @@ export const createExemptions = (db: Kysely<LedgerDatabase>, now: Clock = ledger
     const until = new Map<string, number>();
     for (const row of rows) until.set(row.session_id, Math.max(row.until, until.get(row.session_id) ?? 0));
     return until;
+  },
+
+  /** Those in force, the first to end first. A session may have several. @returns at most `limit`, and how many there are */
+  async list(limit: number): Promise<{ readonly total: number; readonly exemptions: readonly RunningExemption[] }> {
+    const inForce = db
+      .selectFrom('exemptions')
+      .where('ended_at', 'is', null)
+      .where('until', '>', await now(db));
+    const { total } = await inForce.select(({ fn }) => fn.countAll<number>().as('total')).executeTakeFirstOrThrow();
+    const rows = await inForce
+      .select(['session_id', 'until', 'reason', 'by', 'created_at'])
+      .orderBy('until')
+      .orderBy('session_id')
+      .limit(limit)
+      .execute();
+    return {
+      total: Number(total),
+      exemptions: rows.map((row) => ({
+        ...{ sessionId: row.session_id, untilMs: row.until, reason: row.reason, by: row.by, sinceMs: row.created_at },
+      })),
+    };
   },
 });
 

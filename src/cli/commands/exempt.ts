@@ -1,30 +1,46 @@
 import type { Command } from 'commander';
 import { durationOf, LONGEST_MS } from '../../core/duration.js';
+import { ExitCode, UserError } from '../../core/errors.js';
+import { exemptionDocument, exemptionsTable } from '../exemption-words.js';
+import { positiveNumber } from '../option-values.js';
 import { checkedSessionId, contextOf, withLedger, requester } from '../context.js';
 import { iso } from '../../core/times.js';
 
+/** Listed at most, where nobody says otherwise. */
+const SHOWN = 100;
+
 export function registerExempt(program: Command): void {
-  program
+  const exempt = program
     .command('exempt')
-    .summary('leave a session alone for a while')
+    .summary('leave a session alone for a while; without an id, list exemptions')
     .description(
-      'Sends no cancel request for this session until the time is over, not even for earlier orders; only for orders with --even-if-exempt.',
+      'Sends no cancel request for this session until the time is over, not even for earlier orders; only for orders with --even-if-exempt. Without an id, lists the exemptions in force.',
     )
-    .argument('<id>', 'session id')
-    .requiredOption('--for <duration>', 'how long: 90s, 30m, 2h, 7d')
-    .requiredOption('--reason <text>', 'why')
-    .addHelpText('after', '\nExample:\n  $ curfew exempt sess_xYz789AbCd --for 2h --reason "month-end close"')
-    .action(async (id: string, options: { for: string; reason: string }, command: Command) => {
-      const sessionId = checkedSessionId(id);
-      const forMs = durationOf('--for', options.for, { most: LONGEST_MS });
+    .argument('[id]', 'session id')
+    .option('--for <duration>', 'how long: 90s, 30m, 2h, 7d')
+    .option('--reason <text>', 'why')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ curfew exempt sess_xYz789AbCd --for 2h --reason "month-end close"\n  $ curfew exempt list',
+    )
+    .action(async (id: string | undefined, options: { for?: string; reason?: string }, command: Command) => {
+      if (id === undefined && options.for === undefined && options.reason === undefined) return list(command, SHOWN);
+      const { sessionId, forMs, reason } = asked(id, options);
       const { config, out } = contextOf(command, true);
       await withLedger(config, async (ledger) => {
-        const { untilMs } = await ledger.exemptions.add({ sessionId, forMs, reason: options.reason, by: requester() });
+        const { untilMs } = await ledger.exemptions.add({ sessionId, forMs, reason, by: requester() });
         const until = iso(untilMs);
         const exempted = { sessionId, exemptUntil: until };
         out.result(exempted, exempted, (view) => `${view.sessionId} is exempt until ${view.exemptUntil}.`);
       });
     });
+
+  exempt
+    .command('list')
+    .summary('exemptions in force: who, why, until when')
+    .description('Lists the exemptions in force, those of people and those of the policy file, the first to end first.')
+    .option('--limit <n>', 'exemptions to show', positiveNumber, SHOWN)
+    .action((options: { limit: number }, command: Command) => list(command, options.limit));
 
   program
     .command('unexempt')
@@ -43,4 +59,34 @@ export function registerExempt(program: Command): void {
         );
       });
     });
+}
+
+/** @throws UserError with exit code 2: what is missing, or wrong */
+function asked(
+  id: string | undefined,
+  options: { readonly for?: string; readonly reason?: string },
+): { readonly sessionId: string; readonly forMs: number; readonly reason: string } {
+  const missing = [
+    ...(id === undefined ? ['the id of a session'] : []),
+    ...(options.for === undefined ? ['--for'] : []),
+    ...(options.reason === undefined ? ['--reason'] : []),
+  ];
+  if (id === undefined || options.for === undefined || options.reason === undefined) {
+    throw new UserError(
+      `An exemption needs an id, an end and a reason; missing: ${missing.join(', ')}. Nothing was changed.`,
+      'For example: curfew exempt sess_xYz789AbCd --for 2h --reason "month-end close". More: curfew exempt --help',
+      ExitCode.usage,
+    );
+  }
+  const forMs = durationOf('--for', options.for, { most: LONGEST_MS });
+  return { sessionId: checkedSessionId(id), forMs, reason: options.reason };
+}
+
+async function list(command: Command, limit: number): Promise<void> {
+  const { config, out } = contextOf(command, true);
+  await withLedger(config, async (ledger) => {
+    const inForce = await ledger.exemptions.list(limit);
+    const document = { total: inForce.total, exemptions: inForce.exemptions.map(exemptionDocument) };
+    out.result(document, { ...inForce, nowMs: await ledger.now() }, exemptionsTable);
+  });
 }

@@ -39,7 +39,7 @@ export function registerStatus(program: Command): void {
 async function readStatus(ledger: Ledger, reader: RulesReader, limit: number): Promise<Status> {
   const rules = await reader.read();
   const policies = rules.kind === 'known' ? rules.rules.policies : [];
-  const [inForce, pauseSwitch, breakers, openOrders, watches, live, hold, unjudged, strangers, nowMs] =
+  const [inForce, pauseSwitch, breakers, openOrders, watches, live, hold, unjudged, strangers, exempt, nowMs] =
     await Promise.all([
       ledger.policies.inForce(),
       ledger.pauseSwitch.read(),
@@ -50,10 +50,11 @@ async function readStatus(ledger: Ledger, reader: RulesReader, limit: number): P
       readHold(ledger),
       ledger.unjudged.now({ limit: MOST_OPEN_ORDERS }),
       readStrangers(ledger),
+      ledger.exemptions.list(1),
       ledger.now(),
     ]);
   return {
-    ...{ nowMs, inForce, pauseSwitch, hold, strangers, breakers, openOrders, unjudged, live },
+    ...{ nowMs, inForce, pauseSwitch, hold, strangers, breakers, openOrders, unjudged, exempt, live },
     openWatches: watches.length,
   };
 }

@@ -9,7 +9,7 @@ import type { PauseSwitch } from '../adapters/ledger/pause-switch.js';
 import { shell } from '../core/text/shell.js';
 import { findJob } from './bulk-argument.js';
 import { nudge } from './bulk-nudge.js';
-import { contextOf, withLedger, requester } from './context.js';
+import { contextOf, withLedger } from './context.js';
 import type { Output } from './output.js';
 
 /** What a steering command knows when it has steered. */
@@ -41,7 +41,7 @@ export async function steer(
   words: (steering: Steering) => string,
   check: (job: BulkJob, ledger: Ledger, out: Output) => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
-  const { config, out } = contextOf(command, true);
+  const { config, out, by } = contextOf(command, true);
   const planId = await withLedger(config, async (ledger) => {
     const before = await findJob(ledger, plan);
     const { planId } = before;
@@ -49,7 +49,7 @@ export async function steer(
     const mayHaveCases = before.state === 'finished' && (to.action === 'pause' || to.action === 'abort');
     if (!mayHaveCases) refuse(before, to.action);
     await check(before, ledger, out);
-    const steered = await ledger.bulk.steer(planId, { ...to, by: requester() } satisfies BulkSteer);
+    const steered = await ledger.bulk.steer(planId, { ...to, by } satisfies BulkSteer);
     if (steered.kind === 'unknown') throw forgotten(planId);
     if (steered.kind === 'refused') {
       refuse(steered.job, to.action);

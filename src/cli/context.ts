@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { hostname } from 'node:os';
 import type { Command } from 'commander';
 import { loadConfig, type Config, type Environment } from '../platform/config.js';
 import { ExitCode, UserError } from '../core/errors.js';
@@ -13,8 +12,8 @@ import { createBulkJobs, type BulkJobs } from '../adapters/temporal/bulk-jobs.js
 import { createCases, type Cases } from '../adapters/temporal/cases.js';
 import { createWatches, type Watches } from '../adapters/temporal/watches.js';
 import { connectClient, resolveTemporal, type TemporalTarget } from '../adapters/temporal/connection.js';
-import { userName } from '../platform/user.js';
 import { createOutput, type Output } from './output.js';
+import { requesterOf } from './requester.js';
 
 /** A person waits: a Temporal that does not answer by then is told, ms. */
 const COMMAND_PATIENCE_MS = 5_000;
@@ -23,17 +22,20 @@ export interface CommandContext {
   readonly config: Config;
   readonly out: Output;
   readonly log: Logger;
+  /** Who orders: claimed, not authenticated. */
+  readonly by: string;
 }
 
 /** @param quiet - commands that answer and go say only what went wrong */
 export function contextOf(command: Command, quiet: boolean): CommandContext {
-  const { json } = command.optsWithGlobals<{ json?: boolean }>();
+  const { json, as } = command.optsWithGlobals<{ json?: boolean; as?: string }>();
   const config = loadConfig(process.env, process.cwd());
   takeProxies(config.env);
   const out = createOutput(json === true);
+  const by = requesterOf({ as, actor: config.env['CURFEW_ACTOR'] });
   const level = quiet && config.env['CURFEW_LOG'] === undefined ? 'error' : config.logLevel;
   const pretty = config.logFormat === null ? process.stderr.isTTY === true : config.logFormat === 'pretty';
-  return { config, out, log: createLogger(level, pretty) };
+  return { config, out, log: createLogger(level, pretty), by };
 }
 
 /** Requests look for their proxy in the process's environment; it may come from a `.env` file. */
@@ -119,9 +121,6 @@ async function openControlPlane(config: Config): Promise<ControlPlane> {
     throw error;
   }
 }
-
-/** Who orders: claimed, not authenticated. */
-export const requester = (): string => `${userName()}@${hostname()}`;
 
 /** @throws UserError with exit code 2 that names the ids that can't be any */
 export function checkedSessionIds(ids: readonly string[]): string[] {

@@ -1,3 +1,4 @@
+import { DateTime } from 'luxon';
 import type { Outcome } from '../core/contract.js';
 import { ExitCode, UserError } from '../core/errors.js';
 import type { EventKind } from '../core/events.js';
@@ -41,12 +42,25 @@ export async function filterOf(asked: AskedFor, ledger: Ledger): Promise<History
 }
 
 function timesOf({ since, until }: AskedFor, nowMs: number): Pick<HistoryFilter, 'sinceMs' | 'untilMs'> {
-  const sinceMs = since === undefined ? undefined : readMoment(since, '--since', nowMs);
-  const untilMs = until === undefined ? undefined : readMoment(until, '--until', nowMs);
+  const sinceMs = since === undefined ? undefined : pastMoment(since, '--since', nowMs);
+  const untilMs = until === undefined ? undefined : pastMoment(until, '--until', nowMs);
   if (sinceMs !== undefined && untilMs !== undefined && untilMs <= sinceMs) {
     throw new UserError('--until is not after --since, so nothing is in between.', 'Swap the two.', ExitCode.usage);
   }
   return { ...(sinceMs === undefined ? {} : { sinceMs }), ...(untilMs === undefined ? {} : { untilMs }) };
+}
+
+const WEEKDAYS = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'];
+
+/** As {@link readMoment}; also midnight UTC of today, of yesterday, or of the last day of this name before today. */
+export function pastMoment(text: string, option: string, nowMs: number): number {
+  const today = DateTime.fromMillis(nowMs, { zone: 'utc' }).startOf('day');
+  const name = text.trim().toLowerCase();
+  if (name === 'today') return today.toMillis();
+  if (name === 'yesterday') return today.minus({ days: 1 }).toMillis();
+  const weekday = WEEKDAYS.indexOf(name) + 1;
+  if (weekday === 0) return readMoment(text, option, nowMs);
+  return today.minus({ days: (today.weekday - weekday + 7) % 7 || 7 }).toMillis();
 }
 
 /** Orders have the id of their agent only; its name is known from the last scans. */

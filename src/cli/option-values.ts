@@ -36,37 +36,21 @@ export function readRate(text: string): number {
   );
 }
 
-const WEEKDAYS = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'];
-
-/** Midnight UTC of today, yesterday, or the last day of this name before today; null: no such word. */
-function dayNamed(word: string, nowMs: number): number | null {
-  const today = DateTime.fromMillis(nowMs, { zone: 'utc' }).startOf('day');
-  const name = word.trim().toLowerCase();
-  if (name === 'today') return today.toMillis();
-  if (name === 'yesterday') return today.minus({ days: 1 }).toMillis();
-  const weekday = WEEKDAYS.indexOf(name) + 1;
-  if (weekday === 0) return null;
-  return today.minus({ days: (today.weekday - weekday + 7) % 7 || 7 }).toMillis();
-}
-
 /**
- * A moment as people type it: ISO 8601 (UTC where no offset is given), a day by its name (today, yesterday, monday; from
- * midnight UTC), or a duration back from now: 90s, 2h, 7d.
+ * A moment as people type it: ISO 8601 (UTC where no offset is given), or a duration back from now: 90s, 2h, 7d.
  *
  * @param option - for messages: `--since`
  * @returns ms since the Unix epoch
  * @throws UserError with exit code 2
  */
 export function readMoment(text: string, option: string, nowMs: number): number {
-  const day = dayNamed(text, nowMs);
-  if (day !== null) return day;
   const hasUnit = parseDuration(text) !== null;
   if (hasUnit || /^\d+(\.\d+)?$/.test(text)) return nowMs - durationOf(option, text, { least: 0, most: LONGEST_MS });
   const moment = /^\d{4}-\d\d-\d\d/.test(text) ? DateTime.fromISO(text, { zone: 'utc' }) : null;
   if (moment?.isValid === true) return moment.toMillis();
   throw new UserError(
     `${option} is ${JSON.stringify(text.slice(0, 80))}, which is not a valid time.`,
-    `Write how far back, as ${option} 2h or ${option} 7d, a day, as ${option} yesterday, or a moment: ${option} 2026-01-05T12:00:00Z.`,
+    `Write how far back, as ${option} 2h or ${option} 7d, or a moment: ${option} 2026-01-05T12:00:00Z.`,
     ExitCode.usage,
   );
 }

@@ -5,7 +5,6 @@ import { ExitCode, UserError } from '../core/errors.js';
 import type { PolicyFile } from '../core/policy/policy.js';
 import { iso } from '../core/times.js';
 import { ask, isYes, someoneIsThere } from './confirm.js';
-import { requester } from './context.js';
 import { modeCounts, modeWords } from './in-force-words.js';
 import type { Output } from './output.js';
 import { differenceOf, differenceWords, newlyEnforcing, type PolicyDifference } from './policy-difference.js';
@@ -17,6 +16,8 @@ export interface Application {
   readonly source: PolicySource;
   /** What the ledger calls it. */
   readonly fileName: string;
+  /** Who puts it in force. */
+  readonly by: string;
   /** What people call it: "curfew.yaml", "Version 1 (curfew.yaml)". */
   readonly what: string;
   /** The same command with `--yes`. */
@@ -33,7 +34,7 @@ export interface Application {
 export async function putInForce(
   ledger: Pick<Ledger, 'policies'>,
   out: Output,
-  { source, fileName, ...about }: Application,
+  { source, fileName, by, ...about }: Application,
   yes: boolean,
 ): Promise<void> {
   const before = await ledger.policies.inForce();
@@ -68,7 +69,7 @@ export async function putInForce(
     file: source.file,
     fileName,
     sourceText: source.text,
-    by: requester(),
+    by,
   });
   const view = { version: applied.version, difference, file: source.file, showDifference: yes };
   out.result({ ...applied, difference }, view, appliedWords);

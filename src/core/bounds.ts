@@ -128,6 +128,12 @@ export const FILE_BOUNDS = {
 /** What people and other programs give: texts of orders, watches and bulk jobs. */
 export const REQUEST_BOUNDS = {
   line: { most: 200, unit: 'characters', of: 'a reason, or a name of who asks', beyond: REFUSED },
+  actor: {
+    most: 64,
+    unit: 'characters',
+    of: 'a name given with `--as` or `CURFEW_ACTOR`',
+    beyond: 'refused with exit code 2; the setting is shortened',
+  },
 } as const satisfies Record<string, Bound>;
 
 const REFUSED_INPUT = 'an input ends the workflow with a message; an update is refused, and leaves no history';

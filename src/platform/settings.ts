@@ -69,6 +69,10 @@ export const SETTINGS = z.object({
   }),
   CURFEW_HOME: elsewhere('absolute path of the home folder', 'your state folder, on Linux `~/.local/state/curfew`'),
   CURFEW_DATABASE_URL: secret('the ledger: path for SQLite, or `postgres://…`', '`ledger.db` in the home folder'),
+  CURFEW_ACTOR: elsewhere(
+    'your name, recorded with what commands order, beside the system’s user; not checked',
+    'no name',
+  ),
   CURFEW_LOG: setting(
     wordOf(LOG_LEVELS),
     'info',

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { CommanderError } from 'commander';
 import { registerHistory } from '../../src/cli/commands/history.js';
 import { registerPolicy } from '../../src/cli/commands/policy.js';
-import { readMoment } from '../../src/cli/option-values.js';
+import { pastMoment } from '../../src/cli/history-filter.js';
 import type { OrderResult, Outcome } from '../../src/core/contract.js';
 import { ExitCode } from '../../src/core/errors.js';
 import { planIn } from '../support/bulk-plans.js';
@@ -161,7 +161,7 @@ describe('curfew history', () => {
 
 it('days are known by their names, from midnight UTC', () => {
   const monday = Date.UTC(2026, 0, 5, 12);
-  const at = (text: string) => new Date(readMoment(text, '--since', monday)).toISOString();
+  const at = (text: string) => new Date(pastMoment(text, '--since', monday)).toISOString();
   expect(['today', 'Yesterday', 'sunday', 'monday', 'tuesday'].map(at)).toEqual([
     '2026-01-05T00:00:00.000Z',
     '2026-01-04T00:00:00.000Z',

@@ -6,6 +6,7 @@ import { steer, type Steering } from '../bulk-steering.js';
 import { count } from '../bulk-words.js';
 import { counted } from '../words.js';
 import { ask, isYes, someoneIsThere } from '../confirm.js';
+import { asOption } from '../requester.js';
 
 export function registerBulkAbort(bulk: Command): void {
   bulk
@@ -17,6 +18,7 @@ export function registerBulkAbort(bulk: Command): void {
     .argument('<plan>', 'id of the plan, or its beginning')
     .option('--reason <text>', 'why; shown with the job')
     .option('--yes', 'do not ask')
+    .addOption(asOption())
     .addHelpText('after', '\nExample:\n  $ curfew bulk abort b-7k2m9xq --reason "wrong agents"')
     .action((plan: string, options: { reason?: string; yes?: boolean }, command: Command) =>
       steer(command, plan, { action: 'abort', reason: options.reason ?? null }, words, async (job) => {

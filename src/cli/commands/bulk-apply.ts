@@ -12,8 +12,9 @@ import { readRate, wholeNumber } from '../option-values.js';
 import { followAndTell } from '../bulk-follow.js';
 import { count, jobWords, nextWords, paceWords } from '../bulk-words.js';
 import { ask, isYes, someoneIsThere } from '../confirm.js';
-import { contextOf, withControlPlane, requester, type CommandContext, type ControlPlane } from '../context.js';
+import { contextOf, withControlPlane, type CommandContext, type ControlPlane } from '../context.js';
 import { iso } from '../../core/times.js';
+import { asOption } from '../requester.js';
 
 export interface ApplyOptions {
   readonly rate?: string;
@@ -38,6 +39,7 @@ export function registerBulkApply(bulk: Command): void {
     .option('--even-if-exempt', 'also end sessions that are exempt')
     .option('--yes', 'do not ask')
     .option('--wait', 'wait until the job finishes')
+    .addOption(asOption())
     .addHelpText(
       'after',
       `
@@ -60,10 +62,10 @@ stopped itself; 2 unknown plan, 3 not confirmed, expired or changed, 4 when Curf
 export async function applyBulkPlan(
   plan: string,
   options: ApplyOptions,
-  { config, out }: CommandContext,
+  { config, out, by }: CommandContext,
 ): Promise<number> {
   const application: BulkApplication = {
-    by: requester(),
+    by,
     rate: options.rate === undefined ? DEFAULT_RATE : readRate(options.rate),
     canary: options.canary,
     fast: options.fast === true,

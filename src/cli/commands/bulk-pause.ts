@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { steer, type Steering } from '../bulk-steering.js';
 import { count } from '../bulk-words.js';
 import { counted } from '../words.js';
+import { asOption } from '../requester.js';
 
 export function registerBulkPause(bulk: Command): void {
   bulk
@@ -13,6 +14,7 @@ export function registerBulkPause(bulk: Command): void {
     )
     .argument('<plan>', 'id of the plan, or its beginning')
     .option('--reason <text>', 'why; shown with the job')
+    .addOption(asOption())
     .addHelpText('after', '\nExample:\n  $ curfew bulk pause b-7k2m9xq --reason "checking the first results"')
     .action((plan: string, options: { reason?: string }, command: Command) =>
       steer(command, plan, { action: 'pause', reason: options.reason ?? null }, words),

@@ -11,10 +11,11 @@ import { readCriteria, type CriteriaOptions } from '../bulk-criteria.js';
 import { plannedWords } from '../bulk-plan-words.js';
 import { count } from '../bulk-words.js';
 import { counted } from '../words.js';
-import { contextOf, openExistingLedger, requester, type CommandContext } from '../context.js';
+import { contextOf, openExistingLedger, type CommandContext } from '../context.js';
 import { withFleet } from '../fleet-access.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import type { Output } from '../output.js';
+import { asOption } from '../requester.js';
 
 interface PlanOptions extends CriteriaOptions {
   readonly reason?: string;
@@ -42,6 +43,7 @@ export function registerBulkPlan(bulk: Command): void {
     )
     .option('--all', 'every live session')
     .option('--reason <text>', 'why; shown with what ended a session')
+    .addOption(asOption())
     .addHelpText(
       'after',
       `
@@ -92,7 +94,7 @@ export const planIds = (
 ): Promise<number> => planAndTell(context, null, { ...wanted, selection: { kind: 'ids', given } }, applyOptions);
 
 async function planAndTell(
-  { config, out }: CommandContext,
+  { config, out, by }: CommandContext,
   fleet: FleetAccess | null,
   wanted: Wanted,
   applyOptions: readonly string[] = [],
@@ -100,7 +102,7 @@ async function planAndTell(
   const ledger = await openExistingLedger(config);
   const interrupt = onInterrupt();
   try {
-    const { job, notices } = await makeOne(ledger, fleet, wanted, out, interrupt.signal);
+    const { job, notices } = await makeOne(ledger, fleet, { ...wanted, by }, out, interrupt.signal);
     const status = bulkStatus(job, NO_CASES);
     for (const notice of notices) out.say(notice);
     out.result(status, { status, nowMs: Date.now(), applyOptions }, (view) =>
@@ -120,16 +122,13 @@ async function planAndTell(
 function makeOne(
   ledger: Ledger,
   fleet: FleetAccess | null,
-  wanted: Wanted,
+  wanted: Wanted & { readonly by: string },
   out: Output,
   signal: AbortSignal,
 ): Promise<BulkPlanMade> {
   const ways = 'curfew doctor checks key and API. Sessions that you know by id can be planned without: --ids-file.';
   return lookingAtFleet(out, signal, { undone: 'No plan was made.', ways }, () =>
-    makePlan(
-      { ledger, fleet },
-      { ...wanted, by: requester(), source: 'person', cleanup: null, onProgress: progressOn(out), signal },
-    ),
+    makePlan({ ledger, fleet }, { ...wanted, source: 'person', cleanup: null, onProgress: progressOn(out), signal }),
   );
 }
 

@@ -4,6 +4,7 @@ import { rateWords } from '../../core/bulk/rate.js';
 import { readRate } from '../option-values.js';
 import { steer, type Steering } from '../bulk-steering.js';
 import { span } from '../output.js';
+import { asOption } from '../requester.js';
 
 export function registerBulkRate(bulk: Command): void {
   bulk
@@ -14,6 +15,7 @@ export function registerBulkRate(bulk: Command): void {
     )
     .argument('<plan>', 'id of the plan, or its beginning')
     .argument('<rate>', 'sessions a second or a minute: 20/s, 0.5/s, 600/min')
+    .addOption(asOption())
     .addHelpText('after', '\nExample:\n  $ curfew bulk rate b-7k2m9xq 50/s')
     .action((plan: string, rate: string, _options: unknown, command: Command) =>
       steer(command, plan, { action: 'rate', rate: readRate(rate) }, words),

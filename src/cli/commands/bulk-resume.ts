@@ -2,6 +2,7 @@ import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
 import { steer, type Steering } from '../bulk-steering.js';
 import { counted } from '../words.js';
+import { asOption } from '../requester.js';
 
 export function registerBulkResume(bulk: Command): void {
   bulk
@@ -9,6 +10,7 @@ export function registerBulkResume(bulk: Command): void {
     .summary('resume a paused job')
     .description('Resumes a bulk job that was paused, or that paused itself because it went badly.')
     .argument('<plan>', 'id of the plan, or its beginning')
+    .addOption(asOption())
     .addHelpText('after', '\nExample:\n  $ curfew bulk resume b-7k2m9xq')
     .action((plan: string, _options: unknown, command: Command) => steer(command, plan, { action: 'resume' }, words));
 }

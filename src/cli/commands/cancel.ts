@@ -8,19 +8,13 @@ import { ExitCode, UserError } from '../../core/errors.js';
 import { FRESH_READ_MS, OLDEST_READ_MS } from '../../core/policy/fresh-read.js';
 import type { OrderView } from '../../adapters/ledger/results.js';
 import { startRefusal } from '../../adapters/temporal/start-refusal.js';
-import {
-  checkedSessionIds,
-  contextOf,
-  withControlPlane,
-  requester,
-  type CommandContext,
-  type ControlPlane,
-} from '../context.js';
+import { checkedSessionIds, contextOf, withControlPlane, type CommandContext, type ControlPlane } from '../context.js';
 import { followOrders } from '../follow.js';
 import { table, type Output } from '../output.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import { outcomeName, outcomeWords, standing } from '../words.js';
 import { planIds } from './bulk-plan.js';
+import { asOption } from '../requester.js';
 
 /** More targets than this are no longer a handful that a person has looked at one by one. */
 const MOST_IDS = 100;
@@ -48,6 +42,7 @@ export function registerCancel(program: Command): void {
     .option('--reason <text>', 'why; shown with what ended the session')
     .option('--wait', 'wait until each turn is seen to have ended, or has another outcome')
     .option('--even-if-exempt', 'also end sessions that are exempt')
+    .addOption(asOption())
     .option(
       '--even-if-read-is-old <duration>',
       'for slow sessions: use a read up to this old instead of 2s, at most 60s; may end a turn that began since',
@@ -84,14 +79,14 @@ async function cancel(ids: readonly string[], options: CancelOptions, command: C
       ExitCode.usage,
     );
   }
-  const { config, out } = context;
+  const { config, out, by } = context;
   return withControlPlane(config, async (plane) => {
     const pauseSwitch = await plane.ledger.pauseSwitch.read();
     if (pauseSwitch.paused) {
       const why = pauseSwitch.reason === null ? '' : ` (${pauseSwitch.reason})`;
       out.say(`Curfew is paused${why}: orders are kept, and are carried out after \`curfew resume\`.`);
     }
-    const orderIds = await order(plane, sessionIds, { ...options, maxReadAgeMs }, out);
+    const orderIds = await order(plane, sessionIds, { ...options, maxReadAgeMs, by }, out);
     const interrupt = onInterrupt();
     const enough = options.wait === true ? allSettled : firstWord(Date.now() + FIRST_WORD_MS);
     const views = await followOrders(plane.ledger, orderIds, out, enough, interrupt.signal);
@@ -144,7 +139,7 @@ async function planInstead(
 async function order(
   plane: ControlPlane,
   sessionIds: readonly string[],
-  options: CancelOptions & { readonly maxReadAgeMs: number | null },
+  options: CancelOptions & { readonly maxReadAgeMs: number | null; readonly by: string },
   out: Output,
 ): Promise<string[]> {
   const orderIds: string[] = [];
@@ -155,7 +150,7 @@ async function order(
       const orderId = await plane.ledger.orders.create({
         sessionId,
         source: 'person',
-        requestedBy: requester(),
+        requestedBy: options.by,
         reason: { text: options.reason ?? null, policy: null, policyVersion: null, limit: null, observed: null },
         evenIfExempt: options.evenIfExempt === true,
         maxReadAgeMs: options.maxReadAgeMs,

@@ -10,10 +10,11 @@ import type { OrderView } from '../../adapters/ledger/results.js';
 import type { UnjudgedSpell } from '../../adapters/ledger/unjudged.js';
 import { resolveTemporal } from '../../adapters/temporal/connection.js';
 import { startRefusal } from '../../adapters/temporal/start-refusal.js';
-import { checkedSessionId, contextOf, withControlPlane, withLedger, requester } from '../context.js';
+import { checkedSessionId, contextOf, withControlPlane, withLedger } from '../context.js';
 import { heldWords, holdDocument, unjudgedDocument, unjudgedWords } from '../obstacle-words.js';
 import { factLines, span, table, type Fact } from '../output.js';
 import { outcomeName, readAgeWords, retriedWords, shorten, standing } from '../words.js';
+import { asOption } from '../requester.js';
 
 const RECENT = 50;
 const UNJUDGED_SHOWN = 5;
@@ -110,15 +111,16 @@ Examples:
     )
     .argument('<id>', 'session id')
     .requiredOption('--reason <text>', 'why')
+    .addOption(asOption())
     .action(async (id: string, options: { reason: string }, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out, by } = contextOf(command, true);
       const sessionId = checkedSessionId(id);
       await withLedger(config, async (ledger) => {
         const open = await ledger.orders.views({ sessionId, openOnly: true, limit: 1_000 });
         if (open.length === 0) throw nothingOpen(sessionId);
         await ledger.orders.abandon(
           open.map(({ orderId }) => orderId),
-          { by: requester(), reason: options.reason },
+          { by, reason: options.reason },
         );
         const views = await ledger.orders.views({ orderIds: open.map(({ orderId }) => orderId) });
         out.result({ orders: views.map(({ result }) => result) }, { views, nowMs: Date.now() }, overview);

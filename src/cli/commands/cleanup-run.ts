@@ -10,11 +10,12 @@ import { ExitCode } from '../../core/errors.js';
 import { DEFAULT_CANARY } from '../../adapters/ledger/bulk-plans.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import { planWords } from '../bulk-plan-words.js';
-import { contextOf, openExistingLedger, requester, type CommandContext } from '../context.js';
+import { contextOf, openExistingLedger, type CommandContext } from '../context.js';
 import { withFleet } from '../fleet-access.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import { applyBulkPlan } from './bulk-apply.js';
 import { lookingAtFleet, progressOn } from './bulk-plan.js';
+import { asOption } from '../requester.js';
 
 interface RunOptions {
   readonly dryRun?: boolean;
@@ -33,6 +34,7 @@ export function registerCleanupRun(cleanup: Command): void {
     .option('--dry-run', 'only show what it would end; sends and keeps nothing')
     .option('--yes', 'do not ask')
     .option('--wait', 'wait until the job finishes')
+    .addOption(asOption())
     .addHelpText(
       'after',
       `
@@ -99,14 +101,14 @@ async function planNow(
   ledger: Ledger,
   name: string,
   planId: string,
-  { config, out }: CommandContext,
+  { config, out, by }: CommandContext,
   signal: AbortSignal,
 ): Promise<CleanupPlan> {
   const entry = cleanupNamed(await cleanupsInForce(ledger), name);
   const words = { undone: 'Nothing was ended.', ways: 'curfew doctor checks key and API.' };
   return withFleet(config, out, (fleet) =>
     lookingAtFleet(out, signal, words, () =>
-      planCleanup({ ledger, fleet }, entry, { planId, by: requester(), onProgress: progressOn(out), signal }),
+      planCleanup({ ledger, fleet }, entry, { planId, by, onProgress: progressOn(out), signal }),
     ),
   );
 }

@@ -3,8 +3,9 @@ import { durationOf, LONGEST_MS } from '../../core/duration.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import { exemptionDocument, exemptionsTable } from '../exemption-words.js';
 import { positiveNumber } from '../option-values.js';
-import { checkedSessionId, contextOf, withLedger, requester } from '../context.js';
+import { checkedSessionId, contextOf, withLedger } from '../context.js';
 import { iso } from '../../core/times.js';
+import { asOption } from '../requester.js';
 
 /** Listed at most, where nobody says otherwise. */
 const SHOWN = 100;
@@ -19,6 +20,7 @@ export function registerExempt(program: Command): void {
     .argument('[id]', 'session id')
     .option('--for <duration>', 'how long: 90s, 30m, 2h, 7d')
     .option('--reason <text>', 'why')
+    .addOption(asOption())
     .addHelpText(
       'after',
       '\nExamples:\n  $ curfew exempt sess_xYz789AbCd --for 2h --reason "month-end close"\n  $ curfew exempt list',
@@ -26,9 +28,9 @@ export function registerExempt(program: Command): void {
     .action(async (id: string | undefined, options: { for?: string; reason?: string }, command: Command) => {
       if (id === undefined && options.for === undefined && options.reason === undefined) return list(command, SHOWN);
       const { sessionId, forMs, reason } = asked(id, options);
-      const { config, out } = contextOf(command, true);
+      const { config, out, by } = contextOf(command, true);
       await withLedger(config, async (ledger) => {
-        const { untilMs } = await ledger.exemptions.add({ sessionId, forMs, reason, by: requester() });
+        const { untilMs } = await ledger.exemptions.add({ sessionId, forMs, reason, by });
         const until = iso(untilMs);
         const exempted = { sessionId, exemptUntil: until };
         out.result(exempted, exempted, (view) => `${view.sessionId} is exempt until ${view.exemptUntil}.`);
@@ -47,12 +49,13 @@ export function registerExempt(program: Command): void {
     .summary('end an exemption')
     .description('Ends all exemptions of a session. Orders that were settled as exempted stay settled.')
     .argument('<id>', 'session id')
+    .addOption(asOption())
     .addHelpText('after', '\nExample:\n  $ curfew unexempt sess_xYz789AbCd')
     .action(async (id: string, _options: unknown, command: Command) => {
       const sessionId = checkedSessionId(id);
-      const { config, out } = contextOf(command, true);
+      const { config, out, by } = contextOf(command, true);
       await withLedger(config, async (ledger) => {
-        const ended = await ledger.exemptions.end(sessionId, requester());
+        const ended = await ledger.exemptions.end(sessionId, by);
         const document = { sessionId, ended };
         out.result(document, document, (view) =>
           view.ended === 0 ? `${view.sessionId} was not exempt.` : `${view.sessionId} is no longer exempt.`,

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
-import { contextOf, withLedger, requester } from '../context.js';
+import { contextOf, withLedger } from '../context.js';
 import { span, table } from '../output.js';
 import { iso } from '../../core/times.js';
+import { asOption } from '../requester.js';
 
 export function registerPause(program: Command): void {
   program
@@ -11,6 +12,7 @@ export function registerPause(program: Command): void {
       'Pauses in the ledger, so it works while Temporal is down. Cases stay open and keep reading; nothing is sent. Requests already sent can’t be called back, and are listed.',
     )
     .option('--reason <text>', 'why; shown with orders given meanwhile')
+    .addOption(asOption())
     .addHelpText('after', '\nExample:\n  $ curfew pause --reason "wrong policy rolled out"')
     .action((options: { reason?: string }, command: Command) => turn(command, true, options.reason ?? null));
 
@@ -18,14 +20,15 @@ export function registerPause(program: Command): void {
     .command('resume')
     .summary('cancel requests may leave again')
     .description('Ends the pause. Held cases continue within seconds.')
+    .addOption(asOption())
     .addHelpText('after', '\nExample:\n  $ curfew resume')
     .action((_options: unknown, command: Command) => turn(command, false, null));
 }
 
 async function turn(command: Command, paused: boolean, reason: string | null): Promise<void> {
-  const { config, out } = contextOf(command, true);
+  const { config, out, by } = contextOf(command, true);
   await withLedger(config, async (ledger) => {
-    const changed = await ledger.pauseSwitch.set(paused, requester(), reason);
+    const changed = await ledger.pauseSwitch.set(paused, by, reason);
     const state = await ledger.pauseSwitch.read();
     const underWay = await ledger.requests.underWay();
     const held = (await ledger.orders.views({ openOnly: true, limit: 1_000 })).length;

@@ -3,6 +3,7 @@ import { shell } from '../../core/text/shell.js';
 import { contextOf, withLedger } from '../context.js';
 import { putInForce } from '../policy-application.js';
 import { readPolicySource } from '../policy-source.js';
+import { asOption } from '../requester.js';
 
 export function registerPolicyApply(policy: Command): void {
   policy
@@ -13,6 +14,7 @@ export function registerPolicyApply(policy: Command): void {
     )
     .argument('<file>', 'policy file (YAML or JSON)')
     .option('--yes', 'do not ask')
+    .addOption(asOption())
     .addHelpText(
       'after',
       `
@@ -25,9 +27,9 @@ Exit codes: 0 in force (also when it was so already), 2 the file is not valid, 3
     )
     .action(async (file: string, options: { yes?: boolean }, command: Command) => {
       const source = await readPolicySource(file);
-      const { config, out } = contextOf(command, true);
+      const { config, out, by } = contextOf(command, true);
       const application = {
-        ...{ source, fileName: file, what: file },
+        ...{ source, fileName: file, by, what: file },
         confirm: shell`curfew policy apply ${file} --yes`,
         plan: shell`curfew policy plan ${file}`,
       };

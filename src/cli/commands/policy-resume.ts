@@ -5,9 +5,10 @@ import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { PoliciesInForce } from '../../adapters/ledger/policy-versions.js';
 import { closest } from '../../core/policy-file/suggest.js';
 import { trippedWords } from '../obstacle-words.js';
-import { contextOf, withLedger, requester } from '../context.js';
+import { contextOf, withLedger } from '../context.js';
 import { span } from '../output.js';
 import { iso } from '../../core/times.js';
+import { asOption } from '../requester.js';
 
 export function registerPolicyResume(policy: Command): void {
   policy
@@ -17,19 +18,20 @@ export function registerPolicyResume(policy: Command): void {
       'A policy over its caps falls back to observe, so that a wrong rule ends few turns. This makes it enforce again; its caps count from zero.',
     )
     .argument('<name>', 'name of the policy')
+    .addOption(asOption())
     .addHelpText(
       'after',
       '\nExample:\n  $ curfew policy resume no-all-nighters\n\nExit codes: 0 it enforces again, or its breaker was not open; 2 no such policy.',
     )
     .action(async (name: string, _options: unknown, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out, by } = contextOf(command, true);
       await withLedger(config, async (ledger) => {
         const inForce = await ledger.policies.inForce();
         const breaker = (await ledger.breakers.open()).find((one) => one.policy === name) ?? null;
         // A breaker of a policy that is no longer in the file can be closed, too.
         if (breaker === null) requireKnown(name, inForce);
         const nowMs = await ledger.now();
-        const closed = breaker !== null && (await ledger.breakers.close(name, requester()));
+        const closed = breaker !== null && (await ledger.breakers.close(name, by));
         const next = await nextWords(name, inForce, ledger);
         out.result(
           {

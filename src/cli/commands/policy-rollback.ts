@@ -5,6 +5,7 @@ import { PolicyFileError, problemLines, readPolicyFile, type ReadPolicyFile } fr
 import { contextOf, withLedger } from '../context.js';
 import { putInForce } from '../policy-application.js';
 import { findVersion, versionBefore, versionInForce, versionNumber } from '../policy-version.js';
+import { asOption } from '../requester.js';
 
 export function registerPolicyRollback(policy: Command): void {
   policy
@@ -15,6 +16,7 @@ export function registerPolicyRollback(policy: Command): void {
     )
     .argument('[version]', 'number of the version; default: the one before the one in force', versionNumber)
     .option('--yes', 'do not ask')
+    .addOption(asOption())
     .addHelpText(
       'after',
       `
@@ -27,13 +29,14 @@ Exit codes: 0 in force (also when it was so already), 2 no such version, or its 
 4 the ledger can't be reached.`,
     )
     .action(async (version: number | undefined, options: { yes?: boolean }, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out, by } = contextOf(command, true);
       await withLedger(config, async (ledger) => {
         const stored = await findVersion(ledger, version ?? versionBefore(await versionInForce(ledger)));
         const { version: number, fileName, sourceText: text } = stored;
         const application = {
           source: { text, ...readAgain(stored) },
           fileName,
+          by,
           what: `Version ${number} (${fileName})`,
           confirm: `curfew policy rollback ${number} --yes`,
           plan: `curfew policy show ${number} > v${number}.yaml && curfew policy plan v${number}.yaml`,

@@ -12,12 +12,13 @@ import { resolveTemporal, type TemporalTarget } from '../../adapters/temporal/co
 import type { EmbeddedServer } from '../../adapters/temporal/embedded.js';
 import { USER_AGENT } from '../../platform/version.js';
 import type { PolicyApplication } from '../../adapters/ledger/policy-versions.js';
-import { contextOf, requester, type CommandContext } from '../context.js';
+import { contextOf, type CommandContext } from '../context.js';
 import { policiesDocument, policiesWords } from '../in-force-words.js';
 import { sayWarnings } from '../policy-words.js';
 import { readPolicySource, type PolicySource } from '../policy-source.js';
 import { INTERRUPTED, onInterrupt, WORKER_LEAVES_WITHIN_MS } from '../interrupt.js';
 import { startTracing } from '../../platform/tracing/index.js';
+import { asOption } from '../requester.js';
 
 interface ServiceCommandOptions {
   readonly adoptTemporal?: boolean;
@@ -41,6 +42,7 @@ export function registerUp(program: Command): void {
     .argument('[file]', 'policy file to put in force; without it, nothing changes')
     .option('--ui', 'start Temporal’s web UI too')
     .option('--adopt-temporal', 'take over a ledger that belonged to another Temporal')
+    .addOption(asOption())
     .addHelpText(
       'after',
       `
@@ -56,8 +58,8 @@ Ctrl-C stops; open cases continue with the next start.`,
     .action(async (file: string | undefined, { ui = false, ...options }: UpOptions, command: Command) => {
       // A file with problems is told before anything is started.
       const source = file === undefined ? undefined : await readPolicySource(file);
-      const apply = file === undefined || source === undefined ? undefined : applicationOf(file, source);
       await untilInterrupted(command, async (context, signal) => {
+        const apply = file === undefined || source === undefined ? undefined : applicationOf(file, source, context.by);
         sayWarnings(context.out, source?.warnings ?? []);
         const own = await ensureTemporal(context, ui, signal);
         try {
@@ -92,11 +94,11 @@ Ctrl-C stops; open cases continue with the next start.`,
     });
 }
 
-const applicationOf = (fileName: string, { file, text }: PolicySource): PolicyApplication => ({
+const applicationOf = (fileName: string, { file, text }: PolicySource, by: string): PolicyApplication => ({
   file,
   fileName,
   sourceText: text,
-  by: requester(),
+  by,
 });
 
 /** Runs in the foreground. Ctrl-C before it is ready is no failure of the parts that were being waited for. */

@@ -15,11 +15,12 @@ import {
 } from '../../engines/watch/limits.js';
 import { readLimit } from '../../engines/watch/request.js';
 import { readStatus } from '../../engines/watch/status.js';
-import { checkedSessionId, contextOf, withControlPlane, requester, type ControlPlane } from '../context.js';
+import { checkedSessionId, contextOf, withControlPlane, type CommandContext, type ControlPlane } from '../context.js';
 import { follow } from '../follow.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import { span, type Output } from '../output.js';
 import { outcomeName, outcomeWords } from '../words.js';
+import { asOption } from '../requester.js';
 
 /** How long to wait for the first look, which tells the deadline, ms. */
 const FIRST_LOOK_MS = 5_000;
@@ -50,6 +51,7 @@ export function registerWatch(program: Command): void {
     .option('--release', 'end the watch; the session may go on')
     .option('--reason <text>', 'why; shown with what ended the session')
     .option('--wait', 'wait until the watch ends')
+    .addOption(asOption())
     .addHelpText(
       'after',
       `
@@ -80,17 +82,24 @@ async function watch(id: string, options: WatchOptions, command: Command): Promi
   if (!isRelease && Object.keys(limits).length === 0) {
     throw new UserError('A watch needs a limit; none was given. Nothing was registered.', EXAMPLE, ExitCode.usage);
   }
-  const { config, out } = contextOf(command, true);
-  return withControlPlane(config, async (plane) => {
+  const context = contextOf(command, true);
+  return withControlPlane(context.config, async (plane) => {
     return isRelease
-      ? await release(plane, sessionId, options, out)
-      : await register(plane, sessionId, limits, options, out);
+      ? await release(plane, sessionId, options, context)
+      : await register(plane, sessionId, limits, options, context);
   });
 }
 
-async function release(plane: ControlPlane, sessionId: string, options: WatchOptions, out: Output): Promise<number> {
+type Asking = Pick<CommandContext, 'out' | 'by'>;
+
+async function release(
+  plane: ControlPlane,
+  sessionId: string,
+  options: WatchOptions,
+  { out, by }: Asking,
+): Promise<number> {
   const { ledger } = plane;
-  const released = await ledger.watches.release(sessionId, { by: requester(), reason: options.reason ?? null });
+  const released = await ledger.watches.release(sessionId, { by, reason: options.reason ?? null });
   if (released.kind === 'not-open') {
     const { watch: closed } = released;
     throw new UserError(
@@ -115,11 +124,11 @@ async function register(
   sessionId: string,
   limits: LimitChanges,
   options: WatchOptions,
-  out: Output,
+  { out, by }: Asking,
 ): Promise<number> {
   const { ledger } = plane;
   const reason = options.reason ?? null;
-  const change = await ledger.watches.register({ sessionId, limits, reason, requestedBy: requester() });
+  const change = await ledger.watches.register({ sessionId, limits, reason, requestedBy: by });
   if (change.kind === 'no-limit-left') {
     throw new UserError(
       'A watch needs a limit, and this would leave it none. Nothing was changed.',

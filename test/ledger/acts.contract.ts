@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Act } from '../../src/adapters/ledger/acts.js';
 import { createBulkPlans, hashOfTargets, type TargetStatus } from '../../src/adapters/ledger/bulk-plans.js';
+import { createEvidence } from '../../src/adapters/ledger/evidence.js';
+import { createExemptions } from '../../src/adapters/ledger/exemptions.js';
 import { createFacts } from '../../src/adapters/ledger/facts.js';
 import { createHistory, type HistoryFilter } from '../../src/adapters/ledger/history.js';
 import { openDatabase, type OpenedDatabase } from '../../src/adapters/ledger/open.js';
@@ -270,6 +272,35 @@ export function describeActs(name: string, freshUrl: () => Promise<string>): voi
       ]);
       expect(await counted('agent', { policy: 'p', outcomes: ['forbidden'] })).toEqual([['agent_x', { forbidden: 1 }]]);
       expect(await counted('day', { sinceMs: NOW + DAY, by: 'bo' })).toEqual([['2026-01-06', { cancelled: 1 }]]);
+    });
+
+    it('what stands of one session comes oldest first, the newest of it', async () => {
+      for (const attempt of [1, 2, 3]) {
+        const times = { read_at: NOW + attempt, registered_at: NOW + 10 * attempt, lease_until: NOW, sent_at: NOW + 5 };
+        const row = { session_id: 'a', turn_key: 't', owner: 'o', worker: 'w', status: 'open' as const };
+        await db
+          .insertInto('requests')
+          .values({ ...row, ...times, id: `r${attempt}`, attempt })
+          .execute();
+        await db
+          .insertInto('permits')
+          .values({ policy: 'p', session_id: 'a', turn_key: `t${attempt}`, taken_at: NOW + attempt })
+          .execute();
+        await createExemptions(db, clockAt(NOW + attempt)).add({
+          ...{ sessionId: 'a', forMs: MINUTE, reason: `${attempt}`, by: 'ana' },
+        });
+      }
+      const evidence = createEvidence(db);
+      expect((await evidence.requests('a', 2)).map(({ id }) => id)).toEqual(['r2', 'r3']);
+      expect((await evidence.requests('a', 9))[0]).toMatchObject({
+        ...{ attempt: 1, status: 'open', answer: null, registeredAtMs: NOW + 10 },
+        vendor: { readAtMs: NOW + 1, leftByMs: NOW + 5, answeredAtMs: null, turnStartedAtMs: null },
+      });
+      expect((await evidence.permits('a', 2)).map(({ turnKey }) => turnKey)).toEqual(['t2', 't3']);
+      expect(await evidence.exemptions('a', 1)).toEqual([
+        { by: 'ana', reason: '3', sinceMs: NOW + 3, untilMs: NOW + 3 + MINUTE, endedAtMs: null },
+      ]);
+      expect(await evidence.requests('b', 9)).toEqual([]);
     });
 
     it('agents are known by id or name from their last scans, and policies by what names them', async () => {

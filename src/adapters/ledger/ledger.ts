@@ -5,6 +5,7 @@ import { createBulkRun } from './bulk-run.js';
 import { createBulkSteering } from './bulk-steering.js';
 import { createBulkWrites } from './bulk-writes.js';
 import { createDeliveries } from './deliveries.js';
+import { createEvidence } from './evidence.js';
 import { recordEvents, stamped, type EventToRecord } from './events.js';
 import { createExemptions } from './exemptions.js';
 import { createFacts } from './facts.js';
@@ -65,6 +66,8 @@ const ledgerOn = ({ db, describe, close }: OpenedDatabase) => ({
   breakers: createBreakers(db),
   /** What happened, oldest first, in pages; each page is one short transaction. */
   history: createHistory(db),
+  /** What else stands of one session, for whoever wants proof. */
+  evidence: createEvidence(db),
   deliveries: createDeliveries(db),
   /** Bulk plans and jobs: everything but the work itself, which is under `bulkRun`. */
   bulk: { ...createBulkPlans(db), ...createBulkSteering(db) },

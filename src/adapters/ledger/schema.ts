@@ -76,7 +76,7 @@ export interface OutcomesTable {
   decided_at: number;
 }
 
-interface RequestsTable {
+export interface RequestsTable {
   id: string;
   session_id: string;
   turn_key: string;

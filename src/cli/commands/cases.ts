@@ -10,6 +10,7 @@ import type { OrderView } from '../../adapters/ledger/results.js';
 import type { UnjudgedSpell } from '../../adapters/ledger/unjudged.js';
 import { resolveTemporal } from '../../adapters/temporal/connection.js';
 import { startRefusal } from '../../adapters/temporal/start-refusal.js';
+import { showEvidence } from '../case-evidence.js';
 import { checkedSessionId, contextOf, withControlPlane, withLedger } from '../context.js';
 import { heldWords, holdDocument, unjudgedDocument, unjudgedWords } from '../obstacle-words.js';
 import { factLines, span, table, type Fact } from '../output.js';
@@ -28,18 +29,24 @@ export function registerCases(program: Command): void {
     )
     .argument('[id]', 'session id')
     .option('--open', 'only open ones')
+    .option('--evidence', 'all that the ledger holds of one session: reads, requests, answers, times, rules')
     .addHelpText(
       'after',
       `
 Examples:
   $ curfew cases                     what is going on
   $ curfew cases sess_xYz789AbCd     one session, with errors and events
+  $ curfew cases sess_xYz789AbCd --evidence
   $ curfew cases retry sess_1        do not wait for the next try
   $ curfew cases abandon sess_1 --reason "owner takes over"`,
     )
-    .action(async (id: string | undefined, options: { open?: boolean }, command: Command) => {
+    .action(async (id: string | undefined, options: { open?: boolean; evidence?: boolean }, command: Command) => {
       const { config, out } = contextOf(command, true);
       const sessionId = id === undefined ? undefined : checkedSessionId(id);
+      if (options.evidence === true) {
+        if (sessionId === undefined || options.open === true) throw evidenceOfOne();
+        return withLedger(config, (ledger) => showEvidence(ledger, out, sessionId));
+      }
       await withLedger(config, async (ledger) => {
         const openOnly = options.open === true;
         const views =
@@ -127,6 +134,13 @@ Examples:
       });
     });
 }
+
+const evidenceOfOne = (): UserError =>
+  new UserError(
+    '--evidence is about one session, open or not. Nothing was shown.',
+    'Give its id, without --open: curfew cases sess_xYz789AbCd --evidence',
+    ExitCode.usage,
+  );
 
 const nothingOpen = (sessionId: string): UserError =>
   new UserError(

@@ -1,6 +1,7 @@
 import type { AgentTally, ReportSummary } from '../engines/bulk/report-summary.js';
 import { kindOf, type ReportKind } from '../engines/bulk/report.js';
 import type { BulkStatus, BulkTargetResult, Outcome } from '../core/contract.js';
+import { ExitCode, UserError } from '../core/errors.js';
 import { shell } from '../core/text/shell.js';
 import { count, jobHead } from './bulk-words.js';
 import { csv } from '../core/text/csv.js';
@@ -27,6 +28,13 @@ const COLUMNS = [
   'requestedBy',
   'events',
 ] as const;
+
+export const notAppliedYet = (planId: string): UserError =>
+  new UserError(
+    `${planId} was not applied, so there is nothing to report: nothing was sent for it.`,
+    `What it holds: ${shell`curfew bulk status ${planId}`}`,
+    ExitCode.refused,
+  );
 
 export const reportHeader = (): Printable => csv([[...COLUMNS]]);
 

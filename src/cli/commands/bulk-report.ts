@@ -1,11 +1,9 @@
-import { shell } from '../../core/text/shell.js';
 import { Option, type Command } from 'commander';
 import { bulkReport, REPORT_KINDS, type ReportKind } from '../../engines/bulk/report.js';
 import { summarize } from '../../engines/bulk/report-summary.js';
 import { readBulkStatus } from '../../engines/bulk/status.js';
-import { ExitCode, UserError } from '../../core/errors.js';
 import { findJob } from '../bulk-argument.js';
-import { reportCsv, reportHeader, reportWords } from '../bulk-report-words.js';
+import { notAppliedYet, reportCsv, reportHeader, reportWords } from '../bulk-report-words.js';
 import { contextOf, withLedger } from '../context.js';
 import { createOutput } from '../output.js';
 import { jsonLines, writePages } from '../paged-output.js';
@@ -48,13 +46,7 @@ Besides outcomes: untouched (left by an abort), waiting, under-way, case (a case
       const format = options.format ?? (out.json ? 'jsonl' : 'text');
       await withLedger(config, async (ledger) => {
         const job = await findJob(ledger, plan);
-        if (job.appliedAtMs === null) {
-          throw new UserError(
-            `${job.planId} was not applied, so there is nothing to report: nothing was sent for it.`,
-            `What it holds: ${shell`curfew bulk status ${job.planId}`}`,
-            ExitCode.refused,
-          );
-        }
+        if (job.appliedAtMs === null) throw notAppliedYet(job.planId);
         const pages = bulkReport(ledger, job, options.outcome);
         if (format === 'jsonl') await writePages(pages, '', jsonLines);
         else if (format === 'csv') await writePages(pages, reportHeader(), reportCsv);

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { registerBulkAbort } from './bulk-abort.js';
 import { registerBulkApply } from './bulk-apply.js';
+import { registerBulkIncidentReport } from './bulk-incident-report.js';
 import { registerBulkPause } from './bulk-pause.js';
 import { registerBulkPlan } from './bulk-plan.js';
 import { registerBulkRate } from './bulk-rate.js';
@@ -35,6 +36,7 @@ In an incident:
     registerBulkAbort,
     registerBulkRate,
     registerBulkReport,
+    registerBulkIncidentReport,
   ]) {
     register(bulk);
   }

@@ -46,10 +46,10 @@ export function createBulkActivities(deps: BulkActivityDependencies) {
   };
 }
 
-/** Names of agents are people's own words: they stay in the ledger, and Temporal gets ids. */
-const withoutNames = (status: BulkStatus): BulkStatus => ({
-  ...status,
-  totals: { ...status.totals, byAgent: status.totals.byAgent.map((agent) => ({ ...agent, name: null })) },
-});
+/** Names of agents are people's own words, and creators are people: both stay in the ledger, and Temporal gets ids of agents. */
+function withoutNames(status: BulkStatus): BulkStatus {
+  const { profile: _profile, ...totals } = status.totals;
+  return { ...status, totals: { ...totals, byAgent: totals.byAgent.map((agent) => ({ ...agent, name: null })) } };
+}
 
 export type BulkActivities = ReturnType<typeof createBulkActivities>;

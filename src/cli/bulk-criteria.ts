@@ -1,4 +1,5 @@
 import { shellWord } from '../core/text/shell.js';
+import { ID_RULE, isSessionId } from '../adapters/vendor/index.js';
 import { ALL_LIVE, LIVE_STATES, type LiveSelection, type LiveState } from '../engines/bulk/selection.js';
 import { ExitCode, UserError } from '../core/errors.js';
 import { formatDuration, readDuration } from '../core/duration.js';
@@ -18,13 +19,16 @@ export interface CriteriaOptions {
   readonly team?: readonly string[];
   /** True: of any policy. */
   readonly violators?: string | true;
+  readonly exceptCreator?: readonly string[];
+  readonly exceptSession?: readonly string[];
   readonly idsFile?: string;
   readonly all?: true;
 }
 
 /** What was asked for. `written` is for people, and for making the plan anew. */
 export type Asked = { readonly written: Readonly<Record<string, unknown>> } & (
-  { readonly idsFile: string } | { readonly selection: LiveSelection }
+  | { readonly idsFile: string; readonly exceptSessions: readonly string[] | null }
+  | { readonly selection: LiveSelection }
 );
 
 const NOTHING_DONE = 'No plan was made.';
@@ -41,6 +45,9 @@ const CRITERIA = {
   team: '--team',
   violators: '--violators',
 } as const satisfies Partial<Record<keyof CriteriaOptions, string>>;
+
+/** What is left out of what the criteria select. They select nothing by themselves. */
+const EXCEPTIONS = { exceptCreator: '--except-creator', exceptSession: '--except-session' } as const;
 
 /**
  * Reads the criteria, and refuses those that contradict each other: a selection that means something else than the one who
@@ -87,6 +94,8 @@ export function readCriteria(options: CriteriaOptions, nowMs: number): Asked {
     creators: texts(options.creator, '--creator'),
     teams: texts(options.team, '--team'),
     violators: violatorsOf(options.violators),
+    exceptCreators: texts(options.exceptCreator, '--except-creator'),
+    exceptSessions: sessionsOf(options.exceptSession),
   };
   return { selection, written: written(options, selection) };
 }
@@ -100,7 +109,23 @@ function readIdsOption(options: CriteriaOptions, idsFile: string, names: readonl
     );
   }
   if (idsFile === '') throw refusal('--ids-file is empty.', 'Give a file, or - for standard input.');
-  return { idsFile, written: { command: commandOf(options), idsFile } };
+  if (options.exceptCreator !== undefined) {
+    throw refusal(
+      'Of sessions that are given by their ids the creator is not known, so --except-creator would spare nobody.',
+      'Leave their sessions out by --except-session, or select by criteria instead of --ids-file.',
+    );
+  }
+  const exceptSessions = sessionsOf(options.exceptSession);
+  const excepted = exceptSessions === null ? {} : { exceptSessions };
+  return { idsFile, exceptSessions, written: { command: commandOf(options), idsFile, ...excepted } };
+}
+
+/** An id that can't be one would spare nobody. */
+function sessionsOf(given: readonly string[] | undefined): readonly string[] | null {
+  const ids = texts(given, '--except-session');
+  const wrong = ids?.find((id) => !isSessionId(id));
+  if (wrong === undefined) return ids;
+  throw refusal(`--except-session is ${shown(wrong)}, which is not a valid session id.`, `An id has ${ID_RULE}.`);
 }
 
 /** A time is about one state, and says so without --state. */
@@ -181,19 +206,23 @@ function written(options: CriteriaOptions, selection: LiveSelection): Record<str
     creators: options.creator,
     teams: options.team,
     violators: options.violators,
+    exceptCreators: options.exceptCreator,
+    exceptSessions: options.exceptSession,
   };
   return Object.fromEntries(Object.entries(criteria).filter(([, value]) => value !== undefined));
 }
 
 /** As it can be typed into a shell again. */
 function commandOf(options: CriteriaOptions): string {
-  const words = Object.entries({ ...CRITERIA, idsFile: '--ids-file', all: '--all' }).flatMap(([name, option]) => {
-    const value = options[name as keyof CriteriaOptions];
-    if (value === undefined) return [];
-    if (value === true) return [option];
-    const values: readonly string[] = typeof value === 'string' ? [value] : value;
-    return values.flatMap((text) => [option, shellWord(text)]);
-  });
+  const words = Object.entries({ ...CRITERIA, ...EXCEPTIONS, idsFile: '--ids-file', all: '--all' }).flatMap(
+    ([name, option]) => {
+      const value = options[name as keyof CriteriaOptions];
+      if (value === undefined) return [];
+      if (value === true) return [option];
+      const values: readonly string[] = typeof value === 'string' ? [value] : value;
+      return values.flatMap((text) => [option, shellWord(text)]);
+    },
+  );
   return ['curfew bulk plan', ...words].join(' ');
 }
 

@@ -1,9 +1,9 @@
 import { toEnd } from '../core/bulk/totals.js';
 import { shell } from '../core/text/shell.js';
 import pc from 'picocolors';
-import type { BulkStatus } from '../core/contract.js';
+import type { BulkStatus, BulkTimes } from '../core/contract.js';
 import { count } from './bulk-words.js';
-import { span, table } from './output.js';
+import { factLines, span, table } from './output.js';
 import { counted } from './words.js';
 import { wholeSeconds } from '../core/times.js';
 
@@ -13,6 +13,8 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   blank: 'blank lines and comments',
   malformed: 'lines without a session id',
   capped: 'over the cap, not sent',
+  exceptCreator: 'by --except-creator',
+  exceptSession: 'by --except-session',
 };
 
 /** What a plan holds: its targets by agent and state, a sample, and what it may miss. */
@@ -25,7 +27,14 @@ export function planWords({ planId, reason, selection, totals }: BulkStatus): st
       ...(reason === null ? [] : [`Reason: ${reason}`]),
       ...(typeof command === 'string' ? [`Asked for: ${command}`] : []),
     ].join('\n'),
-    ...(targets === 0 ? [] : [agentTable(byAgent, agents, targets), stateLine(byState), sampleTable(sample, targets)]),
+    ...(targets === 0
+      ? []
+      : [
+          agentTable(byAgent, agents, targets),
+          stateLine(byState),
+          ...profileLines(totals),
+          sampleTable(sample, targets),
+        ]),
     ...leftOutLines(leftOut),
     ...gapLines(gaps),
   ].join('\n\n');
@@ -62,6 +71,31 @@ const stateLine = (byState: BulkStatus['totals']['byState']): string =>
   `By state: ${Object.entries(byState)
     .map(([state, targets]) => (state === 'unknown' ? `${count(targets)} not known` : `${count(targets)} ${state}`))
     .join(', ')}`;
+
+/** Age, spend and creators: what one checks before ending turns. */
+function profileLines({ profile, targets }: BulkStatus['totals']): string[] {
+  if (profile === undefined) return [];
+  const { turnsBegun, sessionsCreated, credits, creators, byCreator } = profile;
+  const of = (known: number): string => (known === targets ? '' : ` (known of ${count(known)} of ${count(targets)})`);
+  const times = ({ known, first, last }: BulkTimes): string | null =>
+    first === null || last === null
+      ? null
+      : `oldest ${wholeSeconds(first)}${first === last ? '' : `, newest ${wholeSeconds(last)}`}${of(known)}`;
+  const shown = byCreator.map(({ creator, targets: its }) => `${creator ?? 'not known'} ${count(its)}`);
+  const unknown = byCreator.some(({ creator }) => creator === null) ? 1 : 0;
+  const more = creators + unknown - byCreator.length;
+  return [
+    factLines(
+      [
+        ['turns begun', times(turnsBegun) ?? 'not known: lists do not say'],
+        ['sessions', times(sessionsCreated)],
+        ['credits', credits.known === 0 ? 'not known' : `${count(Math.round(credits.sum))}${of(credits.known)}`],
+        ['creators', `${shown.join(', ')}${more > 0 ? `, and ${more} more` : ''}`],
+      ],
+      11,
+    ),
+  ];
+}
 
 function sampleTable(sample: BulkStatus['totals']['sample'], targets: number): string {
   const rows = sample.map(({ sessionId, agentId, state }) => [sessionId, agentId ?? '', state ?? '']);

@@ -304,7 +304,7 @@ export interface BulkTotals {
     readonly targets: number;
   }[];
   readonly agents: number;
-  /** What was given and not taken up, by why: `duplicate`, `blank`, `malformed`, `capped` (among the targets, but never sent for); only those that occurred. */
+  /** What was given and not taken up, by why: `duplicate`, `blank`, `malformed`, `capped` (among the targets, but never sent for), `exceptCreator`, `exceptSession`; only those that occurred. */
   readonly leftOut: Readonly<Record<string, number>>;
   /** A few of the targets. */
   readonly sample: readonly {
@@ -314,6 +314,27 @@ export interface BulkTotals {
   }[];
   /** Why the selection may miss sessions, for people; empty: it misses none. */
   readonly gaps: readonly string[];
+  /** Age, spend and creators of the targets as they were seen; left out: they were given by their ids, or an older Curfew made the plan. Not in what Temporal keeps. */
+  readonly profile?: BulkProfile;
+}
+
+/** What is known of the targets of a plan, each with how many it is known of. Times are the vendor's, ISO 8601, UTC. */
+export interface BulkProfile {
+  /** When the conversations began. */
+  readonly sessionsCreated: BulkTimes;
+  /** When the turns that are to end began. */
+  readonly turnsBegun: BulkTimes;
+  /** What the sessions have spent over their lives. */
+  readonly credits: { readonly known: number; readonly sum: number };
+  readonly creators: number;
+  /** E-mail address or id; null: not known. Most targets first; at most 20. */
+  readonly byCreator: readonly { readonly creator: string | null; readonly targets: number }[];
+}
+
+export interface BulkTimes {
+  readonly known: number;
+  readonly first: string | null;
+  readonly last: string | null;
 }
 
 /** A bulk plan or job: what `curfew bulk plan|apply|status --json` print, and the result of the workflow `bulkCancellation`. Times are ISO 8601, UTC. */
@@ -330,7 +351,7 @@ export interface BulkStatus {
   readonly createdAt: string;
   /** After this it can't be applied any more. */
   readonly expiresAt: string | null;
-  /** SHA-256 of the targets, in hexadecimal; null while it is being built. */
+  /** SHA-256 of the targets, and of the exceptions where there are any, in hexadecimal; null while it is being built. */
   readonly hash: string | null;
   readonly totals: BulkTotals;
   readonly appliedAt: string | null;

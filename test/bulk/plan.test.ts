@@ -110,6 +110,13 @@ describe('a plan of live sessions', () => {
         { agentId: 'agent-3', name: 'name of agent-3', targets: 1 },
       ],
       agents: 3,
+      profile: {
+        sessionsCreated: { known: 0, first: null, last: null },
+        turnsBegun: { known: 0, first: null, last: null },
+        credits: { known: 0, sum: 0 },
+        creators: 1,
+        byCreator: [{ creator: 'one@example.com', targets: 4 }],
+      },
       leftOut: {},
       sample: [
         { sessionId: 's2', agentId: 'agent-1', state: 'queued' },

@@ -70,6 +70,12 @@ describe('what a list shows', () => {
     ['a creator by address', { creators: ['*@EXAMPLE.com'] }, {}, YES],
     ['another creator', { creators: ['user_2'] }, {}, NO],
     ['a creator that is not known', { creators: ['user_1'] }, { creatorId: null, creatorEmail: null }, ASK],
+    ['an excepted creator', { exceptCreators: ['user_1'] }, {}, { ...NO, isExcepted: true }],
+    ['an excepted creator by address', { exceptCreators: ['*@EXAMPLE.com'] }, {}, { ...NO, isExcepted: true }],
+    ['an excepted creator of what does not fit', { exceptCreators: ['user_1'], states: ['queued'] }, {}, NO],
+    ['another creator than the excepted one', { exceptCreators: ['user_2'] }, {}, YES],
+    ['perhaps an excepted creator', { exceptCreators: ['user_2'] }, { creatorId: null, creatorEmail: null }, ASK],
+    ['perhaps one by address', { exceptCreators: ['bo@example.com'] }, { creatorEmail: null }, ASK],
     ['a team', { teams: ['team_9', 'team_1'] }, {}, YES],
     ['a team that is not known', { teams: ['team_1'] }, { teamId: null }, ASK],
     ['created before', { createdBeforeMs: T0 - HOUR }, {}, YES],
@@ -242,6 +248,8 @@ const selections = fc.record<LiveSelection>({
     ),
   ),
   violators: fc.constant(null),
+  exceptCreators: perhaps(someIds),
+  exceptSessions: fc.constant(null),
 });
 const letters = fc.constantFrom('a', 'b', 'c');
 const whole = fc.record({

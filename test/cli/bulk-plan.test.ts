@@ -9,6 +9,7 @@ import { planWords, plannedWords } from '../../src/cli/bulk-plan-words.js';
 import { registerBulkPlan } from '../../src/cli/commands/bulk-plan.js';
 import { registerCancel } from '../../src/cli/commands/cancel.js';
 import type { BulkStatus } from '../../src/core/contract.js';
+import { openDatabase } from '../../src/adapters/ledger/open.js';
 import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
 import type { Policy, PolicyFile } from '../../src/core/policy/policy.js';
 
@@ -132,6 +133,70 @@ describe('criteria', () => {
     expect(await selected(...args)).toEqual(sessions);
   });
 
+  it.each<[string, string[], string[], Record<string, number>]>([
+    ['a creator', ['--all', '--except-creator', 'user_9'], ['other', 'stuck', 'teams', 'young'], { exceptCreator: 1 }],
+    [
+      'a creator by address',
+      ['--all', '--except-creator', 'USER_9@*'],
+      ['other', 'stuck', 'teams', 'young'],
+      { exceptCreator: 1 },
+    ],
+    ['a creator of what fits otherwise', ['--agent', 'agent_b', '--except-creator', 'user_9'], ['other'], {}],
+    ['sessions', ['--agent', 'support-*', '--except-session', 'old', 'stuck'], ['young'], { exceptSession: 2 }],
+    [
+      'both',
+      ['--all', '--except-creator', 'user_9', '--except-session', 'other', '--except-session', 'teams'],
+      ['stuck', 'young'],
+      { exceptCreator: 1, exceptSession: 2 },
+    ],
+    ['everything', ['--agent', 'support-*', '--except-creator', '*'], [], { exceptCreator: 3 }],
+  ])('leave out %s', async (_what, args, sessions, leftOut) => {
+    const status = await planned(...args);
+    expect(await targetsOf(status)).toEqual(sessions);
+    expect(status.totals.leftOut).toEqual(leftOut);
+    expect(status.totals.gaps).toEqual([]);
+  });
+
+  it('are frozen with what they leave out, and its hash', async () => {
+    const status = await planned('--agent', 'agent_b', '--except-creator', 'user_9', '--except-session', 'old');
+    expect(status.selection).toMatchObject({
+      command: 'curfew bulk plan --agent agent_b --except-creator user_9 --except-session old',
+      exceptCreators: ['user_9'],
+      exceptSessions: ['old'],
+    });
+    const { db, close } = await openDatabase(join(folder, 'ledger.db'));
+    await db
+      .updateTable('bulk_jobs')
+      .set({ selection_json: JSON.stringify({ ...status.selection, exceptSessions: ['older'] }) })
+      .execute();
+    await close();
+    const how = { by: 'a test', rate: 1, canary: 0, fast: false, evenIfExempt: false };
+    expect(await ledger.bulk.apply(status.planId, how)).not.toMatchObject({ kind: 'started' });
+  });
+
+  it('leave sessions out of a list of ids, and tell those that are not in it', async () => {
+    const file = join(folder, 'ids.txt');
+    writeFileSync(file, 'a\nb\nc\n');
+    const said = await curfew('bulk', 'plan', '--ids-file', file, '--except-session', 'b', 'bb');
+    expect(said.stdout).toContain('2 sessions');
+    expect(said.stdout).toContain('Left out: 1 by --except-session');
+    expect(said.stderr).toContain('not among the sessions that were looked at (check the spelling): bb.');
+  });
+
+  it.each<[string, string[], RegExp, RegExp]>([
+    ['alone', ['--except-creator', 'a'], /No sessions are selected/, /--all/],
+    ['of creators with ids', ['--ids-file', 'x', '--except-creator', 'a'], /would spare nobody/, /--except-session/],
+    ['that are empty', ['--all', '--except-creator', ''], /--except-creator is empty/, /Give it a value/],
+    ['that are no id', ['--all', '--except-session', 'a/b'], /not a valid session id/, /An id has/],
+  ])('refuse exceptions %s', async (_what, args, message, next) => {
+    await expect(curfew('bulk', 'plan', ...args)).rejects.toMatchObject({
+      ...{ name: 'UserError', exitCode: 2 },
+      message: expect.stringMatching(message) as unknown,
+      next: expect.stringMatching(next) as unknown,
+    });
+    expect(await plansLeft()).toBe(0);
+  });
+
   it('select those that break a policy in force', async () => {
     const limits = { max_continuous_runtime: null, max_credits: null, max_session_credits: null, max_tokens: null };
     const policy: Omit<Policy, 'name' | 'limits'> = {
@@ -204,6 +269,14 @@ describe('what is told', () => {
     const [job] = await ledger.bulk.list({ limit: 1 });
     const planId = job?.planId ?? '';
     const until = new Date(job?.expiresAtMs ?? 0).toISOString().replace(/\.\d+Z$/, 'Z');
+    // When the sessions began, and what they have spent, the simulator draws.
+    const profile = stdout.split('\n\n')[3]?.split('\n') ?? [];
+    expect(profile).toEqual([
+      'turns begun not known: lists do not say',
+      expect.stringMatching(/^sessions {4}oldest \S+Z, newest \S+Z$/),
+      expect.stringMatching(/^credits {5}/),
+      expect.stringMatching(/^creators {4}\S+@example.com 2, user_9@example.com 1$/),
+    ]);
     expect(stdout).toBe(`Plan ${planId}: 3 sessions of 1 agent
 Reason: incident 42
 Asked for: curfew bulk plan --agent 'support-*'
@@ -212,6 +285,8 @@ AGENT    NAME            SESSIONS  SHARE
 agent_a  support-triage  3         100%
 
 By state: 1 queued, 2 processing
+
+${profile.join('\n')}
 
 SESSION  AGENT    STATE
 stuck    agent_a  queued

@@ -117,6 +117,26 @@ export function describeBulkPlans(name: string, freshUrl: () => Promise<string>)
         expect(await hashOfTargets(db, 'b-1')).not.toBe(before);
       });
 
+      it('has a hash that tells what was excepted, and none of the rest of what was asked for', async () => {
+        await plan('b-1');
+        const hashWith = async (selection: object): Promise<string> => {
+          await db
+            .updateTable('bulk_jobs')
+            .set({ selection_json: JSON.stringify(selection) })
+            .execute();
+          return hashOfTargets(db, 'b-1');
+        };
+        const plain = await hashWith({});
+        expect(await hashWith({ command: 'curfew bulk plan --all' })).toBe(plain);
+        const hashes = [
+          plain,
+          await hashWith({ exceptCreators: ['a'] }),
+          await hashWith({ exceptCreators: ['b'] }),
+          await hashWith({ exceptSessions: ['a'] }),
+        ];
+        expect(new Set(hashes).size).toBe(4);
+      });
+
       it('is read in pages, by status too', async () => {
         await plan('b-1', targetsOf(sessionIds(5)));
         await db.updateTable('bulk_targets').set({ status: 'gone' }).where('seq', 'in', [1, 3]).execute();

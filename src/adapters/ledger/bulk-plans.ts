@@ -251,9 +251,16 @@ export interface TargetFilter {
 
 const HASHED_AT_ONCE = 5_000;
 
-/** SHA-256 over what is frozen of each target, in their order. Read page by page: a plan may have a million. */
+/**
+ * SHA-256 over what is frozen: the exceptions, where there are any, and each target, in their order. Read page by page: a plan
+ * may have a million.
+ */
 export async function hashOfTargets(db: Kysely<LedgerDatabase>, planId: string): Promise<string> {
   const hash = createHash('sha256');
+  const job = await db.selectFrom('bulk_jobs').select('selection_json').where('id', '=', planId).executeTakeFirst();
+  const { exceptCreators, exceptSessions } = JSON.parse(job?.selection_json ?? '{}') as Record<string, unknown>;
+  const exceptions = [exceptCreators, exceptSessions];
+  if (exceptions.some((list) => list !== undefined)) hash.update(`${JSON.stringify(exceptions)}\n`);
   let afterSeq = -1;
   for (;;) {
     const rows = await db

@@ -42,6 +42,8 @@ export function registerBulkPlan(bulk: Command): void {
       'these sessions: one id a line, JSON lines, or CSV with a header; - for standard input',
     )
     .option('--all', 'every live session')
+    .option('--except-creator <glob...>', 'but not the sessions of these: id or e-mail address')
+    .option('--except-session <id...>', 'but not these sessions')
     .option('--reason <text>', 'why; shown with what ended a session')
     .addOption(asOption())
     .addHelpText(
@@ -49,6 +51,7 @@ export function registerBulkPlan(bulk: Command): void {
       `
 Examples:
   $ curfew bulk plan --agent "support-*" --state queued --reason "incident 42"
+  $ curfew bulk plan --agent "support-*" --except-creator oncall@example.com --except-session sess_1 sess_2
   $ curfew bulk plan --running-for 3h --team team_7
   $ curfew bulk plan --violators no-all-nighters
   $ curfew bulk plan --ids-file ids.csv
@@ -68,7 +71,9 @@ Exit codes: 0 planned (also when nothing matches), 2 wrong or contradictory crit
         if (asked.idsFile === '-' && process.stdin.isTTY) {
           context.out.say('Reading session ids from the terminal; Ctrl-D ends them.');
         }
-        process.exitCode = await planIds(context, idsFromFile(asked.idsFile), { written, reason });
+        process.exitCode = await planIds(context, idsFromFile(asked.idsFile), {
+          ...{ written, reason, exceptSessions: asked.exceptSessions },
+        });
         return;
       }
       const { selection } = asked;
@@ -89,9 +94,13 @@ type Wanted = Pick<BulkPlanInput, 'selection' | 'written' | 'reason'>;
 export const planIds = (
   context: CommandContext,
   given: GivenIds,
-  wanted: Omit<Wanted, 'selection'>,
+  {
+    exceptSessions = null,
+    ...wanted
+  }: Omit<Wanted, 'selection'> & { readonly exceptSessions?: readonly string[] | null },
   applyOptions: readonly string[] = [],
-): Promise<number> => planAndTell(context, null, { ...wanted, selection: { kind: 'ids', given } }, applyOptions);
+): Promise<number> =>
+  planAndTell(context, null, { ...wanted, selection: { kind: 'ids', given, exceptSessions } }, applyOptions);
 
 async function planAndTell(
   { config, out, by }: CommandContext,

@@ -27,7 +27,22 @@ export interface JudgeTally {
   overLimit: number;
   undecided: number;
   untimed: number;
+  /** Left out by an exception: sessions that fit otherwise, of excepted creators; and excepted sessions that were listed. */
+  exceptCreators: number;
+  readonly exceptSessions: Set<string>;
 }
+
+/** What is seen of a target on the way, for the one who decides. Times are the vendor's, ms; null: not known. */
+export interface TargetAbout {
+  readonly createdAtMs: number | null;
+  readonly turnStartedAtMs: number | null;
+  /** Of the session, over its life. */
+  readonly credits: number | null;
+  /** E-mail address, or else id. */
+  readonly creator: string | null;
+}
+
+export type FoundTarget = TargetToFreeze & { readonly about: TargetAbout };
 
 /** A page of one agent's live sessions. */
 export interface Page {
@@ -41,7 +56,7 @@ export interface Page {
 }
 
 /** Those sessions of a page that fit for certain. */
-export type Judge = (agent: Agent, page: Page) => Promise<readonly TargetToFreeze[]>;
+export type Judge = (agent: Agent, page: Page) => Promise<readonly FoundTarget[]>;
 
 export function createJudge(
   deps: JudgeDependencies,
@@ -51,6 +66,7 @@ export function createJudge(
   report: () => void,
 ): Judge {
   const oneOf = pLimit(RETRIEVES_AT_ONCE);
+  const exceptSessions: ReadonlySet<string> = new Set(criteria.selection.exceptSessions ?? []);
 
   return async (agent, page) => {
     const remembered = await recall(deps, criteria, agent, page);
@@ -63,7 +79,11 @@ export function createJudge(
     agent: Agent,
     page: Page,
     { scan, facts: stored }: Remembered,
-  ): Promise<TargetToFreeze | null> {
+  ): Promise<FoundTarget | null> {
+    if (exceptSessions.has(session.id)) {
+      tally.exceptSessions.add(session.id);
+      return null;
+    }
     const scanMs = scanMsOf(scan);
     let facts: Facts | null = null;
     if (page.atMs !== null) {
@@ -73,6 +93,7 @@ export function createJudge(
     let decision = decide(criteria, candidate, nowFor(deps, facts), scanMs);
     let seenAtMs = page.seenAtMs;
     let isNamed = false;
+    let shown = session;
     if (decision.needsRetrieve && (page.atMs !== null || !criteria.aboutTurn)) {
       const read = await oneOf(() => retrieve(session.id, agent));
       // Gone, or counted as not read: left out either way.
@@ -82,11 +103,13 @@ export function createJudge(
       decision = decide(criteria, candidate, nowFor(deps, facts), scanMs);
       seenAtMs = read.seenAtMs;
       isNamed = read.sight !== null;
+      shown = read.session;
     }
     if (decision.fits === null) {
       if (page.atMs === null && criteria.aboutTurn) tally.untimed += 1;
       else tally.undecided += 1;
     }
+    if (decision.isExcepted === true) tally.exceptCreators += 1;
     if (decision.fits !== true) return null;
     // A list shows no turn. Named it is where a read has just shown it, or where the selection rests on its own time.
     const turn = isNamed || criteria.aboutTurn ? (facts?.timeline.turn ?? null) : null;
@@ -97,6 +120,12 @@ export function createJudge(
       turnKey: turn?.key ?? null,
       turnStartedAtMs: turn?.key == null ? null : turn.startedAtMs,
       seenAtMs,
+      about: {
+        createdAtMs: candidate.createdAtMs,
+        turnStartedAtMs: facts?.timeline.turn?.startedAtMs ?? null,
+        credits: shown.usage?.creditCost ?? null,
+        creator: candidate.subject.creatorEmail ?? candidate.subject.creatorId,
+      },
     };
   }
 

@@ -1,10 +1,16 @@
 import pMap from 'p-map';
 import { listVisibleAgents } from '../../adapters/vendor/agents.js';
 import { PAGE_SIZE, pages, refusesAccount } from '../../adapters/vendor/listing.js';
-import type { TargetToFreeze } from '../../adapters/ledger/bulk-plans.js';
 import { isLiteral, globMatches } from '../../core/policy/glob.js';
 import { isSessionId, type Agent, type ListAgentsOptions, type ListTeamsOptions } from '../../adapters/vendor/index.js';
-import { createJudge, type FleetAccess, type JudgeDependencies, type JudgeTally, type Page } from './judge-page.js';
+import {
+  createJudge,
+  type FleetAccess,
+  type FoundTarget,
+  type JudgeDependencies,
+  type JudgeTally,
+  type Page,
+} from './judge-page.js';
 import { patiently, untilAborted } from '../../adapters/vendor/patience.js';
 import { agentsFor, concernsNone, LIVE_STATES, type Criteria } from './selection.js';
 
@@ -20,7 +26,7 @@ export interface FindOptions {
   readonly maxRetrieves: number;
   readonly signal: AbortSignal;
   /** Takes targets, in the order of agents. The next ones come when it is done. */
-  readonly take: (targets: readonly TargetToFreeze[]) => Promise<void>;
+  readonly take: (targets: readonly FoundTarget[]) => Promise<void>;
   readonly onProgress: (progress: FindProgress) => void;
 }
 
@@ -38,6 +44,10 @@ export interface Found {
   readonly complete: boolean;
   /** Why sessions may be missing, for people. */
   readonly gaps: readonly string[];
+  /** Sessions that fit otherwise, and were left out for their creator. */
+  readonly exceptCreators: number;
+  /** Excepted sessions that were listed. */
+  readonly exceptSessions: ReadonlySet<string>;
 }
 
 /** What is counted while agents are listed. */
@@ -66,6 +76,8 @@ export async function findLive(deps: JudgeDependencies, criteria: Criteria, opti
     overLimit: 0,
     undecided: 0,
     untimed: 0,
+    exceptCreators: 0,
+    exceptSessions: new Set(),
     unlisted: [],
   };
   const report = (): void => {
@@ -83,7 +95,7 @@ export async function findLive(deps: JudgeDependencies, criteria: Criteria, opti
       const myTurn = before;
       let passOn = (): void => undefined;
       before = new Promise<void>((resolve) => (passOn = resolve));
-      let held: TargetToFreeze[] = [];
+      let held: FoundTarget[] = [];
       const hand = async (): Promise<void> => {
         await myTurn;
         signal.throwIfAborted();
@@ -117,6 +129,8 @@ export async function findLive(deps: JudgeDependencies, criteria: Criteria, opti
     agentNames: new Map(listed.agents.map(({ id, name }) => [id, name])),
     complete: listed.complete && tally.unlisted.length === 0,
     gaps: [...listed.gaps, ...gapsOf(tally, deps)],
+    exceptCreators: tally.exceptCreators,
+    exceptSessions: tally.exceptSessions,
   };
 }
 

@@ -7,11 +7,12 @@ import { refuseToReplaceNewer } from '../../adapters/ledger/policy-versions.js';
 import { didYouMean } from '../../core/policy-file/suggest.js';
 import type { Policy } from '../../core/policy/policy.js';
 import { EXAMPLES, type GivenId, type GivenIds, type LeftLines } from './given-ids.js';
-import type { FleetAccess } from './judge-page.js';
+import type { FleetAccess, FoundTarget, TargetAbout } from './judge-page.js';
 import { findLive, type FindProgress } from './live-targets.js';
 import { unlessAborted } from '../../adapters/vendor/patience.js';
 import { newPlanId } from './plan-id.js';
 import { criteriaOf, type BulkSelection, type LiveSelection } from './selection.js';
+import { createProfile, type ProfileBuilder } from './profile.js';
 import { countTargets } from './totals.js';
 
 export interface BulkPlanDependencies {
@@ -68,7 +69,7 @@ export async function makePlan(deps: BulkPlanDependencies, input: BulkPlanInput)
     const freezer = createFreezer(ledger, planId, input.maxTargets ?? Infinity);
     const collected =
       selection.kind === 'ids'
-        ? await collectIds(ledger, freezer, selection.given, signal)
+        ? await collectIds(ledger, freezer, selection.given, selection.exceptSessions ?? [], signal)
         : await collectLive(deps, freezer, selection, policies, { ...input, signal });
 
     const exempt = new Set((await ledger.exemptions.running()).keys());
@@ -79,7 +80,8 @@ export async function makePlan(deps: BulkPlanDependencies, input: BulkPlanInput)
     const gaps = among === 0 ? collected.gaps : [...collected.gaps, exemptGap(among)];
     const hash = await ledger.bulk.hash(planId);
     signal.throwIfAborted();
-    const sealed: BulkTotals = { ...totals, leftOut, gaps };
+    const profile = collected.profile.built();
+    const sealed: BulkTotals = { ...totals, leftOut, gaps, ...(profile === null ? {} : { profile }) };
     const job = (await ledger.bulk.seal(planId, { totals: sealed, hash })) ? await ledger.bulk.get(planId) : null;
     if (job === null) throw removedMeanwhile(planId);
     return { job, live: collected.live, complete: collected.complete, notices: collected.notices };
@@ -97,6 +99,8 @@ interface Collected {
   readonly leftOut: Readonly<Record<string, number>>;
   readonly gaps: readonly string[];
   readonly notices: readonly string[];
+  /** Of targets that were given by their ids nothing is known. */
+  readonly profile: ProfileBuilder;
 }
 
 interface Freezer {
@@ -150,12 +154,17 @@ async function collectLive(
 ): Promise<Collected> {
   if (fleet === null) throw new Error('A selection of live sessions needs access to the fleet.');
   let progress: FindProgress = { agents: 0, agentsListed: 0, retrieves: 0 };
+  const profile = createProfile();
   const report = (): void => onProgress?.({ ...progress, targets: freezer.count() });
   const found = await findLive({ ...fleet, ledger }, criteriaOf(selection, policies), {
     maxRetrieves,
     signal,
     take: async (targets) => {
-      await freezer.add(targets);
+      const { firstSeq, added } = await freezer.add(targets);
+      // A session that changes its state meanwhile is listed twice.
+      const again = added === targets.length ? [] : await freezer.repeated(firstSeq, targets.length);
+      const fresh = again.length === 0 ? targets : targets.filter((_, index) => !again.includes(index));
+      profile.add(await asRemembered(ledger, fresh));
       report();
     },
     onProgress: (news) => {
@@ -163,23 +172,53 @@ async function collectLive(
       report();
     },
   });
-  return { ...found, leftOut: {}, notices: [] };
+  const { exceptCreators, exceptSessions, ...rest } = found;
+  return {
+    ...rest,
+    leftOut: { exceptCreator: exceptCreators, exceptSession: exceptSessions.size },
+    notices: notSeen(selection.exceptSessions ?? [], exceptSessions),
+    profile,
+  };
+}
+
+/** A list does not say when a turn began. A worker's scans may know it of a session that its last one listed. */
+async function asRemembered(
+  { facts }: Pick<Ledger, 'facts'>,
+  targets: readonly FoundTarget[],
+): Promise<{ readonly about: TargetAbout }[]> {
+  const stored = await facts.among(targets.map(({ sessionId }) => sessionId));
+  return targets.map(({ sessionId, about }) => {
+    const known = stored.get(sessionId);
+    if (known?.listed !== true) return { about };
+    const { turn, credits } = known.facts.timeline;
+    return {
+      about: {
+        ...about,
+        turnStartedAtMs: about.turnStartedAtMs ?? turn?.startedAtMs ?? null,
+        credits: about.credits ?? credits,
+      },
+    };
+  });
 }
 
 async function collectIds(
   ledger: Pick<Ledger, 'now'>,
   freezer: Freezer,
   given: GivenIds,
+  except: readonly string[],
   signal: AbortSignal,
 ): Promise<Collected> {
   let duplicates = 0;
   const examples: string[] = [];
+  const excepted: ReadonlySet<string> = new Set(except);
+  const seen = new Set<string>();
   const batches = given.batches();
   try {
     for (;;) {
       const next = await unlessAborted(batches.next(), signal);
       if (next.done === true) break;
-      const ids = next.value;
+      for (const { sessionId } of next.value) if (excepted.has(sessionId)) seen.add(sessionId);
+      const ids = next.value.filter(({ sessionId }) => !excepted.has(sessionId));
       const seenAtMs = await ledger.now();
       const { firstSeq, added } = await freezer.add(ids.map(({ sessionId }) => byItsId(sessionId, seenAtMs)));
       if (added === ids.length) continue;
@@ -197,13 +236,25 @@ async function collectIds(
     agentNames: new Map(),
     live: null,
     complete: malformed === 0,
-    leftOut: { duplicate: duplicates, blank, malformed },
+    leftOut: { duplicate: duplicates, blank, malformed, exceptSession: seen.size },
     gaps: malformed === 0 ? [] : [`${lines(malformed)} no session id (${few(malformedExamples, malformed)}).`],
     notices: [
       ...(duplicates === 0 ? [] : [`Given more than once, and planned once: ${few(examples, duplicates)}.`]),
       ...(hashRows.count === 0 ? [] : [hashRowsNotice(hashRows)]),
+      ...notSeen(except, seen),
     ],
+    profile: createProfile(),
   };
+}
+
+/** A typing mistake in an exception would leave the session in the plan. */
+function notSeen(excepted: readonly string[], seen: ReadonlySet<string>): string[] {
+  const missed = [...new Set(excepted)].filter((sessionId) => !seen.has(sessionId));
+  return missed.length === 0
+    ? []
+    : [
+        `Excepted, and not among the sessions that were looked at (check the spelling): ${few(missed.slice(0, EXAMPLES), missed.length)}.`,
+      ];
 }
 
 /** Of a session that was given by its id nothing is known: the turn that runs when it is frozen is meant. */

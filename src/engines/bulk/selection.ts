@@ -16,6 +16,8 @@ export type BulkSelection = LiveSelection | IdSelection;
 interface IdSelection {
   readonly kind: 'ids';
   readonly given: GivenIds;
+  /** Of these not, though they were given. */
+  readonly exceptSessions?: readonly string[] | null;
 }
 
 /** Live sessions that fit every criterion. Null: no such criterion. A list fits where one of its entries does. */
@@ -40,6 +42,10 @@ export interface LiveSelection {
   readonly match: Match | null;
   /** Sessions that a policy in force would end now: the one of this name, or any. */
   readonly violators: 'all' | { readonly policy: string } | null;
+  /** Not the sessions of these: globs as in `creators`. One whose creator is not known is left out, too. */
+  readonly exceptCreators: readonly string[] | null;
+  /** Not these sessions, by their exact ids. */
+  readonly exceptSessions: readonly string[] | null;
 }
 
 /** Every live session. */
@@ -55,6 +61,8 @@ export const ALL_LIVE: LiveSelection = {
   teams: null,
   match: null,
   violators: null,
+  exceptCreators: null,
+  exceptSessions: null,
 };
 
 /** A selection made ready for judging one session after the other. */
@@ -62,6 +70,8 @@ export interface Criteria {
   readonly selection: LiveSelection;
   /** Everything that is about who a session belongs to. */
   readonly match: Match;
+  /** Whose sessions are left out though all else fits; null: nobody's. */
+  readonly except: Match | null;
   /** The times as a policy, so that they are judged by the same rules as limits; null: no times are asked for. */
   readonly times: Policy | null;
   /** Any of these has to say `cancel`; null: violations don't matter. */
@@ -72,7 +82,7 @@ export interface Criteria {
 
 /** @param policies - those in force */
 export function criteriaOf(selection: LiveSelection, policies: readonly Policy[]): Criteria {
-  const { agents, creators, teams, match, violators, queuedForMs, runningForMs } = selection;
+  const { agents, creators, teams, match, violators, queuedForMs, runningForMs, exceptCreators } = selection;
   const parts: (Match | null)[] = [
     agents === null ? null : { agents },
     creators === null ? null : { creators },
@@ -87,6 +97,7 @@ export function criteriaOf(selection: LiveSelection, policies: readonly Policy[]
   return {
     selection,
     match: { all: parts.filter((part) => part !== null) },
+    except: exceptCreators === null ? null : { creators: exceptCreators },
     times,
     violated,
     aboutTurn: times !== null || violated !== null,
@@ -111,6 +122,8 @@ export interface Decision {
   readonly fits: boolean | null;
   /** A retrieve can tell more. */
   readonly needsRetrieve: boolean;
+  /** Only an exception leaves it out: all else fits. */
+  readonly isExcepted?: true;
 }
 
 const NO: Decision = { fits: false, needsRetrieve: false };
@@ -129,6 +142,10 @@ export function decide(criteria: Criteria, candidate: Candidate, nowMs: number, 
     if (decision.fits === false) return NO;
     parts.push(decision);
   }
+  const isExcepted = criteria.except === null ? false : matchVerdict(criteria.except, candidate.subject);
+  if (isExcepted === true) return parts.every((part) => part.fits === true) ? { ...NO, isExcepted } : NO;
+  // Whose session it is must be known for certain: an unknown creator may be the one who is to be spared.
+  parts.push(known(isExcepted === null ? null : true));
   const fits = parts.every((part) => part.fits === true) ? true : null;
   return { fits, needsRetrieve: fits === null && parts.some(({ needsRetrieve }) => needsRetrieve) };
 }

@@ -8,7 +8,7 @@ import { UserError } from '../../src/core/errors.js';
 import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
 
 /** How a command ended, and what it wrote; colours are taken out. */
-export interface Said {
+interface Said {
   readonly stdout: string;
   readonly stderr: string;
   readonly exitCode: number;

@@ -45,7 +45,7 @@ export interface Act {
   readonly limits: readonly BrokenLimit[];
 }
 
-export interface BrokenLimit {
+interface BrokenLimit {
   readonly name: string;
   readonly unit: string;
   readonly limit: number;

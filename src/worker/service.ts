@@ -13,6 +13,7 @@ import { workerConverter } from '../adapters/codec/encryption.js';
 import type { Config } from '../platform/config.js';
 import { BULK_CONCURRENCY, fleetTaskQueue, SEARCH_ATTRIBUTES } from '../core/contract.js';
 import { createEnforcement } from '../engines/fleet/enforcement.js';
+import { createInHand } from '../engines/fleet/in-hand.js';
 import { judgeWatchOrder } from '../engines/watch/gate-rules.js';
 import { createGateRules } from '../engines/fleet/gate-rules.js';
 import { createRulesReader } from '../engines/fleet/rules-in-force.js';
@@ -193,9 +194,14 @@ async function putTogether(
   stopping.signal.addEventListener('abort', () => leaving.abort(workerStopping()));
   // Everything that runs beside the worker listens to it; Node takes more than ten for a leak.
   setMaxListeners(0, stopping.signal);
+  const monotonic = (): number => clock.monotonic();
+  const inHand = createInHand({
+    ...{ ...dependencies, cases, worker: workerName, monotonic, scanMs, stopping: stopping.signal },
+  });
   const enforcement = createEnforcement({
-    ...{ sessions, ledger, limiter, account, vendorClock, rules, cases, log, scanMs, meters },
-    monotonic: () => clock.monotonic(),
+    ...{ sessions, ledger, limiter, account, vendorClock, rules, inHand, log, scanMs, meters, monotonic },
+    gate: dependencies.gate,
+    worker: workerName,
     random: Math.random,
   });
   const taskQueue = fleetTaskQueue(workerName);
@@ -248,6 +254,7 @@ async function putTogether(
     stopping.abort();
     try {
       await keepers;
+      await inHand.finished();
       await holdTeller.close();
       sessions.close();
       await temporal.close();

@@ -341,6 +341,7 @@ describe('I1: no cancel request leaves on an old read', () => {
     const read = {
       sighting: missingSighting(0),
       session: null,
+      notFound: null,
       agentId: null,
       sentAt: harness.clock.monotonic(),
       receivedAt: harness.clock.monotonic(),

@@ -27,6 +27,8 @@ import type { Limiter, Patience, Urgency } from '../../adapters/vendor/limiter.j
 export interface Read extends TimedRead {
   /** Null: it was not there. */
   readonly session: Session | null;
+  /** Of the vendor, where it was not there. */
+  readonly notFound: SessionsError | null;
   readonly agentId: string | null;
   readonly times: ReadTimes;
   /** Monotonic, ms: from when its age counts; see {@link freshFrom}. */
@@ -117,6 +119,8 @@ export interface Gate {
    * @param maxAgeMs - how old it may be for some order; left out: {@link FRESH_READ_MS}
    */
   readToSend(sessionId: string, mayProbe?: boolean, maxAgeMs?: number): Promise<Read>;
+  /** Whether a read that was made for another purpose is so young that a request may follow it, and has time to leave. */
+  mayGoBy(read: Read): boolean;
   /**
    * Sends one cancel request for the turn that the read showed in flight, after writing it into the ledger, and writes
    * the answer there too. A process that dies in between leaves the row open: known to have been sent, answer unknown.
@@ -148,6 +152,8 @@ export function createGate(deps: GateDependencies): Gate {
         const second = await read(sessionId, 'now', { mayProbe });
         return { ...second, freshFrom: freshFrom(second, first) };
       }),
+
+    mayGoBy: (read) => !isSlow(read) && clock.monotonic() - read.freshFrom <= FRESH_READ_MS / 2,
 
     async send(request) {
       const { read, orderIds, maxReadAges } = request;
@@ -213,6 +219,7 @@ export function createGate(deps: GateDependencies): Gate {
       return {
         sighting: sightingOf(answer.value, serverDateMs ?? times.receivedMs),
         session: answer.value,
+        notFound: null,
         agentId: answer.value.agentId,
         sentAt,
         receivedAt: clock.monotonic(),
@@ -224,7 +231,8 @@ export function createGate(deps: GateDependencies): Gate {
         const times = { sentMs, receivedMs: clock.wall(), serverDateMs: null };
         const sighting = missingSighting(times.receivedMs);
         const receivedAt = clock.monotonic();
-        return { sighting, session: null, agentId: null, sentAt, receivedAt, freshFrom: sentAt, times };
+        const nothing = { session: null, notFound: error, agentId: null };
+        return { ...nothing, sighting, sentAt, receivedAt, freshFrom: sentAt, times };
       }
       throw error;
     }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { TryAgain } from '../../core/try-again.js';
-import { openCase } from '../cases/open-case.js';
+import { lookForEndedTurns } from './after-end.js';
 import { listVisibleAgents, type AgentsSeen } from '../../adapters/vendor/agents.js';
 import { Tasks, type Pause } from '../../platform/tasks.js';
 import { readCoverage, sawNothing, type Coverage } from '../../adapters/ledger/coverage.js';
@@ -177,16 +177,17 @@ async function runRound(deps: EnforcementDependencies, memory: Memory, signal: A
       });
     }
     for (const session of dueSessions(memory.fleet, deps.vendorClock.now(), LOOKS_AT_ONCE)) {
+      if (deps.inHand.holds(session.sessionId)) {
+        session.lookAtMs = null;
+        continue;
+      }
       session.looking = true;
       begin(async () => {
-        let orders;
         try {
-          orders = await lookAtSession(deps, memory.fleet, session, contextOf);
+          await lookAtSession(deps, memory.fleet, session, contextOf);
         } finally {
           session.looking = false;
         }
-        // Starting a case takes Temporal longer than a look takes the vendor: the next deadline must not wait for it.
-        await Promise.all(orders.map((order) => openCase(deps, order)));
       });
     }
     waitMs = Math.max(0, Math.min(untilScan(deps, memory), untilLook(memory.fleet, deps.vendorClock.now())));
@@ -264,6 +265,7 @@ async function scan(
 ): Promise<void> {
   const { fleet } = memory;
   const startedAt = deps.monotonic();
+  fleet.endedLately = await lookForEndedTurns(deps);
   const { seen, held } = await scanListed(deps, memory, rules.policies, contextOf, stop).catch((error: unknown) => {
     deps.meters.scan('incomplete', deps.monotonic() - startedAt);
     throw error;

@@ -12,7 +12,6 @@ import { excludes, teamsNamed } from '../../core/policy/match.js';
 import type { Policy } from '../../core/policy/policy.js';
 import type { Agent, SessionsError } from '../../adapters/vendor/index.js';
 import type { AgentsWanted } from '../../adapters/vendor/agents.js';
-import { openCase } from '../cases/open-case.js';
 import { storeFindings, type ActDependencies, type Findings } from './act.js';
 import { addAgent, track, type Fleet, type Tracked, type TrackedAgent } from './fleet.js';
 import { judgeSession, type JudgeContext } from './judge-session.js';
@@ -118,8 +117,11 @@ export async function scanAgents(
         ? null
         : retryList(tracked.retry, listing.error, deps.monotonic(), settings.scanMs, deps.random());
     const findings = await takeIn(fleet, tracked, listing, askedAt, settings, contextOf);
-    const orders = await storeFindings(deps, findings, contextOf(settings.scanMs).rules);
-    await Promise.all(orders.map((order) => openCase(deps, order)));
+    await storeFindings(deps, findings, contextOf(settings.scanMs).rules);
+    if (listing.complete && listing.atMs !== null) {
+      const ids = new Set(listing.items.map(({ session }) => session.id));
+      deps.inHand.listed(tracked.agent.id, ids, askedAt, Math.round(listing.atMs));
+    }
   };
   await pMap(
     due,
@@ -226,6 +228,9 @@ async function takeIn(
     current.listed = true;
     current.missed = 0;
     judge(current, session === undefined ? seen.slice(1) : seen);
+    // What runs there now may have started by itself: only a read shows which turn it is.
+    if (!fleet.endedLately.has(current.sessionId)) current.restarted = false;
+    else if (!current.restarted) current.lookAtMs = contextOf(scanMs).nowMs;
     if ((count += 1) % CHUNK === 0) await yieldToOthers();
   }
 
@@ -321,6 +326,7 @@ function firstSight(
     failures: 0,
     putOffUntilMs: null,
     looking: false,
+    restarted: false,
   };
   track(fleet, agent, tracked);
   return tracked;

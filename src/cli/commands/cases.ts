@@ -1,3 +1,4 @@
+import { printable } from '../../core/text/printable.js';
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
 import pc from 'picocolors';
@@ -193,6 +194,10 @@ function details({ views, nowMs, address }: Orders & { readonly address: string 
     return factLines(rows, 11);
   });
   const [newest] = views;
+  if (newest?.holder != null) {
+    const worker = printable(newest.holder);
+    return `${blocks.join('\n\n')}\n\ncarried out by worker ${worker}, without a case in Temporal`;
+  }
   const planId = newest === undefined ? null : jobOfView(newest);
   const id = planId === null ? caseWorkflowId(newest?.result.sessionId ?? '') : bulkWorkflowId(planId);
   const there = address === null ? '' : shell` --address ${address}`;

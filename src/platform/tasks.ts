@@ -12,8 +12,6 @@ const realPause: Pause = (ms, signal) => sleep(ms, undefined, { signal }).catch(
 interface TasksOptions {
   /** Whether a failure counts. Left out: each does. */
   readonly counts?: (error: unknown) => boolean;
-  /** Called at the first failure. */
-  readonly onFailure?: () => void;
   readonly wait?: Pause | undefined;
 }
 
@@ -23,6 +21,7 @@ export class Tasks {
   readonly #options: TasksOptions;
   #failure: { readonly error: unknown } | null = null;
   #wake = (): void => {};
+  #failed = (): void => {};
 
   constructor(options: TasksOptions = {}) {
     this.#options = options;
@@ -49,9 +48,15 @@ export class Tasks {
   }
 
   fail(error: unknown): void {
-    if (this.#failure === null) this.#options.onFailure?.();
+    if (this.#failure === null) this.#failed();
     this.#failure ??= { error };
     this.#wake();
+  }
+
+  /** Told of the first failure from now on, in the place of whoever was told before; at once, if there was one. */
+  onFailure(told: () => void): void {
+    this.#failed = told;
+    if (this.#failure !== null) told();
   }
 
   /** @throws what failed first */

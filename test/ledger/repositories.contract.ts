@@ -152,6 +152,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
           orderId: id,
           phase: 'ordered',
           nextTryAtMs: null,
+          holder: null,
           decidedAtMs: null,
           result: {
             sessionId: SESSION,

@@ -116,7 +116,7 @@ export async function scanAgents(
       listing.error === null
         ? null
         : retryList(tracked.retry, listing.error, deps.monotonic(), settings.scanMs, deps.random());
-    const findings = await takeIn(fleet, tracked, listing, askedAt, settings, contextOf);
+    const findings = await takeIn(deps, fleet, tracked, listing, askedAt, settings, contextOf);
     await storeFindings(deps, findings, contextOf(settings.scanMs).rules);
     if (listing.complete && listing.atMs !== null) {
       const ids = new Set(listing.items.map(({ session }) => session.id));
@@ -199,6 +199,7 @@ const neverScanned = (agent: Agent): AgentScan => ({
 });
 
 async function takeIn(
+  { inHand }: Pick<ScanDependencies, 'inHand'>,
   fleet: Fleet,
   tracked: TrackedAgent,
   listing: LiveListing,
@@ -259,6 +260,8 @@ async function takeIn(
     session.missed += 1;
     if (isNews) touched.push(session);
     else if (runOn === 0 || session.lookAtMs !== null || session.looking) continue;
+    // That it is gone is what its order waits for.
+    if (inHand.holds(session.sessionId)) continue;
     // A list says nothing about what is missing from it. Where a limit is not far, or many are missing at once, or others
     // run on that it has lost, we ask.
     const asks = (doubted || runOn > 0 || isHalfWay(session, contextOf(scanMs))) && looks < MISSING_LOOKS;

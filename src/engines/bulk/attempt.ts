@@ -57,7 +57,7 @@ export async function attemptTarget(run: RunContext, target: BulkTarget): Promis
 
 /** The same without a read, where a person has asked for that (`--fast`). The turn is the one of the plan, if that knew it. */
 export async function attemptUnread(run: RunContext, target: BulkTarget): Promise<Attempted> {
-  await run.limiter.acquire();
+  await run.limiter.acquire('cancel');
   const { agentId, turnKey, turnStartedAtMs } = target;
   const turn = turnKey === null ? null : { key: turnKey, startedAtMs: turnStartedAtMs };
   const atMs = Math.round(run.vendorClock.now() ?? run.clock.wall());

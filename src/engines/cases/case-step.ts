@@ -85,7 +85,7 @@ export const confirmCase = (
   failures: number,
 ): Promise<Step> =>
   inPass(deps, sessionId, failures, 'confirming', async (pass, mayProbe) => {
-    const read = await reading(deps, pass, () => deps.gate.read(sessionId, 'later', mayProbe));
+    const read = await reading(deps, pass, () => deps.gate.read(sessionId, 'confirm', mayProbe));
     if (read === null) return { next: 'done' };
     const seen = [...sightings, read.sighting];
     const windowOpen = lookNumber + 1 < deps.timing.confirmGapsMs.length;

@@ -21,7 +21,8 @@ import {
   showsTurnInFlight,
   type TimedRead,
 } from '../../core/policy/fresh-read.js';
-import type { Limiter, Patience, Urgency } from '../../adapters/vendor/limiter.js';
+import type { Limiter, Patience } from '../../adapters/vendor/limiter.js';
+import type { Urgency } from '../../adapters/vendor/urgency.js';
 
 /** One read of a session, and when it was. */
 export interface Read extends TimedRead {
@@ -110,7 +111,7 @@ export interface Gate {
    * @param mayProbe - a person waits for it; see {@link Patience}
    * @throws SessionsError for every other failure
    */
-  read(sessionId: string, urgency?: Urgency, mayProbe?: boolean): Promise<Read>;
+  read(sessionId: string, urgency: Exclude<Urgency, 'cancel'>, mayProbe?: boolean): Promise<Read>;
   /**
    * The same for a read that a request may follow: one that was slow is taken again, so that it can be believed.
    *
@@ -143,9 +144,9 @@ export function createGate(deps: GateDependencies): Gate {
 
     readToSend: (sessionId, mayProbe = false, maxAgeMs = FRESH_READ_MS) =>
       spannedRead(sessionId, async () => {
-        const first = await read(sessionId, 'now', { mayProbe });
+        const first = await read(sessionId, 'look', { mayProbe });
         if (!isSlow(first) || !showsTurnInFlight(first) || isYoungEnough(first, maxAgeMs)) return first;
-        const second = await read(sessionId, 'now', { mayProbe });
+        const second = await read(sessionId, 'look', { mayProbe });
         return { ...second, freshFrom: freshFrom(second, first) };
       }),
 
@@ -198,7 +199,7 @@ export function createGate(deps: GateDependencies): Gate {
     return spanned('gate.read', { 'curfew.session_id': sessionId }, work);
   }
 
-  async function read(sessionId: string, urgency: Urgency | undefined, patience: Patience): Promise<Read> {
+  async function read(sessionId: string, urgency: Urgency, patience: Patience): Promise<Read> {
     await limiter.acquire(urgency, patience);
     const sentAt = clock.monotonic();
     const sentMs = clock.wall();

@@ -41,7 +41,7 @@ export async function watchForRestart(
   );
   if (ended.length === 0) return { next: 'done' };
   try {
-    const read = await deps.gate.read(sessionId, 'later');
+    const read = await deps.gate.read(sessionId, 'confirm');
     const { sighting } = read;
     // An ended turn in flight again is the vendor's stale read, not a restart.
     const anotherTurn = ended.every(({ result }) => result.turnKey !== sighting.turnKey);

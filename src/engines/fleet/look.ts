@@ -48,7 +48,7 @@ export async function lookAtSession(
   const scanMs = agent?.scan.scanMs ?? 0;
   let answer;
   try {
-    await deps.limiter.acquire();
+    await deps.limiter.acquire('look');
     answer = await deps.sessions.retrieveSession(session.sessionId);
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;

@@ -22,6 +22,7 @@ import {
   type TimedRead,
 } from '../../core/policy/fresh-read.js';
 import type { Limiter, Patience } from '../../adapters/vendor/limiter.js';
+import { HeldError } from '../../adapters/vendor/hold.js';
 import type { Urgency } from '../../adapters/vendor/urgency.js';
 
 /** One read of a session, and when it was. */
@@ -32,6 +33,8 @@ export interface Read extends TimedRead {
   readonly times: ReadTimes;
   /** Monotonic, ms: from when its age counts; see {@link freshFrom}. */
   readonly freshFrom: number;
+  /** Monotonic, ms: when it came to the limiter. */
+  readonly askedAt: number;
 }
 
 interface SendRequest {
@@ -57,7 +60,7 @@ export type DispatchResult<R> =
       readonly error: SessionsError | null;
     }
   | { readonly kind: 'read-too-old'; readonly ageMs: number }
-  /** There was no connection, or no usable key: nothing left this machine. */
+  /** There was no connection, no usable key, or the vendor holds requests back: nothing left this machine. */
   | { readonly kind: 'not-sent'; readonly error: SessionsError }
   | Exclude<R, { readonly kind: 'registered' }>;
 
@@ -82,7 +85,7 @@ export interface Basis {
   /** Vendor's time of the read, ms; for a request without one, of when it was taken up. */
   readonly atMs: number;
   /** Null: there was none, and none is wanted (bulk `--fast`). */
-  readonly read: Pick<Read, 'sentAt' | 'freshFrom' | 'session'> | null;
+  readonly read: Pick<Read, 'sentAt' | 'freshFrom' | 'askedAt' | 'session'> | null;
   /** How old it may be, ms; left out: {@link FRESH_READ_MS}. */
   readonly maxAgeMs?: number;
 }
@@ -146,7 +149,7 @@ export function createGate(deps: GateDependencies): Gate {
       spannedRead(sessionId, async () => {
         const first = await read(sessionId, 'look', { mayProbe });
         if (!isSlow(first) || !showsTurnInFlight(first) || isYoungEnough(first, maxAgeMs)) return first;
-        const second = await read(sessionId, 'look', { mayProbe });
+        const second = await read(sessionId, 'look', { mayProbe, since: first.askedAt });
         return { ...second, freshFrom: freshFrom(second, first) };
       }),
 
@@ -200,6 +203,7 @@ export function createGate(deps: GateDependencies): Gate {
   }
 
   async function read(sessionId: string, urgency: Urgency, patience: Patience): Promise<Read> {
+    const askedAt = patience.since ?? clock.monotonic();
     await limiter.acquire(urgency, patience);
     const sentAt = clock.monotonic();
     const sentMs = clock.wall();
@@ -218,6 +222,7 @@ export function createGate(deps: GateDependencies): Gate {
         sentAt,
         receivedAt: clock.monotonic(),
         freshFrom: sentAt,
+        askedAt,
         times,
       };
     } catch (error) {
@@ -225,8 +230,21 @@ export function createGate(deps: GateDependencies): Gate {
         const times = { sentMs, receivedMs: clock.wall(), serverDateMs: null };
         const sighting = missingSighting(times.receivedMs);
         const receivedAt = clock.monotonic();
-        return { sighting, session: null, agentId: null, sentAt, receivedAt, freshFrom: sentAt, times };
+        return { sighting, session: null, agentId: null, sentAt, receivedAt, freshFrom: sentAt, askedAt, times };
       }
+      throw error;
+    }
+  }
+
+  /** @returns null when it is the turn of the request; why it has to stay here when the vendor holds requests back */
+  async function turnToCancel(read: Basis['read'], maxAgeMs: number): Promise<HeldError | null> {
+    // To wait for longer than the read is good for would be in vain.
+    const goesOn = read && { since: read.askedAt, holdMs: Math.max(0, read.freshFrom + maxAgeMs - clock.monotonic()) };
+    try {
+      await limiter.acquire('cancel', goesOn ?? {});
+      return null;
+    } catch (error) {
+      if (error instanceof HeldError) return error;
       throw error;
     }
   }
@@ -236,9 +254,13 @@ export function createGate(deps: GateDependencies): Gate {
     { atMs, read, maxAgeMs = FRESH_READ_MS }: Basis,
     journal: Journal<R>,
   ): Promise<DispatchResult<R>> {
+    const timedAt = read?.sentAt ?? clock.monotonic();
+    // Before the row is written: between that and the request nothing may wait.
+    const held = await turnToCancel(read, maxAgeMs);
+    if (held !== null) return { kind: 'not-sent', error: held };
+
     // Without a read it is the leave of the ledger that must not grow old: a pause or another sender may have come since.
-    const takenUpAt = clock.monotonic();
-    const { sentAt: timedAt, freshFrom: countsFrom } = read ?? { sentAt: takenUpAt, freshFrom: takenUpAt };
+    const countsFrom = read?.freshFrom ?? clock.monotonic();
     const vendorNow = (): number => Math.round(atMs + clock.monotonic() - timedAt);
 
     const letOut = await spanned('gate.register', { 'curfew.session_id': sessionId }, () => journal.register());

@@ -88,7 +88,10 @@ export const SETTINGS = z.object({
   ),
   CURFEW_RETRY_CAP: duration(DEFAULT_TIMING.retryCapMs, 'longest wait between attempts'),
   CURFEW_KEY_RETRY: duration(DEFAULT_TIMING.accountRetryMs, 'wait before a refused key is tried again'),
-  CURFEW_REQUESTS_PER_SECOND: wholeNumber(50, 'maximum requests per second to the vendor, for each worker'),
+  CURFEW_REQUESTS_PER_SECOND: wholeNumber(
+    50,
+    'maximum requests per second to the vendor, cancels too, for each worker',
+  ),
   CURFEW_SCAN_INTERVAL: duration(DEFAULT_SCAN_MS, 'time between two scans of the fleet'),
   CURFEW_RETENTION: duration(400 * DAY_MS, 'records of what ended longer ago are deleted; at least `1d`', DAY_MS),
   CURFEW_BULK_TYPE_ABOVE: wholeNumber(500, 'above so many targets `curfew bulk apply` makes you type the exact number'),

@@ -24,6 +24,7 @@ import { systemClock } from '../platform/clock.js';
 import { createGate } from '../engines/cases/gate.js';
 import { createHoldTeller } from '../adapters/ledger/hold-mark.js';
 import { createLimiter } from '../adapters/vendor/limiter.js';
+import { LIST_SLACK_MS } from '../adapters/vendor/urgency.js';
 import { workerStopping } from '../core/try-again.js';
 import { openLedger, type Ledger } from '../adapters/ledger/ledger.js';
 import {
@@ -118,7 +119,11 @@ async function putTogether(
   const credentials = createCredentials(config.env);
   const clock = systemClock;
   const leaving = new AbortController();
-  const limiter = createLimiter(config.requestsPerSecond, clock, { holdMs: HOLD_PATIENCE_MS, signal: leaving.signal });
+  const limiter = createLimiter(config.requestsPerSecond, clock, {
+    holdMs: HOLD_PATIENCE_MS,
+    listSlackMs: Math.min(LIST_SLACK_MS, (config.scanMs * 2) / 3),
+    signal: leaving.signal,
+  });
   monitoring.limiterCreated(limiter);
   const sessions = createSessionsClient({
     ...{ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT },

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../src/platform/clock.js';
+import { HeldError } from '../../src/adapters/vendor/hold.js';
+import type { Limiter } from '../../src/adapters/vendor/limiter.js';
 import { createGate } from '../../src/engines/cases/gate.js';
 import { openBulkHarness, type BulkHarness } from '../support/bulk-harness.js';
 
@@ -58,6 +60,56 @@ describe('a bulk job', () => {
     expect(requests().retrieve - beforeRequests).toBeLessThan(50);
     expect(requests().list).toBeLessThan(100);
   });
+
+  it.each([
+    ['two for each target: its read and its cancel request', false, 40],
+    ['one for each target with --fast', true, 0],
+  ])('takes turns at the limiter, %s', async (_title, fast, looks) => {
+    const planId = await harness.plan(harness.sessions(40));
+    await harness.apply(planId, { fast });
+    const deps = harness.deps();
+    const turns = { cancel: 0, look: 0, confirm: 0, list: 0 };
+    const limiter: Limiter = {
+      ...deps.limiter,
+      acquire: (urgency, patience) => {
+        turns[urgency] += 1;
+        return deps.limiter.acquire(urgency, patience);
+      },
+    };
+    const gate = createGate({ ...deps, limiter, clock: systemClock, worker: 'w' });
+    await harness.carryOut(planId, { limiter, gate });
+    expect(turns).toMatchObject({ cancel: 40, look: looks });
+    const { cancel, retrieve } = requests();
+    expect(cancel + retrieve).toBe(turns.cancel + turns.look + turns.confirm);
+  });
+
+  it.each([true, false])(
+    'writes no row for a request that a hold keeps here, and sends it after that (--fast: %s)',
+    async (fast) => {
+      const ids = harness.sessions(3);
+      const planId = await harness.plan(ids);
+      await harness.apply(planId, { fast });
+      const deps = harness.deps();
+      const hold = { sinceMs: 0, untilMs: 0, operation: 'cancelSession', askedMs: 300 } as const;
+      const held = new Set<string>();
+      let sent = 0;
+      const limiter: Limiter = {
+        ...deps.limiter,
+        acquire: async (urgency, patience) => {
+          if (urgency !== 'cancel') return deps.limiter.acquire(urgency, patience);
+          if (held.size === 3) return void (sent += 1);
+          held.add(`${held.size}`);
+          for (const { status } of await harness.targets(planId)) expect(status).toBe('waiting');
+          throw new HeldError(hold, 300);
+        },
+      };
+      const gate = createGate({ ...deps, limiter, clock: systemClock, worker: 'w' });
+      const status = await harness.carryOut(planId, { limiter, gate });
+      expect(status.progress.outcomes).toEqual({ cancelled: 3 });
+      expect(sent).toBe(3);
+      expect(asked(ids)).toEqual([1, 1, 1]);
+    },
+  );
 
   it('tells which runs of triggers it ended', async () => {
     const [triggered = '', other = ''] = [...harness.sessions(1, { triggerId: 'trg_1' }), ...harness.sessions(1)];

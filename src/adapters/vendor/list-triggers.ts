@@ -16,7 +16,7 @@ export async function listTriggers(
   const triggers: Trigger[] = [];
   let cursor: string | null = null;
   for (let page = 0; page < MOST_PAGES; page += 1) {
-    await limiter.acquire('later');
+    await limiter.acquire('confirm');
     try {
       const { value } = await sessions.listTriggers(agentId, cursor === null ? {} : { cursor });
       triggers.push(...value.triggers);

@@ -137,7 +137,7 @@ export async function pages(
   let items = 0;
   try {
     for (;;) {
-      await deps.limiter.acquire();
+      await deps.limiter.acquire('list');
       const { value }: Page = await ask(cursor);
       unreadable += value.unreadable;
       items += (value.sessions ?? value.agents ?? value.teams ?? []).length + value.unreadable;

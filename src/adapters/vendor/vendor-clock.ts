@@ -100,7 +100,7 @@ export async function askVendorTime(deps: {
 }): Promise<number | null> {
   const { sessions, limiter, vendorClock } = deps;
   try {
-    await limiter.acquire('later');
+    await limiter.acquire('confirm');
     vendorClock.note(await sessions.listAgents({ pageSize: 1 }));
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;

@@ -51,17 +51,16 @@ export async function attemptTarget(run: RunContext, target: BulkTarget): Promis
   }
   const { key, startedAtMs } = turn;
   const basis = { atMs: read.sighting.atMs, read };
-  const result = await dispatch(run, target, agentId, { key, startedAtMs }, basis, notBeforeMs(read));
+  const result = await dispatch(run, target, agentId, { key, startedAtMs }, basis, () => notBeforeMs(read));
   return attempted(run, result, { target, agentId, turn });
 }
 
 /** The same without a read, where a person has asked for that (`--fast`). The turn is the one of the plan, if that knew it. */
 export async function attemptUnread(run: RunContext, target: BulkTarget): Promise<Attempted> {
-  await run.limiter.acquire();
   const { agentId, turnKey, turnStartedAtMs } = target;
   const turn = turnKey === null ? null : { key: turnKey, startedAtMs: turnStartedAtMs };
-  const atMs = Math.round(run.vendorClock.now() ?? run.clock.wall());
-  const result = await dispatch(run, target, agentId, turn, { atMs, read: null }, atMs);
+  const atMs = (): number => Math.round(run.vendorClock.now() ?? run.clock.wall());
+  const result = await dispatch(run, target, agentId, turn, { atMs: atMs(), read: null }, atMs);
   return attempted(run, result, { target, agentId, turn: turn ?? UNREAD });
 }
 
@@ -83,10 +82,10 @@ function dispatch(
   agentId: string | null,
   turn: { readonly key: string; readonly startedAtMs: number | null } | null,
   basis: Basis,
-  readAtMs: number,
+  readAtMs: () => number,
 ): Promise<DispatchResult<BulkRegistration>> {
   return run.gate.dispatch<BulkRegistration>(sessionId, basis, {
-    register: () => run.book.register({ seq, sessionId, agentId, turn, readAtMs }),
+    register: () => run.book.register({ seq, sessionId, agentId, turn, readAtMs: readAtMs() }),
     withdraw: () => run.book.withdraw({ seq, sessionId }),
     answer: (_, answer) => run.book.answer({ seq, sessionId, answer }),
     quiet: true,

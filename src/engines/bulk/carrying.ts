@@ -11,7 +11,7 @@ import { Conditions } from './conditions.js';
 import { Confirming } from './confirming.js';
 import type { RunContext, Unconfirmed } from './dependencies.js';
 import { Endings } from './endings.js';
-import { createPace, type Pace } from '../../core/bulk/pace.js';
+import { createPace, type Pace } from '../../core/pace.js';
 import { Tasks } from '../../platform/tasks.js';
 
 /** Targets read from the ledger at once. */

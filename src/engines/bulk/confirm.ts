@@ -68,7 +68,7 @@ function restOf({ sightings, target }: Unconfirmed): Sighting {
  */
 export async function confirmByRead(run: RunContext, item: Unconfirmed): Promise<Confirmed> {
   const { target } = item;
-  const read = await run.gate.read(target.sessionId, 'later');
+  const read = await run.gate.read(target.sessionId, 'confirm');
   await run.account.works();
   const turn = item.turn.key === null ? plannedTurn(target, read) : item.turn;
   const sightings = [...item.sightings, read.sighting];

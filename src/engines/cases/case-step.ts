@@ -94,7 +94,7 @@ export const confirmCase = (
   holder: Holder | null = null,
 ): Promise<Step> =>
   inPass(deps, sessionId, failures, 'confirming', holder, async (pass, mayProbe) => {
-    const read = await reading(deps, pass, () => deps.gate.read(sessionId, 'later', mayProbe));
+    const read = await reading(deps, pass, () => deps.gate.read(sessionId, 'confirm', mayProbe));
     if (read === null) return { next: 'done' };
     const seen = [...sightings, read.sighting];
     const windowOpen = lookNumber + 1 < deps.timing.confirmGapsMs.length;

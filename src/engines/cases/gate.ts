@@ -21,7 +21,9 @@ import {
   showsTurnInFlight,
   type TimedRead,
 } from '../../core/policy/fresh-read.js';
-import type { Limiter, Patience, Urgency } from '../../adapters/vendor/limiter.js';
+import type { Limiter, Patience } from '../../adapters/vendor/limiter.js';
+import { HeldError } from '../../adapters/vendor/hold.js';
+import type { Urgency } from '../../adapters/vendor/urgency.js';
 
 /** One read of a session, and when it was. */
 export interface Read extends TimedRead {
@@ -33,6 +35,8 @@ export interface Read extends TimedRead {
   readonly times: ReadTimes;
   /** Monotonic, ms: from when its age counts; see {@link freshFrom}. */
   readonly freshFrom: number;
+  /** Monotonic, ms: when it came to the limiter. */
+  readonly askedAt: number;
 }
 
 interface SendRequest {
@@ -58,7 +62,7 @@ export type DispatchResult<R> =
       readonly error: SessionsError | null;
     }
   | { readonly kind: 'read-too-old'; readonly ageMs: number }
-  /** There was no connection, or no usable key: nothing left this machine. */
+  /** There was no connection, no usable key, or the vendor holds requests back: nothing left this machine. */
   | { readonly kind: 'not-sent'; readonly error: SessionsError }
   | Exclude<R, { readonly kind: 'registered' }>;
 
@@ -83,7 +87,7 @@ export interface Basis {
   /** Vendor's time of the read, ms; for a request without one, of when it was taken up. */
   readonly atMs: number;
   /** Null: there was none, and none is wanted (bulk `--fast`). */
-  readonly read: Pick<Read, 'sentAt' | 'freshFrom' | 'session'> | null;
+  readonly read: Pick<Read, 'sentAt' | 'freshFrom' | 'askedAt' | 'session'> | null;
   /** How old it may be, ms; left out: {@link FRESH_READ_MS}. */
   readonly maxAgeMs?: number;
 }
@@ -112,7 +116,7 @@ export interface Gate {
    * @param mayProbe - a person waits for it; see {@link Patience}
    * @throws SessionsError for every other failure
    */
-  read(sessionId: string, urgency?: Urgency, mayProbe?: boolean): Promise<Read>;
+  read(sessionId: string, urgency: Exclude<Urgency, 'cancel'>, mayProbe?: boolean): Promise<Read>;
   /**
    * The same for a read that a request may follow: one that was slow is taken again, so that it can be believed.
    *
@@ -147,9 +151,9 @@ export function createGate(deps: GateDependencies): Gate {
 
     readToSend: (sessionId, mayProbe = false, maxAgeMs = FRESH_READ_MS) =>
       spannedRead(sessionId, async () => {
-        const first = await read(sessionId, 'now', { mayProbe });
+        const first = await read(sessionId, 'look', { mayProbe });
         if (!isSlow(first) || !showsTurnInFlight(first) || isYoungEnough(first, maxAgeMs)) return first;
-        const second = await read(sessionId, 'now', { mayProbe });
+        const second = await read(sessionId, 'look', { mayProbe, since: first.askedAt });
         return { ...second, freshFrom: freshFrom(second, first) };
       }),
 
@@ -204,7 +208,8 @@ export function createGate(deps: GateDependencies): Gate {
     return spanned('gate.read', { 'curfew.session_id': sessionId }, work);
   }
 
-  async function read(sessionId: string, urgency: Urgency | undefined, patience: Patience): Promise<Read> {
+  async function read(sessionId: string, urgency: Urgency, patience: Patience): Promise<Read> {
+    const askedAt = patience.since ?? clock.monotonic();
     await limiter.acquire(urgency, patience);
     const sentAt = clock.monotonic();
     const sentMs = clock.wall();
@@ -224,6 +229,7 @@ export function createGate(deps: GateDependencies): Gate {
         sentAt,
         receivedAt: clock.monotonic(),
         freshFrom: sentAt,
+        askedAt,
         times,
       };
     } catch (error) {
@@ -232,8 +238,21 @@ export function createGate(deps: GateDependencies): Gate {
         const sighting = missingSighting(times.receivedMs);
         const receivedAt = clock.monotonic();
         const nothing = { session: null, notFound: error, agentId: null };
-        return { ...nothing, sighting, sentAt, receivedAt, freshFrom: sentAt, times };
+        return { ...nothing, sighting, sentAt, receivedAt, freshFrom: sentAt, askedAt, times };
       }
+      throw error;
+    }
+  }
+
+  /** @returns null when it is the turn of the request; why it has to stay here when the vendor holds requests back */
+  async function turnToCancel(read: Basis['read'], maxAgeMs: number): Promise<HeldError | null> {
+    // To wait for longer than the read is good for would be in vain.
+    const goesOn = read && { since: read.askedAt, holdMs: Math.max(0, read.freshFrom + maxAgeMs - clock.monotonic()) };
+    try {
+      await limiter.acquire('cancel', goesOn ?? {});
+      return null;
+    } catch (error) {
+      if (error instanceof HeldError) return error;
       throw error;
     }
   }
@@ -243,9 +262,13 @@ export function createGate(deps: GateDependencies): Gate {
     { atMs, read, maxAgeMs = FRESH_READ_MS }: Basis,
     journal: Journal<R>,
   ): Promise<DispatchResult<R>> {
+    const timedAt = read?.sentAt ?? clock.monotonic();
+    // Before the row is written: between that and the request nothing may wait.
+    const held = await turnToCancel(read, maxAgeMs);
+    if (held !== null) return { kind: 'not-sent', error: held };
+
     // Without a read it is the leave of the ledger that must not grow old: a pause or another sender may have come since.
-    const takenUpAt = clock.monotonic();
-    const { sentAt: timedAt, freshFrom: countsFrom } = read ?? { sentAt: takenUpAt, freshFrom: takenUpAt };
+    const countsFrom = read?.freshFrom ?? clock.monotonic();
     const vendorNow = (): number => Math.round(atMs + clock.monotonic() - timedAt);
 
     const letOut = await spanned('gate.register', { 'curfew.session_id': sessionId }, () => journal.register());

@@ -27,7 +27,7 @@ export async function watchForRestart(
   const ended = await endedLately(deps, sessionId);
   if (ended.length === 0) return { next: 'done' };
   try {
-    const read = await deps.gate.read(sessionId, 'later');
+    const read = await deps.gate.read(sessionId, 'confirm');
     const orders = await noteRestart(deps, ended, read, queued);
     if (orders !== null) return { next: orders.length > 0 ? 'attempt' : 'done' };
 

@@ -45,7 +45,7 @@ export async function lookAtSession(
   const scanMs = agent?.scan.scanMs ?? 0;
   let read: Read;
   try {
-    read = await deps.gate.read(session.sessionId);
+    read = await deps.gate.read(session.sessionId, 'look');
     if (read.notFound !== null) throw read.notFound;
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;

@@ -2,7 +2,7 @@ import { honouredMs, retryAfterMs } from '../../core/policy/backoff.js';
 import { meaningOf } from '../../core/policy/meaning.js';
 import { SessionsError } from '../../adapters/vendor/index.js';
 import type { Conditions } from './conditions.js';
-import { confirmByList, confirmByRead } from './confirm.js';
+import { confirmByList, confirmByRead, settleMsOf } from './confirm.js';
 import type { RunContext, Unconfirmed } from './dependencies.js';
 import type { Endings } from './endings.js';
 import type { Tasks } from '../../platform/tasks.js';
@@ -77,7 +77,7 @@ export class Confirming {
   }
 
   #beginLists(nowMs: number, agentAtWork: string | null): void {
-    const settleMs = this.#run.timing.confirmGapsMs[0] ?? 0;
+    const settleMs = settleMsOf(this.#run);
     for (const group of this.#groups.values()) {
       if (this.#listing >= LISTS_AT_ONCE) return;
       const plan = planList(group, nowMs, settleMs, group.agentId === agentAtWork);
@@ -102,13 +102,15 @@ export class Confirming {
   }
 
   async #lookAtLists(group: AgentGroup, items: readonly Unconfirmed[]): Promise<void> {
-    const { pages, problem, confirmed, listed } = await confirmByList(this.#run, group.agentId, items);
+    const look = await confirmByList(this.#run, group.agentId, items);
+    const { pages, problem, confirmed, listed, unsettled } = look;
     group.pages = pages;
     if (problem === null) {
       group.failures = 0;
       this.#conditions.works();
       for (const settled of confirmed) this.#endings.settleConfirmed(settled);
       for (const item of listed) this.#lookLater(item, 0, 0);
+      group.items.push(...unsettled);
       return;
     }
     if (problem instanceof SessionsError) {

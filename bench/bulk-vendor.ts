@@ -29,6 +29,9 @@ export interface BulkVendorCounts {
   readonly ended: number;
   /** Those that got more than one. */
   readonly cancelledAgain: number;
+  /** When it had the first cancel request and the last one, ms since the Unix epoch; null: none came. */
+  readonly firstCancelMs: number | null;
+  readonly lastCancelMs: number | null;
 }
 
 const HOUR_MS = 3_600_000;
@@ -197,8 +200,9 @@ function answersOf(fleet: BulkFleet): (request: IncomingMessage, response: Serve
   const isAgent = (index: number): boolean => index >= 0 && index < fleet.agents;
 
   function counts(): string {
-    const { ended, cancelledAgain } = fleet;
-    return JSON.stringify({ requests, ended, cancelledAgain } satisfies BulkVendorCounts);
+    const { ended, cancelledAgain, firstCancelMs, lastCancelMs } = fleet;
+    const seen = { ended, cancelledAgain, firstCancelMs, lastCancelMs };
+    return JSON.stringify({ requests, ...seen } satisfies BulkVendorCounts);
   }
 
   return (request, response) => {

@@ -14,6 +14,13 @@ export function spreadOf(values: readonly number[]): Spread | null {
   return { count: sorted.length, p50: rank(0.5), p99: rank(0.99), max: rank(1) };
 }
 
+/** @returns null where one of them is not known */
+export function medianOf(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null).toSorted((a, b) => a - b);
+  const [low, high] = [known[(known.length - 1) >> 1], known[known.length >> 1]];
+  return known.length < values.length || low === undefined || high === undefined ? null : (low + high) / 2;
+}
+
 export const round = (value: number, digits = 2): number => Number(value.toFixed(digits));
 
 /** @returns null where it can't be told */

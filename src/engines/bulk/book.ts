@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type {
   BulkAnswer,
   BulkDeparture,
@@ -27,8 +26,12 @@ export interface Book {
   flushed(): Promise<void>;
 }
 
-/** How long writes wait for others, ms. Far below the age at which a read is too old to act on. */
-const GATHER_MS = 8;
+/**
+ * How long writes wait for others, ms, unless so many wait already: a commit waits for the disk, and all of this process with it. Far below
+ * the age at which a read is too old to act on.
+ */
+const GATHER_MS = 16;
+const ENOUGH = 96;
 /** A transaction longer than this would hold up other sessions' requests. */
 const MOST_AT_ONCE = 400;
 
@@ -48,6 +51,16 @@ export function createBook(ledger: Pick<Ledger, 'bulkRun'>, key: RunKey): Book {
   let queue: Waiting[] = [];
   let writing: Promise<void> | null = null;
   let failure: { readonly error: unknown } | null = null;
+  let enough = (): void => {};
+
+  const gather = (): Promise<void> =>
+    new Promise((resolve) => {
+      const timer = setTimeout(resolve, GATHER_MS);
+      enough = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
 
   const write = async (batch: readonly Waiting[]): Promise<void> => {
     const of = <K extends Entry['kind']>(kind: K) =>
@@ -66,7 +79,7 @@ export function createBook(ledger: Pick<Ledger, 'bulkRun'>, key: RunKey): Book {
   };
 
   const drain = async (): Promise<void> => {
-    await sleep(GATHER_MS);
+    await gather();
     while (queue.length > 0) {
       const batch = queue.slice(0, MOST_AT_ONCE);
       queue = queue.slice(MOST_AT_ONCE);
@@ -77,7 +90,7 @@ export function createBook(ledger: Pick<Ledger, 'bulkRun'>, key: RunKey): Book {
         failure ??= { error };
         for (const entry of batch) entry.fail(error);
       }
-      if (queue.length > 0 && queue.length < MOST_AT_ONCE) await sleep(GATHER_MS);
+      if (queue.length > 0 && queue.length < ENOUGH) await gather();
     }
     writing = null;
   };
@@ -86,6 +99,7 @@ export function createBook(ledger: Pick<Ledger, 'bulkRun'>, key: RunKey): Book {
     new Promise<T>((resolve, reject) => {
       queue.push({ ...make(resolve), fail: reject });
       writing ??= drain();
+      if (queue.length >= ENOUGH) enough();
     });
 
   return {

@@ -82,8 +82,8 @@ export class Confirming {
       if (this.#listing >= LISTS_AT_ONCE) return;
       const plan = planList(group, nowMs, settleMs, group.agentId === agentAtWork);
       if (plan.kind === 'wait') continue;
-      const taken = new Set(plan.items);
-      group.items = group.items.filter((item) => !taken.has(item));
+      // The plan takes the oldest ones.
+      group.items = group.items.slice(plan.items.length);
       if (plan.kind === 'read') {
         for (const item of plan.items) this.#lookLater(item, 0, 0);
         continue;
@@ -110,7 +110,7 @@ export class Confirming {
       this.#conditions.works();
       for (const settled of confirmed) this.#endings.settleConfirmed(settled);
       for (const item of listed) this.#lookLater(item, 0, 0);
-      group.items.push(...unsettled);
+      putBack(group, unsettled);
       return;
     }
     if (problem instanceof SessionsError) {
@@ -119,7 +119,7 @@ export class Confirming {
     }
     group.failures += 1;
     group.notBefore = this.#run.clock.monotonic() + LIST_RETRY_MS * group.failures;
-    if (group.failures < MOST_LISTS_FAILED) group.items.push(...items);
+    if (group.failures < MOST_LISTS_FAILED) putBack(group, items);
     else for (const item of items) this.#lookLater(item, 0, 0);
   }
 
@@ -179,4 +179,9 @@ export class Confirming {
       await this.#endings.handOver(item.target, item.from, item.turn, item.agentId, error);
     }
   }
+}
+
+/** They are older than those that came meanwhile. */
+function putBack(group: AgentGroup, items: readonly Unconfirmed[]): void {
+  group.items = [...items, ...group.items];
 }

@@ -18,7 +18,12 @@ function bookOf() {
   const book = createBook(ledger, { planId: 'b-1', epoch: 1 });
   const depart = (seq: number): Promise<BulkRegistration> =>
     book.register({ seq, sessionId: `sess_${seq}`, agentId: null, turn: null, readAtMs: 0 });
-  return { written, depart };
+  const settle = (seq: number): Promise<void> =>
+    book.settle({
+      ...{ seq, sessionId: `sess_${seq}`, from: 'answered', outcome: 'cancelled', attribution: 'strong' },
+      ...{ agentId: null, turnKey: null, endedAtMs: null, error: null },
+    });
+  return { written, depart, settle };
 }
 
 const places = (count: number): number[] => Array.from({ length: count }, (_, place) => place);
@@ -38,4 +43,14 @@ it('lets a few wait for others, and writes them together in their order', async 
   await jest.advanceTimersByTimeAsync(100);
   expect(await Promise.all(departing)).toHaveLength(5);
   expect(written.map(({ departures }) => departures.map(({ seq }) => seq))).toEqual([[0, 1, 2, 3, 4]]);
+});
+
+it('lets outcomes wait for what holds up a target: they ride along', async () => {
+  const { written, depart, settle } = bookOf();
+  const settling = places(200).map(settle);
+  await jest.advanceTimersByTimeAsync(1);
+  expect(written).toEqual([]);
+  await Promise.all(places(96).map(depart));
+  await Promise.all(settling);
+  expect(written.map(({ departures, settlements }) => [departures.length, settlements.length])).toEqual([[96, 200]]);
 });

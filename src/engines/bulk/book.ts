@@ -27,8 +27,8 @@ export interface Book {
 }
 
 /**
- * How long writes wait for others, ms, unless so many wait already: a commit waits for the disk, and all of this process with it. Far below
- * the age at which a read is too old to act on.
+ * How long writes wait for others, ms, unless so many wait that a target under way waits for: a commit waits for the disk, and all of this
+ * process with it. Far below the age at which a read is too old to act on.
  */
 const GATHER_MS = 16;
 const ENOUGH = 96;
@@ -46,12 +46,16 @@ type Entry =
   | { readonly kind: 'settlement'; readonly item: BulkSettlement; readonly done: () => void };
 type Waiting = Entry & { readonly fail: (error: unknown) => void };
 
+const isPressing = ({ kind }: Entry): boolean => kind !== 'settlement';
+
 /** Writes are in order, and one transaction at a time. The first that fails fails all after it: the run is over then. */
 export function createBook(ledger: Pick<Ledger, 'bulkRun'>, key: RunKey): Book {
   let queue: Waiting[] = [];
   let writing: Promise<void> | null = null;
   let failure: { readonly error: unknown } | null = null;
   let enough = (): void => {};
+  /** Entries in the queue that hold up a target on its way. An outcome holds up nothing. */
+  let pressing = 0;
 
   const gather = (): Promise<void> =>
     new Promise((resolve) => {
@@ -83,6 +87,7 @@ export function createBook(ledger: Pick<Ledger, 'bulkRun'>, key: RunKey): Book {
     while (queue.length > 0) {
       const batch = queue.slice(0, MOST_AT_ONCE);
       queue = queue.slice(MOST_AT_ONCE);
+      pressing = queue.filter(isPressing).length;
       try {
         if (failure !== null) throw failure.error;
         await write(batch);
@@ -90,16 +95,18 @@ export function createBook(ledger: Pick<Ledger, 'bulkRun'>, key: RunKey): Book {
         failure ??= { error };
         for (const entry of batch) entry.fail(error);
       }
-      if (queue.length > 0 && queue.length < ENOUGH) await gather();
+      if (queue.length > 0 && queue.length < MOST_AT_ONCE && pressing < ENOUGH) await gather();
     }
     writing = null;
   };
 
   const put = <T>(make: (done: (value: T) => void) => Entry): Promise<T> =>
     new Promise<T>((resolve, reject) => {
-      queue.push({ ...make(resolve), fail: reject });
+      const entry = { ...make(resolve), fail: reject };
+      queue.push(entry);
+      if (isPressing(entry)) pressing += 1;
       writing ??= drain();
-      if (queue.length >= ENOUGH) enough();
+      if (pressing >= ENOUGH) enough();
     });
 
   return {

@@ -13,7 +13,7 @@ import { connectClient, resolveTemporal } from '../src/adapters/temporal/connect
 import type { BareLoopResult } from './bare-loop.js';
 import type { BulkVendorCounts, BulkVendorReady } from './bulk-vendor.js';
 import { HERE, mainIn } from './curfew.js';
-import { atLeast, atMost, medianOf, round } from './figures.js';
+import { atLeast, atMost, medianOf, ratio, round } from './figures.js';
 import { script, start, stopAll, useOf } from './processes.js';
 
 const MAIN = mainIn(HERE);
@@ -260,6 +260,8 @@ interface Ratios {
   readonly ratioSending: number;
   /** The same of the whole job, with the last confirmation, some seconds after the last request, in it. */
   readonly ratioWhole: number;
+  /** The loop's CPU per session divided by Curfew's. */
+  readonly ratioCpu: number | null;
 }
 interface Pair extends Ratios {
   readonly curfew: CurfewFigures;
@@ -269,10 +271,7 @@ interface Round {
   readonly fast: Pair;
   readonly default: Pair;
 }
-interface Medians {
-  readonly ratioSending: number | null;
-  readonly ratioWhole: number | null;
-}
+type Medians = { readonly [Ratio in keyof Ratios]: number | null };
 
 /** One after the other, each on a new vendor. */
 async function pair(fast: boolean, sessions: number, loopFirst: boolean): Promise<Pair> {
@@ -285,6 +284,7 @@ async function pair(fast: boolean, sessions: number, loopFirst: boolean): Promis
     loop: other,
     ratioSending: round(curfew.sendingPerSecond / other.sendingPerSecond, 3),
     ratioWhole: round(curfew.wholePerSecond / other.targetsPerSecond, 3),
+    ratioCpu: ratio(curfew.workerCpuMicrosPerTarget, other.cpuMicrosPerTarget),
   };
 }
 
@@ -294,6 +294,7 @@ const inWords = ({ ratioSending, ratioWhole }: Ratios): string =>
 const mediansOf = (pairs: readonly Ratios[]): Medians => ({
   ratioSending: medianOf(pairs.map(({ ratioSending }) => ratioSending)),
   ratioWhole: medianOf(pairs.map(({ ratioWhole }) => ratioWhole)),
+  ratioCpu: medianOf(pairs.map(({ ratioCpu }) => ratioCpu)),
 });
 
 /** The point that the goals are for. */

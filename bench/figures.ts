@@ -33,9 +33,10 @@ export function meanOf(values: readonly number[]): number | null {
   return values.length === 0 ? null : round(values.reduce((sum, value) => sum + value, 0) / values.length);
 }
 
-/** @returns the upper one of the middle two; null where there is none */
-export function medianOf(values: readonly number[]): number | null {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? null;
+/** @returns the upper one of the middle two; null where there is none, or one is not known */
+export function medianOf(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null).toSorted((a, b) => a - b);
+  return known.length < values.length ? null : (known[Math.floor(known.length / 2)] ?? null);
 }
 
 export const atMost = (goal: string, most: number, measured: number | null, applies = true): Goal => ({

@@ -1,13 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-
 /**
  * Waits for this long, ms, or until the signal. A test has a clock of its own.
  *
  * @param idle - nothing else goes on meanwhile
  */
 export type Pause = (ms: number, signal: AbortSignal, idle: boolean) => Promise<void>;
-
-const realPause: Pause = (ms, signal) => sleep(ms, undefined, { signal }).catch(() => {});
 
 interface TasksOptions {
   /** Whether a failure counts. Left out: each does. */
@@ -70,11 +66,31 @@ export class Tasks {
   }
 
   /** Until something is finished, but not longer than this, ms, nor beyond the signal. */
-  async pause(ms: number, signal?: AbortSignal): Promise<void> {
+  pause(ms: number, signal?: AbortSignal): Promise<void> {
+    const { wait } = this.#options;
+    return wait === undefined ? this.#realPause(ms, signal) : this.#pauseBy(wait, ms, signal);
+  }
+
+  /** By a timer that is let go of: there are thousands of pauses a second, and one that is aborted costs more than what it waits for. */
+  #realPause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      if (signal?.aborted === true) return resolve();
+      const over = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', over);
+        resolve();
+      };
+      const timer = setTimeout(over, ms);
+      signal?.addEventListener('abort', over);
+      this.#wake = over;
+    });
+  }
+
+  async #pauseBy(wait: Pause, ms: number, signal: AbortSignal | undefined): Promise<void> {
     const enough = new AbortController();
     const woken = new Promise<void>((resolve) => (this.#wake = resolve));
     const until = signal === undefined ? enough.signal : AbortSignal.any([signal, enough.signal]);
-    await Promise.race([woken, (this.#options.wait ?? realPause)(ms, until, this.size === 0)]);
+    await Promise.race([woken, wait(ms, until, this.size === 0)]);
     enough.abort();
   }
 

@@ -45,6 +45,28 @@ describe('a bulk job', () => {
     expect(target?.endedAtMs).toEqual(expect.any(Number));
   });
 
+  it('lets the next target go while the answer to the one before is written; none leaves before its own row', async () => {
+    const ids = harness.sessions(20);
+    const planId = await harness.plan(ids);
+    await harness.apply(planId);
+    const { bulkRun } = harness.ledger;
+    const writes: Parameters<typeof bulkRun.write>[1][] = [];
+    const askedBefore: number[] = [];
+    const write: typeof bulkRun.write = (key, what) => {
+      writes.push(what);
+      askedBefore.push(...what.departures.map(({ sessionId }) => asked([sessionId])[0] ?? 0));
+      return bulkRun.write(key, what);
+    };
+    const ledger = { ...harness.ledger, bulkRun: { ...bulkRun, write } };
+    const status = await harness.carryOut(planId, { ledger, concurrency: 1 });
+
+    expect(status.progress.outcomes).toEqual({ cancelled: 20 });
+    expect(asked(ids)).toEqual(ids.map(() => 1));
+    expect(askedBefore).toEqual(ids.map(() => 0));
+    expect(Math.max(...writes.map(({ departures }) => departures.length))).toBe(1);
+    expect(writes.some(({ answers, departures }) => answers.length > 0 && departures.length > 0)).toBe(true);
+  });
+
   it('confirms by lists, and not by a read for each', async () => {
     const planId = await harness.plan(harness.sessions(100, {}, 2));
     await harness.apply(planId);

@@ -410,9 +410,9 @@ class LibsqlConnection {
 
   /** @throws as libsql does */
   run<Row>(sql: string, parameters: readonly unknown[]): QueryResult<Row> {
-    const statement = this.#statements.get(sql);
+    const { statement, reader } = this.#statements.get(sql);
     // `all` runs to the end: a statement left half-way would keep its snapshot, and the log would grow.
-    if (statement.reader) return { rows: statement.all(parameters) as Row[] };
+    if (reader) return { rows: statement.all(parameters) as Row[] };
     const { changes, lastInsertRowid } = statement.run(parameters);
     return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
   }

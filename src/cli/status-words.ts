@@ -10,7 +10,7 @@ import type { PauseSwitch } from '../adapters/ledger/pause-switch.js';
 import type { PoliciesInForce } from '../adapters/ledger/policy-versions.js';
 import type { OrderView } from '../adapters/ledger/results.js';
 import type { UnjudgedSpell } from '../adapters/ledger/unjudged.js';
-import type { Stranger } from '../adapters/temporal/own-ids.js';
+import type { Stranger } from '../adapters/temporal/stranger-notes.js';
 import { heldWords, holdDocument, trippedWords, unjudgedDocument, unjudgedWords } from './obstacle-words.js';
 import { modeCounts, policiesWords } from './in-force-words.js';
 import { factLines, span, table, type Fact } from './output.js';

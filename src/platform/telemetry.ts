@@ -1,15 +1,10 @@
 import { pino, type Logger as PinoLogger } from 'pino';
 import { build as prettyStream } from 'pino-pretty';
 import { fieldsOfNow } from './log-context.js';
+import type { LogLevel } from './log-settings.js';
 import { escapedJson, printable, printableData, printableLine } from '../core/text/printable.js';
 
 export type Logger = Pick<PinoLogger, 'debug' | 'info' | 'warn' | 'error'>;
-
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
-
-export const LOG_FORMATS = ['json', 'pretty'] as const;
-export type LogFormat = (typeof LOG_FORMATS)[number];
 
 /**
  * Logs go to stderr: stdout belongs to results. JSON lines, or lines for people where a person watches.

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Limiter } from './limiter.js';
 import { refusesAccount, type ListingCalls } from './listing.js';
 import { backoffMs } from '../../core/policy/backoff.js';
-import { SessionsError, type SessionsClient } from './index.js';
+import { SessionsError } from './errors.js';
+import type { SessionsClient } from './index.js';
 
 /** A scan comes again by itself, a plan does not: what fails once is asked again, so many times in all. */
 const MOST_TRIES = 4;

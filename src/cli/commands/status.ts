@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { readLiveSessions } from '../../engines/fleet/live-sessions.js';
 import { createRulesReader, type RulesReader } from '../../engines/fleet/rules-in-force.js';
 import { readHold } from '../../adapters/ledger/hold-mark.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
-import { readStrangers } from '../../adapters/temporal/strangers.js';
+import { readStrangers } from '../../adapters/temporal/stranger-notes.js';
 import { contextOf, withLedger } from '../context.js';
 import { showLive } from '../follow.js';
 import { statusDocument, statusWords, type Status } from '../status-words.js';
@@ -13,9 +14,7 @@ import { wholeNumber } from '../option-values.js';
 const MOST_OPEN_ORDERS = 1_000;
 
 export function registerStatus(program: Command): void {
-  program
-    .command('status')
-    .summary('what is in force, what is happening, which sessions are near their limits')
+  commandNamed(program, 'status')
     .description(
       'Shows policies in force, pause switch, breakers, open cases, how much of the fleet is seen, and the live sessions nearest to their limits. Reads only the ledger, so it works while Temporal and the API are down.',
     )
@@ -23,7 +22,7 @@ export function registerStatus(program: Command): void {
     .option('--limit <n>', 'sessions to show', wholeNumber, 20)
     .addHelpText('after', '\nExamples:\n  $ curfew status\n  $ curfew status --watch --limit 40')
     .action(async (options: { watch?: boolean; limit: number }, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       await withLedger(config, async (ledger) => {
         const rules = createRulesReader(ledger);
         const look = () => readStatus(ledger, rules, options.limit);

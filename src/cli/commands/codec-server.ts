@@ -42,7 +42,7 @@ In the UI: the glasses at the top right, “Codec Server endpoint”. With a tok
           ExitCode.usage,
         );
       }
-      if (keys.warning !== null) commandLog(config, true).warn(keys.warning);
+      if (keys.warning !== null) commandLog(config).warn(keys.warning);
       const token = await tokenOf(config.env['CURFEW_CODEC_TOKEN_FILE']?.trim());
       const { startCodecServer } = await import('../../adapters/codec/server.js');
       const interrupt = onInterrupt();

@@ -14,7 +14,7 @@ export function registerDemo(program: Command): void {
     .addHelpText('after', '\nExample:\n  $ curfew demo\n\nExits 1 when Curfew and the simulator disagree.')
     .action(async (_options: unknown, command: Command) => {
       const { config, out } = contextOf(command);
-      const log = commandLog(config, true);
+      const log = commandLog(config);
       // Workers and a Temporal server have to stop first.
       const interrupt = onInterrupt(WORKER_LEAVES_WITHIN_MS);
       out.say('Starting a Temporal server and a simulated vendor, on this machine only.');

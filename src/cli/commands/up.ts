@@ -3,7 +3,6 @@ import { commandNamed } from '../lazy-commands.js';
 import { payloadEncryption } from '../../adapters/codec/encryption.js';
 import type { Config } from '../../platform/config.js';
 import { SEARCH_ATTRIBUTES } from '../../core/contract.js';
-import { groupLines } from '../../platform/grouped-log.js';
 import { cacheDir, prepareHome } from '../../platform/home.js';
 import type { Logger } from '../../platform/telemetry.js';
 import { homeTrust, refuseUntrustedHome, tightenHomeFiles } from '../../platform/home-trust.js';
@@ -14,7 +13,7 @@ import { resolveTemporal, type TemporalTarget } from '../../adapters/temporal/co
 import type { EmbeddedServer } from '../../adapters/temporal/embedded.js';
 import { USER_AGENT } from '../../platform/version.js';
 import type { PolicyApplication } from '../../adapters/ledger/policy-versions.js';
-import { commandLog } from '../command-log.js';
+import { serviceLog } from '../command-log.js';
 import { contextOf, requester, type CommandContext } from '../context.js';
 import { policiesDocument, policiesWords } from '../in-force-words.js';
 import { sayWarnings } from '../policy-words.js';
@@ -108,7 +107,7 @@ async function untilInterrupted(
   work: (context: ServiceContext, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const settings = contextOf(command);
-  const log = groupLines(commandLog(settings.config, false));
+  const log = serviceLog(settings.config);
   const context = { ...settings, log };
   process.once('exit', log.close);
   const { signal } = onInterrupt(WORKER_LEAVES_WITHIN_MS);

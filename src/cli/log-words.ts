@@ -60,10 +60,13 @@ export const logSentence: Sentence = (message, fields) => {
   if (typeof more === 'number' && Array.isArray(first)) {
     return { text: `${message}; first: ${first.join(', ')}`, said: [...Object.keys(fields)] };
   }
-  if (typeof fields['route'] === 'string' && typeof items === 'number') {
-    const again = typeof afterMs === 'number' ? `; next try in ${formatDuration(afterMs)}` : '';
-    const waiting = counted(items, 'notice waits', 'notices wait');
-    return { text: `${message}; ${waiting}${again}`, said: ['route', 'items', 'afterMs'] };
+  if (typeof fields['route'] === 'string' && typeof items === 'number' && typeof afterMs === 'number') {
+    // Of the message that is being sent; what waits in all, the ledger knows.
+    const waiting = `a message of ${counted(items, 'notice')} waits`;
+    return {
+      text: `${message}; ${waiting}, next try in ${formatDuration(afterMs)}`,
+      said: ['route', 'items', 'afterMs'],
+    };
   }
   const sentence = Object.hasOwn(SENTENCES, message) ? SENTENCES[message] : undefined;
   return sentence === undefined ? null : { text: sentence.of(fields), said: sentence.said };

@@ -150,7 +150,7 @@ describe('a line for people', () => {
         },
         ...{ route: 'ops', items: 20, afterMs: 2_000 },
       }),
-    ).toBe('notification route ops: no answer (ENOTFOUND); 20 notices wait; next try in 2s');
+    ).toBe('notification route ops: no answer (ENOTFOUND); a message of 20 notices waits, next try in 2s');
     expect(
       line({ msg: 'not-ending', sessionId: 'sess_1', caseId: 'cancel/sess_1', orderId: 'o1', why: 'two words' }),
     ).toBe('sess_1: not-ending orderId=o1 why="two words"');

@@ -70,6 +70,10 @@ Exit codes: 0 in force (also when it was so already), 2 the file is not valid, 3
         });
         const view = { version: applied.version, difference, file: source.file, showDifference: options.yes === true };
         out.result({ ...applied, difference }, view, appliedWords);
+        if (Object.keys(source.file.notify).length > 0) {
+          const { tellRoutes } = await import('../route-lines.js');
+          await tellRoutes(ledger, out);
+        }
       });
     });
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { commandNamed } from '../lazy-commands.js';
 import { readLiveSessions } from '../../engines/fleet/live-sessions.js';
 import { createRulesReader, type RulesReader } from '../../engines/fleet/rules-in-force.js';
+import { readUndelivered } from '../../engines/notify/undelivered.js';
 import { readHold } from '../../adapters/ledger/hold-mark.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import { readStrangers } from '../../adapters/temporal/stranger-notes.js';
@@ -38,9 +39,10 @@ export function registerStatus(program: Command): void {
 async function readStatus(ledger: Ledger, reader: RulesReader, limit: number): Promise<Status> {
   const rules = await reader.read();
   const policies = rules.kind === 'known' ? rules.rules.policies : [];
-  const [inForce, pauseSwitch, breakers, openOrders, watches, live, hold, unjudged, strangers, nowMs] =
+  const inForce = await ledger.policies.inForce();
+  const [notices, pauseSwitch, breakers, openOrders, watches, live, hold, unjudged, strangers, nowMs] =
     await Promise.all([
-      ledger.policies.inForce(),
+      readUndelivered(ledger, inForce),
       ledger.pauseSwitch.read(),
       ledger.breakers.open(),
       ledger.orders.views({ openOnly: true, limit: MOST_OPEN_ORDERS }),
@@ -52,7 +54,7 @@ async function readStatus(ledger: Ledger, reader: RulesReader, limit: number): P
       ledger.now(),
     ]);
   return {
-    ...{ nowMs, inForce, pauseSwitch, hold, strangers, breakers, openOrders, unjudged, live },
+    ...{ nowMs, inForce, pauseSwitch, hold, strangers, breakers, openOrders, unjudged, notices, live },
     openWatches: watches.length,
   };
 }

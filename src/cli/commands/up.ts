@@ -14,7 +14,8 @@ import type { EmbeddedServer } from '../../adapters/temporal/embedded.js';
 import { USER_AGENT } from '../../platform/version.js';
 import type { PolicyApplication } from '../../adapters/ledger/policy-versions.js';
 import { serviceLog } from '../command-log.js';
-import { contextOf, requester, type CommandContext } from '../context.js';
+import { contextOf, requester, withLedger, type CommandContext } from '../context.js';
+import { tellRoutes } from '../route-lines.js';
 import { policiesDocument, policiesWords } from '../in-force-words.js';
 import { sayWarnings } from '../policy-words.js';
 import { readPolicySource, type PolicySource } from '../policy-source.js';
@@ -187,6 +188,7 @@ async function serve(
     ...(sdkMetrics === undefined ? {} : { sdkMetrics }),
   });
   announce(out, config, target, service, server);
+  void withLedger(config, (ledger) => tellRoutes(ledger, out)).catch(() => {});
   const stop = (): void => {
     out.say('Stopping: requests under way get 20 s to finish. Open cases continue when Curfew runs again.');
     service.stop();

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const [fresh, dist, old, compiled] = ['dist.new', 'dist', 'dist.old', 'dist.tsc'].map((name) => `${root}${name}`);
 /** Packages of many small files that nearly every command needs: they go into the bundle, with their licences. */
-const INLINED = ['kysely', 'zod'];
+const INLINED = ['csv-stringify', 'kysely', 'zod'];
 const compiler = `${root}node_modules/typescript/bin/tsc`;
 if (!existsSync(compiler)) {
   console.error(

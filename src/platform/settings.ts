@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { formatDuration, LONGEST_MS, readDuration } from '../core/duration.js';
 import { ExitCode, UserError } from '../core/errors.js';
 import { suggestionIn, suggestionText } from '../core/policy-file/finding.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Ledger } from '../ledger/ledger.js';
 
 /** Something in Temporal that stands under an id of ours, and isn't ours or does not work: in words for people. */

@@ -8,6 +8,7 @@ import { ExitCode, UserError } from '../../core/errors.js';
 import { readHold, type HoldMark } from '../../adapters/ledger/hold-mark.js';
 import { jobOfView, viewsOfSession } from '../../adapters/ledger/session-views.js';
 import type { OrderView } from '../../adapters/ledger/results.js';
+import { readServerNote } from '../../adapters/temporal/server-note.js';
 import type { UnjudgedSpell } from '../../adapters/ledger/unjudged.js';
 import { checkedSessionId, contextOf, withLedger, requester } from '../context.js';
 import { heldWords, holdDocument, unjudgedDocument, unjudgedWords } from '../obstacle-words.js';
@@ -137,6 +138,8 @@ function overview({ views, nowMs }: Orders): string {
 
 /** The embedded server may listen elsewhere than the `temporal` CLI expects. Broken settings are another command's affair. */
 async function addressOf(config: Config): Promise<string | null> {
+  // Without a server of this home there is nothing to show, and no reason to load what reads settings of others.
+  if (readServerNote(config.home) === null) return null;
   try {
     const { resolveTemporal } = await import('../../adapters/temporal/connection-target.js');
     const target = resolveTemporal(config);

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { formatDuration, LONGEST_MS, readDuration } from '../core/duration.js';
 import { ExitCode, UserError } from '../core/errors.js';
 import { suggestionIn, suggestionText } from '../core/policy-file/finding.js';
@@ -6,7 +6,7 @@ import { leaf } from '../core/policy-file/leaf.js';
 import { bad, good, shown, type Reading } from '../core/policy-file/reading.js';
 import { DEFAULT_SCAN_MS, DEFAULT_TIMING } from '../core/policy/timing.js';
 import { readHttpAddress, type HttpAddress } from './http/address.js';
-import { LOG_FORMATS, LOG_LEVELS, type LogFormat } from './telemetry.js';
+import { LOG_FORMATS, LOG_LEVELS, type LogFormat } from './log-settings.js';
 
 const DAY_MS = 24 * 60 * 60_000;
 

@@ -1,4 +1,5 @@
-import { SessionsError, type FinishedRequest, type SessionsOperation } from './index.js';
+import { SessionsError } from './errors.js';
+import type { FinishedRequest, SessionsOperation } from './index.js';
 import { doubled, honouredMs, LONGEST_HOLD_MS } from '../../core/policy/backoff.js';
 import type { Clock } from '../../platform/clock.js';
 import { isUrgent, type Urgency } from './urgency.js';

@@ -1,5 +1,6 @@
 import type { Limiter } from './limiter.js';
-import { SessionsError, type SessionsClient, type Trigger } from './index.js';
+import { SessionsError } from './errors.js';
+import type { SessionsClient, Trigger } from './index.js';
 
 const MOST_PAGES = 20;
 

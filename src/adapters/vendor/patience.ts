@@ -3,7 +3,8 @@ import type { Limiter } from './limiter.js';
 import type { Urgency } from './urgency.js';
 import { refusesAccount, type ListingCalls } from './listing.js';
 import { backoffMs } from '../../core/policy/backoff.js';
-import { SessionsError, type SessionsClient } from './index.js';
+import { SessionsError } from './errors.js';
+import type { SessionsClient } from './index.js';
 
 /** A scan comes again by itself, a plan does not: what fails once is asked again, so many times in all. */
 const MOST_TRIES = 4;

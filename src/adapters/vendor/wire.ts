@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { readTranscript, transcriptOf, type MessageHead, type Transcript } from '../../core/policy/turn.js';
 import { VENDOR_BOUNDS } from '../../core/bounds.js';
 import { isSessionId } from '../../core/ids.js';

@@ -1,12 +1,11 @@
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { durationOf, LONGEST_MS } from '../../core/duration.js';
 import { checkedSessionId, contextOf, withLedger, requester } from '../context.js';
 import { iso } from '../../core/times.js';
 
 export function registerExempt(program: Command): void {
-  program
-    .command('exempt')
-    .summary('leave a session alone for a while')
+  commandNamed(program, 'exempt')
     .description(
       'Sends no cancel request for this session until the time is over, not even for earlier orders; only for orders with --even-if-exempt.',
     )
@@ -17,7 +16,7 @@ export function registerExempt(program: Command): void {
     .action(async (id: string, options: { for: string; reason: string }, command: Command) => {
       const sessionId = checkedSessionId(id);
       const forMs = durationOf('--for', options.for, { most: LONGEST_MS });
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       await withLedger(config, async (ledger) => {
         const { untilMs } = await ledger.exemptions.add({ sessionId, forMs, reason: options.reason, by: requester() });
         const until = iso(untilMs);
@@ -26,15 +25,13 @@ export function registerExempt(program: Command): void {
       });
     });
 
-  program
-    .command('unexempt')
-    .summary('end an exemption')
+  commandNamed(program, 'unexempt')
     .description('Ends all exemptions of a session. Orders that were settled as exempted stay settled.')
     .argument('<id>', 'session id')
     .addHelpText('after', '\nExample:\n  $ curfew unexempt sess_xYz789AbCd')
     .action(async (id: string, _options: unknown, command: Command) => {
       const sessionId = checkedSessionId(id);
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       await withLedger(config, async (ledger) => {
         const ended = await ledger.exemptions.end(sessionId, requester());
         const document = { sessionId, ended };

@@ -1,4 +1,5 @@
 import { Option, type Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import type { HistoryEvent, HistoryFilter } from '../../adapters/ledger/history.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
@@ -32,9 +33,7 @@ interface HistoryOptions {
 }
 
 export function registerHistory(program: Command): void {
-  program
-    .command('history')
-    .summary('who ended what, when, why, and by which rule version')
+  commandNamed(program, 'history')
     .description(
       `Orders in the ledger and what bulk jobs ended, oldest first, with outcomes; with --events, everything else that happened too. Without a format, the last ${SHOWN} as a table; with one, all.`,
     )
@@ -56,7 +55,7 @@ Examples:
 --since and --until mean the time of the order, or of the event; for a bulk job, when it was applied. How long the ledger remembers: CURFEW_RETENTION.`,
     )
     .action(async (options: HistoryOptions, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       const sessionId = options.session === undefined ? undefined : checkedSessionId(options.session);
       const format = options.format ?? (out.json ? 'json' : 'table');
       await withLedger(config, async (ledger) => {

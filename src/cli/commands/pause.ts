@@ -1,12 +1,11 @@
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { contextOf, withLedger, requester } from '../context.js';
 import { span, table } from '../output.js';
 import { iso } from '../../core/times.js';
 
 export function registerPause(program: Command): void {
-  program
-    .command('pause')
-    .summary('no cancel request leaves until `curfew resume`')
+  commandNamed(program, 'pause')
     .description(
       'Pauses in the ledger, so it works while Temporal is down. Cases stay open and keep reading; nothing is sent. Requests already sent can’t be called back, and are listed.',
     )
@@ -14,16 +13,14 @@ export function registerPause(program: Command): void {
     .addHelpText('after', '\nExample:\n  $ curfew pause --reason "wrong policy rolled out"')
     .action((options: { reason?: string }, command: Command) => turn(command, true, options.reason ?? null));
 
-  program
-    .command('resume')
-    .summary('cancel requests may leave again')
+  commandNamed(program, 'resume')
     .description('Ends the pause. Held cases continue within seconds.')
     .addHelpText('after', '\nExample:\n  $ curfew resume')
     .action((_options: unknown, command: Command) => turn(command, false, null));
 }
 
 async function turn(command: Command, paused: boolean, reason: string | null): Promise<void> {
-  const { config, out } = contextOf(command, true);
+  const { config, out } = contextOf(command);
   await withLedger(config, async (ledger) => {
     const changed = await ledger.pauseSwitch.set(paused, requester(), reason);
     const state = await ledger.pauseSwitch.read();

@@ -1,6 +1,7 @@
 import { sayWarnings } from '../policy-words.js';
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import pc from 'picocolors';
 import { ExitCode, UserError } from '../../core/errors.js';
 import { refuseToReplaceNewer, type PoliciesInForce } from '../../adapters/ledger/policy-versions.js';
@@ -13,9 +14,7 @@ import { readPolicySource } from '../policy-source.js';
 import { iso } from '../../core/times.js';
 
 export function registerPolicyApply(policy: Command): void {
-  policy
-    .command('apply')
-    .summary('put a policy file in force')
+  commandNamed(policy, 'apply')
     .description(
       'Shows what changes against the policies in force, asks, and puts the whole file in force, with its exemptions. Running workers follow it from their next scan on. Works while Temporal is down.',
     )
@@ -33,7 +32,7 @@ Exit codes: 0 in force (also when it was so already), 2 the file is not valid, 3
     )
     .action(async (file: string, options: { yes?: boolean }, command: Command) => {
       const source = await readPolicySource(file);
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       await withLedger(config, async (ledger) => {
         const before = await ledger.policies.inForce();
         refuseToReplaceNewer(before);
@@ -71,6 +70,10 @@ Exit codes: 0 in force (also when it was so already), 2 the file is not valid, 3
         });
         const view = { version: applied.version, difference, file: source.file, showDifference: options.yes === true };
         out.result({ ...applied, difference }, view, appliedWords);
+        if (Object.keys(source.file.notify).length > 0) {
+          const { tellRoutes } = await import('../route-lines.js');
+          await tellRoutes(ledger, out);
+        }
       });
     });
 }

@@ -11,6 +11,9 @@ export class BulkFleet {
   readonly #perAgent: number;
   ended = 0;
   cancelledAgain = 0;
+  /** Of the first cancel request and of the last one, ms since the Unix epoch; null: there was none. */
+  firstCancelMs: number | null = null;
+  lastCancelMs: number | null = null;
 
   constructor(
     readonly agents: number,
@@ -47,6 +50,8 @@ export class BulkFleet {
 
   cancel(session: number): void {
     const before = this.#cancels[session] ?? 0;
+    this.lastCancelMs = Date.now();
+    this.firstCancelMs ??= this.lastCancelMs;
     this.#cancels[session] = Math.min(before + 1, 255);
     if (before === 0) {
       this.#skip[session] = session + 1;

@@ -29,6 +29,8 @@ export interface BulkVendorCounts {
   readonly ended: number;
   /** Those that got more than one. */
   readonly cancelledAgain: number;
+  /** From the first cancel request to the one that ended the last session so far, ms; null: none came. */
+  readonly sendingMs: number | null;
 }
 
 const HOUR_MS = 3_600_000;
@@ -77,6 +79,8 @@ function count(text: string, name: string, min: number): number {
 /** Texts that hold no value of a session are made once: building JSON from objects costs several times as much. */
 function answersOf(fleet: BulkFleet): (request: IncomingMessage, response: ServerResponse) => void {
   const requests = { listTeams: 0, listAgents: 0, listSessions: 0, retrieveSession: 0, cancelSession: 0, refused: 0 };
+  let firstCancelAt: number | null = null;
+  let lastEndAt = 0;
   const startedAt = new Date(Date.now() - HOUR_MS).toISOString();
   const creator = {
     id: 'bench_user',
@@ -198,7 +202,8 @@ function answersOf(fleet: BulkFleet): (request: IncomingMessage, response: Serve
 
   function counts(): string {
     const { ended, cancelledAgain } = fleet;
-    return JSON.stringify({ requests, ended, cancelledAgain } satisfies BulkVendorCounts);
+    const sendingMs = firstCancelAt === null ? null : lastEndAt - firstCancelAt;
+    return JSON.stringify({ requests, ended, cancelledAgain, sendingMs } satisfies BulkVendorCounts);
   }
 
   return (request, response) => {
@@ -211,8 +216,10 @@ function answersOf(fleet: BulkFleet): (request: IncomingMessage, response: Serve
 
     if (method === 'POST' && kind === 'sessions' && what === 'cancel' && isSession(index)) {
       requests.cancelSession += 1;
+      firstCancelAt ??= performance.now();
       // After the whole request has come, as a server that reads its body does.
       request.resume().once('end', () => {
+        if (fleet.isLive(index)) lastEndAt = performance.now();
         fleet.cancel(index);
         send(response, 200, cancelled(index));
       });

@@ -8,10 +8,16 @@ import { readServerNote } from '../src/adapters/temporal/server-note.js';
 import { start, useOf } from './processes.js';
 import type { Contestant, FleetAddress } from './watched-run.js';
 
-const MAIN = fileURLToPath(new URL('../dist/src/cli/main.js', import.meta.url));
+/** This checkout. */
+export const HERE = fileURLToPath(new URL('..', import.meta.url));
+
+/** The program in a checkout that was built. */
+export const mainIn = (checkout: string): string => join(checkout, 'dist/src/cli/main.js');
 
 export interface CurfewOptions {
   readonly requestsPerSecond: number;
+  /** The program to run; left out: this build's. */
+  readonly main?: string;
   /** Folder for a CPU profile of the worker; null or left out: none. */
   readonly profile?: string | null;
   /** Further settings, and others in the place of the usual ones. */
@@ -30,10 +36,10 @@ export interface CurfewContestant extends Contestant {
 
 /** The real thing: `curfew up` with a home of its own. Its Temporal server is another process, and is not counted. */
 export async function enterCurfew(
-  fleet: Omit<FleetAddress, 'bornAt'>,
+  fleet: Pick<FleetAddress, 'url' | 'apiKey' | 'userId'>,
   policyFile: string | null,
   folder: string,
-  { requestsPerSecond, profile = null, settings = {} }: CurfewOptions,
+  { requestsPerSecond, main = mainIn(HERE), profile = null, settings = {} }: CurfewOptions,
 ): Promise<CurfewContestant> {
   const home = join(folder, 'home');
   const logFile = join(folder, 'curfew.log');
@@ -41,7 +47,7 @@ export async function enterCurfew(
   if (policyFile !== null) await writeFile(policies, policyFile);
   const profiling = profile === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
   const { path: binary } = await obtainTemporalCli({ env: process.env, cacheDir: cacheDir(process.env) });
-  const command = [MAIN, 'up', ...(policyFile === null ? [] : [policies]), '--json'];
+  const command = [main, 'up', ...(policyFile === null ? [] : [policies]), '--json'];
   const curfew = await start<{ temporal: { address: string }; http: string | null }>([...profiling, ...command], {
     cwd: folder,
     stderr: openSync(logFile, 'w'),

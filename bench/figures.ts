@@ -28,4 +28,27 @@ export interface Goal {
   readonly met: boolean | null;
 }
 
+/** @returns null where there is none */
+export function meanOf(values: readonly number[]): number | null {
+  return values.length === 0 ? null : round(values.reduce((sum, value) => sum + value, 0) / values.length);
+}
+
+/** @returns the upper one of the middle two; null where there is none, or one is not known */
+export function medianOf(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null).toSorted((a, b) => a - b);
+  return known.length < values.length ? null : (known[Math.floor(known.length / 2)] ?? null);
+}
+
+export const atMost = (goal: string, most: number, measured: number | null, applies = true): Goal => ({
+  goal,
+  measured,
+  met: measured === null || !applies ? null : measured <= most,
+});
+
+export const atLeast = (goal: string, least: number, measured: number | null, applies = true): Goal => ({
+  goal,
+  measured,
+  met: measured === null || !applies ? null : measured >= least,
+});
+
 export const megabytes = (bytes: number | null): number | null => (bytes === null ? null : round(bytes / 2 ** 20, 0));

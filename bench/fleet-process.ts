@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { scenario, startSimulator } from '../simulator/index.js';
-import { agentsOf, planFleet, type FleetShape, type PlannedSession } from './fleet.js';
+import { agentsOf, isViolator, planFleet, sessionsIn, type FleetShape, type PlannedSession } from './fleet.js';
+import { recordSessionRequests } from './session-requests.js';
 import { WORST_FAULTS } from './worst-vendor.js';
 
 /**
@@ -11,7 +12,7 @@ async function main(): Promise<void> {
   const shape = JSON.parse(process.argv[2] ?? '') as FleetShape;
   const planned = planFleet(shape);
   const simulator = await startSimulator({
-    slots: 2 * shape.sessions,
+    slots: 2 * sessionsIn(shape),
     scenario: scenario({
       agents: agentsOf(shape),
       seed: 1,
@@ -22,11 +23,14 @@ async function main(): Promise<void> {
   const bornAt = world.now();
   // Adding thousands takes a moment; each counts from the same one.
   for (const { input } of planned) world.addSession(input);
+  const violators = planned.filter(({ kind }) => isViolator(kind));
+  const record = await recordSessionRequests(world, new Set(violators.map(({ input }) => input.id)));
   const timers = new Set<NodeJS.Timeout>();
   for (const session of planned) churn(session);
-  console.log(JSON.stringify({ url, controlUrl, apiKey, userId, bornAt }));
+  console.log(JSON.stringify({ url, controlUrl, apiKey, userId, bornAt, recordUrl: record.url }));
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   for (const timer of timers) clearTimeout(timer);
+  record.stop();
   await simulator.close();
 
   /** Turn after turn, with rests between. */

@@ -33,7 +33,12 @@ export interface FleetShape {
     readonly fromMs: number;
     readonly toMs: number;
   };
+  /** Further sessions, whose turns reach `max_runtime` within one second. */
+  readonly burst?: { readonly sessions: number; readonly fromMs: number };
 }
+
+/** Sessions with a turn in flight or about to be, of all kinds. */
+export const sessionsIn = ({ sessions, burst }: FleetShape): number => sessions + (burst?.sessions ?? 0);
 
 /**
  * What a session does.
@@ -41,9 +46,13 @@ export interface FleetShape {
  * - `steady`, `old`, `queued`: runs, runs in a conversation far older than any limit, waits for a slot
  * - `churning`: its turn ends, it rests, the next turn begins, and so on
  * - `close-call`: its turn ends by itself just before its limit
- * - `over-runtime`, `over-credits`: violators
+ * - `over-runtime`, `over-credits`, `burst`: violators
  */
-export type Kind = 'steady' | 'old' | 'queued' | 'churning' | 'close-call' | 'over-runtime' | 'over-credits';
+export type Kind = 'steady' | 'old' | 'queued' | 'churning' | 'close-call' | ViolatorKind;
+export type ViolatorKind = 'over-runtime' | 'over-credits' | 'burst';
+
+export const isViolator = (kind: Kind): kind is ViolatorKind =>
+  kind === 'over-runtime' || kind === 'over-credits' || kind === 'burst';
 
 export interface PlannedSession {
   readonly kind: Kind;
@@ -56,6 +65,8 @@ export interface PlannedSession {
 const SHARES = { old: 0.2, churning: 0.1, queued: 0.05, 'close-call': 0.01 } as const;
 /** A close call ends so long before its limit, ms. */
 const CLOSE_CALL_MS = 2_000;
+/** The limits of a burst are reached within so long, ms. */
+const BURST_MS = 1_000;
 const MINUTE = 60_000;
 
 export const agentsOf = ({ agents, worst = false }: FleetShape): AgentInput[] =>
@@ -66,7 +77,7 @@ export const agentsOf = ({ agents, worst = false }: FleetShape): AgentInput[] =>
 
 /** The same shape gives the same fleet, in every process. */
 export function planFleet(shape: FleetShape): PlannedSession[] {
-  const { sessions, agents, violators, worst = false } = shape;
+  const { sessions, agents, violators, burst, worst = false } = shape;
   const kinds: Kind[] = [
     ...Array<Kind>(violators.runtime).fill('over-runtime'),
     ...Array<Kind>(violators.credits).fill('over-credits'),
@@ -76,15 +87,20 @@ export function planFleet(shape: FleetShape): PlannedSession[] {
     kinds.push(...Array<Kind>(Math.max(1, Math.round(share * others))).fill(kind as Kind));
   }
   kinds.push(...Array<Kind>(Math.max(0, sessions - kinds.length)).fill('steady'));
+  const all = [...kinds.slice(0, sessions), ...Array<Kind>(burst?.sessions ?? 0).fill('burst')];
 
-  const counts = countBy(kinds.slice(0, sessions));
+  const counts = countBy(all);
   const places = new Map<Kind, number>();
-  return kinds.slice(0, sessions).map((kind, index) => {
+  return all.map((kind, index) => {
     const place = places.get(kind) ?? 0;
     places.set(kind, place + 1);
     // Where it stands among its kind, from 0 to 1: turns of one kind differ in age evenly.
     const share = (place + 0.5) / (counts[kind] ?? 1);
-    const { input, cycle } = behaviour(kind, share, place, violators);
+    const within =
+      kind === 'burst' && burst !== undefined
+        ? { fromMs: burst.fromMs, toMs: burst.fromMs + BURST_MS }
+        : { fromMs: violators.fromMs, toMs: violators.toMs };
+    const { input, cycle } = behaviour(kind, share, place, within);
     const id = worst ? longId(`sess_${index}`) : `sess_${index}`;
     const what = worst ? worstSession(input, index, brokenBy(kind)) : input;
     return { kind, cycle, input: { ...what, id, agent: `agent_${index % agents}` } };
@@ -92,14 +108,20 @@ export function planFleet(shape: FleetShape): PlannedSession[] {
 }
 
 const brokenBy = (kind: Kind): 'runtime' | 'credits' | null =>
-  kind === 'over-runtime' ? 'runtime' : kind === 'over-credits' ? 'credits' : null;
+  isViolator(kind) ? (kind === 'over-credits' ? 'credits' : 'runtime') : null;
 
 interface Behaviour {
   readonly input: Omit<SessionInput, 'agent'>;
   readonly cycle: PlannedSession['cycle'];
 }
 
-function behaviour(kind: Kind, share: number, place: number, { fromMs, toMs }: FleetShape['violators']): Behaviour {
+/** @param within - when turns that break a limit do so, ms after the fleet came into being */
+function behaviour(
+  kind: Kind,
+  share: number,
+  place: number,
+  { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number },
+): Behaviour {
   const dueMs = fromMs + share * (toMs - fromMs);
   // Within no credit limit for as long as a run can take.
   const usagePerSecond = { credits: 0.05, toolCredits: 0.01, inputTokens: 120, outputTokens: 25 };
@@ -123,6 +145,7 @@ function behaviour(kind: Kind, share: number, place: number, { fromMs, toMs }: F
     case 'close-call':
       return plain({ turnAge: LIMITS.runtimeMs - dueMs, runsFor: Math.max(0, dueMs - CLOSE_CALL_MS), earlierTurns });
     case 'over-runtime':
+    case 'burst':
       return plain({ turnAge: LIMITS.runtimeMs - dueMs, earlierTurns });
     case 'over-credits':
       return plain({ turnAge: Math.max(0, LIMITS.credits * 1_000 - dueMs), usagePerSecond: { credits: 1 } });
@@ -134,8 +157,8 @@ function behaviour(kind: Kind, share: number, place: number, { fromMs, toMs }: F
  *
  * @param startedAt - of its turn, by the simulator's truth
  */
-export const deadlineOf = (kind: 'over-runtime' | 'over-credits', startedAt: number): number =>
-  startedAt + (kind === 'over-runtime' ? LIMITS.runtimeMs : LIMITS.credits * 1_000);
+export const deadlineOf = (kind: ViolatorKind, startedAt: number): number =>
+  startedAt + (kind === 'over-credits' ? LIMITS.credits * 1_000 : LIMITS.runtimeMs);
 
 export function countBy(kinds: readonly Kind[]): Partial<Record<Kind, number>> {
   const counts: Partial<Record<Kind, number>> = {};

@@ -47,7 +47,7 @@ async function main(): Promise<void> {
     responseType: 'json',
   });
   const get = async <T>(path: string, searchParams: Record<string, string>): Promise<T> => {
-    await limiter?.acquire();
+    await limiter?.acquire('list');
     return (await api.get<T>(path, { searchParams })).body;
   };
 
@@ -98,7 +98,7 @@ async function main(): Promise<void> {
     // All that the session ever cost: the vendor has no number for one turn.
     const credits = session.usage?.credit_cost ?? 0;
     if (runtimeMs < input.limits.runtimeMs && credits < input.limits.credits) return;
-    await limiter?.acquire();
+    await limiter?.acquire('list');
     await api.post(`sessions/${id}/cancel`, { json: {} });
   }
 }

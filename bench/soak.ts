@@ -5,11 +5,12 @@ import { runSoak } from '../test/soak/soak.js';
 const USAGE = `Usage: npx tsx bench/soak.ts [options]      (after \`npm run build\`)
   --minutes N    length of the run with faults and kills   (10)
   --sessions N   sessions, in all kinds of use             (200)
-  --kill-every N seconds between two kills of a worker     (30)
+  --kill-every N seconds between two kills of a worker, on average; they come at random (30)
   --faults N     percent of requests that fail             (5)
   --seed N       of an earlier run, for the same users and chances
 
-Prints one JSON document on stdout; exits 1 when Curfew and the simulator disagree in any case.`;
+Prints one JSON document on stdout: among others the lag from a limit to the first cancel request, and the disagreements.
+Exits 1 when Curfew and the simulator disagree in any case.`;
 
 const { values } = parseArgs({
   options: {

@@ -2,7 +2,7 @@ import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import pMap from 'p-map';
 import { caseWorkflowId, ENFORCEMENT_WORKFLOW_ID, SESSION_CANCELLATION } from '../src/core/contract.js';
 import { round, spreadOf, type Spread } from './figures.js';
-import type { Violation } from './watched-run.js';
+import type { Violation } from './judge.js';
 
 /** What Temporal Cloud bills, as far as histories show it, and heartbeats, which they don't. */
 export interface Actions {
@@ -14,11 +14,17 @@ export interface Actions {
 }
 
 export interface TemporalFigures {
-  /** Of the workflow for the whole fleet, within the window. */
+  /** Of the workflow for the whole fleet, within the steady window. */
   readonly enforcement: Actions & { readonly perHour: number; readonly perSessionHour: number };
+  /** The same within the window of violations, per hour. */
+  readonly enforcementPerHourInViolations: number;
+  /** Violators for which a workflow was started; the first request for the others needed none. */
+  readonly casesOpened: number;
   /** Of closed cases. Null when none had closed. */
   readonly perCase: { readonly cases: number; readonly recorded: number; readonly heartbeatsEstimated: number } | null;
-  /** Where the lag of some violators came from, ms. */
+  /** Actions of all cases, by those whose histories were read, per violator: 0 when there was no case. */
+  readonly actionsPerViolator: number;
+  /** Where the lag came from of some that crossed `max_runtime` and got their first request from a case. Null: none. */
   readonly lagByStageMs: {
     /** Deadline to the start of the case: waits for a look, looks, writes the order, asks Temporal. */
     readonly toCase: Spread | null;
@@ -26,7 +32,7 @@ export interface TemporalFigures {
     readonly toActivity: Spread | null;
     /** First activity to the arrival of the cancel request: the gate. */
     readonly toRequest: Spread | null;
-  };
+  } | null;
   /** Workflow executions by type, all that there are. */
   readonly executions: Readonly<Record<string, number>>;
   readonly casesStillOpen: number;
@@ -34,14 +40,20 @@ export interface TemporalFigures {
   readonly casesOnInnocents: number;
 }
 
-export interface ActionsWindow {
+/** Absolute times, ms since the Unix epoch. */
+interface Window {
   readonly fromMs: number;
   readonly toMs: number;
+}
+
+export interface ActionsWindows {
+  readonly steady: Window;
+  readonly violations: Window;
   readonly liveSessions: number;
 }
 
 const HEARTBEAT_MS = 2_000;
-/** Cases whose histories are read. */
+/** Cases of each kind whose histories are read. */
 const CASES_READ = 100;
 
 type Event = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']>[number];
@@ -57,10 +69,15 @@ const BILLED = [
   ['workflowPropertiesModifiedEventAttributes', 'memo'],
 ] as const;
 
+interface Execution {
+  readonly workflowId: string;
+  readonly runId?: string;
+}
+
 /** Reads what Curfew's workflows did from their histories. */
 export async function temporalFigures(
   address: string,
-  window: ActionsWindow,
+  { steady, violations: violationsWindow, liveSessions }: ActionsWindows,
   violations: readonly Violation[],
 ): Promise<TemporalFigures> {
   const connection = await Connection.connect({ address });
@@ -68,61 +85,80 @@ export async function temporalFigures(
     const client = new Client({ connection });
     const violators = new Set(violations.map(({ sessionId }) => caseWorkflowId(sessionId)));
     const executions: Record<string, number> = {};
-    const rounds: { workflowId: string; runId: string }[] = [];
-    const closed: { workflowId: string; runId: string }[] = [];
-    let open = 0;
-    let innocents = 0;
+    const rounds: Execution[] = [];
+    const closed: Execution[] = [];
+    const open: Execution[] = [];
+    const cases = new Set<string>();
     for await (const { type, workflowId, runId, status } of client.workflow.list()) {
       executions[type] = (executions[type] ?? 0) + 1;
       if (workflowId === ENFORCEMENT_WORKFLOW_ID) rounds.push({ workflowId, runId });
       if (type !== SESSION_CANCELLATION) continue;
-      if (status.name === 'RUNNING') open += 1;
-      else closed.push({ workflowId, runId });
-      if (!violators.has(workflowId)) innocents += 1;
+      cases.add(workflowId);
+      (status.name === 'RUNNING' ? open : closed).push({ workflowId, runId });
     }
-    const eventsOf = async ({ workflowId, runId }: { workflowId: string; runId?: string }): Promise<Event[]> =>
+    const eventsOf = async ({ workflowId, runId }: Execution): Promise<Event[]> =>
       (await client.workflow.getHandle(workflowId, runId).fetchHistory()).events ?? [];
+    const actionsOf = async (some: readonly Execution[]): Promise<Actions[]> =>
+      (await pMap(some.slice(0, CASES_READ), eventsOf, { concurrency: 4 })).map((events) =>
+        actionsIn(events, 0, Infinity),
+      );
 
-    const ofFleet = (await pMap(rounds, eventsOf, { concurrency: 2 })).map((events) =>
-      actionsIn(events, window.fromMs, window.toMs),
-    );
-    const enforcement = sum(ofFleet);
-    const cases = await pMap(closed.slice(0, CASES_READ), eventsOf, { concurrency: 4 });
-    const ofCases = sum(cases.map((events) => actionsIn(events, 0, Infinity)));
-    const hours = (window.toMs - window.fromMs) / 3_600_000;
-    const all = enforcement.recorded + enforcement.heartbeatsEstimated;
+    const ofFleet = await pMap(rounds, eventsOf, { concurrency: 2 });
+    const within = ({ fromMs, toMs }: Window) => {
+      const actions = sum(ofFleet.map((events) => actionsIn(events, fromMs, toMs)));
+      return { ...actions, perHour: (all(actions) / (toMs - fromMs)) * 3_600_000 };
+    };
+    const enforcement = within(steady);
+    const [ofClosed, ofOpen] = [await actionsOf(closed), await actionsOf(open)];
+    const ofCases = estimate(ofClosed, closed.length) + estimate(ofOpen, open.length);
+    const casesOpened = [...cases].filter((workflowId) => violators.has(workflowId)).length;
     return {
       enforcement: {
         ...enforcement,
-        perHour: round(all / hours, 0),
-        perSessionHour: round(all / hours / window.liveSessions, 4),
+        perHour: round(enforcement.perHour, 0),
+        perSessionHour: round(enforcement.perHour / liveSessions, 4),
       },
-      perCase:
-        cases.length === 0
-          ? null
-          : {
-              cases: cases.length,
-              recorded: round(ofCases.recorded / cases.length),
-              heartbeatsEstimated: round(ofCases.heartbeatsEstimated / cases.length),
-            },
-      lagByStageMs: await stages(violations, (workflowId) => eventsOf({ workflowId })),
+      enforcementPerHourInViolations: round(within(violationsWindow).perHour, 0),
+      casesOpened,
+      perCase: meanActions(ofClosed),
+      actionsPerViolator: violations.length === 0 ? 0 : round(ofCases / violations.length),
+      lagByStageMs: await stages(
+        violations.filter(({ kind, sessionId }) => kind !== 'over-credits' && cases.has(caseWorkflowId(sessionId))),
+        (workflowId) => eventsOf({ workflowId }),
+      ),
       executions,
-      casesStillOpen: open,
-      casesOnInnocents: innocents,
+      casesStillOpen: open.length,
+      casesOnInnocents: cases.size - casesOpened,
     };
   } finally {
     await connection.close();
   }
 }
 
+const all = ({ recorded, heartbeatsEstimated }: Actions): number => recorded + heartbeatsEstimated;
+
+function meanActions(cases: readonly Actions[]): TemporalFigures['perCase'] {
+  if (cases.length === 0) return null;
+  const { recorded, heartbeatsEstimated } = sum(cases);
+  return {
+    cases: cases.length,
+    recorded: round(recorded / cases.length),
+    heartbeatsEstimated: round(heartbeatsEstimated / cases.length),
+  };
+}
+
+/** Of so many, when these were read. */
+const estimate = (read: readonly Actions[], count: number): number =>
+  read.length === 0 ? 0 : (all(sum(read)) / read.length) * count;
+
+/** @param violations - those that have a case */
 async function stages(
   violations: readonly Violation[],
   eventsOf: (workflowId: string) => Promise<Event[]>,
 ): Promise<TemporalFigures['lagByStageMs']> {
   const asked = violations.filter(({ askedAt }) => askedAt !== null);
   const every = Math.max(1, Math.ceil(asked.length / CASES_READ));
-  const [toCase, toActivity, toRequest]: number[][] = [[], [], []];
-  await pMap(
+  const each = await pMap(
     asked.filter((_, index) => index % every === 0),
     async ({ sessionId, deadlineAt, askedAt }) => {
       const events = await eventsOf(caseWorkflowId(sessionId));
@@ -132,17 +168,19 @@ async function stages(
       };
       const startedAt = timeOfFirst('workflowExecutionStartedEventAttributes');
       const activityAt = timeOfFirst('activityTaskStartedEventAttributes');
-      if (startedAt === undefined || activityAt === undefined || askedAt === null) return;
-      toCase?.push(startedAt - deadlineAt);
-      toActivity?.push(activityAt - startedAt);
-      toRequest?.push(askedAt - activityAt);
+      if (startedAt === undefined || activityAt === undefined || askedAt === null) return [];
+      // A case that was opened for what was not clear after the first request did not send that one.
+      if (activityAt > askedAt) return [];
+      return [{ toCase: startedAt - deadlineAt, toActivity: activityAt - startedAt, toRequest: askedAt - activityAt }];
     },
     { concurrency: 4 },
   );
+  const lags = each.flat();
+  if (lags.length === 0) return null;
   return {
-    toCase: spreadOf(toCase ?? []),
-    toActivity: spreadOf(toActivity ?? []),
-    toRequest: spreadOf(toRequest ?? []),
+    toCase: spreadOf(lags.map(({ toCase }) => toCase)),
+    toActivity: spreadOf(lags.map(({ toActivity }) => toActivity)),
+    toRequest: spreadOf(lags.map(({ toRequest }) => toRequest)),
   };
 }
 

@@ -2,9 +2,11 @@ import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import got from 'got';
 import type { RequestCounts, Truth } from '../simulator/truth.js';
-import { countBy, deadlineOf, planFleet, type FleetShape, type Kind, type PlannedSession } from './fleet.js';
-import { round, spreadOf, type Spread } from './figures.js';
+import { countBy, planFleet, sessionsIn, type FleetShape, type Kind } from './fleet.js';
+import { round } from './figures.js';
+import { judge, type Judgement, type Violation } from './judge.js';
 import { script, start, useOf, type ProcessUse, type Started } from './processes.js';
+import type { RequestsBySession } from './session-requests.js';
 
 /** When things happen, ms after the fleet came into being. */
 export interface Timeline {
@@ -14,6 +16,10 @@ export interface Timeline {
   readonly steadyMs: number;
   /** Turns cross their deadlines. */
   readonly violationsMs: number;
+  /** Before a burst: what was begun has time to end; left out: no burst. */
+  readonly settleMs?: number;
+  /** A burst of violations, and time to ask for all of them. */
+  readonly burstMs?: number;
   /** What was begun comes to its end. */
   readonly drainMs: number;
 }
@@ -25,6 +31,8 @@ export interface FleetAddress {
   readonly userId: string;
   /** Ms since the Unix epoch. */
   readonly bornAt: number;
+  /** Tells which requests came about each violator. */
+  readonly recordUrl: string;
 }
 
 /** One who ends violators: Curfew, or the naive poller. */
@@ -42,6 +50,8 @@ interface Snapshot {
   readonly requests: RequestCounts['requests'];
   readonly use: ProcessUse | null;
   readonly serverUse: ProcessUse | null;
+  /** The most since the phase began. */
+  readonly rssPeakBytes: number;
   readonly stored: number;
   readonly load: number;
 }
@@ -62,50 +72,41 @@ export interface WindowFigures {
   /** Of Curfew's Temporal server. */
   readonly serverCpuSecondsPerMinute: number | null;
   readonly rssBytes: number | null;
+  /** The most of what was seen once a second. */
+  readonly rssPeakBytes: number | null;
   readonly storedBytesGrowth: number;
   /** Of the machine over the last minute, at the end. Above its number of CPUs, everything waits. */
   readonly loadAverage: number;
 }
 
-/** One violator: when its limit was reached, and when the first cancel request arrived; ms since the Unix epoch. */
-export interface Violation {
-  readonly sessionId: string;
-  readonly deadlineAt: number;
-  readonly askedAt: number | null;
+/** CPU beyond what the steady phase takes, from the first violation to the end, per violator that was asked, s. */
+export interface CpuPerViolator {
+  readonly worker: number | null;
+  readonly server: number | null;
 }
 
-export interface RunFigures {
+export interface RunFigures extends Omit<Judgement, 'violations'> {
   readonly liveSessions: number;
   readonly kinds: Partial<Record<Kind, number>>;
-  readonly lagMs: {
-    /** Deadline to the arrival of the first cancel request, of turns that crossed `max_runtime` while watched. */
-    readonly runtime: Spread | null;
-    /** The same for `max_credits`, which nobody can know but by looking. */
-    readonly credits: Spread | null;
-  };
-  readonly violators: {
-    readonly total: number;
-    readonly asked: number;
-    readonly ended: number;
-    readonly early: number;
-  };
-  readonly innocentsTouched: number;
-  /** The most cancel requests that one turn got. */
-  readonly mostCancelsOfOneSession: number;
   readonly windows: {
     /** From the start on, with the first sight of everything. */
     readonly warmUp: WindowFigures;
     readonly steady: WindowFigures;
     readonly violations: WindowFigures;
+    /** Null: no burst. */
+    readonly settle: WindowFigures | null;
+    readonly burst: WindowFigures | null;
     readonly drain: WindowFigures;
   };
+  readonly cpuSecondsPerViolator: CpuPerViolator;
   readonly rssPeakBytes: number | null;
   /** Of its Temporal server. */
   readonly serverRssPeakBytes: number | null;
   /** From the start to the last retrieve of the warm-up: by then everything was seen, s. */
   readonly firstSightSeconds: number | null;
-  /** Absolute times of the steady window. */
+  /** Absolute times of these windows. */
   readonly steady: { readonly fromMs: number; readonly toMs: number };
+  readonly violations: { readonly fromMs: number; readonly toMs: number };
 }
 
 /** Lets a contestant watch a new fleet from beginning to end, and measures. */
@@ -118,10 +119,10 @@ export async function watchRun<C extends Contestant>(
 ): Promise<RunFigures> {
   const planned = planFleet(shape);
   const fleet: Started<FleetAddress> = await start<FleetAddress>(script('fleet-process.ts', JSON.stringify(shape)));
-  const { bornAt, controlUrl } = fleet.announced;
+  const { bornAt, controlUrl, recordUrl } = fleet.announced;
   const contestant = await enter(fleet.announced);
   // One that dies has no figures afterwards.
-  const peaks = { ours: 0, servers: 0 };
+  const peaks = { ours: 0, servers: 0, inPhase: 0 };
   const snapshot = async (): Promise<Snapshot> => {
     const { requests } = await got(`${controlUrl}/requests`).json<RequestCounts>();
     const { pid, serverPid } = contestant;
@@ -129,11 +130,13 @@ export async function watchRun<C extends Contestant>(
     const use = useOf(pid);
     peaks.ours = Math.max(peaks.ours, use?.rssPeakBytes ?? 0);
     peaks.servers = Math.max(peaks.servers, serverUse?.rssPeakBytes ?? 0);
+    peaks.inPhase = Math.max(peaks.inPhase, use?.rssBytes ?? 0);
     return {
       atMs: Date.now(),
       requests,
       use,
       serverUse,
+      rssPeakBytes: peaks.inPhase,
       stored: contestant.stored(),
       load: loadavg()[0] ?? 0,
     };
@@ -145,6 +148,7 @@ export async function watchRun<C extends Contestant>(
   let quietAt: number | null = null;
   const until = async (name: string, forMs: number): Promise<Snapshot> => {
     due += forMs;
+    peaks.inPhase = 0;
     while (Date.now() < due) {
       await sleep(Math.min(1_000, due - Date.now()));
       const now = await snapshot();
@@ -163,11 +167,15 @@ export async function watchRun<C extends Contestant>(
   const warm = await until('first sight', timeline.warmUpMs);
   const steady = await until('steady', timeline.steadyMs);
   const violated = await until('violations', timeline.violationsMs);
+  const { settleMs, burstMs } = timeline;
+  const settled = settleMs === undefined ? null : await until('settle', settleMs);
+  const burst = burstMs === undefined ? null : await until('burst', burstMs);
   const drained = await until('drain', timeline.drainMs);
   const truth = await got(`${controlUrl}/truth`).json<Truth>();
+  const requests = await got(recordUrl).json<RequestsBySession>();
 
-  const live = shape.sessions;
-  const { violations, ...judged } = judge(planned, truth);
+  const live = sessionsIn(shape);
+  const { violations, ...judged } = judge(planned, truth, requests);
   const figures: RunFigures = {
     liveSessions: live,
     kinds: countBy(planned.map(({ kind }) => kind)),
@@ -176,12 +184,16 @@ export async function watchRun<C extends Contestant>(
       warmUp: between({ ...first, atMs: bornAt }, warm, live),
       steady: between(warm, steady, live),
       violations: between(steady, violated, live),
-      drain: between(violated, drained, live),
+      settle: settled && between(violated, settled, live),
+      burst: burst && between(settled ?? violated, burst, live),
+      drain: between(burst ?? settled ?? violated, drained, live),
     },
+    cpuSecondsPerViolator: cpuPerViolator(warm, steady, drained, judged.violators.asked),
     rssPeakBytes: peaks.ours || null,
     serverRssPeakBytes: peaks.servers || null,
     firstSightSeconds: quietAt === null ? null : round((quietAt - bornAt) / 1_000, 0),
     steady: { fromMs: warm.atMs, toMs: steady.atMs },
+    violations: { fromMs: steady.atMs, toMs: violated.atMs },
   };
   await beforeEnd(contestant, figures, violations);
   await contestant.stop();
@@ -212,50 +224,23 @@ function between(from: Snapshot, to: Snapshot, liveSessions: number): WindowFigu
     cpuSecondsPerMinute: cpu(from.use, to.use),
     serverCpuSecondsPerMinute: cpu(from.serverUse, to.serverUse),
     rssBytes: to.use?.rssBytes ?? null,
+    rssPeakBytes: to.rssPeakBytes || null,
     storedBytesGrowth: to.stored - from.stored,
     loadAverage: to.load,
   };
 }
 
-function judge(
-  planned: readonly PlannedSession[],
-  truth: Truth,
-): Pick<RunFigures, 'lagMs' | 'violators' | 'innocentsTouched' | 'mostCancelsOfOneSession'> & {
-  readonly violations: readonly Violation[];
-} {
-  const violations: Violation[] = [];
-  const firstCancelAt = new Map<string, number>();
-  const cancels = new Map<string, number>();
-  for (const { sessionId, at } of truth.cancels) {
-    if (!firstCancelAt.has(sessionId)) firstCancelAt.set(sessionId, at);
-    cancels.set(sessionId, (cancels.get(sessionId) ?? 0) + 1);
-  }
-  const lags = { 'over-runtime': [] as number[], 'over-credits': [] as number[] };
-  const violators = { total: 0, asked: 0, ended: 0, early: 0 };
-  let innocentsTouched = 0;
-  for (const { kind, input } of planned) {
-    const asked = firstCancelAt.get(input.id);
-    if (kind !== 'over-runtime' && kind !== 'over-credits') {
-      if (asked !== undefined) innocentsTouched += 1;
-      continue;
-    }
-    violators.total += 1;
-    const turn = truth.sessions[input.id]?.turns.at(-1);
-    if (turn?.startedAt == null) continue;
-    const deadlineAt = deadlineOf(kind, turn.startedAt);
-    violations.push({ sessionId: input.id, deadlineAt, askedAt: asked ?? null });
-    if (asked === undefined) continue;
-    const lag = asked - deadlineAt;
-    violators.asked += 1;
-    if (lag < 0) violators.early += 1;
-    if (turn.endedBy !== null && typeof turn.endedBy === 'object') violators.ended += 1;
-    lags[kind].push(lag);
-  }
-  return {
-    lagMs: { runtime: spreadOf(lags['over-runtime']), credits: spreadOf(lags['over-credits']) },
-    violators,
-    innocentsTouched,
-    mostCancelsOfOneSession: Math.max(0, ...cancels.values()),
-    violations,
+/** Shorter than this, a steady phase says nothing about what steady work costs, ms. */
+const LEAST_STEADY_MS = 5_000;
+
+function cpuPerViolator(warm: Snapshot, steady: Snapshot, end: Snapshot, asked: number): CpuPerViolator {
+  const of = (use: (snapshot: Snapshot) => ProcessUse | null): number | null => {
+    const [before, from, to] = [use(warm)?.cpuSeconds, use(steady)?.cpuSeconds, use(end)?.cpuSeconds];
+    const steadyMs = steady.atMs - warm.atMs;
+    if (before === undefined || from === undefined || to === undefined) return null;
+    if (asked === 0 || steadyMs < LEAST_STEADY_MS) return null;
+    const usual = ((from - before) / steadyMs) * (end.atMs - steady.atMs);
+    return round((to - from - usual) / asked, 3);
   };
+  return { worker: of(({ use }) => use), server: of(({ serverUse }) => serverUse) };
 }

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
+import * as z from 'zod';
 import { duration } from './duration.js';
 import { badRequest } from './errors.js';
 import { faultSchema } from './fault-schema.js';

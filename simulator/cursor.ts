@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Place of an item in a sorted list: what it is sorted by, then its id, which breaks ties. */
 export interface Place {

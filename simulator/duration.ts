@@ -1,5 +1,5 @@
 import ms from 'ms';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** A duration as people write it: a number of milliseconds, or a string with a unit such as `90s` or `45m`. Parsed to ms. */
 export const duration = z.custom<number | string>().transform((given, context) => {

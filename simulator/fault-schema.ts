@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { duration, durationOr } from './duration.js';
 
 /** Operations of the API, as faults and counts name them. `queue` is all that is under `/queue`. */

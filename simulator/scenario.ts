@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ExitCode, UserError } from '../src/core/errors.js';
 import { duration } from './duration.js';
 import { faultSchema } from './fault-schema.js';

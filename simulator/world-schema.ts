@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { duration, durationOr } from './duration.js';
 import { faultSchema } from './fault-schema.js';
 import { SESSION_STATES } from './session.js';

@@ -41,6 +41,11 @@ function logged(pretty: boolean, call: string): string {
 
 const FAILURE = `Object.assign(new TypeError('no \\u001b[2Jorder', { cause: new Error('its cause') }), { code: 'E1' })`;
 
+it('a line for people has no JSON in it', () => {
+  const words = logged(true, `log.info({ plan: 'b-1', counts: { sent: 3 }, afterMs: 2_000 }, 'bulk job');`);
+  expect(words).toMatch(/INFO.*: bulk job plan=b-1 counts.sent=3 after=2s\n$/);
+});
+
 it.each(['err', 'error', 'reason'])('an error is named in the log, whatever field it stands in: %s', (field) => {
   const line = logged(false, `log.warn({ ${field}: ${FAILURE}, attempt: 2 }, 'Failed to activate');`);
   expect(JSON.parse(line)).toMatchObject({
@@ -56,4 +61,5 @@ it.each(['err', 'error', 'reason'])('an error is named in the log, whatever fiel
   const words = logged(true, `log.warn({ ${field}: ${FAILURE} }, 'Failed to activate');`);
   expect(words).toContain('no [2Jorder');
   expect(words).toContain('its cause');
+  expect(words).not.toContain('{');
 });

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { loadAllCommands } from '../../src/cli/lazy-commands.js';
 import { createProgram, EXIT_CODES } from '../../src/cli/program.js';
 import { withTable } from './marked-table.js';
 
@@ -7,6 +8,7 @@ const MADE = 'Made from src/cli/program.ts by scripts/commands-table.ts';
 /** Every command that does something by itself, with what comes before its name: "curfew bulk". */
 const rowsOf = (command: Command, before: string): string[][] =>
   command.commands.flatMap((child) => {
+    if (child.name() === 'help') return [];
     const name = `${before} ${child.name()}`;
     const words = child.registeredArguments.map((argument) => {
       const word = `${argument.name().toUpperCase()}${argument.variadic ? '…' : ''}`;
@@ -21,7 +23,7 @@ const rowsOf = (command: Command, before: string): string[][] =>
 
 /** The page of commands with both tables as they have to be now. @throws when the page has no place for them */
 export async function withCommandTables(page: string): Promise<string> {
-  const commands = [['command', 'what it does'], ...rowsOf(createProgram(), 'curfew')];
+  const commands = [['command', 'what it does'], ...rowsOf(await loadAllCommands(createProgram()), 'curfew')];
   const codes = [['exit code', 'meaning'], ...EXIT_CODES.map(([code, meaning]) => [String(code), meaning])];
   const withCommands = await withTable(page, { of: 'commands', made: MADE, rows: commands });
   return withTable(withCommands, { of: 'exit codes', made: `${MADE}, too`, rows: codes });

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
+import * as z from 'zod';
 import { comparePlaces, decodeCursor, encodeCursor, page, type Place } from '../cursor.js';
 import { badRequest, forbiddenTeam } from '../errors.js';
 import type { Exchange } from '../exchange.js';

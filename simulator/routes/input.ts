@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { badRequest } from '../errors.js';
 
 /** What fails in a query or body, in the vendor's codes; other fields give `invalid_request`. */

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Answer } from '../answer.js';
 import { notFound } from '../errors.js';
 import type { Exchange } from '../exchange.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { comparePlaces, decodeCursor, encodeCursor, page, type Place, type Sorted } from '../cursor.js';
 import { badRequest } from '../errors.js';
 import { usageAt } from '../look.js';

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Answer } from '../answer.js';
 import { cancelSession, changeInBetween } from '../cancel.js';
 import { ApiError, badRequest } from '../errors.js';

@@ -1,5 +1,5 @@
 import { shellWord } from '../core/text/shell.js';
-import { ID_RULE, isSessionId } from '../adapters/vendor/index.js';
+import { ID_RULE, isSessionId } from '../core/ids.js';
 import { ALL_LIVE, LIVE_STATES, type LiveSelection, type LiveState } from '../engines/bulk/selection.js';
 import { ExitCode, UserError } from '../core/errors.js';
 import { formatDuration, readDuration } from '../core/duration.js';

@@ -1,5 +1,5 @@
 import type { Config } from '../platform/config.js';
-import { withControlPlane } from './context.js';
+import { withControlPlane } from './control-plane.js';
 
 /**
  * Has the workflow of a job look into the ledger now. What was written there holds without it: a worker sees it within

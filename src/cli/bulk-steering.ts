@@ -8,7 +8,6 @@ import type { Ledger } from '../adapters/ledger/ledger.js';
 import type { PauseSwitch } from '../adapters/ledger/pause-switch.js';
 import { shell } from '../core/text/shell.js';
 import { findJob } from './bulk-argument.js';
-import { nudge } from './bulk-nudge.js';
 import { contextOf, withLedger } from './context.js';
 import type { Output } from './output.js';
 
@@ -41,7 +40,7 @@ export async function steer(
   words: (steering: Steering) => string,
   check: (job: BulkJob, ledger: Ledger, out: Output) => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
-  const { config, out, by } = contextOf(command, true);
+  const { config, out, by } = contextOf(command);
   const planId = await withLedger(config, async (ledger) => {
     const before = await findJob(ledger, plan);
     const { planId } = before;
@@ -62,6 +61,9 @@ export async function steer(
     out.result({ changed, ...status }, { changed, before, job, status, pauseSwitch }, words);
     return planId;
   });
+  // A job at work sees the pause in the ledger before it sends anything more, and one that rests has nothing to send.
+  if (to.action === 'pause') return;
+  const { nudge } = await import('./bulk-nudge.js');
   await nudge(config, planId, { ensure: to.action === 'resume' });
 }
 

@@ -5,37 +5,23 @@ import { ExitCode, UserError } from '../core/errors.js';
 import { homePaths } from '../platform/home.js';
 import { PROXY_VARIABLES } from '../platform/http/proxy.js';
 import { openLedger, type Ledger } from '../adapters/ledger/ledger.js';
-import { ID_RULE, isSessionId } from '../adapters/vendor/index.js';
-import { createLogger, type Logger } from '../platform/telemetry.js';
-import { belongsTogether, SEARCH_ATTRIBUTES_META } from '../adapters/temporal/belonging.js';
-import { createBulkJobs, type BulkJobs } from '../adapters/temporal/bulk-jobs.js';
-import { createCases, type Cases } from '../adapters/temporal/cases.js';
-import { createWatches, type Watches } from '../adapters/temporal/watches.js';
-import { connectClient, resolveTemporal, type TemporalTarget } from '../adapters/temporal/connection.js';
+import { ID_RULE, isSessionId } from '../core/ids.js';
 import { createOutput, type Output } from './output.js';
 import { requesterOf } from './requester.js';
-
-/** A person waits: a Temporal that does not answer by then is told, ms. */
-const COMMAND_PATIENCE_MS = 5_000;
 
 export interface CommandContext {
   readonly config: Config;
   readonly out: Output;
-  readonly log: Logger;
   /** Who orders: claimed, not authenticated. */
   readonly by: string;
 }
 
-/** @param quiet - commands that answer and go say only what went wrong */
-export function contextOf(command: Command, quiet: boolean): CommandContext {
+export function contextOf(command: Command): CommandContext {
   const { json, as } = command.optsWithGlobals<{ json?: boolean; as?: string }>();
   const config = loadConfig(process.env, process.cwd());
   takeProxies(config.env);
-  const out = createOutput(json === true);
   const by = requesterOf({ as, actor: config.env['CURFEW_ACTOR'] });
-  const level = quiet && config.env['CURFEW_LOG'] === undefined ? 'error' : config.logLevel;
-  const pretty = config.logFormat === null ? process.stderr.isTTY === true : config.logFormat === 'pretty';
-  return { config, out, log: createLogger(level, pretty), by };
+  return { config, out: createOutput(json === true), by };
 }
 
 /** Requests look for their proxy in the process's environment; it may come from a `.env` file. */
@@ -56,11 +42,8 @@ export async function openExistingLedger(config: Config): Promise<Ledger> {
 export const withLedger = async <T>(config: Config, work: (ledger: Ledger) => Promise<T>): Promise<T> =>
   closing(await openExistingLedger(config), work);
 
-/** The same with Temporal. */
-export const withControlPlane = async <T>(config: Config, work: (plane: ControlPlane) => Promise<T>): Promise<T> =>
-  closing(await openControlPlane(config), work);
-
-async function closing<R extends { close(): Promise<void> }, T>(
+/** Does some work with what is open, and closes it whatever comes of that. */
+export async function closing<R extends { close(): Promise<void> }, T>(
   opened: R,
   work: (opened: R) => Promise<T>,
 ): Promise<T> {
@@ -80,45 +63,6 @@ export function refuseUnusedHome(config: Config): void {
       'Start `curfew up` in another terminal, or set CURFEW_HOME or CURFEW_DATABASE_URL as your worker does.',
       ExitCode.unreachable,
     );
-  }
-}
-
-export interface ControlPlane {
-  readonly target: TemporalTarget;
-  readonly ledger: Ledger;
-  readonly cases: Cases;
-  readonly watches: Watches;
-  readonly bulkJobs: BulkJobs;
-  close(): Promise<void>;
-}
-
-/** Ledger and Temporal, for commands that give orders. Fails before anything is written when either is away. */
-async function openControlPlane(config: Config): Promise<ControlPlane> {
-  const target = resolveTemporal(config);
-  const temporal = await connectClient(target, { retryForMs: COMMAND_PATIENCE_MS });
-  try {
-    const ledger = await openExistingLedger(config);
-    try {
-      await belongsTogether(ledger, target, temporal, false);
-      const searchAttributes = (await ledger.meta.read(SEARCH_ATTRIBUTES_META)) === 'present';
-      return {
-        target,
-        ledger,
-        cases: createCases(temporal.client, searchAttributes),
-        watches: createWatches(temporal.client, searchAttributes),
-        bulkJobs: createBulkJobs(temporal.client),
-        close: async () => {
-          await ledger.close();
-          await temporal.close();
-        },
-      };
-    } catch (error) {
-      await ledger.close();
-      throw error;
-    }
-  } catch (error) {
-    await temporal.close();
-    throw error;
   }
 }
 

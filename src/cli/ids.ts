@@ -2,7 +2,7 @@ import { accessSync, constants, createReadStream } from 'node:fs';
 import { pipeline, Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import { ExitCode, UserError } from '../core/errors.js';
-import { isSessionId } from '../adapters/vendor/index.js';
+import { isSessionId } from '../core/ids.js';
 import { FORMS, LONGEST_LINE, numbered, type NumberedLine } from './text-lines.js';
 import { type GivenId, type LeftLines, type GivenIds, EXAMPLES } from '../engines/bulk/given-ids.js';
 

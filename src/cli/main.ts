@@ -7,6 +7,9 @@ import { createProgram } from './program.js';
 import { createOutput, writeNews } from './output.js';
 import { printableLine, terminalText, words } from '../core/text/printable.js';
 
+// The code is built into few files: traces are to name the sources. Each command is loaded after this.
+if (process.env['CURFEW_LOG'] === 'debug') process.setSourceMapsEnabled(true);
+
 // `curfew cases | head` closes the pipe early. That is no failure, and no reason for a worker to stop.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {

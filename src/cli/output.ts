@@ -1,5 +1,4 @@
 import Table from 'cli-table3';
-import logUpdate, { logUpdateStderr } from 'log-update';
 import pc from 'picocolors';
 import {
   type Printable,
@@ -11,6 +10,7 @@ import {
   terminalLine,
   terminalText,
 } from '../core/text/printable.js';
+import { liveArea } from './live-area.js';
 
 /**
  * Where a command writes. Results go to stdout, all else to stderr; with `--json` stdout holds one JSON document.
@@ -42,6 +42,7 @@ export interface Output {
 export function createOutput(json: boolean): Output {
   const live = process.stderr.isTTY === true;
   const pageLive = process.stdout.isTTY === true && !json;
+  const [area, pageArea] = [liveArea('stderr'), liveArea('stdout')];
   return {
     json,
     live,
@@ -52,16 +53,16 @@ export function createOutput(json: boolean): Output {
     say: (line) => writeNews(printableLine(line)),
     show: (view, words) => writeNews(inWords(view, words)),
     redraw(view, words) {
-      if (live) logUpdateStderr(inWords(view, words));
+      if (live) area.show(inWords(view, words));
     },
     clear() {
-      if (live) logUpdateStderr.clear();
+      if (live) area.clear();
     },
     page: {
       live: pageLive,
-      redraw: (view, words) => logUpdate(inWords(view, words)),
+      redraw: (view, words) => pageArea.show(inWords(view, words)),
       finish() {
-        if (pageLive) logUpdate.done();
+        if (pageLive) pageArea.done();
       },
     },
   };

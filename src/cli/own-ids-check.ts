@@ -13,8 +13,8 @@ import {
   watchWorkflowId,
 } from '../core/contract.js';
 import type { Ledger } from '../adapters/ledger/ledger.js';
-import { strangerAt, type Stranger } from '../adapters/temporal/own-ids.js';
-import { readStrangers } from '../adapters/temporal/strangers.js';
+import { strangerAt } from '../adapters/temporal/own-ids.js';
+import { readStrangers, type Stranger } from '../adapters/temporal/stranger-notes.js';
 
 /** Of each kind of workflow so many are looked at: those that have waited longest. Workers look at all. */
 const MOST = 50;

@@ -27,12 +27,12 @@ export interface Application {
 }
 
 /**
- * Shows what changes against the policies in force, asks unless `yes`, and puts the file in force.
+ * Shows what changes against the policies in force, asks unless `yes`, puts the file in force, and says whether its routes can be used from here.
  *
  * @throws UserError with exit code 3 when nobody confirms, or when others have put something else in force meanwhile
  */
 export async function putInForce(
-  ledger: Pick<Ledger, 'policies'>,
+  ledger: Pick<Ledger, 'policies' | 'deliveries'>,
   out: Output,
   { source, fileName, by, ...about }: Application,
   yes: boolean,
@@ -73,6 +73,10 @@ export async function putInForce(
   });
   const view = { version: applied.version, difference, file: source.file, showDifference: yes };
   out.result({ ...applied, difference }, view, appliedWords);
+  if (Object.keys(source.file.notify).length > 0) {
+    const { tellRoutes } = await import('./route-lines.js');
+    await tellRoutes(ledger, out);
+  }
 }
 
 const headline = (what: string, before: PoliciesInForce): string =>

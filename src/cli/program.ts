@@ -2,25 +2,8 @@ import { Command } from 'commander';
 import { ExitCode } from '../core/errors.js';
 import { terminalText } from '../core/text/printable.js';
 import { VERSION } from '../platform/version.js';
-import { registerBackup } from './commands/backup.js';
-import { registerBulk } from './commands/bulk.js';
-import { registerCancel } from './commands/cancel.js';
-import { registerCases } from './commands/cases.js';
-import { registerCleanup } from './commands/cleanup.js';
-import { registerCodecServer } from './commands/codec-server.js';
-import { registerDemo } from './commands/demo.js';
-import { registerDoctor } from './commands/doctor.js';
-import { registerExempt } from './commands/exempt.js';
-import { registerExplain } from './commands/explain.js';
-import { registerHistory } from './commands/history.js';
-import { registerMigrate } from './commands/migrate.js';
-import { registerPause } from './commands/pause.js';
-import { registerPolicy } from './commands/policy.js';
-import { registerSimulate } from './commands/simulate.js';
-import { registerStatus } from './commands/status.js';
-import { registerUp } from './commands/up.js';
-import { registerWatch } from './commands/watch.js';
 import { INTERRUPTED } from './interrupt.js';
+import { declareCommands, type DeclaredCommand } from './lazy-commands.js';
 
 /** What each exit code means, for people. */
 export const EXIT_CODES: readonly (readonly [number, string])[] = [
@@ -33,7 +16,115 @@ export const EXIT_CODES: readonly (readonly [number, string])[] = [
   [INTERRUPTED, 'interrupted; what was ordered goes on'],
 ];
 
-/** The whole command line. */
+const COMMANDS: readonly DeclaredCommand[] = [
+  {
+    usage: 'demo',
+    summary: 'the whole story on a simulator, no key needed',
+    load: async () => (await import('./commands/demo.js')).registerDemo,
+  },
+  {
+    usage: 'up [file]',
+    summary: 'start Curfew: a worker, and Temporal if none is configured; puts FILE in force',
+    load: async () => (await import('./commands/up.js')).registerUp,
+  },
+  {
+    usage: 'worker',
+    summary: 'start only a worker, for a Temporal that is already running',
+    load: async () => (await import('./commands/up.js')).registerUp,
+  },
+  {
+    usage: 'cancel <ids...>',
+    summary: 'order the end of the current turn of each session',
+    load: async () => (await import('./commands/cancel.js')).registerCancel,
+  },
+  {
+    usage: 'watch <id>',
+    summary: 'watch one session, and end a turn that breaks a limit',
+    load: async () => (await import('./commands/watch.js')).registerWatch,
+  },
+  {
+    usage: 'cases [id]',
+    summary: 'open and recent cases',
+    load: async () => (await import('./commands/cases.js')).registerCases,
+  },
+  {
+    usage: 'bulk',
+    summary: 'end many sessions at once: plan, apply, follow, steer, report',
+    load: async () => (await import('./commands/bulk.js')).registerBulk,
+  },
+  {
+    usage: 'cleanup',
+    summary: 'cleanups of the policy file: when they run, and run one now',
+    load: async () => (await import('./commands/cleanup.js')).registerCleanup,
+  },
+  {
+    usage: 'pause',
+    summary: 'no cancel request leaves until `curfew resume`',
+    load: async () => (await import('./commands/pause.js')).registerPause,
+  },
+  {
+    usage: 'resume',
+    summary: 'cancel requests may leave again',
+    load: async () => (await import('./commands/pause.js')).registerPause,
+  },
+  {
+    usage: 'exempt [id]',
+    summary: 'leave a session alone for a while; without an id, list exemptions',
+    load: async () => (await import('./commands/exempt.js')).registerExempt,
+  },
+  {
+    usage: 'unexempt <id>',
+    summary: 'end an exemption',
+    load: async () => (await import('./commands/exempt.js')).registerExempt,
+  },
+  {
+    usage: 'status',
+    summary: 'what is in force, what is happening, which sessions are near their limits',
+    load: async () => (await import('./commands/status.js')).registerStatus,
+  },
+  {
+    usage: 'explain <id>',
+    summary: 'what each policy says about a session, and when it would end',
+    load: async () => (await import('./commands/explain.js')).registerExplain,
+  },
+  {
+    usage: 'history',
+    summary: 'who ended what, when, why, and by which rule version',
+    load: async () => (await import('./commands/history.js')).registerHistory,
+  },
+  {
+    usage: 'policy',
+    summary: 'check a policy file, see what it would do, put it in force; versions',
+    load: async () => (await import('./commands/policy.js')).registerPolicy,
+  },
+  {
+    usage: 'backup <file>',
+    summary: 'copy the ledger, while Curfew runs',
+    load: async () => (await import('./commands/backup.js')).registerBackup,
+  },
+  {
+    usage: 'migrate',
+    summary: "bring the ledger's tables up to date, without starting a worker",
+    load: async () => (await import('./commands/migrate.js')).registerMigrate,
+  },
+  {
+    usage: 'doctor',
+    summary: 'check key, API, Temporal, ledger, clock and notifications',
+    load: async () => (await import('./commands/doctor.js')).registerDoctor,
+  },
+  {
+    usage: 'simulate',
+    summary: 'a Gumloop to practise on',
+    load: async () => (await import('./commands/simulate.js')).registerSimulate,
+  },
+  {
+    usage: 'codec-server',
+    summary: 'decrypt payloads for Temporal’s UI and CLI',
+    load: async () => (await import('./commands/codec-server.js')).registerCodecServer,
+  },
+];
+
+/** The whole command line; each command is loaded when it is called. */
 export function createProgram(): Command {
   const program = new Command('curfew')
     .description('Ends Gumloop agent sessions that broke a limit, and makes sure that they really ended.')
@@ -59,36 +150,6 @@ Exit codes:
 ${EXIT_CODES.map(([code, meaning]) => `  ${String(code).padEnd(4)}${meaning}`).join('\n')}`,
     );
 
-  for (const register of [
-    registerDemo,
-    registerUp,
-    registerCancel,
-    registerWatch,
-    registerCases,
-    registerBulk,
-    registerCleanup,
-    registerPause,
-    registerExempt,
-    registerStatus,
-    registerExplain,
-    registerHistory,
-    registerPolicy,
-    registerBackup,
-    registerMigrate,
-    registerDoctor,
-    registerSimulate,
-    registerCodecServer,
-  ]) {
-    register(program);
-  }
-  // Every command takes what the program takes: `curfew cancel ID --json` is what people type.
-  for (const command of program.commands) {
-    command.exitOverride();
-    if (!command.options.some((option) => option.long === '--json')) command.option('--json', 'print JSON on stdout');
-    for (const child of command.commands) {
-      child.exitOverride();
-      child.option('--json', 'print JSON on stdout');
-    }
-  }
+  declareCommands(program, COMMANDS);
   return program;
 }

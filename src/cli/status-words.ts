@@ -5,12 +5,13 @@ import type { Coverage } from '../adapters/ledger/coverage.js';
 import type { LiveSession, LiveSessions } from '../engines/fleet/live-sessions.js';
 import type { HoldMark } from '../adapters/ledger/hold-mark.js';
 import { NEVER_SHOWN, teamsWords } from '../engines/fleet/teams-words.js';
+import { MOST_WAITING, type Undelivered } from '../engines/notify/undelivered.js';
 import type { Breaker } from '../adapters/ledger/breakers.js';
 import type { PauseSwitch } from '../adapters/ledger/pause-switch.js';
 import type { PoliciesInForce } from '../adapters/ledger/policy-versions.js';
 import type { OrderView } from '../adapters/ledger/results.js';
 import type { UnjudgedSpell } from '../adapters/ledger/unjudged.js';
-import type { Stranger } from '../adapters/temporal/own-ids.js';
+import type { Stranger } from '../adapters/temporal/stranger-notes.js';
 import { exemptionsSummary, exemptWords, type ExemptionsInForce } from './exemption-words.js';
 import { heldWords, holdDocument, trippedWords, unjudgedDocument, unjudgedWords } from './obstacle-words.js';
 import { modeCounts, policiesWords } from './in-force-words.js';
@@ -38,6 +39,8 @@ export interface Status {
   readonly openWatches: number;
   /** Exemptions in force: how many, and the first to end. */
   readonly exempt: ExemptionsInForce;
+  /** What waits for each notification route in force. */
+  readonly notices: readonly Undelivered[];
   readonly live: LiveSessions;
 }
 
@@ -72,6 +75,10 @@ export function statusDocument(status: Status): unknown {
     notJudgeable: status.unjudged.map(unjudgedDocument),
     watches: { open: status.openWatches },
     exemptions: exemptionsSummary(status.exempt),
+    notices: status.notices.map(({ route, waiting, oldestAtMs, trouble }) => ({
+      ...{ route, waiting, oldestAt: iso(oldestAtMs) },
+      lastError: trouble === null ? null : { at: iso(trouble.atMs), message: trouble.message },
+    })),
     coverage: live.coverage === null ? null : coverageDocument(live.coverage, nowMs),
     live: {
       count: live.count,
@@ -116,6 +123,7 @@ function headWords(status: Status): string {
       .slice(0, STUCK_SHOWN)
       .map((view): Fact => ['stuck', pc.yellow(`${view.result.sessionId}: ${shorten(standing(view, nowMs), 140)}`)]),
     ...unjudgedRows(unjudged, nowMs),
+    ...noticeRows(status.notices, nowMs),
     ['watches', openWatches === 0 ? null : `${atLeast(openWatches)} open`],
     ['exempt', exemptWords(exempt, nowMs)],
     ...coverageLines(live, nowMs, inForce.kind === 'none').map((text, index): Fact => [
@@ -133,6 +141,24 @@ function unjudgedRows(unjudged: readonly UnjudgedSpell[], nowMs: number): Fact[]
       ? [`${atLeast(unjudged.length)} sessions in all can't be judged: --json has them`]
       : [];
   return [...shown, ...more].map((text) => ['unjudged', pc.yellow(text)]);
+}
+
+/** A minute is a busy moment; more is a receiver that is away, ms. */
+const WAITS_IN_VAIN_MS = 60_000;
+
+/** Of routes that do not take what they are told. */
+function noticeRows(notices: readonly Undelivered[], nowMs: number): Fact[] {
+  return notices.flatMap(({ route, waiting, oldestAtMs, trouble }) => {
+    const ageMs = oldestAtMs === null ? 0 : nowMs - oldestAtMs;
+    if (waiting === 0 || (trouble === null && ageMs <= WAITS_IN_VAIN_MS)) return [];
+    const many =
+      waiting === MOST_WAITING
+        ? `${MOST_WAITING} notices or more wait`
+        : counted(waiting, 'notice waits', 'notices wait');
+    const why = trouble === null ? '' : `; last try ${span(nowMs - trouble.atMs)} ago: ${trouble.message}`;
+    const text = `${route}: ${many}, the oldest for ${span(ageMs)}${why}. To test it: curfew doctor --notify`;
+    return [['notices', pc.yellow(text)] as const];
+  });
 }
 
 function pauseWords({ paused, reason, changedBy, changedAtMs }: PauseSwitch, nowMs: number): string {

@@ -63,3 +63,6 @@ export interface Audience {
   /** What happened before is no news to this route. Ledger's clock, ms since the Unix epoch. */
   readonly sinceMs: number;
 }
+
+/** Older items are no news: they are left in the ledger, and so long a message is tried, ms. */
+export const NEWS_FOR_MS = 24 * 60 * 60_000;

@@ -6,7 +6,7 @@ import type { HttpAddress } from './http/address.js';
 import { checkProxies } from './http/proxy.js';
 import { secretSetting } from './secret-setting.js';
 import { readSettings } from './settings.js';
-import type { LogFormat, LogLevel } from './telemetry.js';
+import type { LogFormat, LogLevel } from './log-settings.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { formatDuration, LONGEST_MS, readDuration } from '../core/duration.js';
 import { ExitCode, UserError } from '../core/errors.js';
 import { suggestionIn, suggestionText } from '../core/policy-file/finding.js';
@@ -6,7 +6,7 @@ import { leaf } from '../core/policy-file/leaf.js';
 import { bad, good, shown, type Reading } from '../core/policy-file/reading.js';
 import { DEFAULT_SCAN_MS, DEFAULT_TIMING } from '../core/policy/timing.js';
 import { readHttpAddress, type HttpAddress } from './http/address.js';
-import { LOG_FORMATS, LOG_LEVELS, type LogFormat } from './telemetry.js';
+import { LOG_FORMATS, LOG_LEVELS, type LogFormat } from './log-settings.js';
 
 const DAY_MS = 24 * 60 * 60_000;
 
@@ -92,7 +92,10 @@ export const SETTINGS = z.object({
   ),
   CURFEW_RETRY_CAP: duration(DEFAULT_TIMING.retryCapMs, 'longest wait between attempts'),
   CURFEW_KEY_RETRY: duration(DEFAULT_TIMING.accountRetryMs, 'wait before a refused key is tried again'),
-  CURFEW_REQUESTS_PER_SECOND: wholeNumber(50, 'maximum requests per second to the vendor, for each worker'),
+  CURFEW_REQUESTS_PER_SECOND: wholeNumber(
+    50,
+    'maximum requests per second to the vendor, cancels too, for each worker',
+  ),
   CURFEW_SCAN_INTERVAL: duration(DEFAULT_SCAN_MS, 'time between two scans of the fleet'),
   CURFEW_RETENTION: duration(400 * DAY_MS, 'records of what ended longer ago are deleted; at least `1d`', DAY_MS),
   CURFEW_BULK_TYPE_ABOVE: wholeNumber(500, 'above so many targets `curfew bulk apply` makes you type the exact number'),

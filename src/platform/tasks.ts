@@ -1,5 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-
 /**
  * Waits for this long, ms, or until the signal. A test has a clock of its own.
  *
@@ -7,13 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
  */
 export type Pause = (ms: number, signal: AbortSignal, idle: boolean) => Promise<void>;
 
-const realPause: Pause = (ms, signal) => sleep(ms, undefined, { signal }).catch(() => {});
-
 interface TasksOptions {
   /** Whether a failure counts. Left out: each does. */
   readonly counts?: (error: unknown) => boolean;
-  /** Called at the first failure. */
-  readonly onFailure?: () => void;
   readonly wait?: Pause | undefined;
 }
 
@@ -23,6 +17,7 @@ export class Tasks {
   readonly #options: TasksOptions;
   #failure: { readonly error: unknown } | null = null;
   #wake = (): void => {};
+  #failed = (): void => {};
 
   constructor(options: TasksOptions = {}) {
     this.#options = options;
@@ -49,9 +44,15 @@ export class Tasks {
   }
 
   fail(error: unknown): void {
-    if (this.#failure === null) this.#options.onFailure?.();
+    if (this.#failure === null) this.#failed();
     this.#failure ??= { error };
     this.#wake();
+  }
+
+  /** Told of the first failure from now on, in the place of whoever was told before; at once, if there was one. */
+  onFailure(told: () => void): void {
+    this.#failed = told;
+    if (this.#failure !== null) told();
   }
 
   /** @throws what failed first */
@@ -65,11 +66,31 @@ export class Tasks {
   }
 
   /** Until something is finished, but not longer than this, ms, nor beyond the signal. */
-  async pause(ms: number, signal?: AbortSignal): Promise<void> {
+  pause(ms: number, signal?: AbortSignal): Promise<void> {
+    const { wait } = this.#options;
+    return wait === undefined ? this.#realPause(ms, signal) : this.#pauseBy(wait, ms, signal);
+  }
+
+  /** By a timer that is let go of: there are thousands of pauses a second, and one that is aborted costs more than what it waits for. */
+  #realPause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      if (signal?.aborted === true) return resolve();
+      const over = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', over);
+        resolve();
+      };
+      const timer = setTimeout(over, ms);
+      signal?.addEventListener('abort', over);
+      this.#wake = over;
+    });
+  }
+
+  async #pauseBy(wait: Pause, ms: number, signal: AbortSignal | undefined): Promise<void> {
     const enough = new AbortController();
     const woken = new Promise<void>((resolve) => (this.#wake = resolve));
     const until = signal === undefined ? enough.signal : AbortSignal.any([signal, enough.signal]);
-    await Promise.race([woken, (this.#options.wait ?? realPause)(ms, until, this.size === 0)]);
+    await Promise.race([woken, wait(ms, until, this.size === 0)]);
     enough.abort();
   }
 

@@ -1,22 +1,22 @@
 import { pino, type Logger as PinoLogger } from 'pino';
 import { build as prettyStream } from 'pino-pretty';
 import { fieldsOfNow } from './log-context.js';
+import type { LogLevel } from './log-settings.js';
+import { prettyLine, type Sentence } from './pretty-line.js';
 import { escapedJson, printable, printableData, printableLine } from '../core/text/printable.js';
 
 export type Logger = Pick<PinoLogger, 'debug' | 'info' | 'warn' | 'error'>;
 
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
-
-export const LOG_FORMATS = ['json', 'pretty'] as const;
-export type LogFormat = (typeof LOG_FORMATS)[number];
+/** pino's number of `error`. */
+const ERROR = 50;
 
 /**
  * Logs go to stderr: stdout belongs to results. JSON lines, or lines for people where a person watches.
  *
  * @param level - from `CURFEW_LOG`
+ * @param sentence - words for lines that are known, where people read them
  */
-export function createLogger(level: LogLevel, pretty: boolean): PinoLogger {
+export function createLogger(level: LogLevel, pretty: boolean, sentence: Sentence = () => null): PinoLogger {
   const options = {
     ...{ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, mixin: fieldsOfNow },
     formatters: { log: withErrorsNamed },
@@ -30,7 +30,8 @@ export function createLogger(level: LogLevel, pretty: boolean): PinoLogger {
     sync: true,
     colorize: process.stderr.hasColors?.() ?? false,
     translateTime: 'SYS:HH:MM:ss',
-    singleLine: true,
+    hideObject: true,
+    messageFormat: (record) => prettyLine(record, sentence, level === 'debug' || Number(record['level']) >= ERROR),
   });
   return pino(options, { write: (line: string) => void lines.write(`${printableLogLine(line)}\n`) });
 }

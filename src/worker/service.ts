@@ -13,6 +13,7 @@ import { workerConverter } from '../adapters/codec/encryption.js';
 import type { Config } from '../platform/config.js';
 import { BULK_CONCURRENCY, fleetTaskQueue, SEARCH_ATTRIBUTES } from '../core/contract.js';
 import { createEnforcement } from '../engines/fleet/enforcement.js';
+import { createInHand } from '../engines/fleet/in-hand.js';
 import { judgeWatchOrder } from '../engines/watch/gate-rules.js';
 import { createGateRules } from '../engines/fleet/gate-rules.js';
 import { createRulesReader } from '../engines/fleet/rules-in-force.js';
@@ -23,6 +24,7 @@ import { systemClock } from '../platform/clock.js';
 import { createGate } from '../engines/cases/gate.js';
 import { createHoldTeller } from '../adapters/ledger/hold-mark.js';
 import { createLimiter } from '../adapters/vendor/limiter.js';
+import { LIST_SLACK_MS } from '../adapters/vendor/urgency.js';
 import { workerStopping } from '../core/try-again.js';
 import { openLedger, type Ledger } from '../adapters/ledger/ledger.js';
 import {
@@ -117,7 +119,11 @@ async function putTogether(
   const credentials = createCredentials(config.env);
   const clock = systemClock;
   const leaving = new AbortController();
-  const limiter = createLimiter(config.requestsPerSecond, clock, { holdMs: HOLD_PATIENCE_MS, signal: leaving.signal });
+  const limiter = createLimiter(config.requestsPerSecond, clock, {
+    holdMs: HOLD_PATIENCE_MS,
+    listSlackMs: Math.min(LIST_SLACK_MS, (config.scanMs * 2) / 3),
+    signal: leaving.signal,
+  });
   monitoring.limiterCreated(limiter);
   const sessions = createSessionsClient({
     ...{ baseUrl: config.apiBaseUrl, credentials, userAgent: USER_AGENT },
@@ -193,9 +199,14 @@ async function putTogether(
   stopping.signal.addEventListener('abort', () => leaving.abort(workerStopping()));
   // Everything that runs beside the worker listens to it; Node takes more than ten for a leak.
   setMaxListeners(0, stopping.signal);
+  const monotonic = (): number => clock.monotonic();
+  const inHand = createInHand({
+    ...{ ...dependencies, cases, worker: workerName, monotonic, scanMs, stopping: stopping.signal },
+  });
   const enforcement = createEnforcement({
-    ...{ sessions, ledger, limiter, account, vendorClock, rules, cases, log, scanMs, meters },
-    monotonic: () => clock.monotonic(),
+    ...{ sessions, ledger, limiter, account, vendorClock, rules, inHand, log, scanMs, meters, monotonic },
+    gate: dependencies.gate,
+    worker: workerName,
     random: Math.random,
   });
   const taskQueue = fleetTaskQueue(workerName);
@@ -248,6 +259,7 @@ async function putTogether(
     stopping.abort();
     try {
       await keepers;
+      await inHand.finished();
       await holdTeller.close();
       sessions.close();
       await temporal.close();

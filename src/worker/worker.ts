@@ -13,7 +13,8 @@ import { TASK_QUEUE } from '../core/contract.js';
 import { UserError } from '../core/errors.js';
 import { isTryAgainReason } from '../core/try-again.js';
 import { aboutWorkflow } from '../platform/log-context.js';
-import type { LogLevel, Logger } from '../platform/telemetry.js';
+import type { LogLevel } from '../platform/log-settings.js';
+import type { Logger } from '../platform/telemetry.js';
 
 /**
  * Time that requests under way get to finish when the worker is told to stop, and the time after which it stops all the
@@ -182,7 +183,7 @@ const stoppedByForce = (): UserError =>
   );
 
 async function readBundle(): Promise<string> {
-  // From dist/src/worker/worker.js it is two folders up, from src/worker/worker.ts (tests) it is in dist.
+  // From dist/src/cli, where all code is built into, it is two folders up; from src/worker/worker.ts (tests) it is in dist.
   for (const place of ['../../workflow-bundle.js', '../../dist/workflow-bundle.js']) {
     try {
       return await readFile(fileURLToPath(new URL(place, import.meta.url)), 'utf8');

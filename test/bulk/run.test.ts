@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../src/platform/clock.js';
+import { HeldError } from '../../src/adapters/vendor/hold.js';
+import type { Limiter } from '../../src/adapters/vendor/limiter.js';
 import { createGate } from '../../src/engines/cases/gate.js';
 import { openBulkHarness, type BulkHarness } from '../support/bulk-harness.js';
 
@@ -43,6 +45,28 @@ describe('a bulk job', () => {
     expect(target?.endedAtMs).toEqual(expect.any(Number));
   });
 
+  it('lets the next target go while the answer to the one before is written; none leaves before its own row', async () => {
+    const ids = harness.sessions(20);
+    const planId = await harness.plan(ids);
+    await harness.apply(planId);
+    const { bulkRun } = harness.ledger;
+    const writes: Parameters<typeof bulkRun.write>[1][] = [];
+    const askedBefore: number[] = [];
+    const write: typeof bulkRun.write = (key, what) => {
+      writes.push(what);
+      askedBefore.push(...what.departures.map(({ sessionId }) => asked([sessionId])[0] ?? 0));
+      return bulkRun.write(key, what);
+    };
+    const ledger = { ...harness.ledger, bulkRun: { ...bulkRun, write } };
+    const status = await harness.carryOut(planId, { ledger, concurrency: 1 });
+
+    expect(status.progress.outcomes).toEqual({ cancelled: 20 });
+    expect(asked(ids)).toEqual(ids.map(() => 1));
+    expect(askedBefore).toEqual(ids.map(() => 0));
+    expect(Math.max(...writes.map(({ departures }) => departures.length))).toBe(1);
+    expect(writes.some(({ answers, departures }) => answers.length > 0 && departures.length > 0)).toBe(true);
+  });
+
   it('confirms by lists, and not by a read for each', async () => {
     const planId = await harness.plan(harness.sessions(100, {}, 2));
     await harness.apply(planId);
@@ -58,6 +82,56 @@ describe('a bulk job', () => {
     expect(requests().retrieve - beforeRequests).toBeLessThan(50);
     expect(requests().list).toBeLessThan(100);
   });
+
+  it.each([
+    ['two for each target: its read and its cancel request', false, 40],
+    ['one for each target with --fast', true, 0],
+  ])('takes turns at the limiter, %s', async (_title, fast, looks) => {
+    const planId = await harness.plan(harness.sessions(40));
+    await harness.apply(planId, { fast });
+    const deps = harness.deps();
+    const turns = { cancel: 0, look: 0, confirm: 0, list: 0 };
+    const limiter: Limiter = {
+      ...deps.limiter,
+      acquire: (urgency, patience) => {
+        turns[urgency] += 1;
+        return deps.limiter.acquire(urgency, patience);
+      },
+    };
+    const gate = createGate({ ...deps, limiter, clock: systemClock, worker: 'w' });
+    await harness.carryOut(planId, { limiter, gate });
+    expect(turns).toMatchObject({ cancel: 40, look: looks });
+    const { cancel, retrieve } = requests();
+    expect(cancel + retrieve).toBe(turns.cancel + turns.look + turns.confirm);
+  });
+
+  it.each([true, false])(
+    'writes no row for a request that a hold keeps here, and sends it after that (--fast: %s)',
+    async (fast) => {
+      const ids = harness.sessions(3);
+      const planId = await harness.plan(ids);
+      await harness.apply(planId, { fast });
+      const deps = harness.deps();
+      const hold = { sinceMs: 0, untilMs: 0, operation: 'cancelSession', askedMs: 300 } as const;
+      const held = new Set<string>();
+      let sent = 0;
+      const limiter: Limiter = {
+        ...deps.limiter,
+        acquire: async (urgency, patience) => {
+          if (urgency !== 'cancel') return deps.limiter.acquire(urgency, patience);
+          if (held.size === 3) return void (sent += 1);
+          held.add(`${held.size}`);
+          for (const { status } of await harness.targets(planId)) expect(status).toBe('waiting');
+          throw new HeldError(hold, 300);
+        },
+      };
+      const gate = createGate({ ...deps, limiter, clock: systemClock, worker: 'w' });
+      const status = await harness.carryOut(planId, { limiter, gate });
+      expect(status.progress.outcomes).toEqual({ cancelled: 3 });
+      expect(sent).toBe(3);
+      expect(asked(ids)).toEqual([1, 1, 1]);
+    },
+  );
 
   it('tells which runs of triggers it ended', async () => {
     const [triggered = '', other = ''] = [...harness.sessions(1, { triggerId: 'trg_1' }), ...harness.sessions(1)];

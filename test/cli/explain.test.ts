@@ -83,6 +83,7 @@ const openOrder: OrderView = {
   phase: 'confirming',
   nextTryAtMs: NOW + 5_000,
   decidedAtMs: null,
+  holder: null,
   result: {
     sessionId: 'sess_1',
     agentId: 'agent_1',

@@ -17,6 +17,7 @@ const view = (given: Partial<OrderView['result']>): OrderView => ({
   phase: 'settled',
   nextTryAtMs: null,
   decidedAtMs: 0,
+  holder: null,
   result: {
     sessionId: 'sess_1',
     agentId: 'agent_1',

@@ -13,6 +13,7 @@ import {
   turnSince,
   type FleetHarness,
 } from '../support/scripted-fleet.js';
+import { HOLD_MS } from '../../src/adapters/ledger/leases.js';
 
 let harness: FleetHarness;
 
@@ -334,15 +335,13 @@ describe('the ledger', () => {
   it('I2: has the order when the process dies before it starts the case: that is the reconciler’s to do', async () => {
     harness.fleet.session(SESSION, turnSince(at(-HOUR)));
     await harness.apply([rule]);
-    const dying = harness.process({ joinFails: true });
-    await dying.run(5 * SECOND);
+    await harness.process({ joinFails: true }).run(5 * SECOND);
     expect(harness.joined).toEqual([]);
     const [order] = await harness.orders();
     expect(order).toMatchObject({ sessionId: SESSION, open: true });
-    expect(dying.log.warn).toHaveBeenCalledWith(expect.objectContaining({ orderId: order?.id }), expect.any(String));
-    expect(await harness.ledger.orders.neglected(harness.clock.wall() + 1, 10)).toEqual([
-      { sessionId: SESSION, orderId: order?.id },
-    ]);
+    expect(await harness.ledger.orders.unheld(10)).toEqual([]);
+    harness.clock.advance(HOLD_MS);
+    expect(await harness.ledger.orders.unheld(10)).toEqual([{ sessionId: SESSION, orderId: order?.id }]);
     await harness.process().run(10 * MINUTE);
     expect(await harness.orders()).toHaveLength(1);
   });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { TryAgain } from '../../src/core/try-again.js';
 import { type Departure } from '../../src/adapters/ledger/requests.js';
+import type { Limiter } from '../../src/adapters/vendor/limiter.js';
 import { LEASE_MS } from '../../src/adapters/ledger/leases.js';
 import { missingSighting } from '../../src/core/policy/sighting.js';
 import type { Turn } from '../../src/core/policy/turn.js';
@@ -331,7 +332,9 @@ describe('I1: no cancel request leaves on an old read', () => {
     harness.vendor.reads = [processing, failed];
     harness.vendor.cancels = ['failed'];
     await harness.order();
-    const limiter = { ...FREE_LIMITER, acquire: () => Promise.resolve(harness.clock.advance(60_000)) };
+    const acquire: Limiter['acquire'] = (urgency) =>
+      Promise.resolve(urgency === 'cancel' ? undefined : harness.clock.advance(60_000));
+    const limiter = { ...FREE_LIMITER, acquire };
     expect(await harness.worker({ limiter }).carryOut()).toEqual([]);
     expect(harness.vendor.cancelCalls).toBe(1);
   });
@@ -341,10 +344,12 @@ describe('I1: no cancel request leaves on an old read', () => {
     const read = {
       sighting: missingSighting(0),
       session: null,
+      notFound: null,
       agentId: null,
       sentAt: harness.clock.monotonic(),
       receivedAt: harness.clock.monotonic(),
       freshFrom: harness.clock.monotonic(),
+      askedAt: harness.clock.monotonic(),
       times: { sentMs: 0, receivedMs: 0, serverDateMs: null },
     };
     await expect(deps.gate.send({ sessionId: SESSION, read, orderIds: [], owner: 'case' })).rejects.toThrow(/a turn/);

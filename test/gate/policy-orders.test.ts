@@ -29,6 +29,7 @@ const saying = (...words: RuleWord[]) => {
     },
     judgeService: () => Promise.resolve(null),
     onRestart: () => Promise.resolve(null),
+    endsRestarts: () => Promise.resolve(false),
   };
 };
 

@@ -202,8 +202,32 @@ export function describeDeliveries(name: string, freshUrl: () => Promise<string>
       expect(await pending(OPS)).toHaveLength(1);
     });
 
+    it('wait, counted up to a number, since the oldest of events and outcomes', async () => {
+      const waiting = (most: number) => createDeliveries(db, clockAt(NOW)).waiting(OPS, DAY, most);
+      expect(await waiting(10)).toEqual({ count: 0, oldestAtMs: null });
+      await event({ kind: 'account-refused', at: NOW - 5 });
+      await event({ kind: 'account-accepted', at: NOW - 2 });
+      await settled('runtime', 'cancelled', NOW - 9);
+      await event({ kind: 'account-refused', at: NOW - DAY });
+      expect(await waiting(10)).toEqual({ count: 3, oldestAtMs: NOW - 9 });
+      expect(await waiting(2)).toEqual({ count: 2, oldestAtMs: NOW - 9 });
+    });
+
+    it('have a trouble by route, until a message is taken', async () => {
+      const deliveries = createDeliveries(db, clockAt(NOW));
+      expect(await deliveries.trouble('ops')).toBeNull();
+      await deliveries.noteTrouble('ops', 'no answer (ENOTFOUND)');
+      await deliveries.noteTrouble('ops', 'the receiver answered 503');
+      expect(await deliveries.trouble('ops')).toEqual({ atMs: NOW, message: 'the receiver answered 503' });
+      expect(await deliveries.trouble('audit')).toBeNull();
+      await deliveries.mark('ops', []);
+      expect(await deliveries.trouble('ops')).toBeNull();
+    });
+
     it('begin with the first time that a route was in force, whatever is said later', async () => {
+      expect(await createDeliveries(db).toldSince('ops')).toBeNull();
       expect(await createDeliveries(db).since('ops', NOW)).toBe(NOW);
+      expect(await createDeliveries(db).toldSince('ops')).toBe(NOW);
       expect(await createDeliveries(db).since('ops', NOW + DAY)).toBe(NOW);
       expect(await createDeliveries(db).since('audit', NOW + DAY)).toBe(NOW + DAY);
     });

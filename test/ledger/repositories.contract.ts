@@ -17,6 +17,7 @@ import type { RequestAnswer } from '../../src/adapters/ledger/request-row.js';
 import { LEASE_MS } from '../../src/adapters/ledger/leases.js';
 import { orderViews } from '../../src/adapters/ledger/results.js';
 import { countUnjudged, createUnjudged, type FailedJudgement } from '../../src/adapters/ledger/unjudged.js';
+import { HOLD_MS } from '../../src/adapters/ledger/leases.js';
 import { clockAt } from './rows.js';
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
@@ -151,6 +152,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
           orderId: id,
           phase: 'ordered',
           nextTryAtMs: null,
+          holder: null,
           decidedAtMs: null,
           result: {
             sessionId: SESSION,
@@ -493,6 +495,96 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         await order();
         await order();
         expect(await neglected(NOW + 1)).toHaveLength(1);
+      });
+    });
+
+    describe('orders that a worker holds', () => {
+      const ME = 'host:1:abc';
+      const held = (given: Partial<NewOrder> = {}) => order({ holder: ME, ...given });
+      const ordersAt = (ms: number) => createOrders(db, clockAt(NOW + ms));
+      const unheldAt = (ms: number) => ordersAt(ms).unheld(100);
+
+      it('I2: are found when their worker has said nothing for ten seconds, and not before', async () => {
+        const orderId = await held();
+        expect(await unheldAt(HOLD_MS - 1)).toEqual([]);
+        expect(await unheldAt(HOLD_MS)).toEqual([{ sessionId: SESSION, orderId }]);
+        await ordersAt(9_000).renewHolds('another worker');
+        expect(await unheldAt(HOLD_MS)).toHaveLength(1);
+        await ordersAt(9_000).renewHolds(ME);
+        expect(await unheldAt(9_000 + HOLD_MS - 1)).toEqual([]);
+        expect(await unheldAt(9_000 + HOLD_MS)).toHaveLength(1);
+      });
+
+      it('I3: are left alone by a worker that starts, while theirs lives', async () => {
+        await held();
+        expect(await ordersAt(HOLD_MS - 1).neglected(Number.MAX_SAFE_INTEGER, 10)).toEqual([]);
+        expect(await ordersAt(HOLD_MS).neglected(Number.MAX_SAFE_INTEGER, 10)).toHaveLength(1);
+      });
+
+      it('are in nobody’s way when no worker holds them', async () => {
+        await order();
+        expect(await unheldAt(10 * MINUTE)).toEqual([]);
+      });
+
+      it('I3: begin a pass of their worker, and of no other', async () => {
+        const orderId = await held();
+        expect(await ordersAt(1).beginPass(SESSION, 'another worker')).toEqual([]);
+        expect(await ordersAt(1).beginPass(SESSION, ME)).toMatchObject([{ id: orderId }]);
+        expect(await unheldAt(HOLD_MS)).toEqual([]);
+      });
+
+      it('I3: begin none where others have ordered as well: then a case takes all, and their worker gets none any more', async () => {
+        await held();
+        await order({ source: 'person' });
+        expect(await ordersAt(1).beginPass(SESSION, ME)).toEqual([]);
+        expect(await ordersAt(2).beginPass(SESSION)).toHaveLength(2);
+        expect(await ordersAt(3).beginPass(SESSION, ME)).toEqual([]);
+        await ordersAt(4).renewHolds(ME);
+        expect(await unheldAt(10 * MINUTE)).toEqual([]);
+      });
+
+      it('I2: that were let go of are found at once, or when no case has taken them over in time', async () => {
+        await held();
+        expect(await ordersAt(1).letGo('another worker', SESSION, 0)).toBe(false);
+        expect(await ordersAt(1).letGo(ME, SESSION, 5_000)).toBe(true);
+        expect(await ordersAt(1).letGo(ME, SESSION, 5_000)).toBe(false);
+        expect(await unheldAt(5_000)).toEqual([]);
+        expect(await unheldAt(5_001)).toHaveLength(1);
+        await ordersAt(5_001).entrust(SESSION, MINUTE);
+        expect(await unheldAt(5_000 + MINUTE)).toEqual([]);
+        expect(await unheldAt(5_001 + MINUTE)).toHaveLength(1);
+        await ordersAt(6_000).beginPass(SESSION);
+        expect(await unheldAt(10 * MINUTE)).toEqual([]);
+      });
+
+      it('are over with their outcome', async () => {
+        await settle(await held(), 'cancelled');
+        expect(await unheldAt(10 * MINUTE)).toEqual([]);
+        expect(await ordersAt(1).letGo(ME, SESSION, 0)).toBe(false);
+      });
+    });
+
+    describe('sessions whose turn was ended', () => {
+      const endedAt = (ms: number, withinMs: number) => createOrders(db, clockAt(NOW + ms)).ended(withinMs);
+
+      it('are those whose order ended it within the time, with whether messages wait', async () => {
+        const end = async (sessionId: string, outcome: Outcome): Promise<string> => {
+          const orderId = await order({ sessionId });
+          await settle(orderId, outcome, { sessionId });
+          return orderId;
+        };
+        const first = await end('first', 'cancelled');
+        await end('second', 'ended-unattributed');
+        for (const outcome of ['already-ended', 'superseded', 'forbidden', 'gone'] as const)
+          await end(outcome, outcome);
+        const waiting = { kind: 'queued-messages-waiting' as const, sessionId: 'first', orderId: first };
+        await createOrders(db, clockAt(NOW)).settle({ settlements: [], events: [waiting], alertedOrderIds: [] });
+        const ended = await endedAt(MINUTE, 10 * MINUTE);
+        expect(ended.map(({ sessionId, queued }) => [sessionId, queued]).sort()).toEqual([
+          ['first', true],
+          ['second', false],
+        ]);
+        expect(await endedAt(10 * MINUTE, MINUTE)).toEqual([]);
       });
     });
 

@@ -10,6 +10,8 @@ import { createNotificationActivities } from '../../activities/notification.js';
 import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
 import { checkRoutes } from '../../src/engines/notify/check.js';
 import { createNotifier, NotDelivered } from '../../src/engines/notify/deliver.js';
+import { reachRoutes } from '../../src/engines/notify/reach.js';
+import { readUndelivered } from '../../src/engines/notify/undelivered.js';
 import { DEFAULT_TIMING } from '../../src/core/policy/timing.js';
 import { hooked, ledgerAway } from '../support/gate-harness.js';
 import { startReceiver, type Behaviour, type Receiver } from '../support/receiver.js';
@@ -356,5 +358,64 @@ describe('the check of the routes', () => {
     expect(await checkRoutes(ledger, false)).toMatchObject([
       { status: 'warning', says: '3 notices wait, the oldest for 10 min.' },
     ]);
+  });
+});
+
+describe('what waits for the routes', () => {
+  const undelivered = async () => readUndelivered(ledger, await ledger.policies.inForce());
+
+  it('is told with its number, its age and why the last message was not taken, until one is', async () => {
+    await putInForce(ledger, { ops: slackRoute(), audit: webhookRoute() });
+    await warn(3);
+    receiver.plan = [503];
+    await failureOf(deliver());
+    const [ops, audit] = await undelivered();
+    expect(ops).toMatchObject({ route: 'ops', waiting: 3, trouble: { message: 'the receiver answered 503' } });
+    expect(Date.now() - (ops?.oldestAtMs ?? 0)).toBeLessThan(60_000);
+    expect(audit).toMatchObject({ route: 'audit', waiting: 3, trouble: null });
+    await deliver();
+    expect((await undelivered())[0]).toEqual({ route: 'ops', waiting: 0, oldestAtMs: null, trouble: null });
+  });
+
+  it('is read without a trace in the ledger', async () => {
+    await putInForce(ledger, { ops: slackRoute() });
+    await warn();
+    expect(await undelivered()).toMatchObject([{ waiting: 1 }]);
+    expect(await ledger.deliveries.toldSince('ops')).toBeNull();
+  });
+
+  it('does not hide that a message was not taken when the reason can’t be written', async () => {
+    await putInForce(ledger, { ops: slackRoute() });
+    await warn();
+    receiver.plan = [503];
+    const before = (call: string): void => {
+      if (call === 'deliveries.noteTrouble') throw ledgerAway();
+    };
+    const away = hooked(ledger, { before });
+    expect((await failureOf(deliver('ops', 0, away))).message).toContain('answered 503');
+    expect(await ledger.deliveries.trouble('ops')).toBeNull();
+  });
+});
+
+describe('whether a route can be used', () => {
+  it('is asked of its host, without a message and without the path that is a secret', async () => {
+    await putInForce(ledger, { ops: slackRoute(), audit: webhookRoute() });
+    const heads: string[] = [];
+    receiver.heads = (path) => heads.push(path);
+    expect(await reachRoutes(ledger)).toEqual([
+      { route: 'ops', problem: null },
+      { route: 'audit', problem: null },
+    ]);
+    expect(heads).toEqual(['/', '/']);
+    expect(receiver.received).toEqual([]);
+  });
+
+  it('is told with the reason, and holds no secret', async () => {
+    writeFileSync(urlFile, `http://127.0.0.1:1/services/${TOKEN}\n`);
+    writeFileSync(secretFile, 'too short');
+    await putInForce(ledger, { ops: slackRoute(), audit: webhookRoute() });
+    const [ops, audit] = await reachRoutes(ledger);
+    expect(ops?.problem).toBe('nobody answers at its address (ECONNREFUSED)');
+    expect(audit?.problem).toMatch(/^the file of secret_file can't be used: /);
   });
 });

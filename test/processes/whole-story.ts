@@ -30,7 +30,11 @@ export function setTheScene({ world }: Simulator, { message, agentName, creator 
     faults: [{ fault: 'failed-to-abort', times: 2 }],
   });
   world.addSession({ ...common, agent: 'agent_hand', id: 'sess_watch' });
-  world.addSession({ ...common, agent: 'agent_night', id: 'sess_policy', turnAge: '2h' });
+  // What ends at the first request is in nobody's case.
+  world.addSession({
+    ...{ ...common, agent: 'agent_night', id: 'sess_policy', turnAge: '2h' },
+    faults: [{ fault: 'failed-to-abort', times: 1 }],
+  });
   for (const id of ['sess_bulk_1', 'sess_bulk_2'])
     world.addSession({ ...common, agent: 'agent_bulk', id, turnAge: '1h' });
   world.addSession({

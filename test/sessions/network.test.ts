@@ -4,6 +4,8 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { getEventListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import { createGzip, gzipSync } from 'node:zlib';
+import { exchange } from '../../src/adapters/vendor/exchange.js';
+import { createTransport } from '../../src/adapters/vendor/transport.js';
 import { createCredentials } from '../../src/adapters/vendor/index.js';
 import { failureOf, KEY, Started, USER } from './support.js';
 import { longTranscript } from './long-transcript.js';
@@ -96,6 +98,27 @@ describe('connections', () => {
   });
 });
 
+describe('a request that Node.js refuses to send', () => {
+  const whole = { maxBytes: 1_000, takeBody: () => true };
+
+  it.each([
+    ['a path', '/sessions/a b', { 'x-auth-key': USER }],
+    ['a header', '/sessions/a', { 'x-auth-key': 'two\nlines' }],
+  ])('for %s was not sent', async (_what, path, authentication) => {
+    const { origin, seen } = await started.json(200, {});
+    const transport = createTransport({
+      ...{ baseUrl: origin, proxy: null, userAgent: 'curfew/test' },
+      ...{ connectMs: 5_000, readMs: 5_000, cancelMs: 5_000 },
+    });
+    const ending = await exchange(transport, { method: 'POST', path, authentication, ...whole });
+    expect(ending).toMatchObject({ end: 'unsent', sent: false, head: null });
+    expect(ending.note).toMatch(/^ERR_/);
+    expect(JSON.stringify(ending)).not.toContain('two');
+    transport.close();
+    expect(seen).toEqual([]);
+  });
+});
+
 describe('answers that break off', () => {
   it('are unreadable when the success was cut', async () => {
     const { origin } = await started.raw((socket) => socket.end(rawAnswer(ANSWER.slice(0, 20), ANSWER.length)));
@@ -145,6 +168,16 @@ describe('time', () => {
     const client = started.client(origin, { timeouts: { readMs: 2_000, cancelMs: 2_000 } });
     await bothFail(client, 'timeout', true);
     expect(await failureOf(client.cancelSession('sess_1'))).toMatchObject({ status: 200 });
+  });
+
+  it('does not call late what was there while this process was busy', async () => {
+    const { origin } = await started.http((_request, response) => {
+      response.end(ANSWER);
+      const until = performance.now() + 300;
+      while (performance.now() < until);
+    });
+    const client = started.client(origin, { timeouts: { readMs: 200 } });
+    expect(await client.retrieveSession('sess_1')).toMatchObject({ value: { id: 'sess_1' } });
   });
 
   it('gives a cancel request longer than a read', async () => {

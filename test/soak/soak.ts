@@ -1,16 +1,18 @@
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, Connection } from '@temporalio/client';
+import { spreadOf, type Spread } from '../../bench/figures.js';
 import { startSimulator, stintsOf, type World } from '../../simulator/index.js';
 import { seededRandom } from '../../simulator/random.js';
-import { SEARCH_ATTRIBUTES } from '../../src/core/contract.js';
+import { SEARCH_ATTRIBUTES, SESSION_CANCELLATION } from '../../src/core/contract.js';
 import { homePaths } from '../../src/platform/home.js';
 import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
 import { LedgerUnavailableError } from '../../src/adapters/ledger/errors.js';
 import { openDatabase } from '../../src/adapters/ledger/open.js';
 import type { OrderView } from '../../src/adapters/ledger/results.js';
 import { readPolicyFile } from '../../src/core/policy-file/index.js';
-import { startEmbeddedServer } from '../../src/adapters/temporal/embedded.js';
+import { startEmbeddedServer, type EmbeddedServer } from '../../src/adapters/temporal/embedded.js';
 import { runCurfew, settingsFor, startReady, stopEverything, type CurfewProcess } from '../support/curfew-process.js';
 import { makeHome, removeHome, temporalBinary } from '../support/embedded-server.js';
 import { recordReads } from '../support/oracle.js';
@@ -25,6 +27,7 @@ export interface SoakOptions {
   readonly drainMs: number;
   readonly sessions: number;
   readonly agents: number;
+  /** Mean time between two kills of a worker, which come at random moments, ms. */
   readonly killEveryMs: number;
   /** Share of requests that fail, 0 to 1. */
   readonly faultShare: number;
@@ -48,10 +51,16 @@ export interface SoakReport extends Omit<SoakFindings, 'lags'> {
   readonly faultsStruck: { readonly total: number; readonly byFault: Readonly<Record<string, number>> };
   readonly orders: number;
   readonly outcomes: Readonly<Record<string, number>>;
+  /** Executions of workflows for what was not clear after the first request, or was not asked by the watch itself. */
+  readonly caseExecutions: number;
   readonly cancelRequests: number;
-  /** From a limit to the first cancel request for the turn, ms. */
-  readonly lagMs: { readonly count: number; readonly p50: number; readonly p99: number; readonly max: number };
+  /** From a limit to the first cancel request for the turn, with all faults and kills in it; null: nobody was asked. */
+  readonly lagMs: Spread | null;
+  /** The same by the limit that was reached first. */
+  readonly lagByLimitMs: Readonly<Record<string, Spread | null>>;
   readonly slowest: readonly Lag[];
+  /** How many in all; 0 is the goal. */
+  readonly disagreementCount: number;
   readonly agree: boolean;
 }
 
@@ -107,7 +116,9 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     const elapsed = (): number => performance.now() - began;
     const struck = letFail(world, options.faultShare, options.hangingCancels);
     let kills = 0;
-    let nextKillAt = options.killEveryMs;
+    // From half of it to one and a half.
+    const untilKillMs = (): number => options.killEveryMs * (0.5 + random());
+    let nextKillAt = untilKillMs();
     let nextStaleAt = STALE_EVERY_MS;
     let replacing: Promise<void> | null = null;
     while (elapsed() < options.runMs) {
@@ -118,7 +129,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
         world.addFaults({ sessionId }, [{ fault: 'stale-reads', lag: '3s', lasts: '8s' }]);
       }
       if (elapsed() >= nextKillAt && replacing === null) {
-        nextKillAt += options.killEveryMs;
+        nextKillAt += untilKillMs();
         const victim = workers.shift();
         if (victim === undefined) throw new Error('No worker is left to kill.');
         victim.signal('SIGKILL');
@@ -159,6 +170,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
       await sleep(1_000);
     }
     const drainSeconds = Math.round(drained() / 1_000);
+    const caseExecutions = await countCases(server);
     for (const worker of workers) worker.signal('SIGTERM');
     await Promise.all(workers.map(({ ended }) => ended));
 
@@ -169,6 +181,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
       sessionIds: users.sessionIds,
       dueMs: DUE_MS,
     });
+    const disagreementCount = Object.values(findings.disagreements).flat().length;
     const byFault = tally(struck.map(({ fault }) => fault));
     return {
       seed,
@@ -183,11 +196,14 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
       faultsStruck: { total: struck.length, byFault },
       orders: orders.length,
       outcomes: tally(orders.map(({ outcome }) => outcome ?? 'open')),
+      caseExecutions,
       cancelRequests: world.truthBook.cancels.length,
-      lagMs: figures(lags),
+      lagMs: spreadOf(lags.map(({ ms }) => ms)),
+      lagByLimitMs: byLimit(lags),
       slowest: [...lags].sort((a, b) => b.ms - a.ms).slice(0, SLOWEST),
       ...findings,
-      agree: Object.values(findings.disagreements).every((list) => list.length === 0),
+      disagreementCount,
+      agree: disagreementCount === 0,
     };
   } finally {
     await ledger?.close();
@@ -220,6 +236,16 @@ async function allOrders(ledger: Ledger): Promise<OrderView[]> {
   }
 }
 
+async function countCases({ address, namespace }: EmbeddedServer): Promise<number> {
+  const connection = await Connection.connect({ address });
+  try {
+    const client = new Client({ connection, namespace });
+    return (await client.workflow.count(`WorkflowType = "${SESSION_CANCELLATION}"`)).count;
+  } finally {
+    await connection.close();
+  }
+}
+
 async function writtenRequests(path: string): Promise<WrittenRequest[]> {
   const { db, close } = await openDatabase(path);
   try {
@@ -241,8 +267,9 @@ function tally(names: readonly string[]): Record<string, number> {
   return counts;
 }
 
-function figures(lags: readonly Lag[]): SoakReport['lagMs'] {
-  const sorted = lags.map(({ ms }) => ms).sort((a, b) => a - b);
-  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
-  return { count: sorted.length, p50: at(0.5), p99: at(0.99), max: sorted.at(-1) ?? 0 };
+function byLimit(lags: readonly Lag[]): SoakReport['lagByLimitMs'] {
+  const limits = [...new Set(lags.map(({ limit }) => limit))].sort();
+  return Object.fromEntries(
+    limits.map((limit) => [limit, spreadOf(lags.filter((lag) => lag.limit === limit).map(({ ms }) => ms))]),
+  );
 }

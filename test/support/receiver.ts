@@ -17,12 +17,19 @@ export interface Receiver {
   readonly received: Received[];
   /** Behaviours for the next messages; after them every message is taken. */
   plan: Behaviour[];
+  /** Hears of questions whether anybody is there; those are no messages. */
+  heads?: (path: string) => void;
   close(): Promise<void>;
 }
 
 export async function startReceiver(): Promise<Receiver> {
   const received: Received[] = [];
   const server = createServer((request, response) => {
+    // Somebody wants to know whether anybody is there.
+    if (request.method === 'HEAD') {
+      receiver.heads?.(request.url ?? '');
+      return void response.end();
+    }
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { caseWorkflowId, type Outcome } from '../../src/core/contract.js';
 import { createEnforcement, type Round } from '../../src/engines/fleet/enforcement.js';
 import { judgeWatchOrder } from '../../src/engines/watch/gate-rules.js';
+import { createInHand, type InHand } from '../../src/engines/fleet/in-hand.js';
 import { createGateRules } from '../../src/engines/fleet/gate-rules.js';
 import { createRulesReader } from '../../src/engines/fleet/rules-in-force.js';
 import { createVendorClock } from '../../src/adapters/vendor/vendor-clock.js';
@@ -80,7 +81,27 @@ export class FleetClock implements Clock {
     this.#monotonic += ms;
     this.#wall += ms;
     this.#vendor += ms;
+    for (const sleeper of this.#sleepers) if (sleeper.dueAt <= this.#monotonic) sleeper.wake();
   }
+  readonly #sleepers = new Set<{ readonly dueAt: number; readonly wake: () => void }>();
+  get sleeping(): number {
+    return this.#sleepers.size;
+  }
+  /** Monotonic, ms: when the first of those wakes. */
+  get wakesAt(): number {
+    return Math.min(...[...this.#sleepers].map(({ dueAt }) => dueAt));
+  }
+  sleep = (ms: number, signal: AbortSignal): Promise<void> =>
+    new Promise((resolve) => {
+      const wake = (): void => {
+        this.#sleepers.delete(sleeper);
+        resolve();
+      };
+      const sleeper = { dueAt: this.#monotonic + ms, wake };
+      this.#sleepers.add(sleeper);
+      if (signal.aborted) wake();
+      else signal.addEventListener('abort', wake, { once: true });
+    });
   /** Someone sets the clock of our machine. */
   setOurs(ms: number): void {
     this.#wall += ms;
@@ -111,7 +132,9 @@ export class ScriptedFleet implements SessionsClient {
   pageSize = 100;
   /** Whether answers carry a `Date` header, and how far it is off the vendor's other times, ms. */
   dates: (operation: SessionsOperation) => number | null = () => 0;
-  /** State that a cancel request answers, or the kind of its failure; it ends the turn when that is `failed`. */
+  /** Whether a cancel request that answers `failed` ends the turn. */
+  cancelsEnd = true;
+  /** State that a cancel request answers, or the kind of its failure. */
   cancelAnswers: (sessionId: string, call: number) => CancelAnswer['state'] = () => 'failed';
 
   readonly calls: (Called & { readonly atMs: number })[] = [];
@@ -195,7 +218,7 @@ export class ScriptedFleet implements SessionsClient {
       const kind = state as SessionsErrorKind;
       if (['server-error', 'timeout', 'failed-to-abort'].includes(kind))
         throw this.#error(kind, 'cancelSession', sessionId);
-      if (state === 'failed' && shown !== null) this.#end(sessionId);
+      if (state === 'failed' && shown !== null && this.cancelsEnd) this.#end(sessionId);
       return { id: sessionId, state };
     });
   }
@@ -288,6 +311,10 @@ interface EnforcingProcess {
   /** Rounds that failed for want of the ledger. */
   readonly failedRounds: () => number;
   readonly log: Record<'debug' | 'info' | 'warn' | 'error', jest.Mock>;
+  /** Orders that it is carrying out. */
+  readonly inHand: () => number;
+  /** It is told to stop. */
+  stop(): Promise<void>;
 }
 
 export interface FleetHarness {
@@ -304,6 +331,8 @@ export interface FleetHarness {
     readonly joinFails?: boolean;
     readonly meters?: Meters;
     readonly random?: () => number;
+    /** It carries out what it orders, as a worker does; left out: that is left to {@link FleetHarness.carryOut}. */
+    readonly carriesOut?: boolean;
     /** In the place of the one that it shows. */
     readonly log?: Logger;
   }): EnforcingProcess;
@@ -333,30 +362,77 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
     joinFails = false,
     meters = NO_METERS,
     random = () => 0.5,
+    carriesOut = false,
     log: logHere,
   } = {}) => {
     const log = newLog();
     const here = hooks === undefined ? ledger : hooked(ledger, hooks);
+    const worker = randomUUID();
+    const stopping = new AbortController();
+    const vendorClock = createVendorClock(clock);
+    const rules = createRulesReader(here);
+    const account = createAccount(here, fleet, log, clock.monotonic);
+    const gate = createGate({ sessions: fleet, ledger: here, limiter, log, clock, vendorClock, worker });
+    const cases = {
+      join: (sessionId: string, orderId: string) => {
+        if (joinFails) return Promise.reject(new Error('Temporal is away'));
+        joined.push({ sessionId, orderId, atMs: clock.vendor() });
+        return Promise.resolve('joined' as const);
+      },
+    };
+    const inHand = createInHand({
+      ...{
+        sessions: fleet,
+        gate,
+        ledger: here,
+        limiter,
+        log: logHere ?? log,
+        account,
+        meters,
+        random,
+        cases,
+        worker,
+        scanMs,
+      },
+      rules: createGateRules({
+        ...{ ledger: here, rules, vendorClock, scanMs },
+        judgeService: (order, read) => judgeWatchOrder({ ledger: here, vendorClock }, order, read),
+      }),
+      timing: DEFAULT_TIMING,
+      monotonic: clock.monotonic,
+      stopping: stopping.signal,
+      pause: clock.sleep,
+    });
+    const byCases: Pick<InHand, 'take'> = {
+      take: ({ sessionId, orderId }) => void cases.join(sessionId, orderId).catch(() => {}),
+    };
+    /** Until everything that is in hand waits for time to pass. */
+    const quiet = async (): Promise<void> => {
+      for (let turns = 0; clock.sleeping < inHand.size; turns += 1) {
+        if (turns > 10_000) throw new Error('What is in hand does not come to rest.');
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    const pass = async (ms: number): Promise<void> => {
+      const until = clock.monotonic() + ms;
+      await quiet();
+      while (clock.wakesAt < until) {
+        clock.advance(Math.max(0, clock.wakesAt - clock.monotonic()));
+        await quiet();
+      }
+      clock.advance(Math.max(0, until - clock.monotonic()));
+      await quiet();
+    };
     const enforcement = createEnforcement({
       ...{ sessions: fleet, ledger: here, limiter, log: logHere ?? log, scanMs, meters },
-      account: createAccount(here, fleet, log, clock.monotonic),
-      vendorClock: createVendorClock(clock),
-      rules: createRulesReader(here),
-      cases: {
-        join: (sessionId: string, orderId: string) => {
-          if (joinFails) return Promise.reject(new Error('Temporal is away'));
-          joined.push({ sessionId, orderId, atMs: clock.vendor() });
-          return Promise.resolve(true);
-        },
-      } as never,
+      ...{ account, vendorClock, rules, gate, worker, inHand: carriesOut ? inHand : { ...inHand, ...byCases } },
       monotonic: clock.monotonic,
       random,
-      pause: (ms, signal, idle) => {
-        if (idle) clock.advance(ms);
+      pause: async (ms, signal, idle) => {
+        await (idle ? pass(ms) : quiet());
         // What is under way takes no time but that of its calls.
-        return idle || signal.aborted
-          ? Promise.resolve()
-          : new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+        if (idle || signal.aborted) return;
+        await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
       },
     });
     let token: string | null = null;
@@ -364,6 +440,11 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
     let stay = true;
     return {
       log,
+      inHand: () => inHand.size,
+      stop: async () => {
+        stopping.abort();
+        await inHand.finished();
+      },
       stays: () => stay,
       failedRounds: () => failures,
       run: async (ms) => {
@@ -385,7 +466,7 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
             if (!(error instanceof LedgerUnavailableError)) throw error;
             failures += 1;
           }
-          clock.advance(Math.max(1, Math.min(afterMs, until - clock.monotonic())));
+          await pass(Math.max(1, Math.min(afterMs, until - clock.monotonic())));
         }
         return next;
       },

@@ -30,7 +30,8 @@ import {
   whatIsWrong,
   type RunningWorkflow,
 } from '../../src/adapters/temporal/own-ids.js';
-import { createStrangers, readStrangers, unreadyBecauseOf } from '../../src/adapters/temporal/strangers.js';
+import { readStrangers } from '../../src/adapters/temporal/stranger-notes.js';
+import { createStrangers, unreadyBecauseOf } from '../../src/adapters/temporal/strangers.js';
 import { createWatches } from '../../src/adapters/temporal/watches.js';
 import { makeHome, removeHome, until } from '../support/embedded-server.js';
 import { OBTAIN_LIMIT_MS } from '../support/temporal.js';

@@ -69,7 +69,7 @@ async function end(sessionId: string, triggerId: string | null = TRIGGER): Promi
     ...{ sessionId, source: 'person', requestedBy: 'a test', evenIfExempt: false, turnKey: null },
     reason: { text: null, policy: null, policyVersion: null, limit: null, observed: null },
   });
-  const read = await gate.read(sessionId);
+  const read = await gate.read(sessionId, 'look');
   const result = await gate.send({ sessionId, read, orderIds: [orderId], owner: 'a test' });
   expect(result.kind).toBe('answered');
 }

@@ -55,6 +55,7 @@ const rules: PolicyRules = {
   judge: (order) => Promise.resolve(verdictOf((order.policy ?? 'unknown') as RuleWord, order)),
   judgeService: () => Promise.resolve(null),
   onRestart: () => Promise.resolve(null),
+  endsRestarts: () => Promise.resolve(false),
 };
 
 interface Course {

@@ -71,8 +71,11 @@ function telling(codec: PayloadCodec, log: Logger): PayloadCodec {
 
 /** The SDK loads it by its path, with `require`. */
 function failureConverterPath(): string {
-  // Built beside this file, or, when the sources themselves run (tests), in dist.
-  for (const place of ['./failure-converter.cjs', '../../../dist/src/adapters/codec/failure-converter.cjs']) {
+  // Seen from dist/src/cli, where all code is built into, or, when the sources themselves run (tests), from here.
+  for (const place of [
+    '../adapters/codec/failure-converter.cjs',
+    '../../../dist/src/adapters/codec/failure-converter.cjs',
+  ]) {
     const path = fileURLToPath(new URL(place, import.meta.url));
     if (existsSync(path)) return path;
   }

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import cors from '@fastify/cors';
 import type { Payload, PayloadCodec } from '@temporalio/common';
 import fastify from 'fastify';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ExitCode, UserError } from '../../core/errors.js';
 import { isLoopbackHost } from '../../platform/loopback-host.js';
 import type { SecretFile } from '../../platform/secret-file.js';

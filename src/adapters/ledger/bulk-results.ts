@@ -31,6 +31,7 @@ export const viewOfTarget = (job: BulkJob, target: BulkTarget): OrderView => ({
   orderId: `${job.planId}/${target.seq}`,
   phase: 'settled',
   nextTryAtMs: null,
+  holder: null,
   decidedAtMs: target.decidedAtMs,
   result: resultOfTarget(job, target),
 });

@@ -190,7 +190,7 @@ async function writeDepartures(
       (plan_id, seq, session_id, agent_id, turn_key, turn_started_at, read_at, seen_at, status)
     select ${planId}, r.*, 0, 'sent' from (${rows}) as r where true
     on conflict (plan_id, seq) do update set
-      status = 'sent', attempts = bulk_targets.attempts + 1, sent_at = ${sql.lit(nowMs)},
+      status = 'sent', attempts = bulk_targets.attempts + 1, sent_at = ${nowMs},
       agent_id = coalesce(excluded.agent_id, bulk_targets.agent_id),
       turn_key = excluded.turn_key, turn_started_at = excluded.turn_started_at, read_at = excluded.read_at,
       answered_at = null, answer = null, answer_state = null`.execute(trx);
@@ -277,7 +277,7 @@ async function writeSettlements(
     select ${planId}, r.*, 0 from (${rows}) as r where true
     on conflict (plan_id, seq) do update set
       status = excluded.status, attribution = excluded.attribution, ended_at = excluded.ended_at,
-      decided_at = ${sql.lit(nowMs)},
+      decided_at = ${nowMs},
       agent_id = coalesce(excluded.agent_id, bulk_targets.agent_id),
       turn_key = coalesce(excluded.turn_key, bulk_targets.turn_key),
       error_json = coalesce(excluded.error_json, bulk_targets.error_json)`.execute(trx);

@@ -34,6 +34,14 @@ export interface ItemOrder {
   readonly endedAtMs: number | null;
 }
 
+/** Why a message was not taken. */
+export interface RouteTrouble {
+  /** Ledger's clock, ms since the Unix epoch. */
+  readonly atMs: number;
+  /** Without addresses and secrets. */
+  readonly message: string;
+}
+
 /** A message that was begun: its items stay together until it is delivered, so that a repeat is the same message. */
 export interface BegunMessage {
   readonly beganAtMs: number;
@@ -91,6 +99,30 @@ export const createDeliveries = (db: Kysely<LedgerDatabase>, now: Clock = ledger
   /** The items with these keys, in the order of the keys; what is not there any more is left out. */
   itemsOf: (keys: readonly string[]): Promise<Item[]> => itemsOf(db, keys),
 
+  /** How many things that is, counted up to `most`, and since when the oldest waits, ms; null: nothing does. */
+  async waiting(
+    audience: Audience,
+    youngerThanMs: number,
+    most: number,
+  ): Promise<{ readonly count: number; readonly oldestAtMs: number | null }> {
+    const afterMs = (await now(db)) - youngerThanMs;
+    const events = await pendingEvents(db, audience, afterMs)
+      .select('events.at as told_at')
+      .orderBy('events.at')
+      .limit(most)
+      .execute();
+    const outcomes = await pendingOutcomes(db, audience, afterMs)
+      .select('outcomes.decided_at as told_at')
+      .orderBy('outcomes.decided_at')
+      .limit(most)
+      .execute();
+    const oldest = [...events.slice(0, 1), ...outcomes.slice(0, 1)].map(({ told_at: atMs }) => atMs);
+    return {
+      count: Math.min(most, events.length + outcomes.length),
+      oldestAtMs: oldest.length === 0 ? null : Math.min(...oldest),
+    };
+  },
+
   /** The message that a route was being told, and has perhaps not taken. */
   async begun(route: string): Promise<BegunMessage | null> {
     const text = await createMeta(db).read(begunKey(route));
@@ -120,7 +152,26 @@ export const createDeliveries = (db: Kysely<LedgerDatabase>, now: Clock = ledger
           .execute();
       }
       await createMeta(trx).drop(begunKey(route));
+      await createMeta(trx).drop(troubleKey(route));
     });
+  },
+
+  /** Notes why a route did not take a message; a message that it takes ends that. */
+  async noteTrouble(route: string, message: string): Promise<void> {
+    const trouble: RouteTrouble = { atMs: await now(db), message };
+    await createMeta(db).replace(troubleKey(route), JSON.stringify(trouble));
+  },
+
+  /** Why the route did not take its last message; null: it did, or there was none. */
+  async trouble(route: string): Promise<RouteTrouble | null> {
+    const text = await createMeta(db).read(troubleKey(route));
+    return text === null ? null : (JSON.parse(text) as RouteTrouble);
+  },
+
+  /** @returns what {@link since} would, without writing anything; null: it was not asked yet */
+  async toldSince(route: string): Promise<number | null> {
+    const text = await createMeta(db).read(sinceKey(route));
+    return text === null ? null : Number(text);
   },
 
   /**
@@ -129,8 +180,8 @@ export const createDeliveries = (db: Kysely<LedgerDatabase>, now: Clock = ledger
    * @param atMs - counts only the first time
    */
   async since(route: string, atMs: number): Promise<number> {
-    await createMeta(db).claim(`notify-since/${route}`, String(atMs));
-    return Number((await createMeta(db).read(`notify-since/${route}`)) ?? atMs);
+    await createMeta(db).claim(sinceKey(route), String(atMs));
+    return Number((await createMeta(db).read(sinceKey(route))) ?? atMs);
   },
 });
 
@@ -163,6 +214,8 @@ async function itemsOf(db: Kysely<LedgerDatabase>, keys: readonly string[]): Pro
   return keys.flatMap((key) => items.get(key) ?? []);
 }
 
+const sinceKey = (route: string): string => `notify-since/${route}`;
+const troubleKey = (route: string): string => `notify-trouble/${route}`;
 const begunKey = (route: string): string => `notify-message/${route}`;
 
 function pendingEvents(db: Kysely<LedgerDatabase>, audience: Audience, afterMs: number) {

@@ -26,6 +26,13 @@ export class FifoLock {
     });
   }
 
+  /** Takes it if nobody has it, and does not wait. @returns as {@link acquire} */
+  tryAcquire(): boolean {
+    if (this.#held) return false;
+    this.#held = true;
+    return true;
+  }
+
   release(): void {
     const [next] = this.#waiting;
     if (next === undefined) {

@@ -16,3 +16,11 @@ export const DOUBT_RETRY_MS = 10_000;
  * unanswered requests are under way, and nobody else sends for those sessions (invariant I3).
  */
 export const RUN_LEASE_MS = 10_000;
+
+/**
+ * How long the worker that carries out an order itself counts as alive without a word, ms. It renews it every
+ * {@link HOLD_RENEWAL_MS} for all that it holds; what it leaves behind gets a case.
+ */
+export const HOLD_MS = 10_000;
+
+export const HOLD_RENEWAL_MS = 3_000;

@@ -275,6 +275,14 @@ create table bulk_targets (
 
 create unique index bulk_targets_session on bulk_targets (session_id, plan_id)
 `,
+
+  '0003_holders': `
+alter table orders add column holder text
+
+alter table orders add column held_until bigint
+
+create index orders_held on orders (held_until) where open = 1 and held_until is not null
+`,
 };
 
 /** Migrations of before the first release. What they made is not brought up to date. */

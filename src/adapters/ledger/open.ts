@@ -7,7 +7,6 @@ import { retrying, type Explained, type RetryOptions } from '../../platform/retr
 import type { LedgerDialect } from './dialect.js';
 import { codeOf, isLedgerUnavailable, mayComeUp, messageOf, unavailableAsUserError } from './errors.js';
 import { migrate, olderTables, schemaState, type SchemaState } from './migrations.js';
-import { postgresDialect } from './postgres.js';
 import { describePlace, readPostgresUrl, type PostgresSettings } from './postgres-url.js';
 import type { LedgerDatabase } from './schema.js';
 import { LibsqlDialect } from './sqlite.js';
@@ -51,8 +50,11 @@ export async function openDatabase(
   url: string,
   { migrate: mayMigrate = false, waiting = {} }: OpenOptions = {},
 ): Promise<OpenedDatabase> {
-  const target = (): Target => targetOf(url.trim());
-  return await retrying(waiting, () => open(target(), (found) => found === 'empty' || mayMigrate), explain);
+  return await retrying(
+    waiting,
+    async () => open(await targetOf(url.trim()), (found) => found === 'empty' || mayMigrate),
+    explain,
+  );
 }
 
 /**
@@ -65,7 +67,7 @@ export async function openDatabaseIfAny(url: string): Promise<OpenedDatabase | n
   const place = locateLedger(url);
   if (place.kind === 'sqlite' && isMissingOrEmpty(place.path)) return null;
   try {
-    const opened = await open(targetOf(url.trim()), () => false);
+    const opened = await open(await targetOf(url.trim()), () => false);
     if (opened.found !== 'empty') return opened;
     await opened.close();
     return null;
@@ -156,9 +158,11 @@ function filePathOf(url: string): string {
   return resolve(url);
 }
 
-function targetOf(url: string): Target {
+/** The driver of PostgreSQL is loaded when it is used: it would cost every command some 40 ms. */
+async function targetOf(url: string): Promise<Target> {
   if (!isPostgres(url)) return sqliteTarget(filePathOf(url));
   const settings = postgresSettings(url);
+  const { postgresDialect } = await import('./postgres.js');
   return { kind: 'postgres', dialect: postgresDialect(settings), describe: describePlace(settings) };
 }
 

@@ -3,7 +3,9 @@ import { sql, type Kysely, type Selectable, type Transaction } from 'kysely';
 import type { Attribution, CasePhase, OrderError, OrderReason, Outcome } from '../../core/contract.js';
 import { bulkConcludedBefore } from './bulk-requests.js';
 import { onePerJob } from './bulk-alerts.js';
+import { endedTurns, type EndedTurn } from './ended-turns.js';
 import { recordEvents, stamped, type EventToRecord } from './events.js';
+import { HOLD_MS } from './leases.js';
 import { ledgerNow, type Clock } from './locks.js';
 import { orderViews, reasonOf, type OrderFilter, type OrderView } from './results.js';
 import { isWitnessed, tell, type SeenAtTheEnd } from './news.js';
@@ -26,6 +28,8 @@ export interface NewOrder {
   readonly turnStartedAtMs?: number | null;
   /** How old a read may be that lets a request for this order out, ms; left out or null: as old as for any order. Only a person may say so. */
   readonly maxReadAgeMs?: number | null;
+  /** The worker that carries it out itself, and holds it until a case takes it over; left out: a case carries it out. */
+  readonly holder?: string;
 }
 
 /** An order without an outcome, with what is needed to carry it out. */
@@ -84,12 +88,21 @@ export const createOrders = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow)
     return createOrder(db, order, await now(db));
   },
 
-  /** The open orders on a session, oldest first. Starts a pass: books the time since the last one if it was spent in vain. */
-  async beginPass(sessionId: string): Promise<OpenOrder[]> {
+  /**
+   * The open orders on a session, oldest first. Starts a pass: books the time since the last one if it was spent in vain.
+   *
+   * A case takes all, from whoever holds them. A worker gets those that it holds, and none when there are others: then a case
+   * is at work, or soon will be.
+   *
+   * @param holder - the worker; null: a case
+   */
+  async beginPass(sessionId: string, holder: string | null = null): Promise<OpenOrder[]> {
     const nowMs = await now(db);
     const rows = await db
       .updateTable('orders')
       .set({
+        holder,
+        held_until: holder === null ? null : nowMs + HOLD_MS,
         counted_ms: sql<number>`counted_ms + case
         when last_pass_counts = 1 and last_pass_at < ${nowMs} and ${nowMs} - last_pass_at < ${LONGEST_COUNTED_GAP_MS}
           then ${nowMs} - last_pass_at
@@ -101,6 +114,20 @@ export const createOrders = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow)
       })
       .where('session_id', '=', sessionId)
       .where('open', '=', 1)
+      .$if(holder !== null, (query) =>
+        query.where('holder', '=', holder).where((eb) =>
+          eb.not(
+            eb.exists(
+              eb
+                .selectFrom('orders as others')
+                .select('others.id')
+                .where('others.session_id', '=', sessionId)
+                .where('others.open', '=', 1)
+                .where((other) => other.or([other('others.holder', 'is', null), other('others.holder', '!=', holder)])),
+            ),
+          ),
+        ),
+      )
       .returningAll()
       .execute();
     return rows
@@ -175,19 +202,79 @@ export const createOrders = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow)
     });
   },
 
-  /** Sessions with open orders that nobody has looked at since the given time, oldest order first. */
+  /** The worker lives, and goes on with all orders that it holds. */
+  async renewHolds(holder: string): Promise<void> {
+    const nowMs = await now(db);
+    await db
+      .updateTable('orders')
+      .set({ held_until: nowMs + HOLD_MS })
+      .where('holder', '=', holder)
+      .where('open', '=', 1)
+      .execute();
+  },
+
+  /**
+   * The worker does not go on with what it held.
+   *
+   * @param forMs - within so long a case takes them over; 0: whoever finds them opens one
+   * @returns whether any was still open
+   */
+  async letGo(holder: string, sessionId: string, forMs: number): Promise<boolean> {
+    const nowMs = await now(db);
+    const { numUpdatedRows } = await db
+      .updateTable('orders')
+      .set({ holder: null, held_until: nowMs + forMs })
+      .where('holder', '=', holder)
+      .where('session_id', '=', sessionId)
+      .where('open', '=', 1)
+      .executeTakeFirst();
+    return numUpdatedRows > 0n;
+  },
+
+  /** A case was opened for orders whose holder is gone: so long it counts as at work without a word, ms. */
+  async entrust(sessionId: string, forMs: number): Promise<void> {
+    const nowMs = await now(db);
+    await db
+      .updateTable('orders')
+      .set({ holder: null, held_until: nowMs + forMs })
+      .where('session_id', '=', sessionId)
+      .where('open', '=', 1)
+      .where('held_until', '<=', nowMs)
+      .execute();
+  },
+
+  /** Sessions with open orders whose holder is gone, and which no case has taken over, longest first. */
+  async unheld(limit: number): Promise<{ sessionId: string; orderId: string }[]> {
+    const rows = await db
+      .selectFrom('orders')
+      .select(({ fn }) => ['session_id', fn.min('id').as('orderId')])
+      .where('open', '=', 1)
+      .where('held_until', '<=', await now(db))
+      .groupBy('session_id')
+      .orderBy(({ fn }) => fn.min('held_until'))
+      .limit(limit)
+      .execute();
+    return rows.map((row) => ({ sessionId: row.session_id, orderId: row.orderId }));
+  },
+
+  /** Sessions with open orders that nobody holds, and nobody has looked at since the given time, oldest order first. */
   async neglected(lookedAtBeforeMs: number, limit: number): Promise<{ sessionId: string; orderId: string }[]> {
+    const nowMs = await now(db);
     const rows = await db
       .selectFrom('orders')
       .select(({ fn }) => ['session_id', fn.min('id').as('orderId')])
       .where('open', '=', 1)
       .groupBy('session_id')
       .having(({ fn }) => fn.max(sql<number>`coalesce(next_try_at, last_pass_at, 0)`), '<', lookedAtBeforeMs)
+      .having(({ fn }) => fn.max(sql<number>`coalesce(held_until, 0)`), '<=', nowMs)
       .orderBy(({ fn }) => fn.min('ordered_at'))
       .limit(limit)
       .execute();
     return rows.map((row) => ({ sessionId: row.session_id, orderId: row.orderId }));
   },
+
+  /** See {@link endedTurns}. */
+  ended: (withinMs: number): Promise<EndedTurn[]> => endedTurns(db, withinMs, now),
 
   views: (filter: OrderFilter): Promise<OrderView[]> => orderViews(db, filter),
 
@@ -236,6 +323,8 @@ export async function createOrder(db: Kysely<LedgerDatabase>, order: NewOrder, n
       attempts: 0,
       counted_ms: 0,
       last_pass_counts: 0,
+      holder: order.holder ?? null,
+      held_until: order.holder === undefined ? null : nowMs + HOLD_MS,
     })
     .execute();
   tell({ kind: 'order-opened', by: orderedBy(order.source), policy: order.reason.policy });

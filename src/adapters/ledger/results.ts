@@ -19,6 +19,8 @@ export interface OrderView {
   readonly nextTryAtMs: number | null;
   /** Our clock, ms since the Unix epoch; null while open. */
   readonly decidedAtMs: number | null;
+  /** The worker that carries it out itself, or has done so; null: a case. */
+  readonly holder: string | null;
   readonly result: OrderResult;
 }
 
@@ -67,6 +69,7 @@ export async function viewsOf(db: Kysely<LedgerDatabase>, rows: readonly OrderRo
     phase: row.phase as CasePhase,
     nextTryAtMs: row.next_try_at,
     decidedAtMs: row.decided_at,
+    holder: row.holder,
     result: {
       sessionId: row.session_id,
       agentId: row.agent_id,

@@ -64,6 +64,10 @@ export interface OrdersTable {
   alerted_at: number | null;
   /** How old a read may be that lets a request for this order out, ms; null: as old as for any order. */
   max_read_age_ms: Generated<number | null>;
+  /** The worker that carries it out itself; null: a case does. */
+  holder: Generated<string | null>;
+  /** Ledger's clock, ms: when it has no case by then, it gets one; null: it has one. */
+  held_until: Generated<number | null>;
 }
 
 export interface OutcomesTable {

@@ -72,6 +72,7 @@ class LibsqlDriver implements Driver {
   readonly #path: string;
   readonly #limits: SqliteLimits;
   #connection: LibsqlConnection | undefined;
+  #commits: GroupCommit | undefined;
 
   constructor(path: string, limits: SqliteLimits) {
     this.#path = path;
@@ -87,6 +88,7 @@ class LibsqlDriver implements Driver {
       throw error;
     }
     this.#connection = connection;
+    this.#commits = new GroupCommit(connection, this.#lock);
   }
 
   async acquireConnection(): Promise<DatabaseConnection> {
@@ -95,39 +97,239 @@ class LibsqlDriver implements Driver {
       const detail = `a transaction of this process did not end within ${this.#limits.queueMs / 1000} s`;
       throw new LedgerUnavailableError('busy', this.#path, detail);
     }
-    return this.#open();
+    if (this.#connection === undefined || this.#commits === undefined)
+      throw new Error('The ledger was used before it was opened.');
+    return new LibsqlTurn(this.#connection, this.#commits);
   }
 
-  async beginTransaction(): Promise<void> {
-    await this.#open().begin();
+  async beginTransaction(turn: DatabaseConnection): Promise<void> {
+    await (turn as LibsqlTurn).begin();
   }
 
-  async commitTransaction(): Promise<void> {
-    await this.#open().commit();
-  }
-
-  rollbackTransaction(): Promise<void> {
-    this.#open().rollback();
+  commitTransaction(turn: DatabaseConnection): Promise<void> {
+    (turn as LibsqlTurn).commit();
     return Promise.resolve();
   }
 
-  releaseConnection(): Promise<void> {
-    // Ends what a failed commit may have left behind, or a transaction that was begun by hand.
-    this.#open().rollback();
-    this.#lock.release();
+  rollbackTransaction(turn: DatabaseConnection): Promise<void> {
+    (turn as LibsqlTurn).rollback();
     return Promise.resolve();
+  }
+
+  async releaseConnection(turn: DatabaseConnection): Promise<void> {
+    await (turn as LibsqlTurn).end();
   }
 
   async destroy(): Promise<void> {
     // Lets the transaction under way end; one that takes longer is rolled back.
-    await this.#lock.acquire(this.#limits.queueMs);
+    if (await this.#lock.acquire(this.#limits.queueMs)) await this.#commits?.commit();
     this.#connection?.close();
   }
+}
 
-  #open(): LibsqlConnection {
-    if (this.#connection === undefined) throw new Error('The ledger was used before it was opened.');
-    return this.#connection;
+/** Transactions of this process that reach the disk together. */
+interface Group {
+  /** Transactions in it that are complete. */
+  size: number;
+  /** It is to be committed when nobody is at work in it. */
+  due: boolean;
+  readonly onDisk: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** So many transactions are not kept waiting for more. */
+const LARGEST_GROUP = 100;
+
+/**
+ * Group commit. To bring a commit to the disk takes milliseconds, in which this process does nothing else. So transactions that
+ * come within one turn of the event loop share one: each is a savepoint in a transaction of SQLite, none mixes with another, and
+ * none counts as done before they all are on the disk.
+ */
+class GroupCommit {
+  readonly #connection: LibsqlConnection;
+  readonly #lock: FifoLock;
+  #group: Group | null = null;
+
+  constructor(connection: LibsqlConnection, lock: FifoLock) {
+    this.#connection = connection;
+    this.#lock = lock;
   }
+
+  /** Null: none is open. */
+  get open(): Group | null {
+    return this.#group;
+  }
+
+  /** The open group, or a new one. To be asked by whoever has the lock. @throws LedgerUnavailableError */
+  async join(): Promise<Group> {
+    if (this.#group !== null) return this.#group;
+    await this.#connection.begin(BEGIN_WRITE);
+    const { promise, resolve, reject } = withResolvers();
+    // Those who wait for it hear of a failure; perhaps nobody does.
+    promise.catch(() => {});
+    const group: Group = { size: 0, due: false, onDisk: promise, resolve, reject };
+    this.#group = group;
+    setImmediate(() => {
+      group.due = true;
+      // Whoever is at work in it now commits it at the end.
+      if (this.#group === group && this.#lock.tryAcquire()) void this.#commitAndLeave();
+    });
+    return group;
+  }
+
+  /** Hands the lock on, and commits before where that is due. */
+  leave(): void {
+    const group = this.#group;
+    if (group !== null && (group.due || group.size >= LARGEST_GROUP)) void this.#commitAndLeave();
+    else this.#lock.release();
+  }
+
+  async #commitAndLeave(): Promise<void> {
+    await this.commit();
+    this.#lock.release();
+  }
+
+  /** Never throws: those in the group hear of a failure. */
+  async commit(): Promise<void> {
+    const group = this.#group;
+    if (group === null) return;
+    try {
+      await this.#connection.commit();
+      this.#group = null;
+      group.resolve();
+    } catch (error) {
+      this.broken(error);
+    }
+  }
+
+  /** SQLite has ended the transaction by itself, or can't commit it: nothing of the group is stored. */
+  broken(error: unknown): void {
+    this.#connection.rollback();
+    this.#group?.reject(error);
+    this.#group = null;
+  }
+}
+
+/** One turn with the connection: a query, or a transaction. */
+class LibsqlTurn implements DatabaseConnection {
+  readonly #connection: LibsqlConnection;
+  readonly #commits: GroupCommit;
+  #transaction: 'none' | 'running' | 'failed' = 'none';
+  /** What it has done, or seen, counts when this is on the disk. */
+  #group: Group | null = null;
+
+  constructor(connection: LibsqlConnection, commits: GroupCommit) {
+    this.#connection = connection;
+    this.#commits = commits;
+  }
+
+  async begin(): Promise<void> {
+    this.#group = await this.#commits.join();
+    this.#connection.exec('savepoint turn');
+    this.#transaction = 'running';
+  }
+
+  /** It is on the disk when the turn ends. */
+  commit(): void {
+    this.#assertIntact();
+    this.#connection.exec('release turn');
+    this.#transaction = 'none';
+    if (this.#group !== null) this.#group.size += 1;
+  }
+
+  /** Never throws: the error that led to it is the one to report. SQLite may have rolled back by itself (disk full). */
+  rollback(): void {
+    if (this.#transaction === 'none') return;
+    this.#transaction = 'none';
+    if (!this.#connection.inTransaction) return;
+    try {
+      this.#connection.exec('rollback to turn; release turn');
+    } catch (error) {
+      this.#commits.broken(error);
+    }
+  }
+
+  /** @throws LedgerUnavailableError where what was done did not reach the disk */
+  async end(): Promise<void> {
+    // Ends what a failed commit may have left behind.
+    this.rollback();
+    const onDisk = this.#group === null || this.#group.size === 0 ? null : this.#group.onDisk;
+    this.#commits.leave();
+    await onDisk;
+  }
+
+  async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
+    if (this.#transaction === 'none') return this.#executeAlone<Row>(query);
+
+    const parameters = query.parameters.map(toBindable);
+    this.#assertIntact();
+    try {
+      return this.#connection.run<Row>(query.sql, parameters);
+    } catch (error) {
+      // As on PostgreSQL: a transaction in which a statement failed can only be rolled back.
+      this.#transaction = 'failed';
+      if (!this.#connection.inTransaction) this.#commits.broken(this.#connection.translated(error));
+      throw this.#connection.translated(error);
+    }
+  }
+
+  async #executeAlone<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
+    if (/^\s*pragma\b/i.test(query.sql)) {
+      // Some settings can't be changed, or even read, in a transaction.
+      await this.#commits.commit();
+      return this.#connection.run<Row>(query.sql, []);
+    }
+    if (isRead(query)) return this.#read<Row>(query);
+    await this.begin();
+    try {
+      const result = await this.executeQuery<Row>(query);
+      this.commit();
+      return result;
+    } catch (error) {
+      this.rollback();
+      throw error;
+    }
+  }
+
+  async #read<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
+    const parameters = query.parameters.map(toBindable);
+    const group = this.#commits.open;
+    if (group !== null) {
+      // It sees what is not on the disk yet.
+      this.#group = group;
+      return this.#connection.run<Row>(query.sql, parameters);
+    }
+    await this.#connection.begin(BEGIN_READ);
+    try {
+      const result = this.#connection.run<Row>(query.sql, parameters);
+      await this.#connection.commit();
+      return result;
+    } catch (error) {
+      this.#connection.rollback();
+      throw this.#connection.translated(error);
+    }
+  }
+
+  // eslint-disable-next-line require-yield, @typescript-eslint/require-await
+  async *streamQuery<Row>(): AsyncIterableIterator<QueryResult<Row>> {
+    throw new Error('The ledger does not stream: a slow reader would hold its only connection. Read page by page.');
+  }
+
+  /** @throws {TransactionAbortedError} if a statement failed, or SQLite ended the transaction: the rest would run alone */
+  #assertIntact(): void {
+    if (this.#transaction === 'failed' || !this.#connection.inTransaction) throw new TransactionAbortedError();
+  }
+}
+
+function withResolvers(): Pick<Group, 'resolve' | 'reject'> & { readonly promise: Promise<void> } {
+  let resolve: Group['resolve'] = () => {};
+  let reject: Group['reject'] = () => {};
+  const promise = new Promise<void>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  return { promise, resolve, reject };
 }
 
 /*
@@ -138,12 +340,11 @@ class LibsqlDriver implements Driver {
 const BEGIN_WRITE = 'begin immediate';
 const BEGIN_READ = 'begin; select 1 from sqlite_schema limit 1';
 
-class LibsqlConnection implements DatabaseConnection {
+class LibsqlConnection {
   readonly #path: string;
   readonly #busyMs: number;
   readonly #db: Database.Database;
   readonly #statements: StatementCache;
-  #transaction: 'none' | 'running' | 'failed' = 'none';
   #closed = false;
 
   constructor(path: string, busyMs: number) {
@@ -172,7 +373,7 @@ class LibsqlConnection implements DatabaseConnection {
     await this.#retryWhileBusy(() => this.#db.exec('pragma foreign_keys = on'));
   }
 
-  async begin(statements = BEGIN_WRITE): Promise<void> {
+  async begin(statements: typeof BEGIN_WRITE | typeof BEGIN_READ): Promise<void> {
     await this.#retryWhileBusy(() => {
       try {
         this.#db.exec(statements);
@@ -181,19 +382,16 @@ class LibsqlConnection implements DatabaseConnection {
         throw error;
       }
     });
-    this.#transaction = 'running';
   }
 
   async commit(): Promise<void> {
-    this.#assertIntact();
+    if (!this.inTransaction) throw new TransactionAbortedError();
     await this.#retryWhileBusy(() => this.#db.exec('commit'));
-    this.#transaction = 'none';
   }
 
   /** Never throws: the error that led to it is the one to report. SQLite may have rolled back by itself (disk full). */
   rollback(): void {
-    this.#transaction = 'none';
-    if (!this.#inTransaction) return;
+    if (!this.inTransaction) return;
     try {
       this.#db.exec('rollback');
     } catch {
@@ -201,64 +399,38 @@ class LibsqlConnection implements DatabaseConnection {
     }
   }
 
-  async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
-    if (this.#transaction === 'none') return this.#executeAlone<Row>(query);
-
-    const parameters = query.parameters.map(toBindable);
-    this.#assertIntact();
+  /** In a transaction, so never busy. */
+  exec(statements: string): void {
     try {
-      return this.#run<Row>(query.sql, parameters);
+      this.#db.exec(statements);
     } catch (error) {
-      // As on PostgreSQL: a transaction in which a statement failed can only be rolled back.
-      this.#transaction = 'failed';
-      throw translateSqliteError(error, this.#path);
+      throw this.translated(error);
     }
   }
 
-  async #executeAlone<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
-    // Some settings can't be changed, or even read, in a transaction.
-    if (/^\s*pragma\b/i.test(query.sql)) return { rows: this.#db.prepare(query.sql).all([]) as Row[] };
-    await this.begin(isRead(query) ? BEGIN_READ : BEGIN_WRITE);
-    try {
-      const result = await this.executeQuery<Row>(query);
-      await this.commit();
-      return result;
-    } catch (error) {
-      this.rollback();
-      throw error;
-    }
+  /** @throws as libsql does */
+  run<Row>(sql: string, parameters: readonly unknown[]): QueryResult<Row> {
+    const { statement, reader } = this.#statements.get(sql);
+    // `all` runs to the end: a statement left half-way would keep its snapshot, and the log would grow.
+    if (reader) return { rows: statement.all(parameters) as Row[] };
+    const { changes, lastInsertRowid } = statement.run(parameters);
+    return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
   }
 
-  // eslint-disable-next-line require-yield, @typescript-eslint/require-await
-  async *streamQuery<Row>(): AsyncIterableIterator<QueryResult<Row>> {
-    throw new Error('The ledger does not stream: a slow reader would hold its only connection. Read page by page.');
+  translated(error: unknown): unknown {
+    return translateSqliteError(error, this.#path);
   }
 
   close(): void {
-    const cutOff = this.#transaction !== 'none';
     this.rollback(); // Closing alone would leave that, and with it the write lock, to the garbage collector.
-    if (cutOff) this.#transaction = 'failed';
     this.#closed = true;
     // libsql finalises statements when they are collected: let go of them first.
     this.#statements.clear();
     this.#db.close();
   }
 
-  #run<Row>(sql: string, parameters: readonly unknown[]): QueryResult<Row> {
-    const statement = this.#statements.get(sql);
-    // `all` runs to the end: a statement left half-way would keep its snapshot, and the log would grow.
-    if (statement.reader) return { rows: statement.all(parameters) as Row[] };
-    const { changes, lastInsertRowid } = statement.run(parameters);
-    return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
-  }
-
-  /** @throws {TransactionAbortedError} if a statement failed, or SQLite ended the transaction: the rest would run alone */
-  #assertIntact(): void {
-    if (this.#transaction === 'failed' || !this.#inTransaction) throw new TransactionAbortedError();
-  }
-
   /** Not to be asked of libsql after closing: it ends the process over it. */
-  get #inTransaction(): boolean {
+  get inTransaction(): boolean {
     return !this.#closed && this.#db.inTransaction;
   }
 

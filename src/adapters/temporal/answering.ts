@@ -2,7 +2,7 @@ import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
 import { got } from 'got';
-import { z } from 'zod';
+import * as z from 'zod';
 import { LOOPBACK_CHANNEL_ARGS } from './loopback.js';
 import { NAMESPACE, type ServerProcess } from './server-process.js';
 

@@ -4,15 +4,7 @@ import { TASK_QUEUE } from '../../core/contract.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import { shell } from '../../core/text/shell.js';
 import { GrpcStatus, hasStatus } from './grpc-status.js';
-
-/** Something in Temporal that stands under an id of ours, and isn't ours or does not work: in words for people. */
-export interface Stranger {
-  /** Workflow id, or that of a Schedule. */
-  readonly id: string;
-  readonly says: string;
-  /** What mends it, with a command. */
-  readonly next: string;
-}
+import type { Stranger } from './stranger-notes.js';
 
 /** What Curfew has to do under an id of its own is kept from being done. */
 export class StrangerError extends UserError {

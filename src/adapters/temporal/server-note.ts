@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { isFileLockHeld } from '../../platform/file-lock.js';
 import { homePaths } from '../../platform/home.js';
 import { replacePrivateFile } from '../../platform/private-file.js';

@@ -1,19 +1,14 @@
 import type { Client } from '@temporalio/client';
-import { z } from 'zod';
 import type { Ledger } from '../ledger/ledger.js';
 import { keep } from '../../platform/keep.js';
 import type { Logger } from '../../platform/telemetry.js';
-import { createOwnIds, type LookAtId, type OwnIds, type Stranger } from './own-ids.js';
+import { createOwnIds, type LookAtId, type OwnIds } from './own-ids.js';
+import { noteOf, readStrangerNote, STRANGERS, type Stranger } from './stranger-notes.js';
 
 /** How often what was found is looked at again, ms. */
 const EVERY_MS = 5_000;
-/** Word that no worker has renewed for so long says nothing any more, ms. */
-const STALE_MS = 60_000;
 /** More than these are not remembered: whoever takes so many ids is told of them, and the rest is found when they are gone. */
 const MOST = 50;
-
-const PREFIX = 'stranger/';
-const noted = z.object({ says: z.string(), next: z.string(), seenAtMs: z.number() });
 
 /** What a worker has found under ids of Curfew, until it is gone. */
 export interface Strangers {
@@ -42,18 +37,18 @@ export function createStrangers(client: Client, log: Logger): Strangers {
       const stranger = await again().catch(() => undefined);
       if (stranger === null) {
         known.delete(id);
-        await ledger.meta.drop(`${PREFIX}${id}`);
+        await ledger.meta.drop(`${STRANGERS}${id}`);
         log.info({ id }, 'what used one of Curfew’s ids is gone');
       } else if (stranger !== undefined) known.set(id, { stranger, again });
     }
     const seenAtMs = await ledger.now();
     for (const { stranger } of known.values()) {
       const { id, says, next } = stranger;
-      await ledger.meta.replace(`${PREFIX}${id}`, JSON.stringify({ says, next, seenAtMs }));
+      await ledger.meta.replace(`${STRANGERS}${id}`, noteOf({ says, next, seenAtMs }));
     }
     // Of workers that have ended since.
-    for (const { key, value } of await ledger.meta.under(PREFIX)) {
-      if (readNote(value, seenAtMs) === null) await ledger.meta.drop(key);
+    for (const { key, value } of await ledger.meta.under(STRANGERS)) {
+      if (readStrangerNote(value, seenAtMs) === null) await ledger.meta.drop(key);
     }
   };
 
@@ -63,20 +58,6 @@ export function createStrangers(client: Client, log: Logger): Strangers {
     keep: (ledger, signal, everyMs = EVERY_MS) =>
       keep('record what uses Curfew’s ids', everyMs, () => lookAgain(ledger), { log, signal }),
   };
-}
-
-/** What workers have found, as the ledger has it. */
-export async function readStrangers(ledger: Pick<Ledger, 'meta' | 'now'>): Promise<Stranger[]> {
-  const [notes, nowMs] = [await ledger.meta.under(PREFIX), await ledger.now()];
-  return notes.flatMap(({ key, value }) => {
-    const note = readNote(value, nowMs);
-    return note === null ? [] : [{ id: key.slice(PREFIX.length), says: note.says, next: note.next }];
-  });
-}
-
-function readNote(value: string, nowMs: number): z.output<typeof noted> | null {
-  const note = noted.parse(JSON.parse(value));
-  return Math.abs(nowMs - note.seenAtMs) > STALE_MS ? null : note;
 }
 
 /** For answers that hold no ids of sessions. */

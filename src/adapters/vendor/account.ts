@@ -1,5 +1,6 @@
 import type { Ledger } from '../ledger/ledger.js';
-import { SessionsError, type SessionsClient } from './index.js';
+import { SessionsError } from './errors.js';
+import type { SessionsClient } from './index.js';
 import type { Logger } from '../../platform/telemetry.js';
 
 /** There while the vendor refuses the account. */

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import { TimeoutError } from 'got';
+import decompressResponse from 'decompress-response';
 import { VENDOR_BOUNDS } from '../../core/bounds.js';
+import { limitTime } from './time-limits.js';
 import type { Outgoing, Transport } from './transport.js';
 
 /** One HTTP request, with what bounds it besides the limits of time that the transport keeps. */
@@ -59,11 +60,9 @@ const NO_BYTES = new Uint8Array();
 const TOO_LATE = 'none was ready before the request would have been too late';
 
 /**
- * Carries out one HTTP request. Never rejects: every failure is an ending, and nothing of got's errors, which hold the
- * headers, gets out of here.
+ * Carries out one HTTP request. Never rejects: every failure is an ending.
  *
- * The body is read from got's stream, because got's own buffering has no limit of size; and by its events, because the
- * iterator of a stream costs more than the rest of the reading.
+ * The body is taken by the events of its stream: the iterator of a stream costs more than the rest of the reading.
  */
 export function exchange(transport: Transport, outgoing: Exchange): Promise<Ending> {
   const { maxBytes, takeBody, sendBefore, signal } = outgoing;
@@ -91,69 +90,86 @@ export function exchange(transport: Transport, outgoing: Exchange): Promise<Endi
   if (tooLate()) return Promise.resolve(ending('unsent', TOO_LATE));
 
   return new Promise((resolve) => {
-    const stream = transport.open(outgoing);
+    let request: ClientRequest;
+    try {
+      request = transport.open(outgoing);
+    } catch (error) {
+      resolve(ending('unsent', networkCodeOf(error)));
+      return;
+    }
+    let body: IncomingMessage | undefined;
     let unsentTimer: NodeJS.Timeout | undefined;
     let settled = false;
 
-    // The first ending counts. Others may follow while the stream is torn down.
+    // The first ending counts. Others may follow while the request is torn down.
     const settle = (end: Ending['end'], note?: string | null): void => {
       if (settled) return;
       settled = true;
       clearTimeout(unsentTimer);
+      stopLimits();
       signal?.removeEventListener('abort', giveUp);
       // A finished connection is kept alive; everything else takes its connection along.
-      if (end !== 'complete') stream.destroy();
+      if (end !== 'complete') {
+        request.destroy();
+        body?.destroy();
+      }
       resolve(ending(end, note));
     };
     const giveUp = (): void => settle('aborted');
     const stopUnsent = (): void => settle('unsent', TOO_LATE);
+    const failed = (error: unknown): void => {
+      const code = networkCodeOf(error);
+      if (!sent) settle('unsent', code);
+      else settle(head === null ? 'lost' : 'cut', code);
+    };
 
+    const stopLimits = limitTime(request, transport.encrypted, transport.limitsOf(outgoing.method), () => {
+      if (sent) settle('timeout');
+      else settle('unsent', 'ETIMEDOUT');
+    });
     signal?.addEventListener('abort', giveUp);
     // From the beginning, because a proxy may let us wait before there is a socket.
     if (sendBefore !== undefined) unsentTimer = setTimeout(stopUnsent, sendBefore - performance.now());
 
-    stream.once('request', (request: ClientRequest) => {
-      request.once('socket', (socket: Socket) => {
-        // Node sends the request right after these events, and not at all if it has been given up in them.
-        const ready = (): void => {
-          if (tooLate()) return stopUnsent();
-          clearTimeout(unsentTimer);
-          sent = true;
-        };
-        if (!socket.connecting) return ready();
-        socket.once(transport.encrypted ? 'secureConnect' : 'connect', ready);
-      });
+    request.once('socket', (socket: Socket) => {
+      // Node sends the request right after these events, and not at all if it has been given up in them.
+      const ready = (): void => {
+        if (tooLate()) return stopUnsent();
+        clearTimeout(unsentTimer);
+        sent = true;
+      };
+      if (!socket.connecting) return ready();
+      socket.once(transport.encrypted ? 'secureConnect' : 'connect', ready);
     });
 
-    stream.once('response', ({ statusCode = 0, headers }: IncomingMessage) => {
+    request.once('response', (response: IncomingMessage) => {
+      const { statusCode = 0, headers } = response;
       head = {
         status: statusCode,
         date: headers.date,
         retryAfter: headers['retry-after'],
         location: headers.location,
       };
+      body = decompressResponse(response);
+      response.on('error', failed);
+      if (body !== response) body.on('error', failed);
+      body.on('data', (chunk: Uint8Array) => {
+        if (settled) return;
+        size += chunk.length;
+        if (size > (isSuccess(head) ? maxBytes : MAX_ERROR_BYTES)) settle('too-large');
+        else if (!isSuccess(head)) chunks.push(chunk);
+        else if (!takeBody(chunk)) settle('stopped');
+      });
+      body.once('end', () => settle('complete'));
     });
-
-    stream.on('data', (chunk: Uint8Array) => {
-      if (settled) return;
-      size += chunk.length;
-      if (size > (isSuccess(head) ? maxBytes : MAX_ERROR_BYTES)) settle('too-large');
-      else if (!isSuccess(head)) chunks.push(chunk);
-      else if (!takeBody(chunk)) settle('stopped');
-    });
-
-    stream.once('end', () => settle('complete'));
 
     // Not once: an error without a listener ends the process.
-    stream.on('error', (error: unknown) => {
-      const code = networkCodeOf(error);
-      if (!sent) settle('unsent', code);
-      else if (error instanceof TimeoutError) settle('timeout');
-      else settle(head === null ? 'lost' : 'cut', code);
-    });
+    request.on('error', failed);
 
-    // The last of all events, so that no way of ending leaves the caller waiting.
-    stream.once('close', () => settle(!sent ? 'unsent' : head === null ? 'lost' : 'cut'));
+    // The last event of a request without an answer, so that no way of ending leaves the caller waiting.
+    request.once('close', () => {
+      if (head === null) settle(sent ? 'lost' : 'unsent');
+    });
   });
 }
 

@@ -1,6 +1,8 @@
-import { SessionsError, type FinishedRequest, type SessionsOperation } from './index.js';
+import { SessionsError } from './errors.js';
+import type { FinishedRequest, SessionsOperation } from './index.js';
 import { doubled, honouredMs, LONGEST_HOLD_MS } from '../../core/policy/backoff.js';
 import type { Clock } from '../../platform/clock.js';
+import { isUrgent, type Urgency } from './urgency.js';
 
 /** After a 429 without `Retry-After`, ms; doubled each time that a probe is turned away as well. */
 const FIRST_HOLD_MS = 1_000;
@@ -28,6 +30,9 @@ export function holdWords({ untilMs, operation, askedMs }: Hold): string {
   return `requests are held until ${until}: the vendor answered ${operation} with 429 (too many requests) and ${asked}`;
 }
 
+/** Whoever lists is patient. */
+const ON_ONE_SESSION: ReadonlySet<SessionsOperation> = new Set<SessionsOperation>(['retrieveSession', 'cancelSession']);
+
 /** A request that was not sent, because the vendor answered 429 to another one. */
 export class HeldError extends SessionsError {
   constructor(
@@ -44,16 +49,23 @@ export class HeldError extends SessionsError {
  * What the vendor's 429 mean for all requests of a process: for as long as it asks, {@link LONGEST_HOLD_MS} at most, none
  * leaves. Then one goes as a probe. When it is answered with anything but 429 the hold is over; otherwise it begins anew.
  *
+ * Where the vendor turns lists away for ever, and would answer a read, a list must not be the probe again and again. So if what
+ * is urgent was turned away, a probe that is not has to wait {@link PROBE_MS} longer, in which the urgent one comes back.
+ *
  * It knows a probe's answer by its time: what was sent before the probe left says nothing.
  */
 export interface VendorHold {
   /** Null: requests may leave. */
   state(): Hold | null;
-  /** Until one may leave, in whole ms, as the ledger stores times; 0: now. */
-  waitMs(): number;
+  /** Until one of this urgency may leave, in whole ms, as the ledger stores times; 0: now. */
+  waitMs(urgency: Urgency): number;
+  /** Of all that the vendor turned away since the hold began, none was about a single session. */
+  isOnlyOfLists(): boolean;
   /** A person's request need not wait for the end of the hold. */
   mayProbeEarly(): boolean;
-  /** One leaves. */
+  /** One of this urgency was not let out, and not kept waiting. */
+  sentAway(urgency: Urgency): void;
+  /** One leaves that had to wait for the hold, if there is one. */
   leave(): void;
   /** How a request went. */
   heard(request: FinishedRequest): void;
@@ -70,13 +82,16 @@ export function createHold(clock: Clock, onChange: () => void): VendorHold {
     probes: number;
     operation: SessionsOperation;
     askedMs: number | null;
+    onlyLists: boolean;
+    /** Something urgent was turned away since the last probe left. */
+    urgentComesBack: boolean;
   } | null = null;
 
   function turnedAway(error: SessionsError, isProbe: boolean): void {
     const now = clock.monotonic();
     held ??= {
       ...{ sinceAt: now, untilAt: now, refusedAt: now, probeAt: null, probes: 0 },
-      ...{ operation: error.operation, askedMs: null },
+      ...{ operation: error.operation, askedMs: null, onlyLists: true, urgentComesBack: false },
     };
     if (isProbe) {
       held.probes += 1;
@@ -88,6 +103,10 @@ export function createHold(clock: Clock, onChange: () => void): VendorHold {
     held.refusedAt = now;
     held.operation = error.operation;
     held.askedMs = error.retryAfterMs;
+    if (ON_ONE_SESSION.has(error.operation)) {
+      held.onlyLists = false;
+      held.urgentComesBack = true;
+    }
     onChange();
   }
 
@@ -98,16 +117,23 @@ export function createHold(clock: Clock, onChange: () => void): VendorHold {
       const { sinceAt, untilAt, operation, askedMs } = held;
       return { sinceMs: Math.round(wall + sinceAt), untilMs: Math.round(wall + untilAt), operation, askedMs };
     },
-    waitMs() {
+    waitMs(urgency) {
       if (held === null) return 0;
-      const { untilAt, probeAt } = held;
-      const mayLeaveAt = Math.max(untilAt, probeAt === null ? -Infinity : probeAt + PROBE_MS);
+      const { untilAt, probeAt, urgentComesBack } = held;
+      const ownAt = untilAt + (urgentComesBack && !isUrgent(urgency) ? PROBE_MS : 0);
+      const mayLeaveAt = Math.max(ownAt, probeAt === null ? -Infinity : probeAt + PROBE_MS);
       return Math.max(0, Math.ceil(mayLeaveAt - clock.monotonic()));
     },
     mayProbeEarly: () =>
       held !== null && clock.monotonic() - Math.max(held.refusedAt, held.probeAt ?? -Infinity) >= EARLY_PROBE_MS,
+    isOnlyOfLists: () => held?.onlyLists ?? false,
+    sentAway(urgency) {
+      if (held !== null && isUrgent(urgency)) held.urgentComesBack = true;
+    },
     leave() {
-      if (held !== null) held.probeAt = clock.monotonic();
+      if (held === null) return;
+      held.probeAt = clock.monotonic();
+      held.urgentComesBack = false;
     },
     heard({ sentAt, error }) {
       const isProbe = held?.probeAt != null && sentAt >= held.probeAt;

@@ -6,7 +6,7 @@ export {
 } from './client.js';
 export { createCredentials, type Credentials } from './credentials.js';
 export { FAILURES, SessionsError, type SessionsErrorKind, type SessionsOperation } from './errors.js';
-export { ID_RULE, isSessionId } from '../../core/ids.js';
+export { isSessionId } from '../../core/ids.js';
 export type {
   Agent,
   Answer,

@@ -1,13 +1,9 @@
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
-import type { FinishedRequest } from './index.js';
+import TinyQueue from 'tinyqueue';
+import { createPace } from '../../core/pace.js';
 import type { Clock } from '../../platform/clock.js';
 import { createHold, HeldError, PROBE_MS, type Hold } from './hold.js';
-
-/** `now`: a turn is to be ended, or a deadline has come. `later`: a look afterwards, which tells the same a moment later. */
-export type Urgency = 'now' | 'later';
-
-/** What can wait waits no longer than this for others, ms. */
-const LATER_MS = 5_000;
+import type { FinishedRequest } from './index.js';
+import { compareUrgency, LIST_SLACK_MS, slackFor, type Urgency } from './urgency.js';
 
 /** How one request waits. */
 export interface Patience {
@@ -15,19 +11,36 @@ export interface Patience {
   readonly holdMs?: number;
   /** A person waits: it may ask the vendor before a hold is over, now and then. */
   readonly mayProbe?: boolean;
+  /**
+   * It goes on from a read that the vendor has just answered: when that one came here, monotonic ms. It keeps that one's place,
+   * and what the vendor said to lists meanwhile does not hold it back.
+   */
+  readonly since?: number;
   /** Ends the waiting, with its reason. */
   readonly signal?: AbortSignal;
 }
 
-/** Spreads requests to the vendor, and holds them back when it answers 429. One per process. */
+/**
+ * Spreads requests to the vendor, and holds them back when it answers 429. One per process.
+ *
+ * Each request has a latest start: when it came, and the slack of its urgency. The earliest goes first. That is both:
+ *
+ * - Priority: a request waits only for those whose latest start is before its own, so a cancel request goes before all lists of
+ *   the last seconds. As long as there is room for all, every one leaves by its latest start.
+ * - No starvation: whoever comes after a request's latest start goes behind it, however urgent. So only so many can go before
+ *   it, and where there is no room for all, all are late alike.
+ *
+ * A cancel request has the place of its read. Otherwise, where many reads are late, they would all go before the cancel requests
+ * that they lead to, until each read is too old.
+ */
 export interface Limiter {
   /**
-   * Waits for a turn: in order of arrival, but what can wait lets everything else go first, for {@link LATER_MS} at most.
+   * Waits for a turn.
    *
    * @throws HeldError when the vendor holds all requests back for longer than the caller waits; the signal's reason
    */
-  acquire(urgency?: Urgency, patience?: Patience): Promise<void>;
-  /** What a request without a patience of its own would fail with now; null: it would wait, or leave. */
+  acquire(urgency: Urgency, patience?: Patience): Promise<void>;
+  /** What an urgent request without a patience of its own would fail with now; null: it would wait, or leave. */
   held(): HeldError | null;
 }
 
@@ -44,6 +57,8 @@ export interface ListeningLimiter extends Limiter {
 export interface LimiterOptions {
   /** A hold that lasts longer is not waited for, ms; {@link PROBE_MS} or more. Default: any is. */
   readonly holdMs?: number;
+  /** Slack of lists, ms. Default: {@link LIST_SLACK_MS}. */
+  readonly listSlackMs?: number;
   /** Ends all waiting, with its reason. */
   readonly signal?: AbortSignal;
 }
@@ -51,18 +66,33 @@ export interface LimiterOptions {
 interface Waiting {
   readonly urgency: Urgency;
   readonly arrivedAt: number;
+  readonly latestStart: number;
+  /** Among those with the same latest start. */
+  readonly place: number;
   readonly holdMs: number;
   readonly mayProbe: boolean;
+  /** @see Patience.since */
+  readonly goesOn: boolean;
   go(): void;
   fail(error: Error): void;
 }
 
-/** @param perSecond - requests per second, at least 1 */
+/** Not worth tidying up for. */
+const FEW = 100;
+
+const byLatestStart = (a: Waiting, b: Waiting): number => a.latestStart - b.latestStart || a.place - b.place;
+
+/** @param perSecond - requests per second, at least 1: evenly, but what a busy event loop missed is made up for */
 export function createLimiter(perSecond: number, clock: Clock, options: LimiterOptions = {}): ListeningLimiter {
-  const tokens = new RateLimiterMemory({ points: perSecond, duration: 1 });
+  const slackMs = slackFor(options.listSlackMs ?? LIST_SLACK_MS);
+  const pace = createPace(perSecond);
+  /** When the next one may leave; null: not asked for yet. */
+  let leavesAt: number | null = null;
   const listeners = new Set<(hold: Hold | null) => void>();
-  /** In order of arrival. */
   const line = new Set<Waiting>();
+  /** All of {@link line}, and some that have left it: hardly more of them than of the others. */
+  let queue = new TinyQueue<Waiting>([], byLatestStart);
+  let places = 0;
   let serving = false;
   let wake = (): void => {};
   const hold = createHold(clock, () => {
@@ -76,19 +106,23 @@ export function createLimiter(perSecond: number, clock: Clock, options: LimiterO
   });
 
   return {
-    acquire(urgency = 'now', { holdMs = options.holdMs ?? Infinity, mayProbe = false, signal } = {}) {
+    acquire(urgency, { holdMs = options.holdMs ?? Infinity, mayProbe = false, since, signal } = {}) {
       return new Promise<void>((resolve, reject) => {
         options.signal?.throwIfAborted();
         signal?.throwIfAborted();
         const leave = (): void => {
           line.delete(waiting);
           signal?.removeEventListener('abort', giveUp);
+          if (queue.length > 2 * line.size + FEW) queue = new TinyQueue([...line], byLatestStart);
           // The last one takes the timer along, so that nothing keeps a process that is on its way out.
           if (line.size === 0) wake();
         };
         const giveUp = (): void => waiting.fail(signal?.reason as Error);
+        const arrivedAt = clock.monotonic();
         const waiting: Waiting = {
-          ...{ urgency, holdMs, mayProbe, arrivedAt: clock.monotonic() },
+          ...{ urgency, holdMs, mayProbe, arrivedAt, goesOn: since !== undefined },
+          latestStart: Math.min(since ?? arrivedAt, arrivedAt) + slackMs[urgency],
+          place: places++,
           go: () => {
             leave();
             resolve();
@@ -100,12 +134,13 @@ export function createLimiter(perSecond: number, clock: Clock, options: LimiterO
         };
         signal?.addEventListener('abort', giveUp);
         line.add(waiting);
+        queue.push(waiting);
         sendAwayImpatient();
         if (!serving) void serve();
-        else if (mayProbe) wake();
+        else if (hold.state() !== null) wake();
       });
     },
-    held: () => tooLong(options.holdMs ?? Infinity),
+    held: () => tooLong(hold.waitMs('look'), options.holdMs ?? Infinity),
     heard: (request) => hold.heard(request),
     hold: () => hold.state(),
     onHold: (listener) => void listeners.add(listener),
@@ -116,17 +151,15 @@ export function createLimiter(perSecond: number, clock: Clock, options: LimiterO
     try {
       while (line.size > 0) {
         const next = nextInLine();
-        const waitMs = next === null ? hold.waitMs() : await takeToken();
-        if (waitMs > 0) {
-          if (line.size > 0) await nap(waitMs);
+        const waitMs = next === null ? shortestHoldMs() : untilNextLeaves();
+        if (next === null || waitMs > 0) {
+          await nap(Math.max(1, Math.ceil(waitMs)));
           sendAwayImpatient();
           continue;
         }
-        // Others may have come or gone, or been turned away by the vendor, since the token was asked for.
-        const chosen = nextInLine();
-        if (chosen === null) continue;
-        hold.leave();
-        chosen.go();
+        leavesAt = null;
+        if (!isPastHold(next)) hold.leave();
+        next.go();
       }
     } finally {
       serving = false;
@@ -135,31 +168,40 @@ export function createLimiter(perSecond: number, clock: Clock, options: LimiterO
 
   /** Null: all have to wait for the vendor. */
   function nextInLine(): Waiting | null {
-    if (hold.waitMs() > 0) {
-      return hold.mayProbeEarly() ? first(({ mayProbe }) => mayProbe) : null;
+    if (hold.state() !== null) {
+      // The one that asks whether the hold is over is the most urgent one, however long others have waited.
+      const [first] = [...line]
+        .filter((waiting) => heldForMs(waiting) === 0)
+        .sort((a, b) => compareUrgency(a.urgency, b.urgency) || byLatestStart(a, b));
+      return first ?? null;
     }
-    const now = clock.monotonic();
-    return (
-      first(({ urgency, arrivedAt }) => urgency === 'later' && now - arrivedAt >= LATER_MS) ??
-      first(({ urgency }) => urgency === 'now') ??
-      first(() => true)
-    );
-  }
-
-  function first(fits: (waiting: Waiting) => boolean): Waiting | null {
-    for (const waiting of line) if (fits(waiting)) return waiting;
+    for (let first = queue.peek(); first !== undefined; first = queue.peek()) {
+      if (line.has(first)) return first;
+      queue.pop();
+    }
     return null;
   }
 
-  /** @returns ms until there is one; 0: it was taken */
-  async function takeToken(): Promise<number> {
-    try {
-      await tokens.consume('vendor');
-      return 0;
-    } catch (error) {
-      if (error instanceof RateLimiterRes) return Math.max(1, error.msBeforeNext);
-      throw error;
-    }
+  function shortestHoldMs(): number {
+    let shortestMs = Infinity;
+    for (const waiting of line) shortestMs = Math.min(shortestMs, heldForMs(waiting));
+    return shortestMs;
+  }
+
+  /** Until the vendor may be asked for it, ms; 0: now. */
+  function heldForMs(waiting: Waiting): number {
+    return isPastHold(waiting) || (waiting.mayProbe && hold.mayProbeEarly()) ? 0 : hold.waitMs(waiting.urgency);
+  }
+
+  function isPastHold({ goesOn }: Waiting): boolean {
+    return goesOn && hold.isOnlyOfLists();
+  }
+
+  /** Ms. Takes the place that is kept until somebody leaves. */
+  function untilNextLeaves(): number {
+    const now = clock.monotonic();
+    leavesAt ??= now + pace.next(now);
+    return leavesAt - now;
   }
 
   function nap(ms: number): Promise<void> {
@@ -173,19 +215,20 @@ export function createLimiter(perSecond: number, clock: Clock, options: LimiterO
   }
 
   function sendAwayImpatient(): void {
-    const mayProbe = hold.mayProbeEarly();
+    if (hold.state() === null) return;
     for (const waiting of line) {
-      if (waiting.mayProbe && mayProbe) continue;
+      const waitMs = heldForMs(waiting);
       // Probes that get lost one after another must not keep anybody here for ever.
       const isTired = clock.monotonic() - waiting.arrivedAt > waiting.holdMs + PROBE_MS;
-      const error = tooLong(isTired ? 0 : waiting.holdMs);
-      if (error !== null) waiting.fail(error);
+      const error = tooLong(waitMs, isTired ? 0 : waiting.holdMs);
+      if (error === null) continue;
+      hold.sentAway(waiting.urgency);
+      waiting.fail(error);
     }
   }
 
-  function tooLong(patienceMs: number): HeldError | null {
+  function tooLong(waitMs: number, patienceMs: number): HeldError | null {
     const state = hold.state();
-    const waitMs = hold.waitMs();
     return state === null || waitMs <= patienceMs ? null : new HeldError(state, waitMs);
   }
 }

@@ -1,5 +1,6 @@
 import type { Limiter } from './limiter.js';
-import { SessionsError, type SessionsClient, type Trigger } from './index.js';
+import { SessionsError } from './errors.js';
+import type { SessionsClient, Trigger } from './index.js';
 
 const MOST_PAGES = 20;
 
@@ -16,7 +17,7 @@ export async function listTriggers(
   const triggers: Trigger[] = [];
   let cursor: string | null = null;
   for (let page = 0; page < MOST_PAGES; page += 1) {
-    await limiter.acquire('later');
+    await limiter.acquire('confirm');
     try {
       const { value } = await sessions.listTriggers(agentId, cursor === null ? {} : { cursor });
       triggers.push(...value.triggers);

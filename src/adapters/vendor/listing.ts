@@ -1,6 +1,7 @@
 import { VENDOR_BOUNDS } from '../../core/bounds.js';
 import type { Limiter } from './limiter.js';
-import { SessionsError, type Agent, type Answer, type Session, type SessionsClient, type Team } from './index.js';
+import { SessionsError } from './errors.js';
+import type { Agent, Answer, Session, SessionsClient, Team } from './index.js';
 import type { VendorClock } from './vendor-clock.js';
 
 /**
@@ -137,7 +138,7 @@ export async function pages(
   let items = 0;
   try {
     for (;;) {
-      await deps.limiter.acquire();
+      await deps.limiter.acquire('list');
       const { value }: Page = await ask(cursor);
       unreadable += value.unreadable;
       items += (value.sessions ?? value.agents ?? value.teams ?? []).length + value.unreadable;

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Limiter } from './limiter.js';
+import type { Urgency } from './urgency.js';
 import { refusesAccount, type ListingCalls } from './listing.js';
 import { backoffMs } from '../../core/policy/backoff.js';
-import { SessionsError, type SessionsClient } from './index.js';
+import { SessionsError } from './errors.js';
+import type { SessionsClient } from './index.js';
 
 /** A scan comes again by itself, a plan does not: what fails once is asked again, so many times in all. */
 const MOST_TRIES = 4;
@@ -11,10 +13,16 @@ const LONGEST_WAIT_MS = 8_000;
 /**
  * Asks until there is an answer, or a failure that will stay.
  *
+ * @param urgency - of another try
  * @param ask - called with its turn at the limiter taken already
  * @throws SessionsError of the last try; the signal's reason when it is aborted
  */
-export async function patiently<T>(limiter: Limiter, signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
+export async function patiently<T>(
+  limiter: Limiter,
+  urgency: Urgency,
+  signal: AbortSignal,
+  ask: () => Promise<T>,
+): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await ask();
@@ -27,7 +35,7 @@ export async function patiently<T>(limiter: Limiter, signal: AbortSignal, ask: (
       if (error.kind !== 'rate-limited') {
         await sleep(backoffMs(tries, LONGEST_WAIT_MS, Math.random()), undefined, { signal });
       }
-      await limiter.acquire('now');
+      await limiter.acquire(urgency);
     }
   }
 }
@@ -38,13 +46,14 @@ export function askedPatiently(
   limiter: Limiter,
 ): typeof sessions {
   const { signal } = new AbortController();
+  const asked = <T>(urgency: Urgency, ask: () => Promise<T>): Promise<T> => patiently(limiter, urgency, signal, ask);
   return {
     teamId: sessions.teamId,
-    listTeams: (options) => patiently(limiter, signal, () => sessions.listTeams(options)),
-    listTriggers: (agentId, options) => patiently(limiter, signal, () => sessions.listTriggers(agentId, options)),
-    listAgents: (options) => patiently(limiter, signal, () => sessions.listAgents(options)),
-    listSessions: (agentId, options) => patiently(limiter, signal, () => sessions.listSessions(agentId, options)),
-    retrieveSession: (id, options) => patiently(limiter, signal, () => sessions.retrieveSession(id, options)),
+    listTeams: (options) => asked('list', () => sessions.listTeams(options)),
+    listTriggers: (agentId, options) => asked('confirm', () => sessions.listTriggers(agentId, options)),
+    listAgents: (options) => asked('list', () => sessions.listAgents(options)),
+    listSessions: (agentId, options) => asked('list', () => sessions.listSessions(agentId, options)),
+    retrieveSession: (id, options) => asked('confirm', () => sessions.retrieveSession(id, options)),
   };
 }
 

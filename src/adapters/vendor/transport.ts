@@ -1,9 +1,9 @@
-import { Agent as HttpAgent, request as httpRequest } from 'node:http';
+import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type OutgoingHttpHeaders } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { urlToHttpOptions } from 'node:url';
-import { got, type Got, type Request } from 'got';
 import type { Proxy } from '../../platform/http/proxy.js';
 import { createTunnels } from '../../platform/http/tunnel.js';
+import type { TimeLimits } from './time-limits.js';
 
 export interface TransportSettings {
   /** Checked, without a trailing slash. */
@@ -34,14 +34,20 @@ export interface Outgoing {
 /** Makes the requests of one client, over connections that it keeps. */
 export interface Transport {
   readonly encrypted: boolean;
-  /** Begins a request. A POST carries an empty JSON object. got's stream tells how it ends. */
-  open(outgoing: Outgoing): Request;
+  /**
+   * Begins a request. A POST carries an empty JSON object. Its events tell how it ends; nothing but {@link Transport.limitsOf} says when.
+   *
+   * @throws what Node.js says of a path or a header that can't be sent: nothing was sent then
+   */
+  open(outgoing: Outgoing): ClientRequest;
+  /** What bounds such a request in time. */
+  limitsOf(method: Outgoing['method']): TimeLimits;
   /** Closes all connections; requests under way fail. */
   close(): void;
 }
 
-/** got with everything but the path, for the headers that were used last. */
-type Prepared = Readonly<Record<Outgoing['method'], Got>> & Pick<Outgoing, 'authentication'>;
+/** Headers of each kind of request, for the credentials that were used last. */
+type Prepared = Readonly<Record<Outgoing['method'], OutgoingHttpHeaders>> & Pick<Outgoing, 'authentication'>;
 
 /**
  * Idle connections are closed by us before common servers (5 s and up) do it: a cancel request that meets a closing
@@ -49,12 +55,15 @@ type Prepared = Readonly<Record<Outgoing['method'], Got>> & Pick<Outgoing, 'auth
  */
 const IDLE_CONNECTION_MS = 4_000;
 
+const EMPTY_OBJECT = '{}';
+
 /**
- * All that is the same for every request is handed to got once: merging and checking options is a good part of what a small
- * request costs. got neither retries (Temporal does) nor follows redirects (they would carry the key along).
+ * Requests by Node's own client: bulk jobs send thousands a second, and got on top of it cost four times as much as the request
+ * itself. Nothing is retried (Temporal does that), and no redirect is followed (it would carry the key along).
  */
 export function createTransport(settings: TransportSettings): Transport {
-  const { hostname, port, protocol } = urlToHttpOptions(new URL(settings.baseUrl));
+  const url = new URL(settings.baseUrl);
+  const { hostname, port, protocol } = urlToHttpOptions(url);
   const encrypted = protocol === 'https:';
   // Without a limit of connections: a request that waits for one would leave later than its caller decided.
   // The latest connection first, because it is the least likely to be closing.
@@ -67,37 +76,33 @@ export function createTransport(settings: TransportSettings): Transport {
       ? new HttpsAgent(secure)
       : createTunnels(settings.proxy, settings.connectMs, secure);
   const send = encrypted ? httpsRequest : httpRequest;
-
-  const connecting = { lookup: settings.connectMs, connect: settings.connectMs, secureConnect: settings.connectMs };
-  const common = got.extend({
-    headers: { accept: 'application/json', 'user-agent': settings.userAgent },
-    retry: { limit: 0 },
-    followRedirect: false,
-    throwHttpErrors: false,
-    // got would hand Node some forty options, nearly all of them undefined, which Node copies three times for each request.
-    request: ({ pathname, search }, { method, headers }) =>
-      send({ hostname, port, path: pathname + search, method, headers, agent }),
-  });
+  const base = url.pathname === '/' ? '' : url.pathname;
+  const { connectMs } = settings;
+  const limits = {
+    GET: { connectMs, wholeMs: settings.readMs },
+    POST: { connectMs, wholeMs: settings.cancelMs },
+  };
 
   const prepare = (authentication: Outgoing['authentication']): Prepared => {
-    const headers = { ...authentication };
-    const read = { ...connecting, request: settings.readMs };
-    const cancel = { ...connecting, request: settings.cancelMs };
-    return {
-      authentication: headers,
-      GET: common.extend({ headers, timeout: read }),
-      POST: common.extend({ headers, timeout: cancel, method: 'POST', json: {} }),
+    const common = {
+      ...{ accept: 'application/json', 'accept-encoding': 'gzip, deflate, br', 'user-agent': settings.userAgent },
+      ...authentication,
     };
+    const body = { 'content-type': 'application/json', 'content-length': EMPTY_OBJECT.length };
+    return { authentication: { ...authentication }, GET: common, POST: { ...common, ...body } };
   };
   let prepared = prepare({});
 
   return {
     encrypted,
+    limitsOf: (method) => limits[method],
 
     open({ method, path, authentication }) {
       // Credentials seldom change, but at any time.
       if (!sameHeaders(authentication, prepared.authentication)) prepared = prepare(authentication);
-      return prepared[method].stream(settings.baseUrl + path);
+      const request = send({ hostname, port, path: base + path, method, headers: prepared[method], agent });
+      request.end(method === 'POST' ? EMPTY_OBJECT : undefined);
+      return request;
     },
 
     close() {

@@ -1,6 +1,7 @@
 import type { Clock } from '../../platform/clock.js';
 import type { Limiter } from './limiter.js';
-import { SessionsError, type Answer, type SessionsClient } from './index.js';
+import { SessionsError } from './errors.js';
+import type { Answer, SessionsClient } from './index.js';
 
 /**
  * The vendor's time, as far as its answers told it, moved on by our monotonic clock. Turns are judged by it and by no other
@@ -100,7 +101,7 @@ export async function askVendorTime(deps: {
 }): Promise<number | null> {
   const { sessions, limiter, vendorClock } = deps;
   try {
-    await limiter.acquire('later');
+    await limiter.acquire('confirm');
     vendorClock.note(await sessions.listAgents({ pageSize: 1 }));
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;

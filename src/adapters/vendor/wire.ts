@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { readTranscript, transcriptOf, type MessageHead, type Transcript } from '../../core/policy/turn.js';
 import { VENDOR_BOUNDS } from '../../core/bounds.js';
 import { isSessionId } from '../../core/ids.js';
@@ -101,6 +101,7 @@ const cursorWire = z
   .nullish()
   .transform((cursor) => cursor || null);
 const sessionAnswer = z.object({ session: sessionWire, queue_position: amount });
+const cancelAnswer = z.object({ session: z.object({ id: z.string().refine(isSessionId), state: word }) });
 const transcriptAnswer = z.object({ session: z.object({ messages: z.array(z.unknown()) }) });
 const sessionListAnswer = z.object({ sessions: z.array(z.unknown()), next_cursor: cursorWire });
 const agentListAnswer = z.object({ agents: z.array(z.unknown()), next_cursor: cursorWire });
@@ -151,7 +152,7 @@ export function sessionReader(askedId: string): BodyReader<Session> {
     write: (piece) => orUnreadable(() => body.write(piece)),
     end: () => {
       const json = orUnreadable(() => body.end());
-      const { session: wire, queue_position } = sessionEnvelope(json, askedId);
+      const { session: wire, queue_position } = aboutAsked(parsed(sessionAnswer, json, NO_SESSION), askedId);
       parsed(transcriptAnswer, json, 'it holds no list of messages');
       return toSession(wire, transcript.transcript(), queue_position);
     },
@@ -180,7 +181,7 @@ function orUnreadable<T>(read: () => T): T {
 
 /** @throws {UnreadableAnswer} without a session, or about another one than `askedId` */
 export function readCancelAnswer(json: unknown, askedId: string): CancelAnswer {
-  const { session } = sessionEnvelope(json, askedId);
+  const { session } = aboutAsked(parsed(cancelAnswer, json, NO_SESSION), askedId);
   return { id: session.id, state: session.state };
 }
 
@@ -231,9 +232,10 @@ export function readQueue(json: unknown): QueuedMessage[] {
   }));
 }
 
-function sessionEnvelope(json: unknown, askedId: string): z.output<typeof sessionAnswer> {
-  const envelope = parsed(sessionAnswer, json, 'it holds no session with an id');
-  // Never judge or record one session by the state of another, whatever proxy or cache mixed them up.
+const NO_SESSION = 'it holds no session with an id';
+
+/** Never judge or record one session by the state of another, whatever proxy or cache mixed them up. */
+function aboutAsked<T extends { readonly session: { readonly id: string } }>(envelope: T, askedId: string): T {
   if (envelope.session.id !== askedId) throw new UnreadableAnswer('it is about another session');
   return envelope;
 }

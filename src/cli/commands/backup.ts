@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import { homePaths } from '../../platform/home.js';
 import { backupSqliteLedger } from '../../adapters/ledger/backup.js';
@@ -8,9 +9,7 @@ import { locateLedger, type LedgerPlace } from '../../adapters/ledger/open.js';
 import { contextOf } from '../context.js';
 
 export function registerBackup(program: Command): void {
-  program
-    .command('backup')
-    .summary('copy the ledger, while Curfew runs')
+  commandNamed(program, 'backup')
     .description(
       'Writes a copy of the ledger, as it is at one moment, into a new file. Workers may run. For a ledger on PostgreSQL, prints the pg_dump command to run instead.',
     )
@@ -25,7 +24,7 @@ Only its owner can read the copy: it says who ended what, and why. It holds no k
 Exit codes: 0 done, 1 the copy could not be written, 2 the file exists, or the ledger is on PostgreSQL, 4 no ledger there.`,
     )
     .action((file: string, _options: object, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       const place = locateLedger(config.databaseUrl);
       if (place.kind === 'postgres') throw useItsOwnTools(place, file);
       if (!existsSync(place.path)) throw noneThere(place.path, homePaths(config.home).ledger);

@@ -1,5 +1,6 @@
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import type { BulkJob } from '../../adapters/ledger/bulk-plans.js';
 import { steer, type Steering } from '../bulk-steering.js';
@@ -9,9 +10,7 @@ import { ask, isYes, someoneIsThere } from '../confirm.js';
 import { asOption } from '../requester.js';
 
 export function registerBulkAbort(bulk: Command): void {
-  bulk
-    .command('abort')
-    .summary('stop a job for good; the rest stays untouched')
+  commandNamed(bulk, 'abort')
     .description(
       'Stops a bulk job for good: targets without a request stay untouched, and the report says so. Requests that were sent are followed to their end. Works while Temporal is down.',
     )

@@ -1,6 +1,7 @@
 import { toEnd } from '../../core/bulk/totals.js';
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { readBulkStatus } from '../../engines/bulk/status.js';
 import type { BulkStatus } from '../../core/contract.js';
 import { ExitCode, UserError } from '../../core/errors.js';
@@ -12,7 +13,8 @@ import { readRate, wholeNumber } from '../option-values.js';
 import { followAndTell } from '../bulk-follow.js';
 import { count, jobWords, nextWords, paceWords } from '../bulk-words.js';
 import { ask, isYes, someoneIsThere } from '../confirm.js';
-import { contextOf, withControlPlane, type CommandContext, type ControlPlane } from '../context.js';
+import { contextOf, type CommandContext } from '../context.js';
+import { withControlPlane, type ControlPlane } from '../control-plane.js';
 import { iso } from '../../core/times.js';
 import { asOption } from '../requester.js';
 
@@ -26,9 +28,7 @@ export interface ApplyOptions {
 }
 
 export function registerBulkApply(bulk: Command): void {
-  bulk
-    .command('apply')
-    .summary('end the sessions of a plan')
+  commandNamed(bulk, 'apply')
     .description(
       'Shows what a plan would end, asks, and carries it out: exactly its targets, once. A few go first; if those go badly, the job pauses itself. The job is durable: it continues without this command. Applying the same plan again is the same job.',
     )
@@ -54,7 +54,7 @@ Exit codes: without --wait 0 when started; with --wait 0 when every target ended
 stopped itself; 2 unknown plan, 3 not confirmed, expired or changed, 4 when Curfew can't be reached.`,
     )
     .action(async (plan: string, options: ApplyOptions, command: Command) => {
-      process.exitCode = await applyBulkPlan(plan, options, contextOf(command, true));
+      process.exitCode = await applyBulkPlan(plan, options, contextOf(command));
     });
 }
 

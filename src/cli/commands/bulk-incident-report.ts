@@ -9,15 +9,14 @@ import { readBulkStatus } from '../../engines/bulk/status.js';
 import { findJob } from '../bulk-argument.js';
 import { notAppliedYet } from '../bulk-report-words.js';
 import { contextOf, withLedger } from '../context.js';
+import { commandNamed } from '../lazy-commands.js';
 import { incidentDocument, incidentMarkdown, type Incident } from '../incident-report.js';
 
 /** More events, or more sessions that did not end, are counted. */
 const MOST = 1_000;
 
 export function registerBulkIncidentReport(bulk: Command): void {
-  bulk
-    .command('incident-report')
-    .summary('a job as a page of Markdown, for a post-mortem')
+  commandNamed(bulk, 'incident-report')
     .description(
       'Writes what a job was, who planned, applied, paused and resumed it, when and why, what ended, what was left alone, and what did not end. While the job runs, this is the state so far. Reads only the ledger.',
     )
@@ -27,7 +26,7 @@ export function registerBulkIncidentReport(bulk: Command): void {
       '\nExamples:\n  $ curfew bulk incident-report b-7k2m9xq > incident-42.md\n  $ curfew bulk incident-report b-7k2m9xq --json | jq .timeline',
     )
     .action(async (plan: string, _options: unknown, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       await withLedger(config, async (ledger) => {
         const job = await findJob(ledger, plan);
         if (job.appliedAtMs === null) throw notAppliedYet(job.planId);

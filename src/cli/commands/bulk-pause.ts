@@ -1,14 +1,13 @@
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { steer, type Steering } from '../bulk-steering.js';
 import { count } from '../bulk-words.js';
 import { counted } from '../words.js';
 import { asOption } from '../requester.js';
 
 export function registerBulkPause(bulk: Command): void {
-  bulk
-    .command('pause')
-    .summary('hold a job: nothing more is sent until resume')
+  commandNamed(bulk, 'pause')
     .description(
       'Pauses a bulk job. Once this returns, no worker sends another cancel request of the job. Requests already sent can’t be called back. Works while Temporal is down. (`curfew pause` holds everything, not only this job.)',
     )

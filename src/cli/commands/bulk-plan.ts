@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { idsFromFile } from '../ids.js';
 import type { GivenIds } from '../../engines/bulk/given-ids.js';
 import type { FleetAccess } from '../../engines/bulk/judge-page.js';
@@ -22,9 +23,7 @@ interface PlanOptions extends CriteriaOptions {
 }
 
 export function registerBulkPlan(bulk: Command): void {
-  bulk
-    .command('plan')
-    .summary('list the sessions to end, and freeze the list; ends nothing')
+  commandNamed(bulk, 'plan')
     .description(
       'Looks for live sessions that match, or takes ids, and freezes them as a plan, with totals and a sample. Sends no cancel request. You can apply a plan for an hour. Different criteria narrow the selection; several values of one criterion widen it. Works while Temporal is down.',
     )
@@ -64,7 +63,7 @@ Exit codes: 0 planned (also when nothing matches), 2 wrong or contradictory crit
     )
     .action(async (options: PlanOptions, command: Command) => {
       const asked = readCriteria(options, Date.now());
-      const context = contextOf(command, true);
+      const context = contextOf(command);
       const { written } = asked;
       const reason = options.reason ?? null;
       if ('idsFile' in asked) {

@@ -1,5 +1,6 @@
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { rateWords } from '../../core/bulk/rate.js';
 import { readRate } from '../option-values.js';
 import { steer, type Steering } from '../bulk-steering.js';
@@ -7,9 +8,7 @@ import { span } from '../output.js';
 import { asOption } from '../requester.js';
 
 export function registerBulkRate(bulk: Command): void {
-  bulk
-    .command('rate')
-    .summary('change how many sessions a second a job starts, at most')
+  commandNamed(bulk, 'rate')
     .description(
       'Changes the rate of a bulk job while it runs or is paused. The job slows down by itself when the vendor asks for that (429), or when the workers’ CURFEW_REQUESTS_PER_SECOND allows no more.',
     )

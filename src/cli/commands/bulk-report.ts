@@ -1,4 +1,5 @@
 import { Option, type Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { bulkReport, REPORT_KINDS, type ReportKind } from '../../engines/bulk/report.js';
 import { summarize } from '../../engines/bulk/report-summary.js';
 import { readBulkStatus } from '../../engines/bulk/status.js';
@@ -14,9 +15,7 @@ interface ReportOptions {
 }
 
 export function registerBulkReport(bulk: Command): void {
-  bulk
-    .command('report')
-    .summary('what became of each target of a job')
+  commandNamed(bulk, 'report')
     .description(
       'Says what became of the targets of a bulk job: a summary, with what each outcome means and what to do about those that did not end, or every target as a line of JSON or CSV. While the job runs, this is the state so far. Reads only the ledger.',
     )
@@ -42,7 +41,7 @@ Besides outcomes: untouched (left by an abort), waiting, under-way, case (a case
 --format jsonl. What the outcomes mean: docs/outcomes.md.`,
     )
     .action(async (plan: string, options: ReportOptions, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       const format = options.format ?? (out.json ? 'jsonl' : 'text');
       await withLedger(config, async (ledger) => {
         const job = await findJob(ledger, plan);

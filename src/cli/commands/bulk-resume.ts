@@ -1,13 +1,12 @@
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { steer, type Steering } from '../bulk-steering.js';
 import { counted } from '../words.js';
 import { asOption } from '../requester.js';
 
 export function registerBulkResume(bulk: Command): void {
-  bulk
-    .command('resume')
-    .summary('resume a paused job')
+  commandNamed(bulk, 'resume')
     .description('Resumes a bulk job that was paused, or that paused itself because it went badly.')
     .argument('<plan>', 'id of the plan, or its beginning')
     .addOption(asOption())

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { readBulkStatus } from '../../engines/bulk/status.js';
 import type { BulkStatus } from '../../core/contract.js';
 import { ExitCode } from '../../core/errors.js';
@@ -19,9 +20,7 @@ interface StatusOptions {
 }
 
 export function registerBulkStatus(bulk: Command): void {
-  bulk
-    .command('status')
-    .summary('the state of a plan or job; without one, the newest')
+  commandNamed(bulk, 'status')
     .description(
       'Shows the state of a bulk plan or job, with --watch until it finishes. Without a plan, a table of the newest. Reads only the ledger, so it works while Temporal and the API are down.',
     )
@@ -40,7 +39,7 @@ Exit codes: with PLAN --watch 0 when every target ended, 5 when some did not, 3 
 Ctrl-C; otherwise 0.`,
     )
     .action(async (plan: string | undefined, options: StatusOptions, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       await withLedger(config, async (ledger) => {
         process.exitCode =
           plan === undefined

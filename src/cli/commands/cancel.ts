@@ -1,6 +1,7 @@
 import type { TemporalTarget } from '../../adapters/temporal/connection.js';
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { caseWorkflowId, ENDED_OUTCOMES, REFUSED_OUTCOMES, type OrderResult } from '../../core/contract.js';
 import { idsFromList } from '../ids.js';
 import { readDuration } from '../../core/duration.js';
@@ -8,7 +9,8 @@ import { ExitCode, UserError } from '../../core/errors.js';
 import { FRESH_READ_MS, OLDEST_READ_MS } from '../../core/policy/fresh-read.js';
 import type { OrderView } from '../../adapters/ledger/results.js';
 import { startRefusal } from '../../adapters/temporal/start-refusal.js';
-import { checkedSessionIds, contextOf, withControlPlane, type CommandContext, type ControlPlane } from '../context.js';
+import { checkedSessionIds, contextOf, type CommandContext } from '../context.js';
+import { withControlPlane, type ControlPlane } from '../control-plane.js';
 import { followOrders } from '../follow.js';
 import { table, type Output } from '../output.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
@@ -32,9 +34,7 @@ interface CancelOptions {
 }
 
 export function registerCancel(program: Command): void {
-  program
-    .command('cancel')
-    .summary('order the end of the current turn of each session')
+  commandNamed(program, 'cancel')
     .description(
       'Orders the end of the turn that each session runs now, and leaves a turn that starts later alone. The order is durable: Curfew carries it out even if this command, a worker or the server dies.',
     )
@@ -70,7 +70,7 @@ Exit codes: without --wait 0 when ordered; with --wait 0 when no ordered turn ru
 async function cancel(ids: readonly string[], options: CancelOptions, command: Command): Promise<number> {
   const sessionIds = checkedSessionIds(ids);
   const maxReadAgeMs = readAgeOf(options.evenIfReadIsOld);
-  const context = contextOf(command, true);
+  const context = contextOf(command);
   if (sessionIds.length > MOST_IDS) {
     if (maxReadAgeMs === null) return planInstead(sessionIds, options, context);
     throw new UserError(

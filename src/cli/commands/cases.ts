@@ -1,29 +1,29 @@
+import { printable } from '../../core/text/printable.js';
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import pc from 'picocolors';
 import type { Config } from '../../platform/config.js';
 import { bulkWorkflowId, caseWorkflowId } from '../../core/contract.js';
 import { ExitCode, UserError } from '../../core/errors.js';
-import { readHold, wantProbe, type HoldMark } from '../../adapters/ledger/hold-mark.js';
+import { readHold, type HoldMark } from '../../adapters/ledger/hold-mark.js';
 import { jobOfView, viewsOfSession } from '../../adapters/ledger/session-views.js';
 import type { OrderView } from '../../adapters/ledger/results.js';
+import { readServerNote } from '../../adapters/temporal/server-note.js';
 import type { UnjudgedSpell } from '../../adapters/ledger/unjudged.js';
-import { resolveTemporal } from '../../adapters/temporal/connection.js';
-import { startRefusal } from '../../adapters/temporal/start-refusal.js';
 import { showEvidence } from '../case-evidence.js';
-import { checkedSessionId, contextOf, withControlPlane, withLedger } from '../context.js';
+import { checkedSessionId, contextOf, withLedger } from '../context.js';
 import { heldWords, holdDocument, unjudgedDocument, unjudgedWords } from '../obstacle-words.js';
 import { factLines, span, table, type Fact } from '../output.js';
-import { outcomeName, readAgeWords, retriedWords, shorten, standing } from '../words.js';
+import { noOrderOpen } from '../no-order-open.js';
 import { asOption } from '../requester.js';
+import { outcomeName, readAgeWords, shorten, standing } from '../words.js';
 
 const RECENT = 50;
 const UNJUDGED_SHOWN = 5;
 
 export function registerCases(program: Command): void {
-  const cases = program
-    .command('cases')
-    .summary('open and recent cases')
+  const cases = commandNamed(program, 'cases')
     .description(
       'Shows open and recent cases, newest first; with an id, everything about that session’s orders, and what bulk jobs ended in it.',
     )
@@ -41,7 +41,7 @@ Examples:
   $ curfew cases abandon sess_1 --reason "owner takes over"`,
     )
     .action(async (id: string | undefined, options: { open?: boolean; evidence?: boolean }, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       const sessionId = id === undefined ? undefined : checkedSessionId(id);
       if (options.evidence === true) {
         if (sessionId === undefined || options.open === true) throw evidenceOfOne();
@@ -74,7 +74,7 @@ Examples:
         const orders = { views, nowMs, hold, unjudged };
         if (sessionId === undefined) out.result(document, orders, (view) => `${heldFirst(view)}${overview(view)}`);
         else {
-          const withAddress = { ...orders, address: addressOf(config) };
+          const withAddress = { ...orders, address: await addressOf(config) };
           out.result(document, withAddress, (view) => `${heldFirst(view)}${details(view)}`);
         }
       });
@@ -86,28 +86,8 @@ Examples:
     .description('Makes the case of a session try again at once, and starts it if it was lost.')
     .argument('<id>', 'session id')
     .action(async (id: string, _options: unknown, command: Command) => {
-      const { config, out } = contextOf(command, true);
-      const sessionId = checkedSessionId(id);
-      await withControlPlane(config, async (plane) => {
-        const [open] = await plane.ledger.orders.views({ sessionId, openOnly: true, limit: 1 });
-        if (open === undefined) throw nothingOpen(sessionId);
-        if ((await readHold(plane.ledger)) !== null) await wantProbe(plane.ledger);
-        try {
-          const going = await plane.cases.retryNow(sessionId);
-          if (!going) await plane.cases.join(sessionId, open.orderId, 8_000);
-        } catch (error) {
-          const refusal = startRefusal(error);
-          throw new UserError(
-            refusal === null
-              ? `Temporal did not answer in time. The order on ${sessionId} stays open.`
-              : `Temporal does not start the case of ${sessionId}: ${refusal}. Its order stays open, and nothing is sent for it.`,
-            `A worker tries again each minute; \`curfew doctor\` shows what is wrong. To give it up: ${shell`curfew cases abandon ${sessionId} --reason "…"`}`,
-            ExitCode.unreachable,
-          );
-        }
-        const { phase, nextTryAtMs } = open;
-        out.result({ sessionId, retried: true }, { sessionId, phase, nextTryAtMs }, retriedWords);
-      });
+      const { retryCase } = await import('../retry-case.js');
+      await retryCase(checkedSessionId(id), contextOf(command));
     });
 
   cases
@@ -120,11 +100,11 @@ Examples:
     .requiredOption('--reason <text>', 'why')
     .addOption(asOption())
     .action(async (id: string, options: { reason: string }, command: Command) => {
-      const { config, out, by } = contextOf(command, true);
+      const { config, out, by } = contextOf(command);
       const sessionId = checkedSessionId(id);
       await withLedger(config, async (ledger) => {
         const open = await ledger.orders.views({ sessionId, openOnly: true, limit: 1_000 });
-        if (open.length === 0) throw nothingOpen(sessionId);
+        if (open.length === 0) throw noOrderOpen(sessionId);
         await ledger.orders.abandon(
           open.map(({ orderId }) => orderId),
           { by, reason: options.reason },
@@ -140,13 +120,6 @@ const evidenceOfOne = (): UserError =>
     '--evidence is about one session, open or not. Nothing was shown.',
     'Give its id, without --open: curfew cases sess_xYz789AbCd --evidence',
     ExitCode.usage,
-  );
-
-const nothingOpen = (sessionId: string): UserError =>
-  new UserError(
-    `No order is open for ${sessionId}. Nothing was changed.`,
-    'curfew cases --open shows the open ones.',
-    ExitCode.failed,
   );
 
 interface Orders {
@@ -181,8 +154,11 @@ function overview({ views, nowMs }: Orders): string {
 }
 
 /** The embedded server may listen elsewhere than the `temporal` CLI expects. Broken settings are another command's affair. */
-function addressOf(config: Config): string | null {
+async function addressOf(config: Config): Promise<string | null> {
+  // Without a server of this home there is nothing to show, and no reason to load what reads settings of others.
+  if (readServerNote(config.home) === null) return null;
   try {
+    const { resolveTemporal } = await import('../../adapters/temporal/connection-target.js');
     const target = resolveTemporal(config);
     return target.kind === 'embedded' ? target.address : null;
   } catch {
@@ -209,6 +185,10 @@ function details({ views, nowMs, address }: Orders & { readonly address: string 
     return factLines(rows, 11);
   });
   const [newest] = views;
+  if (newest?.holder != null) {
+    const worker = printable(newest.holder);
+    return `${blocks.join('\n\n')}\n\ncarried out by worker ${worker}, without a case in Temporal`;
+  }
   const planId = newest === undefined ? null : jobOfView(newest);
   const id = planId === null ? caseWorkflowId(newest?.result.sessionId ?? '') : bulkWorkflowId(planId);
   const there = address === null ? '' : shell` --address ${address}`;

@@ -47,7 +47,7 @@ some did not, 3 when the job stopped itself; 1 no policy file is in force, 2 no 
 4 when Curfew or the API can't be reached, 130 interrupted.`,
     )
     .action(async (name: string, options: RunOptions, command: Command) => {
-      process.exitCode = await runCleanup(name, options, contextOf(command, true));
+      process.exitCode = await runCleanup(name, options, contextOf(command));
     });
 }
 

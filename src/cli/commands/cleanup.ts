@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { cleanupsInForce } from '../../engines/cleanup/entries.js';
 import { readCleanups } from '../../engines/cleanup/standing.js';
 import { UserError } from '../../core/errors.js';
@@ -9,10 +10,9 @@ import { contextOf, withLedger } from '../context.js';
 import { registerCleanupRun } from './cleanup-run.js';
 
 export function registerCleanup(program: Command): void {
-  const cleanup = program
-    .command('cleanup')
-    .summary('cleanups of the policy file: when they run, and run one now')
-    .description('The cleanups of the policy file in force. Each is a Schedule in Temporal, which a worker keeps.');
+  const cleanup = commandNamed(program, 'cleanup').description(
+    'The cleanups of the policy file in force. Each is a Schedule in Temporal, which a worker keeps.',
+  );
   registerCleanupList(cleanup);
   registerCleanupRun(cleanup);
 }
@@ -36,7 +36,7 @@ To skip runs for a while, pause the Schedule cleanup/NAME in Temporal (its UI, o
 Exit codes: 0 shown, 1 no policy file is in force, 4 the ledger can't be reached.`,
     )
     .action(async (_options: unknown, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       await withLedger(config, async (ledger) => {
         const { version, entries } = await cleanupsInForce(ledger);
         const target = resolveTemporal(config);

@@ -1,9 +1,11 @@
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { payloadEncryption } from '../../adapters/codec/encryption.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import { createSecretFile, type SecretFile } from '../../platform/secret-file.js';
 import { readEmbeddedNote } from '../../adapters/temporal/server-note.js';
+import { commandLog } from '../command-log.js';
 import { contextOf } from '../context.js';
 import { onInterrupt } from '../interrupt.js';
 
@@ -11,9 +13,7 @@ import { onInterrupt } from '../interrupt.js';
 const UI_ORIGIN = 'http://127.0.0.1:8080';
 
 export function registerCodecServer(program: Command): void {
-  program
-    .command('codec-server')
-    .summary('decrypt payloads for Temporal’s UI and CLI')
+  commandNamed(program, 'codec-server')
     .description(
       'Serves Temporal’s remote codec protocol in the foreground: its UI and CLI send encrypted payloads and get readable ones back. Needs the workers’ keys (CURFEW_CODEC_KEYS_FILE). Anyone who may ask it can read what Curfew keeps in Temporal.',
     )
@@ -30,7 +30,7 @@ Examples:
 In the UI: the glasses at the top right, “Codec Server endpoint”. With a token, the CLI takes --codec-auth 'Bearer …'.`,
     )
     .action(async (options: { port: string; host: string; origin?: string[] }, command: Command) => {
-      const { config, out, log } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       const port = portOf(options.port);
       const origins = originsOf(options.origin ?? [embeddedUi(config.home) ?? UI_ORIGIN]);
       const encryption = payloadEncryption(config.env);
@@ -42,7 +42,7 @@ In the UI: the glasses at the top right, “Codec Server endpoint”. With a tok
           ExitCode.usage,
         );
       }
-      if (keys.warning !== null) log.warn(keys.warning);
+      if (keys.warning !== null) commandLog(config).warn(keys.warning);
       const token = await tokenOf(config.env['CURFEW_CODEC_TOKEN_FILE']?.trim());
       const { startCodecServer } = await import('../../adapters/codec/server.js');
       const interrupt = onInterrupt();

@@ -1,13 +1,12 @@
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import pc from 'picocolors';
 import { ExitCode } from '../../core/errors.js';
 import { runChecks, type CheckResult } from '../doctor.js';
 import { contextOf } from '../context.js';
 
 export function registerDoctor(program: Command): void {
-  program
-    .command('doctor')
-    .summary('check key, API, Temporal, ledger, clock and notifications')
+  commandNamed(program, 'doctor')
     .description('Checks everything that Curfew needs, and says what to do about what is wrong. Changes nothing.')
     .option('--notify', 'send a test message by each notification route of the policies in force')
     .addHelpText(
@@ -15,7 +14,7 @@ export function registerDoctor(program: Command): void {
       '\nExamples:\n  $ curfew doctor\n  $ curfew doctor --notify\n\nExit codes: 0 nothing failed (warnings may remain), 1 a cleanup can’t be scheduled or something else uses one of Curfew’s ids in Temporal, 2 a setting is wrong, 3 ledger and Temporal do not belong together, or its\ntables are of an older version, 4 something can’t be reached or no worker runs.\nOnly workers need the key: run it with the settings that `curfew up` or `curfew worker` has.',
     )
     .action(async (options: { notify?: true }, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       const checks = await runChecks(config, { notify: options.notify === true });
       out.result({ checks }, checks, (made) => made.map(describe).join('\n'));
       const worst = checks.filter(({ status }) => status === 'failed').map(({ exitCode }) => exitCode);

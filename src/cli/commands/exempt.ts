@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { durationOf, LONGEST_MS } from '../../core/duration.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import { exemptionDocument, exemptionsTable } from '../exemption-words.js';
@@ -11,9 +12,7 @@ import { asOption } from '../requester.js';
 const SHOWN = 100;
 
 export function registerExempt(program: Command): void {
-  const exempt = program
-    .command('exempt')
-    .summary('leave a session alone for a while; without an id, list exemptions')
+  const exempt = commandNamed(program, 'exempt')
     .description(
       'Sends no cancel request for this session until the time is over, not even for earlier orders; only for orders with --even-if-exempt. Without an id, lists the exemptions in force.',
     )
@@ -28,7 +27,7 @@ export function registerExempt(program: Command): void {
     .action(async (id: string | undefined, options: { for?: string; reason?: string }, command: Command) => {
       if (id === undefined && options.for === undefined && options.reason === undefined) return list(command, SHOWN);
       const { sessionId, forMs, reason } = asked(id, options);
-      const { config, out, by } = contextOf(command, true);
+      const { config, out, by } = contextOf(command);
       await withLedger(config, async (ledger) => {
         const { untilMs } = await ledger.exemptions.add({ sessionId, forMs, reason, by });
         const until = iso(untilMs);
@@ -44,16 +43,14 @@ export function registerExempt(program: Command): void {
     .option('--limit <n>', 'exemptions to show', positiveNumber, SHOWN)
     .action((options: { limit: number }, command: Command) => list(command, options.limit));
 
-  program
-    .command('unexempt')
-    .summary('end an exemption')
+  commandNamed(program, 'unexempt')
     .description('Ends all exemptions of a session. Orders that were settled as exempted stay settled.')
     .argument('<id>', 'session id')
     .addOption(asOption())
     .addHelpText('after', '\nExample:\n  $ curfew unexempt sess_xYz789AbCd')
     .action(async (id: string, _options: unknown, command: Command) => {
       const sessionId = checkedSessionId(id);
-      const { config, out, by } = contextOf(command, true);
+      const { config, out, by } = contextOf(command);
       await withLedger(config, async (ledger) => {
         const ended = await ledger.exemptions.end(sessionId, by);
         const document = { sessionId, ended };
@@ -86,7 +83,7 @@ function asked(
 }
 
 async function list(command: Command, limit: number): Promise<void> {
-  const { config, out } = contextOf(command, true);
+  const { config, out } = contextOf(command);
   await withLedger(config, async (ledger) => {
     const inForce = await ledger.exemptions.list(limit);
     const document = { total: inForce.total, exemptions: inForce.exemptions.map(exemptionDocument) };

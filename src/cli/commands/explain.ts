@@ -1,5 +1,6 @@
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import type { Config } from '../../platform/config.js';
 import { isScanning } from '../../core/coverage.js';
 import { ExitCode, UserError } from '../../core/errors.js';
@@ -7,37 +8,26 @@ import { readCoverage } from '../../adapters/ledger/coverage.js';
 import { createRulesReader } from '../../engines/fleet/rules-in-force.js';
 import { standingsOf } from '../../core/policy/standing.js';
 import { asOfLastScan, scanMsOf, vendorTimeNow } from '../../adapters/ledger/stored-facts.js';
-import { agentOfScan, readSight } from '../../adapters/vendor/sights.js';
 import { createVendorClock, type VendorClock } from '../../adapters/vendor/vendor-clock.js';
 import { systemClock } from '../../platform/clock.js';
 import { isOutcome } from '../../adapters/ledger/bulk-results.js';
 import { viewsOfSession } from '../../adapters/ledger/session-views.js';
 import type { AgentScan } from '../../adapters/ledger/facts.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
-import type { Observation } from '../../core/policy/observation.js';
 import { observe } from '../../core/policy/observe.js';
 import type { Policy } from '../../core/policy/policy.js';
-import {
-  createCredentials,
-  createSessionsClient,
-  SessionsError,
-  type SessionsClient,
-} from '../../adapters/vendor/index.js';
-import { USER_AGENT } from '../../platform/version.js';
+import { createCredentials } from '../../adapters/vendor/credentials.js';
 import { policyOf } from '../../engines/watch/limits.js';
 import { checkedSessionId, contextOf, withLedger } from '../context.js';
 import { explainDocument, explainWords, type Explanation } from '../explain-words.js';
-import { readPolicySource } from '../policy-source.js';
+import type { PolicySource } from '../policy-source.js';
+import type { ReadProblem, SessionRead } from '../session-read.js';
 import { unjudgedWords } from '../obstacle-words.js';
 
 const LAST_ORDERS = 5;
-/** A person waits, and the ledger knows something too, ms. */
-const READ_PATIENCE_MS = 10_000;
 
 export function registerExplain(program: Command): void {
-  program
-    .command('explain')
-    .summary('what each policy says about a session, and when it would end')
+  commandNamed(program, 'explain')
     .description(
       'Shows what each policy in force, and a watch, says about a session: numbers, limits, error bounds, time left, and what keeps it from ending. Reads the session once if a key is set, otherwise uses the ledger. Changes nothing.',
     )
@@ -49,8 +39,8 @@ export function registerExplain(program: Command): void {
     )
     .action(async (id: string, options: { policies?: string }, command: Command) => {
       const sessionId = checkedSessionId(id);
-      const source = options.policies === undefined ? null : await readPolicySource(options.policies);
-      const { config, out } = contextOf(command, true);
+      const source = options.policies === undefined ? null : await readDraft(options.policies);
+      const { config, out } = contextOf(command);
       await withLedger(config, async (ledger) => {
         const draft = source === null ? null : { name: options.policies ?? '', file: source.file };
         const explanation = await explain(config, ledger, sessionId, draft);
@@ -59,7 +49,12 @@ export function registerExplain(program: Command): void {
     });
 }
 
-type Draft = { readonly name: string; readonly file: Awaited<ReturnType<typeof readPolicySource>>['file'] };
+type Draft = { readonly name: string; readonly file: PolicySource['file'] };
+
+async function readDraft(file: string): Promise<PolicySource> {
+  const { readPolicySource } = await import('../policy-source.js');
+  return readPolicySource(file);
+}
 
 async function explain(config: Config, ledger: Ledger, sessionId: string, draft: Draft | null): Promise<Explanation> {
   const [known, watch, breakers, exemptions, pauseSwitch, orders, targeted, coverage, spells, ledgerNowMs] =
@@ -79,7 +74,7 @@ async function explain(config: Config, ledger: Ledger, sessionId: string, draft:
   const remembered = known === null ? (watch?.facts ?? null) : asOfLastScan(known.stored, scan);
   const scanMs = scanMsOf(scan);
   const vendorClock = createVendorClock(systemClock);
-  const read = await readSession(config, sessionId, known?.stored.agentId ?? null, scan, vendorClock);
+  const read = await readOnce(config, sessionId, known?.stored.agentId ?? null, scan, vendorClock);
   const agentId = ('seen' in read ? read.seen.subject.agentId : null) ?? remembered?.subject.agentId ?? null;
   const agentScan = scan ?? (agentId === null ? null : await ledger.facts.scanOf(agentId));
   const facts = 'seen' in read ? observe(remembered, read.seen, { scanMs }) : remembered;
@@ -170,38 +165,23 @@ async function policiesFor(
     : { policies: rules.rules.policies, version: rules.rules.version };
 }
 
-type Read = { readonly seen: Observation } | { readonly problem: string; readonly reachable: boolean };
+const NO_KEY: ReadProblem = { problem: 'no usable key is set here, so it was not read', reachable: false };
 
 /** One read, if a key is set and the API answers. */
-async function readSession(
+async function readOnce(
   config: Config,
   sessionId: string,
   agentId: string | null,
   scan: AgentScan | null,
   vendorClock: VendorClock,
-): Promise<Read> {
+): Promise<SessionRead> {
   const credentials = createCredentials(config.env);
   try {
     await credentials.headers();
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    return { problem: 'no usable key is set here, so it was not read', reachable: false };
+    if (error instanceof UserError) return NO_KEY;
+    throw error;
   }
-  const client = createSessionsClient({
-    baseUrl: config.apiBaseUrl,
-    credentials,
-    userAgent: USER_AGENT,
-    timeouts: { connectMs: READ_PATIENCE_MS, readMs: READ_PATIENCE_MS },
-  });
-  try {
-    const answer = await (client as SessionsClient).retrieveSession(sessionId);
-    vendorClock.note(answer);
-    const seen = readSight(vendorClock, answer, agentId, scan === null ? null : agentOfScan(scan));
-    return seen === null ? { problem: 'the answer carries no usable Date header', reachable: true } : { seen };
-  } catch (error) {
-    if (!(error instanceof SessionsError)) throw error;
-    return { problem: error.message, reachable: error.kind === 'not-found' };
-  } finally {
-    client.close();
-  }
+  const { readSession } = await import('../session-read.js');
+  return readSession(config, credentials, sessionId, agentId, scan, vendorClock);
 }

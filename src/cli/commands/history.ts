@@ -1,4 +1,5 @@
 import { Option, type Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { GROUPS, type Act, type Grouping, type HistoryGroup } from '../../adapters/ledger/acts.js';
 import type { HistoryEvent, HistoryFilter } from '../../adapters/ledger/history.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
@@ -46,9 +47,7 @@ interface HistoryOptions extends AskedFor {
 }
 
 export function registerHistory(program: Command): void {
-  program
-    .command('history')
-    .summary('who ended what, when, why, and by which rule version')
+  commandNamed(program, 'history')
     .description(
       `What people, policies and cleanups did, a row an act, oldest first, with outcomes; --sessions shows a row per session, --events everything else that happened. Without a format, the last ${SHOWN} as a table. With a format, all, and a document per session.`,
     )
@@ -88,7 +87,7 @@ in force. --since and --until mean the time of the order, or of the event; for a
 at midnight UTC. How long the ledger remembers: CURFEW_RETENTION.`,
     )
     .action(async (options: HistoryOptions, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       refuseWhatDoesNotFit(options);
       if (options.session !== undefined) checkedSessionId(options.session);
       const format = options.format ?? (out.json ? 'json' : 'table');

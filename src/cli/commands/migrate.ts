@@ -1,11 +1,10 @@
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { openDatabase } from '../../adapters/ledger/open.js';
 import { contextOf, refuseUnusedHome } from '../context.js';
 
 export function registerMigrate(program: Command): void {
-  program
-    .command('migrate')
-    .summary("bring the ledger's tables up to date, without starting a worker")
+  commandNamed(program, 'migrate')
     .description(
       "Creates the ledger's tables, or brings those of an older version up to date. Workers do the same at their start; use this for a restored backup, before any worker runs on it, and with a separate PostgreSQL user that owns the tables. Changes no order, policy or switch.",
     )
@@ -19,7 +18,7 @@ Running workers of the older version continue, but can't start again. Back up fi
 Exit codes: 0 up to date (also when it was so already), 4 the ledger can't be reached, or is of a newer version.`,
     )
     .action(async (_options: object, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       refuseUnusedHome(config);
       const { describe, found, close } = await openDatabase(config.databaseUrl, { migrate: true });
       await close();

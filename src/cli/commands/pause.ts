@@ -1,13 +1,12 @@
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { contextOf, withLedger } from '../context.js';
 import { span, table } from '../output.js';
 import { iso } from '../../core/times.js';
 import { asOption } from '../requester.js';
 
 export function registerPause(program: Command): void {
-  program
-    .command('pause')
-    .summary('no cancel request leaves until `curfew resume`')
+  commandNamed(program, 'pause')
     .description(
       'Pauses in the ledger, so it works while Temporal is down. Cases stay open and keep reading; nothing is sent. Requests already sent can’t be called back, and are listed.',
     )
@@ -16,9 +15,7 @@ export function registerPause(program: Command): void {
     .addHelpText('after', '\nExample:\n  $ curfew pause --reason "wrong policy rolled out"')
     .action((options: { reason?: string }, command: Command) => turn(command, true, options.reason ?? null));
 
-  program
-    .command('resume')
-    .summary('cancel requests may leave again')
+  commandNamed(program, 'resume')
     .description('Ends the pause. Held cases continue within seconds.')
     .addOption(asOption())
     .addHelpText('after', '\nExample:\n  $ curfew resume')
@@ -26,7 +23,7 @@ export function registerPause(program: Command): void {
 }
 
 async function turn(command: Command, paused: boolean, reason: string | null): Promise<void> {
-  const { config, out, by } = contextOf(command, true);
+  const { config, out, by } = contextOf(command);
   await withLedger(config, async (ledger) => {
     const changed = await ledger.pauseSwitch.set(paused, by, reason);
     const state = await ledger.pauseSwitch.read();

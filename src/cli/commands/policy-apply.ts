@@ -1,14 +1,13 @@
 import type { Command } from 'commander';
 import { shell } from '../../core/text/shell.js';
 import { contextOf, withLedger } from '../context.js';
+import { commandNamed } from '../lazy-commands.js';
 import { putInForce } from '../policy-application.js';
 import { readPolicySource } from '../policy-source.js';
 import { asOption } from '../requester.js';
 
 export function registerPolicyApply(policy: Command): void {
-  policy
-    .command('apply')
-    .summary('put a policy file in force')
+  commandNamed(policy, 'apply')
     .description(
       'Shows what changes against the policies in force, asks, and puts the whole file in force, with its exemptions. Running workers follow it from their next scan on. Works while Temporal is down.',
     )
@@ -27,7 +26,7 @@ Exit codes: 0 in force (also when it was so already), 2 the file is not valid, 3
     )
     .action(async (file: string, options: { yes?: boolean }, command: Command) => {
       const source = await readPolicySource(file);
-      const { config, out, by } = contextOf(command, true);
+      const { config, out, by } = contextOf(command);
       const application = {
         ...{ source, fileName: file, by, what: file },
         confirm: shell`curfew policy apply ${file} --yes`,

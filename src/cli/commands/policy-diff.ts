@@ -2,14 +2,13 @@ import type { Command } from 'commander';
 import pc from 'picocolors';
 import type { StoredVersion } from '../../adapters/ledger/policy-versions.js';
 import { contextOf, withLedger } from '../context.js';
+import { commandNamed } from '../lazy-commands.js';
 import { differenceOf, differenceWords, isEmpty, type PolicyDifference } from '../policy-difference.js';
 import { SourceLines, unifiedDifference } from '../source-difference.js';
 import { findVersion, versionBefore, versionInForce, versionNumber } from '../policy-version.js';
 
 export function registerPolicyDiff(policy: Command): void {
-  policy
-    .command('diff')
-    .summary('what changed between two versions, by line and in words')
+  commandNamed(policy, 'diff')
     .description(
       'Shows how the file of one version differs from that of another, and what that means. Without numbers: the one in force against the one before it; with one number, that one against the one in force. Reads only the ledger.',
     )
@@ -20,7 +19,7 @@ export function registerPolicyDiff(policy: Command): void {
       '\nExamples:\n  $ curfew policy diff            what the last change was\n  $ curfew policy diff 3          what has changed since version 3\n  $ curfew policy diff 3 4',
     )
     .action(async (from: number | undefined, to: number | undefined, _options: unknown, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       await withLedger(config, async (ledger) => {
         const inForce = await versionInForce(ledger);
         const older = await findVersion(ledger, from ?? versionBefore(inForce));

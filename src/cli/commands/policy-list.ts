@@ -2,14 +2,13 @@ import type { Command } from 'commander';
 import type { ListedVersion } from '../../adapters/ledger/policy-versions.js';
 import { iso, wholeSeconds } from '../../core/times.js';
 import { contextOf, withLedger } from '../context.js';
+import { commandNamed } from '../lazy-commands.js';
 import { positiveNumber } from '../option-values.js';
 import { table } from '../output.js';
 import { counted, shorten } from '../words.js';
 
 export function registerPolicyList(policy: Command): void {
-  policy
-    .command('list')
-    .summary('every version of the policies: when, by whom, from which file')
+  commandNamed(policy, 'list')
     .description(
       'Lists the versions of the policies that were put in force, newest first. The first one is in force. All are kept, with their files as they were. Reads only the ledger.',
     )
@@ -19,7 +18,7 @@ export function registerPolicyList(policy: Command): void {
       '\nExamples:\n  $ curfew policy list\n  $ curfew policy show 3          the file of version 3, as it was\n  $ curfew policy diff 3 4        what version 4 changed\n  $ curfew policy rollback 3      put that file in force again',
     )
     .action(async ({ limit }: { limit: number }, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       await withLedger(config, async (ledger) => {
         const versions = await ledger.policies.list(limit);
         const document = { inForce: versions[0]?.version ?? null, versions: versions.map(documentOf) };

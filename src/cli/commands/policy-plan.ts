@@ -1,5 +1,6 @@
 import { sayWarnings } from '../policy-words.js';
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { askedPatiently } from '../../adapters/vendor/patience.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import { planPolicies, type PlanProgress } from '../../engines/fleet/plan.js';
@@ -19,9 +20,7 @@ import { wholeNumber } from '../option-values.js';
 const KNOWN_WITHIN_MS = 60 * 60_000;
 
 export function registerPolicyPlan(policy: Command): void {
-  policy
-    .command('plan')
-    .summary('show what a policy file would end now and next; ends and changes nothing')
+  commandNamed(policy, 'plan')
     .description(
       'Reads all live sessions and says what the file would do with each if it were in force. Sends no cancel request and writes nothing. Needs the key; uses the ledger if there is one.',
     )
@@ -39,7 +38,7 @@ Exit codes: 0 planned, 2 the file or a setting is not valid, 4 the API or the le
     )
     .action(async (file: string, options: { limit: number; maxRetrieves: number }, command: Command) => {
       const source = await readPolicySource(file);
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       const interrupt = onInterrupt();
       // It changes nothing, so it may leave where it is.
       interrupt.signal.addEventListener('abort', () => {

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import type { Breaker } from '../../adapters/ledger/breakers.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
@@ -11,9 +12,7 @@ import { iso } from '../../core/times.js';
 import { asOption } from '../requester.js';
 
 export function registerPolicyResume(policy: Command): void {
-  policy
-    .command('resume')
-    .summary('close the breaker of a policy that went over its caps')
+  commandNamed(policy, 'resume')
     .description(
       'A policy over its caps falls back to observe, so that a wrong rule ends few turns. This makes it enforce again; its caps count from zero.',
     )
@@ -24,7 +23,7 @@ export function registerPolicyResume(policy: Command): void {
       '\nExample:\n  $ curfew policy resume no-all-nighters\n\nExit codes: 0 it enforces again, or its breaker was not open; 2 no such policy.',
     )
     .action(async (name: string, _options: unknown, command: Command) => {
-      const { config, out, by } = contextOf(command, true);
+      const { config, out, by } = contextOf(command);
       await withLedger(config, async (ledger) => {
         const inForce = await ledger.policies.inForce();
         const breaker = (await ledger.breakers.open()).find((one) => one.policy === name) ?? null;

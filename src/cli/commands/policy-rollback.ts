@@ -3,14 +3,13 @@ import type { StoredVersion } from '../../adapters/ledger/policy-versions.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import { PolicyFileError, problemLines, readPolicyFile, type ReadPolicyFile } from '../../core/policy-file/index.js';
 import { contextOf, withLedger } from '../context.js';
+import { commandNamed } from '../lazy-commands.js';
 import { putInForce } from '../policy-application.js';
 import { findVersion, versionBefore, versionInForce, versionNumber } from '../policy-version.js';
 import { asOption } from '../requester.js';
 
 export function registerPolicyRollback(policy: Command): void {
-  policy
-    .command('rollback')
-    .summary('put the file of an earlier version in force again')
+  commandNamed(policy, 'rollback')
     .description(
       'Takes the file of an earlier version from the ledger, shows what changes, asks, and puts it in force as a new version. Without a number: the one before the one in force, so that a second rollback undoes the first. Works while Temporal is down.',
     )
@@ -29,7 +28,7 @@ Exit codes: 0 in force (also when it was so already), 2 no such version, or its 
 4 the ledger can't be reached.`,
     )
     .action(async (version: number | undefined, options: { yes?: boolean }, command: Command) => {
-      const { config, out, by } = contextOf(command, true);
+      const { config, out, by } = contextOf(command);
       await withLedger(config, async (ledger) => {
         const stored = await findVersion(ledger, version ?? versionBefore(await versionInForce(ledger)));
         const { version: number, fileName, sourceText: text } = stored;

@@ -2,13 +2,12 @@ import type { Command } from 'commander';
 import type { StoredVersion } from '../../adapters/ledger/policy-versions.js';
 import { iso } from '../../core/times.js';
 import { contextOf, withLedger } from '../context.js';
+import { commandNamed } from '../lazy-commands.js';
 import { findVersion, versionInForce, versionNumber } from '../policy-version.js';
 import { cleanupWords, policyWords } from '../policy-words.js';
 
 export function registerPolicyShow(policy: Command): void {
-  policy
-    .command('show')
-    .summary('the file of a version, as it was put in force')
+  commandNamed(policy, 'show')
     .description(
       'Prints the policy file of a version as it was written; without a number, the one in force. In a file or a pipe it is the same, byte for byte, without a byte order mark. Reads only the ledger.',
     )
@@ -18,7 +17,7 @@ export function registerPolicyShow(policy: Command): void {
       '\nExamples:\n  $ curfew policy show                      the file in force\n  $ curfew policy show 3 > version-3.yaml\n  $ curfew policy show 3 --json | jq .policies',
     )
     .action(async (version: number | undefined, _options: unknown, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       await withLedger(config, async (ledger) => {
         const inForce = await versionInForce(ledger);
         const found = await findVersion(ledger, version ?? inForce);

@@ -1,13 +1,12 @@
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import { contextOf } from '../context.js';
 import { onInterrupt } from '../interrupt.js';
 
 export function registerSimulate(program: Command): void {
-  program
-    .command('simulate')
-    .summary('a Gumloop to practise on')
+  commandNamed(program, 'simulate')
     .description(
       'Serves the vendor’s agents and sessions API on this machine, with sessions that run, cost and misbehave on demand.',
     )
@@ -23,7 +22,7 @@ Examples:
 Control API: docs/simulator.md. Faults: docs/simulator-faults.md`,
     )
     .action(async (options: { port: string; scenario?: string }, command: Command) => {
-      const { out } = contextOf(command, true);
+      const { out } = contextOf(command);
       if (!/^\d{1,5}$/.test(options.port) || Number(options.port) > 65_535) {
         throw new UserError(
           `"${options.port}" is not a port.`,

@@ -1,9 +1,11 @@
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { readLiveSessions } from '../../engines/fleet/live-sessions.js';
 import { createRulesReader, type RulesReader } from '../../engines/fleet/rules-in-force.js';
+import { readUndelivered } from '../../engines/notify/undelivered.js';
 import { readHold } from '../../adapters/ledger/hold-mark.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
-import { readStrangers } from '../../adapters/temporal/strangers.js';
+import { readStrangers } from '../../adapters/temporal/stranger-notes.js';
 import { contextOf, withLedger } from '../context.js';
 import { showLive } from '../follow.js';
 import { statusDocument, statusWords, type Status } from '../status-words.js';
@@ -13,9 +15,7 @@ import { wholeNumber } from '../option-values.js';
 const MOST_OPEN_ORDERS = 1_000;
 
 export function registerStatus(program: Command): void {
-  program
-    .command('status')
-    .summary('what is in force, what is happening, which sessions are near their limits')
+  commandNamed(program, 'status')
     .description(
       'Shows policies in force, pause switch, breakers, open cases, how much of the fleet is seen, and the live sessions nearest to their limits. Reads only the ledger, so it works while Temporal and the API are down.',
     )
@@ -23,7 +23,7 @@ export function registerStatus(program: Command): void {
     .option('--limit <n>', 'sessions to show', wholeNumber, 20)
     .addHelpText('after', '\nExamples:\n  $ curfew status\n  $ curfew status --watch --limit 40')
     .action(async (options: { watch?: boolean; limit: number }, command: Command) => {
-      const { config, out } = contextOf(command, true);
+      const { config, out } = contextOf(command);
       await withLedger(config, async (ledger) => {
         const rules = createRulesReader(ledger);
         const look = () => readStatus(ledger, rules, options.limit);
@@ -39,9 +39,10 @@ export function registerStatus(program: Command): void {
 async function readStatus(ledger: Ledger, reader: RulesReader, limit: number): Promise<Status> {
   const rules = await reader.read();
   const policies = rules.kind === 'known' ? rules.rules.policies : [];
-  const [inForce, pauseSwitch, breakers, openOrders, watches, live, hold, unjudged, strangers, exempt, nowMs] =
+  const inForce = await ledger.policies.inForce();
+  const [notices, pauseSwitch, breakers, openOrders, watches, live, hold, unjudged, strangers, exempt, nowMs] =
     await Promise.all([
-      ledger.policies.inForce(),
+      readUndelivered(ledger, inForce),
       ledger.pauseSwitch.read(),
       ledger.breakers.open(),
       ledger.orders.views({ openOnly: true, limit: MOST_OPEN_ORDERS }),
@@ -54,7 +55,7 @@ async function readStatus(ledger: Ledger, reader: RulesReader, limit: number): P
       ledger.now(),
     ]);
   return {
-    ...{ nowMs, inForce, pauseSwitch, hold, strangers, breakers, openOrders, unjudged, exempt, live },
+    ...{ nowMs, inForce, pauseSwitch, hold, strangers, breakers, openOrders, unjudged, exempt, notices, live },
     openWatches: watches.length,
   };
 }

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { payloadEncryption } from '../../adapters/codec/encryption.js';
 import type { Config } from '../../platform/config.js';
 import { SEARCH_ATTRIBUTES } from '../../core/contract.js';
-import { groupLines } from '../../platform/grouped-log.js';
 import { cacheDir, prepareHome } from '../../platform/home.js';
+import type { Logger } from '../../platform/telemetry.js';
 import { homeTrust, refuseUntrustedHome, tightenHomeFiles } from '../../platform/home-trust.js';
 import { createCredentials, createSessionsClient } from '../../adapters/vendor/index.js';
 import { serveSdkMetrics } from '../../worker/metrics/sdk-metrics.js';
@@ -12,13 +13,19 @@ import { resolveTemporal, type TemporalTarget } from '../../adapters/temporal/co
 import type { EmbeddedServer } from '../../adapters/temporal/embedded.js';
 import { USER_AGENT } from '../../platform/version.js';
 import type { PolicyApplication } from '../../adapters/ledger/policy-versions.js';
-import { contextOf, type CommandContext } from '../context.js';
+import { serviceLog } from '../command-log.js';
+import { contextOf, withLedger, type CommandContext } from '../context.js';
+import { tellRoutes } from '../route-lines.js';
 import { policiesDocument, policiesWords } from '../in-force-words.js';
 import { sayWarnings } from '../policy-words.js';
 import { readPolicySource, type PolicySource } from '../policy-source.js';
 import { INTERRUPTED, onInterrupt, WORKER_LEAVES_WITHIN_MS } from '../interrupt.js';
 import { startTracing } from '../../platform/tracing/index.js';
 import { asOption } from '../requester.js';
+
+interface ServiceContext extends CommandContext {
+  readonly log: Logger;
+}
 
 interface ServiceCommandOptions {
   readonly adoptTemporal?: boolean;
@@ -33,9 +40,7 @@ interface ServeOptions extends ServiceCommandOptions {
 }
 
 export function registerUp(program: Command): void {
-  program
-    .command('up')
-    .summary('start Curfew: a worker, and Temporal if none is configured; puts FILE in force')
+  commandNamed(program, 'up')
     .description(
       'Starts Curfew in the foreground: its own Temporal server if none is configured (TEMPORAL_ADDRESS or a profile), and a worker that enforces the policies in force. With a file, first puts that file in force. Prints `curfew ready` when it is ready for orders.',
     )
@@ -76,9 +81,7 @@ Ctrl-C stops; open cases continue with the next start.`,
       });
     });
 
-  program
-    .command('worker')
-    .summary('start only a worker, for a Temporal that is already running')
+  commandNamed(program, 'worker')
     .description(
       'Starts a worker in the foreground, for the configured Temporal or the one that `curfew up` runs here.',
     )
@@ -104,10 +107,10 @@ const applicationOf = (fileName: string, { file, text }: PolicySource, by: strin
 /** Runs in the foreground. Ctrl-C before it is ready is no failure of the parts that were being waited for. */
 async function untilInterrupted(
   command: Command,
-  work: (context: CommandContext, signal: AbortSignal) => Promise<void>,
+  work: (context: ServiceContext, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  const settings = contextOf(command, false);
-  const log = groupLines(settings.log);
+  const settings = contextOf(command);
+  const log = serviceLog(settings.config);
   const context = { ...settings, log };
   process.once('exit', log.close);
   const { signal } = onInterrupt(WORKER_LEAVES_WITHIN_MS);
@@ -134,7 +137,7 @@ async function requireVendorSettings(config: Config): Promise<void> {
 
 /** @returns null when a Temporal is configured, and so none is needed */
 async function ensureTemporal(
-  { config, out, log }: CommandContext,
+  { config, out, log }: ServiceContext,
   ui: boolean,
   signal: AbortSignal,
 ): Promise<{ server: EmbeddedServer; target: TemporalTarget } | null> {
@@ -169,7 +172,7 @@ async function ensureTemporal(
 
 /** Runs a worker until it is told to stop. */
 async function serve(
-  { config, out, log }: CommandContext,
+  { config, out, log }: ServiceContext,
   target: TemporalTarget,
   options: ServeOptions,
   signal: AbortSignal,
@@ -187,6 +190,7 @@ async function serve(
     ...(sdkMetrics === undefined ? {} : { sdkMetrics }),
   });
   announce(out, config, target, service, server);
+  void withLedger(config, (ledger) => tellRoutes(ledger, out)).catch(() => {});
   const stop = (): void => {
     out.say('Stopping: requests under way get 20 s to finish. Open cases continue when Curfew runs again.');
     service.stop();

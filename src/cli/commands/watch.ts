@@ -1,5 +1,6 @@
 import { shell } from '../../core/text/shell.js';
 import type { Command } from 'commander';
+import { commandNamed } from '../lazy-commands.js';
 import { ENDED_OUTCOMES, REFUSED_OUTCOMES, type OrderMet, type WatchStatus } from '../../core/contract.js';
 import { ExitCode, UserError } from '../../core/errors.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
@@ -15,7 +16,8 @@ import {
 } from '../../engines/watch/limits.js';
 import { readLimit } from '../../engines/watch/request.js';
 import { readStatus } from '../../engines/watch/status.js';
-import { checkedSessionId, contextOf, withControlPlane, type CommandContext, type ControlPlane } from '../context.js';
+import { checkedSessionId, contextOf, type CommandContext } from '../context.js';
+import { withControlPlane, type ControlPlane } from '../control-plane.js';
 import { follow } from '../follow.js';
 import { INTERRUPTED, onInterrupt } from '../interrupt.js';
 import { span, type Output } from '../output.js';
@@ -35,9 +37,7 @@ type WatchOptions = { readonly [K in WatchLimitName]?: string } & {
 };
 
 export function registerWatch(program: Command): void {
-  program
-    .command('watch')
-    .summary('watch one session, and end a turn that breaks a limit')
+  commandNamed(program, 'watch')
     .description(
       'Watches one session until it is at rest, and ends a turn that breaks a limit. The watch is durable: it continues without this command. Run it again to change the limits of the open watch; other limits stay, and "none" removes one.',
     )
@@ -82,7 +82,7 @@ async function watch(id: string, options: WatchOptions, command: Command): Promi
   if (!isRelease && Object.keys(limits).length === 0) {
     throw new UserError('A watch needs a limit; none was given. Nothing was registered.', EXAMPLE, ExitCode.usage);
   }
-  const context = contextOf(command, true);
+  const context = contextOf(command);
   return withControlPlane(context.config, async (plane) => {
     return isRelease
       ? await release(plane, sessionId, options, context)

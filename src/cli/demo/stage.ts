@@ -15,7 +15,8 @@ import { startEmbeddedServer, type EmbeddedServer } from '../../adapters/tempora
 import type { Output } from '../output.js';
 import { BY_HAND_SCENARIO } from './scenes.js';
 
-const CLI = fileURLToPath(new URL('../main.js', import.meta.url));
+/** All code is built into the folder of main.js. */
+const CLI = fileURLToPath(new URL('./main.js', import.meta.url));
 /** A hang limit, ms: a worker is up in about two seconds. */
 const WORKER_READY_MS = 60_000;
 

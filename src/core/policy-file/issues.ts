@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { error, isPlainKey, label, type Finding, type Path, suggestionIn } from './finding.js';
 import { kindOf, shown } from './reading.js';
 import { fileSchema } from './schema.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { closest } from './suggest.js';
 import { bad, good, shown, type Reading } from './reading.js';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { DURATION_PATTERN, readDuration } from '../duration.js';
 import { readCron } from './cron.js';
 import { choice, leaf } from './leaf.js';

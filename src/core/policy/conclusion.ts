@@ -30,6 +30,15 @@ export type Conclusion =
   /** One read is not enough to say anything. */
   | { readonly kind: 'look-again' };
 
+/** Views that show the ordered turn at rest, or another one in its place. `unclear` shows neither. */
+export const OVER: ReadonlySet<View> = new Set<View>([
+  'completed',
+  'failed',
+  'newer-in-flight',
+  'newer-at-rest',
+  'newer-unclear',
+]);
+
 const LOOK_AGAIN: Conclusion = { kind: 'look-again' };
 const SEND: Conclusion = { kind: 'send' };
 
@@ -45,19 +54,22 @@ const outcome = (
  *
  * Nothing is concluded from a single read: reads can be stale, and the vendor has been seen to answer `completed` for a
  * turn that a later read showed as `failed`. Two spaced reads that agree settle it; `completed` after a request was sent
- * needs three.
+ * needs three. An answer `failed` and a complete list that was asked for after it and does not hold the session are two witnesses
+ * already; then one read is enough, which tells what is there now.
  *
  * @param turn - the ordered turn
  * @param sent - requests for this turn that concern the order; refused ones count as not sent
  * @param sightings - reads since the last request was answered, oldest first, spaced by the caller
  * @param confirming - true while the confirm window after an accepted request is open: then a turn that still looks in
  *   flight is given time instead of another request
+ * @param unlisted - there is such a list
  */
 export function conclude(
   turn: OrderedTurn,
   sent: readonly SentRequest[],
   sightings: readonly Sighting[],
   confirming: boolean,
+  unlisted = false,
 ): Conclusion {
   const views = sightings.map((sighting) => viewOf(sighting, turn));
   const view = views.at(-1);
@@ -66,7 +78,8 @@ export function conclude(
   const effective = sent.filter((request) => request.answer !== 'refused');
   if (view === 'in-flight') return confirming && effective.at(-1)?.answer === 'accepted' ? LOOK_AGAIN : SEND;
 
-  const needed = view === 'completed' && effective.length > 0 ? 3 : 2;
+  const isWitnessed = unlisted && OVER.has(view) && wasAcceptedAs('failed', effective);
+  const needed = isWitnessed ? 1 : view === 'completed' && effective.length > 0 ? 3 : 2;
   const agreeing = views.slice(-needed);
   if (agreeing.length < needed || agreeing.some((other) => other !== view)) return LOOK_AGAIN;
 
@@ -94,6 +107,9 @@ function concludeUntouched(view: Exclude<View, 'in-flight'>): Conclusion {
   }
 }
 
+const wasAcceptedAs = (state: string, sent: readonly SentRequest[]): boolean =>
+  sent.some((request) => request.answer === 'accepted' && request.state === state);
+
 /** At least one request may have ended the turn. */
 function concludeRequested(
   view: Exclude<View, 'in-flight'>,
@@ -101,8 +117,7 @@ function concludeRequested(
   sent: readonly SentRequest[],
   confirming: boolean,
 ): Conclusion {
-  const acceptedAs = (state: string): boolean =>
-    sent.some((request) => request.answer === 'accepted' && request.state === state);
+  const acceptedAs = (as: string): boolean => wasAcceptedAs(as, sent);
 
   switch (view) {
     case 'failed':

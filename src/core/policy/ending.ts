@@ -1,6 +1,6 @@
 import type { Attribution, Outcome } from '../contract.js';
-import { newerTurnPerhapsHit, type Conclusion, type SentRequest } from './conclusion.js';
-import { viewOf, type OrderedTurn, type Sighting, type View } from './sighting.js';
+import { newerTurnPerhapsHit, OVER, type Conclusion, type SentRequest } from './conclusion.js';
+import { viewOf, type OrderedTurn, type Sighting } from './sighting.js';
 
 /** A request that was let out, and when: see {@link newerTurnPerhapsHit}. */
 type TimedRequest = SentRequest & Parameters<typeof newerTurnPerhapsHit>[0];
@@ -17,21 +17,18 @@ export interface Ending {
   }[];
 }
 
-/** Views that show the ordered turn at rest, or another one in its place. `unclear` shows neither. */
-const OVER: ReadonlySet<View> = new Set<View>([
-  'completed',
-  'failed',
-  'newer-in-flight',
-  'newer-at-rest',
-  'newer-unclear',
-]);
-
-/** The ending that a conclusion gives an order. @param sightings - what it was concluded from: at least one */
+/**
+ * The ending that a conclusion gives an order.
+ *
+ * @param sightings - what it was concluded from: at least one
+ * @param unlistedAtMs - vendor's time of an earlier list that did not hold the session any more, ms; null: there was none
+ */
 export function endingOf(
   { outcome, attribution, over, restarted }: Extract<Conclusion, { kind: 'outcome' }>,
   turn: OrderedTurn,
   sent: readonly TimedRequest[],
   sightings: readonly Sighting[],
+  unlistedAtMs: number | null = null,
 ): Ending {
   const last = sightings.at(-1);
   if (last === undefined) throw new Error('Nothing is concluded without a read.');
@@ -42,7 +39,7 @@ export function endingOf(
     .map((request) => newerTurnPerhapsHit(request, turn, last))
     .find((perhaps) => perhaps !== null);
   return {
-    ...{ outcome, attribution, endedAtMs: over ? overAt.atMs : null },
+    ...{ outcome, attribution, endedAtMs: over ? (unlistedAtMs ?? overAt.atMs) : null },
     news: [
       ...(restarted ? [{ kind: 'restarted' as const, data: { turnKey, state } }] : []),
       ...(hit == null ? [] : [{ kind: 'may-have-hit-newer-turn' as const, data: { turnKey: hit.key } }]),

@@ -30,9 +30,10 @@ const BUSY_RETRY_MS = 2_000;
 /**
  * One pass of a target through the gate: a fresh read, and a cancel request if it shows the planned turn in flight.
  *
+ * @param accepted - called when the vendor has accepted the request, before that is written
  * @throws {SessionsError} when the read fails; nothing was sent then
  */
-export async function attemptTarget(run: RunContext, target: BulkTarget): Promise<Attempted> {
+export async function attemptTarget(run: RunContext, target: BulkTarget, accepted: () => void): Promise<Attempted> {
   const read = await run.gate.readToSend(target.sessionId);
   await run.account.works();
   const turn = plannedTurn(target, read);
@@ -51,17 +52,16 @@ export async function attemptTarget(run: RunContext, target: BulkTarget): Promis
   }
   const { key, startedAtMs } = turn;
   const basis = { atMs: read.sighting.atMs, read };
-  const result = await dispatch(run, target, agentId, { key, startedAtMs }, basis, notBeforeMs(read));
+  const result = await dispatch(run, target, agentId, { key, startedAtMs }, basis, () => notBeforeMs(read), accepted);
   return attempted(run, result, { target, agentId, turn });
 }
 
 /** The same without a read, where a person has asked for that (`--fast`). The turn is the one of the plan, if that knew it. */
-export async function attemptUnread(run: RunContext, target: BulkTarget): Promise<Attempted> {
-  await run.limiter.acquire();
+export async function attemptUnread(run: RunContext, target: BulkTarget, accepted: () => void): Promise<Attempted> {
   const { agentId, turnKey, turnStartedAtMs } = target;
   const turn = turnKey === null ? null : { key: turnKey, startedAtMs: turnStartedAtMs };
-  const atMs = Math.round(run.vendorClock.now() ?? run.clock.wall());
-  const result = await dispatch(run, target, agentId, turn, { atMs, read: null }, atMs);
+  const atMs = (): number => Math.round(run.vendorClock.now() ?? run.clock.wall());
+  const result = await dispatch(run, target, agentId, turn, { atMs: atMs(), read: null }, atMs, accepted);
   return attempted(run, result, { target, agentId, turn: turn ?? UNREAD });
 }
 
@@ -83,12 +83,16 @@ function dispatch(
   agentId: string | null,
   turn: { readonly key: string; readonly startedAtMs: number | null } | null,
   basis: Basis,
-  readAtMs: number,
+  readAtMs: () => number,
+  accepted: () => void,
 ): Promise<DispatchResult<BulkRegistration>> {
   return run.gate.dispatch<BulkRegistration>(sessionId, basis, {
-    register: () => run.book.register({ seq, sessionId, agentId, turn, readAtMs }),
+    register: () => run.book.register({ seq, sessionId, agentId, turn, readAtMs: readAtMs() }),
     withdraw: () => run.book.withdraw({ seq, sessionId }),
-    answer: (_, answer) => run.book.answer({ seq, sessionId, answer }),
+    answer: (_, answer) => {
+      if (answer.answer === 'accepted') accepted();
+      return run.book.answer({ seq, sessionId, answer });
+    },
     quiet: true,
   });
 }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type {
   BulkAnswer,
   BulkDeparture,
@@ -27,8 +26,12 @@ export interface Book {
   flushed(): Promise<void>;
 }
 
-/** How long writes wait for others, ms. Far below the age at which a read is too old to act on. */
-const GATHER_MS = 8;
+/**
+ * How long writes wait for others, ms, unless so many wait that a target under way waits for: a commit waits for the disk, and all of this
+ * process with it. Far below the age at which a read is too old to act on.
+ */
+const GATHER_MS = 16;
+const ENOUGH = 96;
 /** A transaction longer than this would hold up other sessions' requests. */
 const MOST_AT_ONCE = 400;
 
@@ -43,11 +46,25 @@ type Entry =
   | { readonly kind: 'settlement'; readonly item: BulkSettlement; readonly done: () => void };
 type Waiting = Entry & { readonly fail: (error: unknown) => void };
 
+const isPressing = ({ kind }: Entry): boolean => kind !== 'settlement';
+
 /** Writes are in order, and one transaction at a time. The first that fails fails all after it: the run is over then. */
 export function createBook(ledger: Pick<Ledger, 'bulkRun'>, key: RunKey): Book {
   let queue: Waiting[] = [];
   let writing: Promise<void> | null = null;
   let failure: { readonly error: unknown } | null = null;
+  let enough = (): void => {};
+  /** Entries in the queue that hold up a target on its way. An outcome holds up nothing. */
+  let pressing = 0;
+
+  const gather = (): Promise<void> =>
+    new Promise((resolve) => {
+      const timer = setTimeout(resolve, GATHER_MS);
+      enough = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
 
   const write = async (batch: readonly Waiting[]): Promise<void> => {
     const of = <K extends Entry['kind']>(kind: K) =>
@@ -66,10 +83,11 @@ export function createBook(ledger: Pick<Ledger, 'bulkRun'>, key: RunKey): Book {
   };
 
   const drain = async (): Promise<void> => {
-    await sleep(GATHER_MS);
+    await gather();
     while (queue.length > 0) {
       const batch = queue.slice(0, MOST_AT_ONCE);
       queue = queue.slice(MOST_AT_ONCE);
+      pressing = queue.filter(isPressing).length;
       try {
         if (failure !== null) throw failure.error;
         await write(batch);
@@ -77,15 +95,18 @@ export function createBook(ledger: Pick<Ledger, 'bulkRun'>, key: RunKey): Book {
         failure ??= { error };
         for (const entry of batch) entry.fail(error);
       }
-      if (queue.length > 0 && queue.length < MOST_AT_ONCE) await sleep(GATHER_MS);
+      if (queue.length > 0 && queue.length < MOST_AT_ONCE && pressing < ENOUGH) await gather();
     }
     writing = null;
   };
 
   const put = <T>(make: (done: (value: T) => void) => Entry): Promise<T> =>
     new Promise<T>((resolve, reject) => {
-      queue.push({ ...make(resolve), fail: reject });
+      const entry = { ...make(resolve), fail: reject };
+      queue.push(entry);
+      if (isPressing(entry)) pressing += 1;
       writing ??= drain();
+      if (pressing >= ENOUGH) enough();
     });
 
   return {

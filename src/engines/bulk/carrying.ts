@@ -11,7 +11,7 @@ import { Conditions } from './conditions.js';
 import { Confirming } from './confirming.js';
 import type { RunContext, Unconfirmed } from './dependencies.js';
 import { Endings } from './endings.js';
-import { createPace, type Pace } from '../../core/bulk/pace.js';
+import { createPace, type Pace } from '../../core/pace.js';
 import { Tasks } from '../../platform/tasks.js';
 
 /** Targets read from the ledger at once. */
@@ -233,17 +233,29 @@ export class Carrying {
     this.#passing += 1;
     this.#inHand.add(tried.target.seq);
     this.#agentAtWork = tried.target.agentId;
+    let hasPlace = true;
+    const leave = (): void => {
+      if (!hasPlace) return;
+      hasPlace = false;
+      this.#passing -= 1;
+      this.#tasks.wake();
+    };
     this.#tasks.begin(async () => {
       try {
-        await this.#pass(tried);
+        await this.#pass(tried, leave);
       } finally {
-        this.#passing -= 1;
+        leave();
       }
     });
   }
 
-  async #pass(tried: Tried): Promise<void> {
-    const attempted = await this.#attempt(tried.target);
+  /** @param leave - gives up its place for the next one */
+  async #pass(tried: Tried, leave: () => void): Promise<void> {
+    // An accepted request is through the gate; only the ledger does not know yet. The next departure is written after that answer, or with
+    // it, so few gather. One that tests whether the vendor is back is waited for to its end.
+    const attempted = await this.#attempt(tried.target, () => {
+      if (!this.#conditions.oneAtATime) leave();
+    });
     switch (attempted.kind) {
       case 'confirm':
         if (attempted.works) this.#conditions.works();
@@ -271,11 +283,11 @@ export class Carrying {
     }
   }
 
-  async #attempt(target: BulkTarget): Promise<Attempted> {
+  async #attempt(target: BulkTarget, accepted: () => void): Promise<Attempted> {
     // Without a read, what was planned long ago would end whatever runs now.
     const isYoung = this.#run.clock.wall() - target.seenAtMs < PLAN_EXPIRES_MS;
     try {
-      return await (this.#run.job().fast && isYoung ? attemptUnread : attemptTarget)(this.#run, target);
+      return await (this.#run.job().fast && isYoung ? attemptUnread : attemptTarget)(this.#run, target, accepted);
     } catch (error) {
       if (!(error instanceof SessionsError)) throw error;
       return { kind: 'failed', error };

@@ -3,7 +3,7 @@ import { backoffMs } from '../../core/policy/backoff.js';
 import { SessionsError } from '../../adapters/vendor/index.js';
 import { accountRetryMs } from '../cases/waits.js';
 import type { RunContext } from './dependencies.js';
-import type { Pace } from '../../core/bulk/pace.js';
+import type { Pace } from '../../core/pace.js';
 
 /** So many failures in a row, and none that worked, may be about the API and not about a target. */
 const API_AWAY = 10;

@@ -2,6 +2,7 @@ import { listLive, PAGE_SIZE } from '../../adapters/vendor/listing.js';
 import { requestsFor } from '../cases/gather.js';
 import { conclude } from '../../core/policy/conclusion.js';
 import { endingByList, endingOf, type Ending } from '../../core/policy/ending.js';
+import { verdictOfList, type LiveList, type ListVerdict } from '../../core/policy/list-witness.js';
 import type { OrderedTurn, Sighting } from '../../core/policy/sighting.js';
 import type { SessionsError } from '../../adapters/vendor/index.js';
 import { plannedTurn } from './attempt.js';
@@ -26,32 +27,45 @@ export interface ListLook {
   readonly confirmed: readonly Settled[];
   /** Still listed: only reads can tell why. */
   readonly listed: readonly Unconfirmed[];
+  /** The list was asked for too soon to tell. */
+  readonly unsettled: readonly Unconfirmed[];
   /** Why the list says nothing; null: it was complete. */
   readonly problem: SessionsError | string | null;
 }
 
 /**
- * Looks at the live sessions of an agent, and concludes on those that are not among them: see {@link endingByList}.
+ * Looks at the live sessions of an agent, and concludes on those that are over by them: see {@link verdictOfList}.
  */
 export async function confirmByList(
   run: RunContext,
   agentId: string,
   items: readonly Unconfirmed[],
 ): Promise<ListLook> {
+  const askedAt = run.clock.monotonic();
   const listing = await listLive(run, agentId);
   const pages = Math.max(2, Math.ceil(listing.items.length / PAGE_SIZE) + 1);
   if (!listing.complete || listing.atMs === null) {
-    return { pages, confirmed: [], listed: [], problem: listing.error ?? listing.problem ?? 'the list is incomplete' };
+    const problem = listing.error ?? listing.problem ?? 'the list is incomplete';
+    return { pages, confirmed: [], listed: [], unsettled: [], problem };
   }
-  const live = new Set(listing.items.map(({ session }) => session.id));
-  const listed = items.filter(({ target }) => live.has(target.sessionId));
+  const live: LiveList = { ids: new Set(listing.items.map(({ session }) => session.id)), complete: true, askedAt };
+  const settleMs = settleMsOf(run);
+  const verdictOf = ({ target, sinceAt }: Unconfirmed): ListVerdict =>
+    verdictOfList(live, { sessionId: target.sessionId, sinceAt }, settleMs);
+  const said = { over: [], live: [], nothing: [] } as Record<ListVerdict, Unconfirmed[]>;
+  for (const item of items) said[verdictOf(item)].push(item);
+
   const atMs = Math.round(listing.atMs);
   const unread = run.job().fast;
-  const confirmed = items
-    .filter(({ target }) => !live.has(target.sessionId))
-    .map((item) => ({ item, ending: endingByList(item.byList === 'request' ? null : restOf(item), unread, atMs) }));
-  return { pages, confirmed, listed, problem: null };
+  const confirmed = said.over.map((item) => ({
+    item,
+    ending: endingByList(item.byList === 'request' ? null : restOf(item), unread, atMs),
+  }));
+  return { pages, confirmed, listed: said.live, unsettled: said.nothing, problem: null };
 }
+
+/** A list confirms what was answered at least so long before it was asked for, ms. */
+export const settleMsOf = ({ timing }: Pick<RunContext, 'timing'>): number => timing.confirmGapsMs[0] ?? 0;
 
 /** What showed it at rest. */
 function restOf({ sightings, target }: Unconfirmed): Sighting {
@@ -68,7 +82,7 @@ function restOf({ sightings, target }: Unconfirmed): Sighting {
  */
 export async function confirmByRead(run: RunContext, item: Unconfirmed): Promise<Confirmed> {
   const { target } = item;
-  const read = await run.gate.read(target.sessionId, 'later');
+  const read = await run.gate.read(target.sessionId, 'confirm');
   await run.account.works();
   const turn = item.turn.key === null ? plannedTurn(target, read) : item.turn;
   const sightings = [...item.sightings, read.sighting];

@@ -2,7 +2,7 @@ import { honouredMs, retryAfterMs } from '../../core/policy/backoff.js';
 import { meaningOf } from '../../core/policy/meaning.js';
 import { SessionsError } from '../../adapters/vendor/index.js';
 import type { Conditions } from './conditions.js';
-import { confirmByList, confirmByRead } from './confirm.js';
+import { confirmByList, confirmByRead, settleMsOf } from './confirm.js';
 import type { RunContext, Unconfirmed } from './dependencies.js';
 import type { Endings } from './endings.js';
 import type { Tasks } from '../../platform/tasks.js';
@@ -77,13 +77,13 @@ export class Confirming {
   }
 
   #beginLists(nowMs: number, agentAtWork: string | null): void {
-    const settleMs = this.#run.timing.confirmGapsMs[0] ?? 0;
+    const settleMs = settleMsOf(this.#run);
     for (const group of this.#groups.values()) {
       if (this.#listing >= LISTS_AT_ONCE) return;
       const plan = planList(group, nowMs, settleMs, group.agentId === agentAtWork);
       if (plan.kind === 'wait') continue;
-      const taken = new Set(plan.items);
-      group.items = group.items.filter((item) => !taken.has(item));
+      // The plan takes the oldest ones.
+      group.items = group.items.slice(plan.items.length);
       if (plan.kind === 'read') {
         for (const item of plan.items) this.#lookLater(item, 0, 0);
         continue;
@@ -102,13 +102,15 @@ export class Confirming {
   }
 
   async #lookAtLists(group: AgentGroup, items: readonly Unconfirmed[]): Promise<void> {
-    const { pages, problem, confirmed, listed } = await confirmByList(this.#run, group.agentId, items);
+    const look = await confirmByList(this.#run, group.agentId, items);
+    const { pages, problem, confirmed, listed, unsettled } = look;
     group.pages = pages;
     if (problem === null) {
       group.failures = 0;
       this.#conditions.works();
       for (const settled of confirmed) this.#endings.settleConfirmed(settled);
       for (const item of listed) this.#lookLater(item, 0, 0);
+      putBack(group, unsettled);
       return;
     }
     if (problem instanceof SessionsError) {
@@ -117,7 +119,7 @@ export class Confirming {
     }
     group.failures += 1;
     group.notBefore = this.#run.clock.monotonic() + LIST_RETRY_MS * group.failures;
-    if (group.failures < MOST_LISTS_FAILED) group.items.push(...items);
+    if (group.failures < MOST_LISTS_FAILED) putBack(group, items);
     else for (const item of items) this.#lookLater(item, 0, 0);
   }
 
@@ -177,4 +179,9 @@ export class Confirming {
       await this.#endings.handOver(item.target, item.from, item.turn, item.agentId, error);
     }
   }
+}
+
+/** They are older than those that came meanwhile. */
+function putBack(group: AgentGroup, items: readonly Unconfirmed[]): void {
+  group.items = [...items, ...group.items];
 }

@@ -141,8 +141,8 @@ export function createJudge(
     report();
     try {
       let seenAtMs = 0;
-      await deps.limiter.acquire('now');
-      const answer = await patiently(deps.limiter, signal, async () => {
+      await deps.limiter.acquire('confirm');
+      const answer = await patiently(deps.limiter, 'confirm', signal, async () => {
         seenAtMs = await deps.ledger.now();
         return deps.sessions.retrieveSession(sessionId, { signal });
       });

@@ -142,7 +142,7 @@ interface AgentsToList {
 
 async function agentsToList(deps: JudgeDependencies, criteria: Criteria, signal: AbortSignal): Promise<AgentsToList> {
   const { sessions, limiter } = deps;
-  const patient = <T>(ask: () => Promise<T>): Promise<T> => patiently(limiter, signal, ask);
+  const patient = <T>(ask: () => Promise<T>): Promise<T> => patiently(limiter, 'list', signal, ask);
   const asking = {
     limiter,
     sessions: {
@@ -196,7 +196,7 @@ async function listAgent(
   for (const state of states) {
     const listing = await pages(deps, async (cursor) => {
       let seenAtMs = 0;
-      const answer = await patiently(deps.limiter, signal, async () => {
+      const answer = await patiently(deps.limiter, 'list', signal, async () => {
         seenAtMs = await deps.ledger.now();
         const asked = { state, pageSize: PAGE_SIZE, signal, ...(cursor === null ? {} : { cursor }) };
         return deps.sessions.listSessions(agent.id, asked);

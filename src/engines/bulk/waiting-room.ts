@@ -3,6 +3,7 @@ import type { Unconfirmed } from './dependencies.js';
 /** Targets of one agent that a look at its live sessions would confirm. */
 export interface AgentGroup {
   readonly agentId: string;
+  /** In the order of `sinceAt`. */
   items: Unconfirmed[];
   /** Requests that a look costs, by the last one. */
   pages: number;
@@ -33,11 +34,13 @@ const LONGEST_WAIT_MS = 15_000;
  */
 export function planList(group: AgentGroup, nowMs: number, settleMs: number, moreToCome: boolean): ListPlan {
   if (group.looking || group.items.length === 0 || nowMs < group.notBefore) return { kind: 'wait' };
-  const ripe = group.items.filter(({ sinceAt }) => nowMs - sinceAt >= settleMs);
-  if (ripe.length === 0) return { kind: 'wait' };
-  const oldestMs = nowMs - Math.min(...ripe.map(({ sinceAt }) => sinceAt));
-  const through = !moreToCome && ripe.length === group.items.length;
-  if (!through && ripe.length < CHEAP * group.pages && oldestMs < LONGEST_WAIT_MS) return { kind: 'wait' };
+  const firstUnripe = group.items.findIndex(({ sinceAt }) => nowMs - sinceAt < settleMs);
+  const ripe = firstUnripe === -1 ? group.items : group.items.slice(0, firstUnripe);
+  const [oldest] = ripe;
+  if (oldest === undefined) return { kind: 'wait' };
+  const through = !moreToCome && firstUnripe === -1;
+  const isLate = nowMs - oldest.sinceAt >= LONGEST_WAIT_MS;
+  if (!through && ripe.length < CHEAP * group.pages && !isLate) return { kind: 'wait' };
   // Two reads, some seconds apart, tell the same as one look at the lists.
   return ripe.length * 2 >= group.pages ? { kind: 'list', items: ripe } : { kind: 'read', items: ripe };
 }

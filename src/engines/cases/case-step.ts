@@ -8,7 +8,7 @@ import { maxReadAge } from '../../core/policy/fresh-read.js';
 import { afterAccepted, joinedRefusals, type Refusal } from '../../core/policy/refusals.js';
 import type { Sighting } from '../../core/policy/sighting.js';
 import { TryAgain, type TryAgainReason } from '../../core/try-again.js';
-import type { Step, CaseDependencies } from './case.js';
+import type { CaseDependencies, Holder, Step } from './case.js';
 import { decide, type Decision } from './decide.js';
 import type { Read } from './gate.js';
 import { gather } from './gather.js';
@@ -30,6 +30,7 @@ interface Pass {
   readonly refusals: readonly Refusal[];
   /** Passes that failed in a row before this one; spaces the next attempt. */
   readonly failures: number;
+  readonly holder: Holder | null;
   readonly beganAt: number;
 }
 
@@ -38,6 +39,7 @@ interface Pass {
  * request for those whose turn is in flight.
  *
  * @param failures - passes that failed in a row before this one; spaces the next attempt
+ * @param holder - who carries the orders out; null: a case
  * @throws TryAgain when it has to be done again after a wait
  */
 export const attemptCase = (
@@ -45,11 +47,16 @@ export const attemptCase = (
   sessionId: string,
   owner: string,
   failures: number,
+  holder: Holder | null = null,
 ): Promise<Step> =>
-  inPass(deps, sessionId, failures, 'attempting', async (pass, mayProbe) => {
+  inPass(deps, sessionId, failures, 'attempting', holder, async (pass, mayProbe) => {
     const { orders } = pass;
     const maxAgeMs = Math.max(...orders.map(({ maxReadAgeMs }) => maxReadAge(maxReadAgeMs)));
-    const read = await reading(deps, pass, () => deps.gate.readToSend(sessionId, mayProbe, maxAgeMs));
+    const given = holder?.read;
+    const read =
+      given !== undefined && deps.gate.mayGoBy(given)
+        ? given
+        : await reading(deps, pass, () => deps.gate.readToSend(sessionId, mayProbe, maxAgeMs));
     if (read === null) return { next: 'done' };
     const sightings = [read.sighting];
     const known = await gather(deps, orders, read, sightings, { confirming: false, asksRules: true });
@@ -76,6 +83,7 @@ export const attemptCase = (
  *
  * @param sightings - what the looks before this one showed
  * @param lookNumber - from 0; after the last look of the confirm window the case goes back to the gate
+ * @param holder - who carries the orders out; null: a case
  */
 export const confirmCase = (
   deps: CaseDependencies,
@@ -83,14 +91,17 @@ export const confirmCase = (
   sightings: readonly Sighting[],
   lookNumber: number,
   failures: number,
+  holder: Holder | null = null,
 ): Promise<Step> =>
-  inPass(deps, sessionId, failures, 'confirming', async (pass, mayProbe) => {
-    const read = await reading(deps, pass, () => deps.gate.read(sessionId, 'later', mayProbe));
+  inPass(deps, sessionId, failures, 'confirming', holder, async (pass, mayProbe) => {
+    const read = await reading(deps, pass, () => deps.gate.read(sessionId, 'confirm', mayProbe));
     if (read === null) return { next: 'done' };
     const seen = [...sightings, read.sighting];
     const windowOpen = lookNumber + 1 < deps.timing.confirmGapsMs.length;
-    const known = await gather(deps, pass.orders, read, seen, { confirming: windowOpen, asksRules: false });
-    const decision = decide(known, read, seen, deps.timing);
+    const unlistedAtMs = holder?.unlistedAtMs ?? null;
+    const asked = { confirming: windowOpen, asksRules: false, unlistedAtMs };
+    const known = await gather(deps, pass.orders, read, seen, asked);
+    const decision = decide(known, read, seen, deps.timing, unlistedAtMs);
     await write(deps, pass, decision);
     if (decision.next.kind === 'done') return { next: 'done' };
     if (decision.next.kind !== 'look') return { next: 'attempt', afterMs: 0 };
@@ -105,16 +116,17 @@ function inPass(
   sessionId: string,
   failures: number,
   phase: 'attempting' | 'confirming',
+  holder: Holder | null,
   work: (pass: Pass, mayProbe: boolean) => Promise<Step>,
 ): Promise<Step> {
   return noteWaits(deps, sessionId, async () => {
     const beganAt = performance.now();
-    const orders = await deps.ledger.orders.beginPass(sessionId);
+    const orders = await deps.ledger.orders.beginPass(sessionId, holder?.worker);
     if (orders.length === 0) return { next: 'done' };
     await notePhase(deps, sessionId, phase, null, true);
     const mayProbe = failures === 0 && (await isAPersonsWish(deps, orders));
     const refusals = joinedRefusals(orders.map((order) => order.refusals));
-    return work({ sessionId, orders, refusals, failures, beganAt }, mayProbe);
+    return work({ sessionId, orders, refusals, failures, holder, beganAt }, mayProbe);
   });
 }
 
@@ -173,7 +185,8 @@ async function write(deps: CaseDependencies, pass: Pass, decision: Decision): Pr
   const { ledger, log, timing } = deps;
   const { bindings, newOrders, settlements, events, alertedOrderIds, held } = decision;
   await noteAccepted(deps, pass, 'read');
-  for (const order of newOrders) await ledger.orders.create(order);
+  const heldBy = pass.holder === null ? {} : { holder: pass.holder.worker };
+  for (const order of newOrders) await ledger.orders.create({ ...order, ...heldBy });
   for (const { orderId, turn } of bindings) await ledger.orders.bind(orderId, turn);
   if (settlements.length + events.length > 0) {
     await ledger.orders.settle({ settlements, events, alertedOrderIds });
@@ -241,7 +254,8 @@ async function send(
     await noteAccepted(deps, pass, 'cancel');
     const afterMs = deps.timing.confirmGapsMs[0] ?? 0;
     await notePhase(deps, sessionId, 'confirming', afterMs, true, read.agentId);
-    return { next: 'look', afterMs, look: 0, sightings: [] };
+    const byList = result.answer.state === 'failed' ? { byList: true as const } : {};
+    return { next: 'look', afterMs, look: 0, sightings: [], ...byList };
   }
   // What was refused in reads was accepted a moment ago. Whether a session that was not found is gone, the next read tells.
   await meetFailure(

@@ -5,7 +5,7 @@ import type { Limiter } from '../../adapters/vendor/limiter.js';
 import type { Sighting } from '../../core/policy/sighting.js';
 import type { CaseTiming } from '../../core/policy/timing.js';
 import type { Logger } from '../../platform/telemetry.js';
-import type { Gate } from './gate.js';
+import type { Gate, Read } from './gate.js';
 import type { PolicyRules } from './rules.js';
 
 /** What the case does next. Plain data: it travels through Temporal. */
@@ -13,9 +13,26 @@ export type Step =
   /** No order is open. */
   | { readonly next: 'done' }
   /** Read again after a wait, to confirm. */
-  | { readonly next: 'look'; readonly afterMs: number; readonly look: number; readonly sightings: readonly Sighting[] }
+  | {
+      readonly next: 'look';
+      readonly afterMs: number;
+      readonly look: number;
+      readonly sightings: readonly Sighting[];
+      /** The vendor has just answered `failed`: a later list without the session is another witness. Cases read instead. */
+      readonly byList?: true;
+    }
   /** Go through the gate again after a wait. */
   | { readonly next: 'attempt'; readonly afterMs: number };
+
+/** A worker that carries out orders itself, beside the cases: see `src/engines/fleet/in-hand.ts`. */
+export interface Holder {
+  /** Names it in the ledger. */
+  readonly worker: string;
+  /** Why the orders were given; the gate goes by it while it is young enough. Left out: it reads. */
+  readonly read?: Read;
+  /** Vendor's time, ms, of a complete list without the session that was asked for after the last answer; left out: there is none. */
+  readonly unlistedAtMs?: number;
+}
 
 export interface CaseDependencies {
   readonly gate: Gate;

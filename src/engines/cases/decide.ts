@@ -38,12 +38,17 @@ export interface Decision {
     | { readonly kind: 'wait'; readonly again: TryAgain };
 }
 
-/** Decides on all orders of a session at once, from what was gathered. Pure. */
+/**
+ * Decides on all orders of a session at once, from what was gathered. Pure.
+ *
+ * @param unlistedAtMs - of a complete list without the session; see {@link endingOf}
+ */
 export function decide(
   known: readonly Known[],
   read: Read,
   sightings: readonly Sighting[],
   timing: CaseTiming,
+  unlistedAtMs: number | null = null,
 ): Decision {
   const settlements: Settlement[] = [];
   const events: EventToRecord[] = [];
@@ -58,7 +63,7 @@ export function decide(
     const { order, turn, sent, conclusion, verdict } = one;
     const about = { sessionId: order.sessionId, orderId: order.id };
     if (conclusion.kind === 'outcome') {
-      const { outcome, attribution, endedAtMs, news } = endingOf(conclusion, turn, sent, sightings);
+      const { outcome, attribution, endedAtMs, news } = endingOf(conclusion, turn, sent, sightings, unlistedAtMs);
       settlements.push({ ...settlementOf(one, outcome), attribution, endedAtMs, seen: seenAtTheEnd(one, read) });
       if (outcome === 'gone') events.push({ ...about, kind: 'gone' });
       events.push(...news.map((told) => ({ ...about, ...told })));

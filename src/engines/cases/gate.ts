@@ -21,16 +21,22 @@ import {
   showsTurnInFlight,
   type TimedRead,
 } from '../../core/policy/fresh-read.js';
-import type { Limiter, Patience, Urgency } from '../../adapters/vendor/limiter.js';
+import type { Limiter, Patience } from '../../adapters/vendor/limiter.js';
+import { HeldError } from '../../adapters/vendor/hold.js';
+import type { Urgency } from '../../adapters/vendor/urgency.js';
 
 /** One read of a session, and when it was. */
 export interface Read extends TimedRead {
   /** Null: it was not there. */
   readonly session: Session | null;
+  /** Of the vendor, where it was not there. */
+  readonly notFound: SessionsError | null;
   readonly agentId: string | null;
   readonly times: ReadTimes;
   /** Monotonic, ms: from when its age counts; see {@link freshFrom}. */
   readonly freshFrom: number;
+  /** Monotonic, ms: when it came to the limiter. */
+  readonly askedAt: number;
 }
 
 interface SendRequest {
@@ -56,7 +62,7 @@ export type DispatchResult<R> =
       readonly error: SessionsError | null;
     }
   | { readonly kind: 'read-too-old'; readonly ageMs: number }
-  /** There was no connection, or no usable key: nothing left this machine. */
+  /** There was no connection, no usable key, or the vendor holds requests back: nothing left this machine. */
   | { readonly kind: 'not-sent'; readonly error: SessionsError }
   | Exclude<R, { readonly kind: 'registered' }>;
 
@@ -81,7 +87,7 @@ export interface Basis {
   /** Vendor's time of the read, ms; for a request without one, of when it was taken up. */
   readonly atMs: number;
   /** Null: there was none, and none is wanted (bulk `--fast`). */
-  readonly read: Pick<Read, 'sentAt' | 'freshFrom' | 'session'> | null;
+  readonly read: Pick<Read, 'sentAt' | 'freshFrom' | 'askedAt' | 'session'> | null;
   /** How old it may be, ms; left out: {@link FRESH_READ_MS}. */
   readonly maxAgeMs?: number;
 }
@@ -110,13 +116,15 @@ export interface Gate {
    * @param mayProbe - a person waits for it; see {@link Patience}
    * @throws SessionsError for every other failure
    */
-  read(sessionId: string, urgency?: Urgency, mayProbe?: boolean): Promise<Read>;
+  read(sessionId: string, urgency: Exclude<Urgency, 'cancel'>, mayProbe?: boolean): Promise<Read>;
   /**
    * The same for a read that a request may follow: one that was slow is taken again, so that it can be believed.
    *
    * @param maxAgeMs - how old it may be for some order; left out: {@link FRESH_READ_MS}
    */
   readToSend(sessionId: string, mayProbe?: boolean, maxAgeMs?: number): Promise<Read>;
+  /** Whether a read that was made for another purpose is so young that a request may follow it, and has time to leave. */
+  mayGoBy(read: Read): boolean;
   /**
    * Sends one cancel request for the turn that the read showed in flight, after writing it into the ledger, and writes
    * the answer there too. A process that dies in between leaves the row open: known to have been sent, answer unknown.
@@ -143,11 +151,13 @@ export function createGate(deps: GateDependencies): Gate {
 
     readToSend: (sessionId, mayProbe = false, maxAgeMs = FRESH_READ_MS) =>
       spannedRead(sessionId, async () => {
-        const first = await read(sessionId, 'now', { mayProbe });
+        const first = await read(sessionId, 'look', { mayProbe });
         if (!isSlow(first) || !showsTurnInFlight(first) || isYoungEnough(first, maxAgeMs)) return first;
-        const second = await read(sessionId, 'now', { mayProbe });
+        const second = await read(sessionId, 'look', { mayProbe, since: first.askedAt });
         return { ...second, freshFrom: freshFrom(second, first) };
       }),
+
+    mayGoBy: (read) => !isSlow(read) && clock.monotonic() - read.freshFrom <= FRESH_READ_MS / 2,
 
     async send(request) {
       const { read, orderIds, maxReadAges } = request;
@@ -198,7 +208,8 @@ export function createGate(deps: GateDependencies): Gate {
     return spanned('gate.read', { 'curfew.session_id': sessionId }, work);
   }
 
-  async function read(sessionId: string, urgency: Urgency | undefined, patience: Patience): Promise<Read> {
+  async function read(sessionId: string, urgency: Urgency, patience: Patience): Promise<Read> {
+    const askedAt = patience.since ?? clock.monotonic();
     await limiter.acquire(urgency, patience);
     const sentAt = clock.monotonic();
     const sentMs = clock.wall();
@@ -213,10 +224,12 @@ export function createGate(deps: GateDependencies): Gate {
       return {
         sighting: sightingOf(answer.value, serverDateMs ?? times.receivedMs),
         session: answer.value,
+        notFound: null,
         agentId: answer.value.agentId,
         sentAt,
         receivedAt: clock.monotonic(),
         freshFrom: sentAt,
+        askedAt,
         times,
       };
     } catch (error) {
@@ -224,8 +237,22 @@ export function createGate(deps: GateDependencies): Gate {
         const times = { sentMs, receivedMs: clock.wall(), serverDateMs: null };
         const sighting = missingSighting(times.receivedMs);
         const receivedAt = clock.monotonic();
-        return { sighting, session: null, agentId: null, sentAt, receivedAt, freshFrom: sentAt, times };
+        const nothing = { session: null, notFound: error, agentId: null };
+        return { ...nothing, sighting, sentAt, receivedAt, freshFrom: sentAt, askedAt, times };
       }
+      throw error;
+    }
+  }
+
+  /** @returns null when it is the turn of the request; why it has to stay here when the vendor holds requests back */
+  async function turnToCancel(read: Basis['read'], maxAgeMs: number): Promise<HeldError | null> {
+    // To wait for longer than the read is good for would be in vain.
+    const goesOn = read && { since: read.askedAt, holdMs: Math.max(0, read.freshFrom + maxAgeMs - clock.monotonic()) };
+    try {
+      await limiter.acquire('cancel', goesOn ?? {});
+      return null;
+    } catch (error) {
+      if (error instanceof HeldError) return error;
       throw error;
     }
   }
@@ -235,9 +262,13 @@ export function createGate(deps: GateDependencies): Gate {
     { atMs, read, maxAgeMs = FRESH_READ_MS }: Basis,
     journal: Journal<R>,
   ): Promise<DispatchResult<R>> {
+    const timedAt = read?.sentAt ?? clock.monotonic();
+    // Before the row is written: between that and the request nothing may wait.
+    const held = await turnToCancel(read, maxAgeMs);
+    if (held !== null) return { kind: 'not-sent', error: held };
+
     // Without a read it is the leave of the ledger that must not grow old: a pause or another sender may have come since.
-    const takenUpAt = clock.monotonic();
-    const { sentAt: timedAt, freshFrom: countsFrom } = read ?? { sentAt: takenUpAt, freshFrom: takenUpAt };
+    const countsFrom = read?.freshFrom ?? clock.monotonic();
     const vendorNow = (): number => Math.round(atMs + clock.monotonic() - timedAt);
 
     const letOut = await spanned('gate.register', { 'curfew.session_id': sessionId }, () => journal.register());

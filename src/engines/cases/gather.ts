@@ -26,13 +26,18 @@ export interface Known {
  * @param sightings - this pass's read and those before it
  * @param confirming - the confirm window is open
  * @param asksRules - a request may leave in this pass, so those who ordered by a rule are asked whether it still holds
+ * @param unlistedAtMs - of a complete list without the session; see {@link conclude}
  */
 export async function gather(
   deps: CaseDependencies,
   orders: readonly OpenOrder[],
   read: Read,
   sightings: readonly Sighting[],
-  { confirming, asksRules }: { readonly confirming: boolean; readonly asksRules: boolean },
+  {
+    confirming,
+    asksRules,
+    unlistedAtMs = null,
+  }: { readonly confirming: boolean; readonly asksRules: boolean; readonly unlistedAtMs?: number | null },
 ): Promise<Known[]> {
   const known: Known[] = [];
   for (const order of orders) {
@@ -40,7 +45,7 @@ export async function gather(
       ? { key: order.turnKey, startedAtMs: order.turnStartedAtMs }
       : bindOrder(order, read.sighting, read.times);
     const sent = await requestsFor(deps, order.sessionId, turn, order.orderedAtMs);
-    const conclusion = conclude(turn, sent, sightings, confirming);
+    const conclusion = conclude(turn, sent, sightings, confirming, unlistedAtMs !== null);
     const follows = order.source === 'policy' && order.turnFixed && viewOf(read.sighting, turn) === 'newer-in-flight';
     const asks = asksRules && (conclusion.kind === 'send' || follows);
     const verdict = asks ? await judgeByRules(deps, order, read) : null;

@@ -1,5 +1,5 @@
 import { cleanupScheduleId } from '../../core/contract.js';
-import type { Stranger } from '../../adapters/temporal/own-ids.js';
+import type { Stranger } from '../../adapters/temporal/stranger-notes.js';
 import { shell } from '../../core/text/shell.js';
 
 /** A Schedule that Curfew did not make, in the place of a cleanup's. */

@@ -3,13 +3,13 @@ import type { AgentScan, StoredFacts } from '../../adapters/ledger/facts.js';
 import type { NewOrder } from '../../adapters/ledger/orders.js';
 import type { Verdict } from '../../core/policy/assess.js';
 import type { Logger } from '../../platform/telemetry.js';
-import type { Cases } from '../../adapters/temporal/cases.js';
 import type { Meters } from '../../adapters/meters.js';
 import { orderReasonOf } from '../../core/policy/order-reason.js';
-import type { WrittenOrder } from '../cases/open-case.js';
+import type { Read } from '../cases/gate.js';
 import { policyOrder } from '../cases/rules.js';
 import { detectionLagMs } from './detection-lag.js';
 import type { Tracked } from './fleet.js';
+import type { InHand, OrderInHand } from './in-hand.js';
 import { mayOrder } from '../../core/policy/order-again.js';
 import type { RulesInForce } from './rules-in-force.js';
 import type { VendorClock } from '../../adapters/vendor/vendor-clock.js';
@@ -25,25 +25,30 @@ export interface Findings {
 
 export interface ActDependencies {
   readonly ledger: Ledger;
-  readonly cases: Cases;
+  readonly inHand: Pick<InHand, 'take' | 'holds' | 'listed' | 'readAfterEnd'>;
+  /** Names this process in the ledger. */
+  readonly worker: string;
   readonly vendorClock: VendorClock;
   readonly meters: Pick<Meters, 'detected' | 'scan'>;
   readonly log: Logger;
 }
 
 /**
- * Writes what was found out: facts, events and orders together. What is not written is not done.
+ * Writes what was found out: facts, events and orders together. What is not written is not done. Then the orders are carried
+ * out: see {@link InHand}.
  *
- * @returns the orders, whose cases are to be opened
+ * @param read - of the one session that the findings are about; null: there was none
  * @throws LedgerUnavailableError when nothing was written; then what this process remembers is ahead of the ledger
  */
 export async function storeFindings(
-  { ledger, log, vendorClock, meters }: ActDependencies,
+  { ledger, log, vendorClock, meters, inHand, worker }: ActDependencies,
   findings: Findings,
   rules: RulesInForce,
-): Promise<WrittenOrder[]> {
+  read: Read | null = null,
+): Promise<void> {
   const { version } = rules;
   const orders: NewOrder[] = [];
+  const carriedOut: Omit<OrderInHand, 'orderId'>[] = [];
   const detected: Findings['cancels'][number][] = [];
   for (const { session, verdict } of findings.cancels) {
     if (verdict.turnKey === null) continue;
@@ -53,12 +58,15 @@ export async function storeFindings(
     const readAgoMs = retrievedAtMs === null || vendorMs === null ? null : Math.max(0, vendorMs - retrievedAtMs);
     if (!mayOrder(verdict.policy, earlier, { nowMs: await ledger.now(), readAgoMs })) continue;
     if (verdict.isNew && earlier.length === 0) detected.push({ session, verdict });
-    orders.push(policyOrder(session.sessionId, orderReasonOf(verdict, session.facts, version), verdict));
+    const { sessionId, agentId } = session;
+    const reason = orderReasonOf(verdict, session.facts, version);
+    orders.push({ ...policyOrder(sessionId, reason, verdict), holder: worker });
+    carriedOut.push({ sessionId, agentId, policy: verdict.policy, read });
   }
   const changed = findings.sessions.filter(
     (session) => session.listed !== session.storedListed || isWorthStoring(session.stored, session.facts),
   );
-  if (changed.length + findings.scans.length + findings.events.length + orders.length === 0) return [];
+  if (changed.length + findings.scans.length + findings.events.length + orders.length === 0) return;
 
   const rows = changed.map((session): StoredFacts => {
     const { sessionId, agentId, listed, facts } = session;
@@ -77,13 +85,13 @@ export async function storeFindings(
   }
   for (const { kind, sessionId, data } of findings.events) log.warn({ sessionId, ...data }, kind);
 
-  return orders.flatMap(({ sessionId, reason, turnKey }, index) => {
+  for (const [index, order] of carriedOut.entries()) {
     const orderId = ids[index];
-    if (orderId === undefined) return [];
-    log.warn(
-      { sessionId, turnKey, orderId, policy: reason.policy, version, reason: reason.text },
-      'policy ordered the end of a turn',
-    );
-    return [{ orderId, sessionId }];
-  });
+    if (orderId === undefined) continue;
+    const { sessionId, policy } = order;
+    const { turnKey, reason } = orders[index] ?? {};
+    const about = { sessionId, turnKey, orderId, policy, version, reason: reason?.text };
+    log.warn(about, 'policy ordered the end of a turn');
+    inHand.take({ ...order, orderId });
+  }
 }

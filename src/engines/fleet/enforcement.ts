@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { TryAgain } from '../../core/try-again.js';
-import { openCase } from '../cases/open-case.js';
+import { lookForEndedTurns } from './after-end.js';
 import { listVisibleAgents, type AgentsSeen } from '../../adapters/vendor/agents.js';
 import { Tasks, type Pause } from '../../platform/tasks.js';
 import { readCoverage, sawNothing, type Coverage } from '../../adapters/ledger/coverage.js';
@@ -81,7 +81,8 @@ export function createEnforcement(deps: EnforcementDependencies): Enforcement {
         // Not a round that rests: another worker may be new enough, and takes up the next try.
         throw new TryAgain('RuleUnknown', TOO_NEW, TOO_NEW_RETRY_MS);
       }
-      const memory = last !== null && last.token === token ? last.memory : await remember(deps);
+      const known = last !== null && last.token === token && !last.memory.work.failed ? last.memory : null;
+      const memory = known ?? (await remember(deps));
       // What a failed round remembers may be ahead of the ledger.
       last = null;
       const afterMs = await runRound(deps, memory, signal);
@@ -96,6 +97,9 @@ export function createEnforcement(deps: EnforcementDependencies): Enforcement {
 /** What one process knows between rounds. */
 interface Memory {
   readonly fleet: Fleet;
+  /** Scans and looks. A slow look goes on while the next round begins, so that no deadline waits for it. */
+  readonly work: Tasks;
+  standing: Standing | null;
   coverage: Coverage | null;
   /** All agents that the key shows; null: not listed yet. */
   seen: AgentsSeen | null;
@@ -110,8 +114,10 @@ interface Memory {
   version: number | null;
 }
 
-async function remember({ ledger }: EnforcementDependencies): Promise<Memory> {
+async function remember({ ledger, pause }: EnforcementDependencies): Promise<Memory> {
   return {
+    work: new Tasks({ wait: pause }),
+    standing: null,
     fleet: fleetOf(await ledger.facts.load(FORGET_AFTER_MS)),
     coverage: await readCoverage(ledger),
     seen: null,
@@ -135,7 +141,8 @@ interface Standing {
 async function runRound(deps: EnforcementDependencies, memory: Memory, signal: AbortSignal): Promise<number> {
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
-  const work = new Tasks({ onFailure: () => failed.abort(), wait: deps.pause });
+  const { work } = memory;
+  work.onFailure(() => failed.abort());
   // What is cut off because the round ends has not failed, and the next round takes it up.
   const begin = (what: () => Promise<void>): void =>
     work.begin(() =>
@@ -145,13 +152,16 @@ async function runRound(deps: EnforcementDependencies, memory: Memory, signal: A
     );
   const endAt = deps.monotonic() + ROUND_MS;
   let standing = await readStanding(deps);
+  // What is left of the round before judges by it, too.
+  memory.standing = standing ?? memory.standing;
   const contextOf = (scanMs: number): JudgeContext => {
-    if (standing === null) throw new Error('There are no rules to judge by.');
-    const { rules, exempt } = standing;
+    if (memory.standing === null) throw new Error('There are no rules to judge by.');
+    const { rules, exempt } = memory.standing;
     return { rules, exempt, nowMs: deps.vendorClock.now() ?? 0, scanMs: scanMs > 0 ? scanMs : deps.scanMs };
   };
 
   let scanning = false;
+  let goesOn = false;
   let waitMs = 0;
   while (!stop.aborted && standing !== null) {
     if (deps.monotonic() - standing.readAt >= REFRESH_MS) {
@@ -163,7 +173,7 @@ async function runRound(deps: EnforcementDependencies, memory: Memory, signal: A
         throw error;
       });
       if (fresh === null) break;
-      standing = fresh;
+      standing = memory.standing = fresh;
     }
     const { rules } = standing;
     if (memory.version !== rules.version) scanAllNow(memory, rules.version);
@@ -177,25 +187,27 @@ async function runRound(deps: EnforcementDependencies, memory: Memory, signal: A
       });
     }
     for (const session of dueSessions(memory.fleet, deps.vendorClock.now(), LOOKS_AT_ONCE)) {
+      if (deps.inHand.holds(session.sessionId)) {
+        session.lookAtMs = null;
+        continue;
+      }
       session.looking = true;
       begin(async () => {
-        let orders;
         try {
-          orders = await lookAtSession(deps, memory.fleet, session, contextOf);
+          await lookAtSession(deps, memory.fleet, session, contextOf);
         } finally {
           session.looking = false;
         }
-        // Starting a case takes Temporal longer than a look takes the vendor: the next deadline must not wait for it.
-        await Promise.all(orders.map((order) => openCase(deps, order)));
       });
     }
     waitMs = Math.max(0, Math.min(untilScan(deps, memory), untilLook(memory.fleet, deps.vendorClock.now())));
     const isOver = deps.monotonic() >= endAt && !scanning;
+    goesOn = isOver && !stop.aborted;
     if (isOver || (work.size === 0 && waitMs > LINGER_MS)) break;
     // A scan under way may find what is due at once, and rules and exemptions are to be read again.
     await work.pause(Math.min(Math.max(waitMs, TICK_MS), work.size > 0 ? BUSY_TICK_MS : REFRESH_MS), stop);
   }
-  await work.finished();
+  if (!goesOn) await work.finished();
   work.throwIfFailed();
   return waitMs;
 }
@@ -264,6 +276,7 @@ async function scan(
 ): Promise<void> {
   const { fleet } = memory;
   const startedAt = deps.monotonic();
+  fleet.endedLately = await lookForEndedTurns(deps);
   const { seen, held } = await scanListed(deps, memory, rules.policies, contextOf, stop).catch((error: unknown) => {
     deps.meters.scan('incomplete', deps.monotonic() - startedAt);
     throw error;

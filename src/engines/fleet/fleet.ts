@@ -24,6 +24,8 @@ export interface Tracked {
   /** Vendor time, ms, before which it is not retrieved again after such a failure, whatever lists show; null: none. */
   putOffUntilMs: number | null;
   looking: boolean;
+  /** It was seen to have started again after its turn was ended, and that was noted. */
+  restarted: boolean;
   /** Vendor time, ms, of the last judgement while it was exempt; left out: none by this process. */
   exemptAtMs?: number;
 }
@@ -47,10 +49,12 @@ export interface TrackedAgent {
 export interface Fleet {
   readonly agents: Map<string, TrackedAgent>;
   readonly sessions: Map<string, Tracked>;
+  /** Sessions whose turn was ended so short a time ago that they may start again by themselves. */
+  endedLately: ReadonlyMap<string, { readonly queued: boolean }>;
 }
 
 export function fleetOf({ facts, scans }: StoredFleet): Fleet {
-  const fleet: Fleet = { agents: new Map(), sessions: new Map() };
+  const fleet: Fleet = { agents: new Map(), sessions: new Map(), endedLately: new Map() };
   for (const scan of scans) addAgent(fleet, agentOfScan(scan), scan);
   for (const stored of facts) {
     const agent = stored.agentId === null ? undefined : fleet.agents.get(stored.agentId);
@@ -71,6 +75,7 @@ const restored = (stored: StoredFacts, scan: AgentScan | null): Tracked => ({
   failures: 0,
   putOffUntilMs: null,
   looking: false,
+  restarted: false,
 });
 
 /** At least so many lists in a row did not hold it: more than one, when the last of them came more than two scans after its sight. */

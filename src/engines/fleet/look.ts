@@ -4,14 +4,12 @@ import { meaningOf } from '../../core/policy/meaning.js';
 import { noteRead, noteUnread } from '../cases/unjudged.js';
 import { flightOf } from '../../core/policy/state.js';
 import { SessionsError, type SessionsErrorKind } from '../../adapters/vendor/index.js';
-import type { WrittenOrder } from '../cases/open-case.js';
+import type { Gate, Read } from '../cases/gate.js';
 import { storeFindings } from './act.js';
 import type { Fleet, Tracked } from './fleet.js';
 import { judgeSession, type JudgeContext } from './judge-session.js';
-import type { ListingCalls } from '../../adapters/vendor/listing.js';
 import type { ScanDependencies } from './scan.js';
 import { readSight } from '../../adapters/vendor/sights.js';
-import type { SessionsClient } from '../../adapters/vendor/index.js';
 
 /** Longest wait before a look that failed is tried again, ms. */
 const RETRY_CAP_MS = 60_000;
@@ -27,7 +25,7 @@ const CONCERNS_SESSION: ReadonlySet<SessionsErrorKind> = new Set([
 ]);
 
 export interface LookDependencies extends ScanDependencies {
-  readonly sessions: ListingCalls & Pick<SessionsClient, 'retrieveSession'>;
+  readonly gate: Pick<Gate, 'read'>;
 }
 
 /**
@@ -35,7 +33,6 @@ export interface LookDependencies extends ScanDependencies {
  *
  * Failures end nothing: the look is put off.
  *
- * @returns the orders that it gave
  * @throws LedgerUnavailableError
  */
 export async function lookAtSession(
@@ -43,13 +40,13 @@ export async function lookAtSession(
   fleet: Fleet,
   session: Tracked,
   contextOf: (scanMs: number) => JudgeContext,
-): Promise<WrittenOrder[]> {
+): Promise<void> {
   const agent = session.agentId === null ? undefined : fleet.agents.get(session.agentId);
   const scanMs = agent?.scan.scanMs ?? 0;
-  let answer;
+  let read: Read;
   try {
-    await deps.limiter.acquire();
-    answer = await deps.sessions.retrieveSession(session.sessionId);
+    read = await deps.gate.read(session.sessionId, 'look');
+    if (read.notFound !== null) throw read.notFound;
   } catch (error) {
     if (!(error instanceof SessionsError)) throw error;
     const waitMs = await putOff(deps, session, error);
@@ -57,21 +54,27 @@ export async function lookAtSession(
     session.lookAtMs = waitMs === null ? null : contextOf(scanMs).nowMs + waitMs;
     // What concerns the vendor as a whole is over when the next list comes.
     session.putOffUntilMs = CONCERNS_SESSION.has(error.kind) ? session.lookAtMs : null;
-    return [];
+    return;
   }
   session.failures = 0;
   session.putOffUntilMs = null;
   await deps.account.works();
   await noteRead(deps, session.sessionId, 'fleet');
-  deps.vendorClock.note(answer);
-  const seen = readSight(deps.vendorClock, answer, session.agentId, agent?.agent ?? null);
+  const after = fleet.endedLately.get(session.sessionId);
+  if (after !== undefined && !session.restarted) {
+    session.restarted = await deps.inHand.readAfterEnd(session.sessionId, session.agentId, read, after.queued);
+  }
+  const seen =
+    read.session === null
+      ? null
+      : readSight(deps.vendorClock, { ...read, value: read.session }, session.agentId, agent?.agent ?? null);
   if (seen === null) {
     session.lookAtMs = null;
-    return [];
+    return;
   }
   const { events, cancels } = judgeSession(session, [seen], contextOf(scanMs));
   const found = { sessions: [session], scans: [], events, cancels: cancels.map((verdict) => ({ session, verdict })) };
-  return storeFindings(deps, found, contextOf(scanMs).rules);
+  await storeFindings(deps, found, contextOf(scanMs).rules, read);
 }
 
 /** Its time has come, so it may be over a limit; where it is not there any more, nobody waits for a judgement. */

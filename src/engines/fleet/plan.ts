@@ -214,7 +214,7 @@ const nowFor = ({ vendorClock }: PlanDependencies, { facts }: Seen): number =>
 /** @returns false when it could not be read: then the verdict stays as it is */
 async function retrieve(deps: PlanDependencies, session: Seen): Promise<boolean> {
   try {
-    await deps.limiter.acquire();
+    await deps.limiter.acquire('confirm');
     const answer = await deps.sessions.retrieveSession(session.sessionId);
     deps.vendorClock.note(answer);
     const sight = readSight(deps.vendorClock, answer, session.agent.id, session.agent);

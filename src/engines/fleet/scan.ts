@@ -12,7 +12,6 @@ import { excludes, teamsNamed } from '../../core/policy/match.js';
 import type { Policy } from '../../core/policy/policy.js';
 import type { Agent, SessionsError } from '../../adapters/vendor/index.js';
 import type { AgentsWanted } from '../../adapters/vendor/agents.js';
-import { openCase } from '../cases/open-case.js';
 import { storeFindings, type ActDependencies, type Findings } from './act.js';
 import { addAgent, track, type Fleet, type Tracked, type TrackedAgent } from './fleet.js';
 import { judgeSession, type JudgeContext } from './judge-session.js';
@@ -117,9 +116,12 @@ export async function scanAgents(
       listing.error === null
         ? null
         : retryList(tracked.retry, listing.error, deps.monotonic(), settings.scanMs, deps.random());
-    const findings = await takeIn(fleet, tracked, listing, askedAt, settings, contextOf);
-    const orders = await storeFindings(deps, findings, contextOf(settings.scanMs).rules);
-    await Promise.all(orders.map((order) => openCase(deps, order)));
+    const findings = await takeIn(deps, fleet, tracked, listing, askedAt, settings, contextOf);
+    await storeFindings(deps, findings, contextOf(settings.scanMs).rules);
+    if (listing.complete && listing.atMs !== null) {
+      const ids = new Set(listing.items.map(({ session }) => session.id));
+      deps.inHand.listed(tracked.agent.id, ids, askedAt, Math.round(listing.atMs));
+    }
   };
   await pMap(
     due,
@@ -197,6 +199,7 @@ const neverScanned = (agent: Agent): AgentScan => ({
 });
 
 async function takeIn(
+  { inHand }: Pick<ScanDependencies, 'inHand'>,
   fleet: Fleet,
   tracked: TrackedAgent,
   listing: LiveListing,
@@ -226,6 +229,9 @@ async function takeIn(
     current.listed = true;
     current.missed = 0;
     judge(current, session === undefined ? seen.slice(1) : seen);
+    // What runs there now may have started by itself: only a read shows which turn it is.
+    if (!fleet.endedLately.has(current.sessionId)) current.restarted = false;
+    else if (!current.restarted) current.lookAtMs = contextOf(scanMs).nowMs;
     if ((count += 1) % CHUNK === 0) await yieldToOthers();
   }
 
@@ -254,6 +260,8 @@ async function takeIn(
     session.missed += 1;
     if (isNews) touched.push(session);
     else if (runOn === 0 || session.lookAtMs !== null || session.looking) continue;
+    // That it is gone is what its order waits for.
+    if (inHand.holds(session.sessionId)) continue;
     // A list says nothing about what is missing from it. Where a limit is not far, or many are missing at once, or others
     // run on that it has lost, we ask.
     const asks = (doubted || runOn > 0 || isHalfWay(session, contextOf(scanMs))) && looks < MISSING_LOOKS;
@@ -321,6 +329,7 @@ function firstSight(
     failures: 0,
     putOffUntilMs: null,
     looking: false,
+    restarted: false,
   };
   track(fleet, agent, tracked);
   return tracked;

@@ -1,10 +1,11 @@
 import type { NotifyRoute } from '../../core/policy/policy.js';
 import { ExitCode } from '../../core/errors.js';
+import { NEWS_FOR_MS } from '../../core/told.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
-import { NEWS_FOR_MS } from './deliver.js';
 import { createRoutesReader, type RouteInForce } from './routes.js';
 import { readSigningSecret, readSlackUrl } from './secrets.js';
 import { sendTest, type Sent } from './send.js';
+import { MOST_WAITING } from './undelivered.js';
 import { capital } from '../../core/text/capital.js';
 
 /** What was found about one route, for `curfew doctor`. */
@@ -47,16 +48,16 @@ async function checkRoute(
     const sent = await sendTest(name, route);
     if (sent.kind !== 'accepted') return { route: name, status: 'failed', ...failureOf(route, sent) };
   }
-  const waiting = await ledger.deliveries.items(audience, NEWS_FOR_MS, MOST_COUNTED);
-  const [oldest] = waiting;
-  const ageMs = oldest === undefined ? 0 : (await ledger.now()) - oldest.atMs;
+  const { count: waiting, oldestAtMs } = await ledger.deliveries.waiting(audience, NEWS_FOR_MS, MOST_WAITING);
+  const ageMs = oldestAtMs === null ? 0 : (await ledger.now()) - oldestAtMs;
   if (ageMs > WAITS_IN_VAIN_MS) {
-    const count = waiting.length === MOST_COUNTED ? `${MOST_COUNTED} or more` : `${waiting.length}`;
+    const count = waiting === MOST_WAITING ? `${MOST_WAITING} or more` : `${waiting}`;
+    const trouble = await ledger.deliveries.trouble(name);
     return {
       route: name,
       status: 'warning',
       says: `${count} notices wait, the oldest for ${Math.floor(ageMs / 60_000)} min.`,
-      next: `The log of the worker says why. ${send ? 'The test just now was taken.' : TO_TEST}`,
+      next: `${trouble === null ? 'The log of the worker says why.' : `The last one: ${trouble.message}.`} ${send ? 'The test just now was taken.' : TO_TEST}`,
     };
   }
   return {
@@ -66,8 +67,6 @@ async function checkRoute(
   };
 }
 
-/** More are not counted. */
-const MOST_COUNTED = 1_000;
 /** A minute is a busy moment; more is a receiver that is away. */
 const WAITS_IN_VAIN_MS = 60_000;
 const TO_TEST = '`curfew doctor --notify` sends a test.';

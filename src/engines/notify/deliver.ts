@@ -1,4 +1,6 @@
 import { doubled } from '../../core/policy/backoff.js';
+import { NEWS_FOR_MS } from '../../core/told.js';
+import { isLedgerUnavailable } from '../../adapters/ledger/errors.js';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import type { Item } from '../../adapters/ledger/deliveries.js';
 import { NO_METERS, type Meters } from '../../adapters/meters.js';
@@ -7,9 +9,6 @@ import { fits, lookAhead, nextBatch } from './batch.js';
 import { noticeOf } from './notice.js';
 import { createRoutesReader, type RouteInForce } from './routes.js';
 import { sendNotices, type Sent } from './send.js';
-
-/** Older items are no news: they are left in the ledger, and so long a message is tried, ms. */
-export const NEWS_FOR_MS = 24 * 60 * 60_000;
 
 /** First wait after a failure that may pass by itself, doubled each time; and the longest, ms. */
 const FIRST_WAIT_MS = 2_000;
@@ -63,11 +62,13 @@ export function createNotifier(
       const sent = await sendNotices(name, route.route, items.map(noticeOf));
       meters.notification(name, sent.kind === 'accepted' ? 'delivered' : 'failed');
       if (sent.kind !== 'accepted') {
-        const { message, afterMs, mend } = judge(name, sent, failures);
+        const { why, afterMs, mend } = judge(sent, failures);
+        const message = `notification route ${name}: ${why}`;
         if (troubles.get(name) !== message) {
           log[mend ? 'error' : 'warn']({ route: name, items: items.length, afterMs }, message);
           troubles.set(name, message);
         }
+        await noteTrouble(ledger, name, why);
         throw new NotDelivered(message, afterMs);
       }
       await ledger.deliveries.mark(
@@ -79,6 +80,15 @@ export function createNotifier(
       return { more };
     },
   };
+}
+
+/** For `curfew status`. That the message was not taken counts, also when this can't be written. */
+async function noteTrouble(ledger: Ledger, route: string, message: string): Promise<void> {
+  try {
+    await ledger.deliveries.noteTrouble(route, message);
+  } catch (error) {
+    if (!isLedgerUnavailable(error)) throw error;
+  }
 }
 
 /** The message that was begun and not noted as taken, or else the next one. */
@@ -111,21 +121,20 @@ async function messageFor(
 
 /** What a failure means: what to say, how long to wait, and whether only a person can mend it. */
 function judge(
-  route: string,
   sent: Exclude<Sent, { readonly kind: 'accepted' }>,
   failures: number,
-): { readonly message: string; readonly afterMs: number; readonly mend: boolean } {
+): { readonly why: string; readonly afterMs: number; readonly mend: boolean } {
   const growing = doubled(FIRST_WAIT_MS, failures, LONGEST_WAIT_MS);
   switch (sent.kind) {
     case 'unanswered':
-      return { message: `notification route ${route}: no answer (${sent.why})`, afterMs: growing, mend: false };
+      return { why: `no answer (${sent.why})`, afterMs: growing, mend: false };
     case 'unusable':
-      return { message: `notification route ${route}: ${sent.why}`, afterMs: FILE_WAIT_MS, mend: true };
+      return { why: sent.why, afterMs: FILE_WAIT_MS, mend: true };
     case 'refused': {
       const passing = mayPass(sent.status);
       const wait = passing ? Math.max(sent.retryAfterMs ?? 0, growing) : MENDING_WAIT_MS;
       return {
-        message: `notification route ${route}: the receiver answered ${sent.status}`,
+        why: `the receiver answered ${sent.status}`,
         // Asked to wait by Retry-After, exactly that: the receiver knows best.
         afterMs: sent.status === 429 && sent.retryAfterMs !== null ? Math.max(sent.retryAfterMs, 1_000) : wait,
         mend: !passing,

@@ -21,18 +21,34 @@ export type Reception =
  * Sends one message. Never rejects, and nothing of got's errors gets out of here: they hold the address, which may be a
  * secret. Not repeated here: Temporal does that. Of the answer only the head is read.
  */
-export async function post(
-  url: string,
-  body: string,
-  headers: Readonly<Record<string, string>> = {},
-): Promise<Reception> {
+export const post = (url: string, body: string, headers: Readonly<Record<string, string>> = {}): Promise<Reception> =>
+  ask(url, { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } });
+
+/**
+ * Whether anybody answers at the host of an address. Asks for its front page with HEAD, which by its definition does nothing; the
+ * path, which may be a secret, is not sent.
+ *
+ * @returns null: somebody does; else why not, as in {@link Reception}
+ */
+export async function knock(url: string): Promise<string | null> {
+  const answer = await ask(new URL('/', url).href, { method: 'HEAD', headers: {} });
+  return answer.kind === 'unanswered' ? answer.why : null;
+}
+
+interface Asked {
+  readonly method: 'POST' | 'HEAD';
+  readonly body?: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+async function ask(url: string, { headers, ...asked }: Asked): Promise<Reception> {
   let way: Way | null = null;
   try {
     const through = (way = wayTo(url)).options;
     return await new Promise<Reception>((resolve, reject) => {
-      const stream = got.stream.post(url, {
-        body,
-        headers: { 'content-type': 'application/json', 'user-agent': USER_AGENT, ...headers },
+      const stream = got.stream(url, {
+        ...asked,
+        headers: { 'user-agent': USER_AGENT, ...headers },
         retry: { limit: 0 },
         followRedirect: false,
         throwHttpErrors: false,

@@ -42,7 +42,8 @@ export function createRoutesReader(ledger: Pick<Ledger, 'policies' | 'deliveries
   };
 }
 
-function audienceOf(file: PolicyFile, route: string, sinceMs: number): Audience {
+/** Whom a route tells about what. */
+export function audienceOf(file: PolicyFile, route: string, sinceMs: number): Audience {
   return {
     route,
     policies: file.policies.filter(({ notify }) => notify.includes(route)).map(({ name }) => name),

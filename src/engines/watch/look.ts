@@ -71,7 +71,7 @@ export async function lookAtWatch(deps: WatchDependencies, sessionId: string, fa
 
 async function readSession(deps: WatchDependencies, sessionId: string, failures: number): Promise<Read> {
   try {
-    const read = await deps.gate.read(sessionId);
+    const read = await deps.gate.read(sessionId, 'look');
     await deps.account.works();
     await noteRead(deps, sessionId, 'watch');
     return read;

@@ -1,6 +1,6 @@
 import { readDuration } from '../../core/duration.js';
 import { suggestionIn, suggestionText } from '../../core/policy-file/finding.js';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { WatchRegistration } from '../../adapters/ledger/watches.js';
 import { leaf } from '../../core/policy-file/leaf.js';
 import { bad, kindOf, shown, type Reading } from '../../core/policy-file/reading.js';

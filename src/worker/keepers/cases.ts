@@ -3,10 +3,15 @@ import type { Ledger } from '../../adapters/ledger/ledger.js';
 import { keep } from '../../platform/keep.js';
 import type { Logger } from '../../platform/telemetry.js';
 import type { Cases } from '../../adapters/temporal/cases.js';
+import type { WrittenOrder } from '../../engines/cases/open-case.js';
 import { startRefusal } from '../../adapters/temporal/start-refusal.js';
 
 /** How often orders without an outcome are looked for, ms. */
 const EVERY_MS = 60_000;
+/** The same for those whose holder is gone: it has been silent for ten seconds then, and their cases are to go on within 20. */
+const UNHELD_EVERY_MS = 4_000;
+/** A case that was opened for them counts as at work so long without a word, ms. */
+const TAKES_OVER_WITHIN_MS = 60_000;
 /** An order whose case was due longer ago than this has lost it, ms. Longer than any pass takes when all is well. */
 const NEGLECTED_AFTER_MS = 90_000;
 const BATCH = 500;
@@ -28,7 +33,8 @@ export function reconcile(
   cases: Pick<Cases, 'join'>,
   log: Logger,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<unknown> {
+  const unheld = (): Promise<void> => takeUpUnheld(ledger, cases, log, signal);
   let booted = false;
   const pass = async (): Promise<void> => {
     // At boot nobody is known to be at work on anything.
@@ -36,7 +42,24 @@ export function reconcile(
     await takeUpNeglected(ledger, cases, log, lookedAtBefore, signal);
     booted = true;
   };
-  return keep('look for orders without an outcome', EVERY_MS, pass, { log, signal });
+  return Promise.all([
+    keep('look for orders without an outcome', EVERY_MS, pass, { log, signal }),
+    keep('look for orders whose worker is gone', UNHELD_EVERY_MS, unheld, { log, signal }),
+  ]);
+}
+
+/** Opens cases for what a worker held that is gone, or has let go of it. Fails only where the ledger does. */
+export async function takeUpUnheld(
+  ledger: Pick<Ledger, 'orders'>,
+  cases: Pick<Cases, 'join'>,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  const unheld = await ledger.orders.unheld(BATCH);
+  if (unheld.length > 0) log.info({ sessions: unheld.length }, 'taking up orders whose worker is gone');
+  await openAll(ledger, cases, log, signal, unheld, (sessionId) =>
+    ledger.orders.entrust(sessionId, TAKES_OVER_WITHIN_MS),
+  );
 }
 
 /** One pass. Fails only where the ledger does. */
@@ -49,12 +72,24 @@ export async function takeUpNeglected(
 ): Promise<void> {
   const neglected = await ledger.orders.neglected(lookedAtBefore, BATCH);
   if (neglected.length > 0) log.info({ sessions: neglected.length }, 'taking up orders without an outcome');
+  await openAll(ledger, cases, log, signal, neglected);
+}
+
+async function openAll(
+  ledger: Pick<Ledger, 'orders'>,
+  cases: Pick<Cases, 'join'>,
+  log: Logger,
+  signal: AbortSignal,
+  orders: readonly WrittenOrder[],
+  opened: (sessionId: string) => Promise<void> = () => Promise.resolve(),
+): Promise<void> {
   await pMap(
-    neglected,
+    orders,
     async ({ sessionId, orderId }) => {
       if (signal.aborted) return;
       try {
         await cases.join(sessionId, orderId, JOIN_LIMIT_MS, true);
+        await opened(sessionId);
       } catch (error) {
         // One that can't be started must not keep the others waiting.
         log.warn({ sessionId, err: error }, 'could not start a case; trying again in a minute');

@@ -3,7 +3,7 @@ import { keep } from '../../platform/keep.js';
 import type { Logger } from '../../platform/telemetry.js';
 import { StrangerError } from '../../adapters/temporal/own-ids.js';
 import type { Notifications } from '../../adapters/temporal/notifications.js';
-import { NEWS_FOR_MS } from '../../engines/notify/deliver.js';
+import { NEWS_FOR_MS } from '../../core/told.js';
 import { createRoutesReader, type RouteInForce } from '../../engines/notify/routes.js';
 
 /** How often is looked whether there is anything to tell, ms. */

@@ -5,7 +5,7 @@ import { createPoliciesReader } from '../../adapters/ledger/policies-reader.js';
 import type { PoliciesInForce } from '../../adapters/ledger/policy-versions.js';
 import { ACCOUNT_REFUSED_META } from '../../adapters/vendor/account.js';
 import { readHold } from '../../adapters/ledger/hold-mark.js';
-import { NEWS_FOR_MS } from '../../engines/notify/deliver.js';
+import { NEWS_FOR_MS } from '../../core/told.js';
 import { createRoutesReader } from '../../engines/notify/routes.js';
 
 /** What the ledger says at a scrape. */

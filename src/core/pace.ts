@@ -1,4 +1,4 @@
-/** How fast a job may go. Rates are sessions a second. */
+/** How fast a bulk job or a process may go. Rates are sessions, or requests, a second. */
 export interface Pace {
   /** Ms to wait until the next one may go; 0: now. Takes its place in line. */
   next(nowMs: number): number;

@@ -1,0 +1,194 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Cases } from '../../adapters/temporal/cases.js';
+import { LedgerUnavailableError } from '../../adapters/ledger/errors.js';
+import { HOLD_RENEWAL_MS } from '../../adapters/ledger/leases.js';
+import { SessionsError, type SessionsClient } from '../../adapters/vendor/index.js';
+import { POLICY_ENFORCEMENT } from '../../core/contract.js';
+import { isWorkerStopping, TryAgain } from '../../core/try-again.js';
+import { Tasks } from '../../platform/tasks.js';
+import type { CaseDependencies, Step } from '../cases/case.js';
+import { attemptCase, confirmCase } from '../cases/case-step.js';
+import type { Read } from '../cases/gate.js';
+import { openCase, type WrittenOrder } from '../cases/open-case.js';
+import { endedLately, noteQueue, noteRestart } from '../cases/restarts.js';
+import { ListWitnesses } from './list-witnesses.js';
+
+/** An order that this worker has given, and carries out itself. */
+export interface OrderInHand extends WrittenOrder {
+  readonly agentId: string | null;
+  /** That gave it. */
+  readonly policy: string;
+  /** The read that it rests on; null: there was none just before. */
+  readonly read: Read | null;
+}
+
+export interface InHandDependencies extends CaseDependencies {
+  readonly sessions: Pick<SessionsClient, 'listQueue'>;
+  readonly cases: Pick<Cases, 'join'>;
+  /** Names this process in the ledger. */
+  readonly worker: string;
+  /** Our monotonic clock, ms. */
+  readonly monotonic: () => number;
+  /** Time between two scans, ms. */
+  readonly scanMs: number;
+  /** Aborted when this worker stops: it finishes the requests under way, and leaves the rest to others. */
+  readonly stopping: AbortSignal;
+  /** Left out: real time. */
+  readonly pause?: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+/** Orders of policies, as the rounds over the fleet give them: see {@link createInHand}. */
+export interface InHand {
+  /** Orders that are being carried out. */
+  readonly size: number;
+  /** Whether an order on the session is being carried out here: its turn needs no look meanwhile. */
+  holds(sessionId: string): boolean;
+  /** Takes an order over. Returns at once, and never throws. */
+  take(order: OrderInHand): void;
+  /**
+   * A complete list of an agent's live sessions was read.
+   *
+   * @param askedAt - monotonic, ms
+   * @param atMs - the same by the vendor's clock
+   */
+  listed(agentId: string, sessionIds: ReadonlySet<string>, askedAt: number, atMs: number): void;
+  /**
+   * A session was read whose turn was ended a short time ago. Where it has started again that is reported, and ended where a
+   * policy says so.
+   *
+   * @param queued - messages waited when the turn ended
+   * @returns whether it has
+   * @throws LedgerUnavailableError
+   */
+  readAfterEnd(sessionId: string, agentId: string | null, read: Read, queued: boolean): Promise<boolean>;
+  /** Until nothing is under way any more, after {@link InHandDependencies.stopping}. Never throws. */
+  finished(): Promise<void>;
+}
+
+/** A case is opened within so long of letting go, and found missing after that, ms. */
+const OPENED_WITHIN_MS = 10_000;
+/** A longer wait before the next attempt is the case's, ms. */
+const LONGEST_WAIT_MS = 60_000;
+
+/**
+ * Carries out the orders of policies with the steps of a case, but from this process: the first request leaves at once, and
+ * one that ends the turn costs Temporal nothing. The end is confirmed by the lists of the scans, which are asked for anyway, and one read.
+ *
+ * What is not clear after the first request becomes a case: every failure, whatever holds requests back, and a turn that goes on.
+ * The ledger says who holds an order. A worker that dies stops renewing that, and the reconciler opens the case.
+ */
+export function createInHand(deps: InHandDependencies): InHand {
+  const { ledger, log, worker, timing, stopping } = deps;
+  const pause = deps.pause ?? ((ms, signal) => sleep(ms, undefined, { signal }).catch(() => {}));
+  const tasks = new Tasks({ counts: () => false });
+  const settleMs = timing.confirmGapsMs[0] ?? 0;
+  const windowMs = timing.confirmGapsMs.reduce((sum, gap) => sum + gap, 0);
+  const witnesses = new ListWitnesses(settleMs);
+  /** Lists that come more seldom would not confirm anything in time. */
+  const waitsForLists = 2 * deps.scanMs <= windowMs;
+  /** How many orders on each session are in hand. */
+  const held = new Map<string, number>();
+  let renewing: NodeJS.Timeout | null = null;
+  stopping.addEventListener('abort', () => witnesses.giveUp(), { once: true });
+
+  const take = (order: OrderInHand): void => {
+    const { sessionId } = order;
+    held.set(sessionId, (held.get(sessionId) ?? 0) + 1);
+    tasks.begin(async () => {
+      await inHand(order).finally(() => {
+        const others = (held.get(sessionId) ?? 1) - 1;
+        if (others > 0) held.set(sessionId, others);
+        else held.delete(sessionId);
+      });
+    });
+    renewing ??= setInterval(renew, HOLD_RENEWAL_MS).unref();
+  };
+  return {
+    get size() {
+      return tasks.size;
+    },
+    holds: (sessionId) => held.has(sessionId),
+    take,
+    async readAfterEnd(sessionId, agentId, read, queued) {
+      const ended = await endedLately(deps, sessionId);
+      const orders = ended.length === 0 ? null : await noteRestart(deps, ended, read, queued, worker);
+      for (const order of orders ?? []) take({ ...order, agentId, read });
+      return orders !== null;
+    },
+    listed: (agentId, sessionIds, askedAt, atMs) => witnesses.listed(agentId, sessionIds, askedAt, atMs),
+    async finished() {
+      await tasks.finished();
+      if (renewing !== null) clearInterval(renewing);
+      renewing = null;
+    },
+  };
+
+  function renew(): void {
+    if (tasks.size === 0) {
+      if (renewing !== null) clearInterval(renewing);
+      renewing = null;
+      return;
+    }
+    ledger.orders.renewHolds(worker).catch((error: unknown) => {
+      log.warn({ err: error }, 'could not renew what this worker holds; what lapses becomes a case');
+    });
+  }
+
+  async function inHand(order: OrderInHand): Promise<void> {
+    const { sessionId, orderId } = order;
+    try {
+      await handOver(order, await carryOut(order));
+    } catch (error) {
+      // The order is in the ledger, and gets its case when nobody renews it any more.
+      if (error instanceof LedgerUnavailableError || isWorkerStopping(error)) return;
+      log.error({ sessionId, orderId, err: error }, 'could not carry out an order; a case goes on with it');
+      await letGo(order, 0);
+    }
+  }
+
+  /** @returns wait before a case goes on with it, ms; null: no case is needed */
+  async function carryOut({ sessionId, agentId, policy, read }: OrderInHand): Promise<number | null> {
+    try {
+      const given = read === null ? {} : { read };
+      let step: Step = await attemptCase(deps, sessionId, POLICY_ENFORCEMENT, 0, { worker, ...given });
+      if (step.next === 'look' && step.byList === true && agentId !== null && waitsForLists) {
+        const seen = await witnesses.wait(agentId, sessionId, deps.monotonic(), (signal) => pause(windowMs, signal));
+        if (stopping.aborted) return 0;
+        const unlisted = seen.kind === 'unlisted' ? { unlistedAtMs: seen.atMs } : {};
+        step = await confirmCase(deps, sessionId, [], 0, 0, { worker, ...unlisted });
+      }
+      while (step.next === 'look') {
+        await pause(step.afterMs, stopping);
+        if (stopping.aborted) return 0;
+        step = await confirmCase(deps, sessionId, step.sightings, step.look, 0, { worker });
+      }
+      if (step.next === 'attempt') return step.afterMs;
+      if (await deps.rules.endsRestarts(policy)) await lookAtQueue(sessionId);
+      return null;
+    } catch (error) {
+      if (error instanceof TryAgain) return error.afterMs;
+      throw error;
+    }
+  }
+
+  /** Whether messages wait is a help for those who watch for a restart, and no more. */
+  async function lookAtQueue(sessionId: string): Promise<void> {
+    const ended = await endedLately(deps, sessionId);
+    if (ended.length === 0) return;
+    await noteQueue(deps, sessionId, ended).catch((error: unknown) => {
+      if (!(error instanceof SessionsError)) throw error;
+    });
+  }
+
+  /** @param afterMs - wait before a case goes on, ms; null: nothing is left to do, unless somebody else has ordered meanwhile */
+  async function handOver(order: OrderInHand, afterMs: number | null): Promise<void> {
+    if (afterMs !== null && !stopping.aborted) await pause(Math.min(afterMs, LONGEST_WAIT_MS), stopping);
+    const opens = afterMs !== null && !stopping.aborted;
+    const isOpen = await letGo(order, opens ? OPENED_WITHIN_MS : 0);
+    if (isOpen && opens) await openCase(deps, order);
+  }
+
+  function letGo({ sessionId }: OrderInHand, forMs: number): Promise<boolean> {
+    return ledger.orders.letGo(worker, sessionId, forMs);
+  }
+}

@@ -1,0 +1,62 @@
+/** What the lists of an agent said of a session that was asked to end. */
+export type ListSaid =
+  /** A complete list that was asked for after the answer does not hold it. `atMs`: vendor's time of the list */
+  | { readonly kind: 'unlisted'; readonly atMs: number }
+  | { readonly kind: 'listed' }
+  /** No such list came. */
+  | { readonly kind: 'nothing' };
+
+interface Waiting {
+  /** Monotonic, ms: of the answer. */
+  readonly sinceAt: number;
+  readonly say: (said: ListSaid) => void;
+}
+
+/** Sessions that wait for the next complete list of their agent. */
+export class ListWitnesses {
+  readonly #settleMs: number;
+  readonly #byAgent = new Map<string, Map<string, Waiting>>();
+
+  /** @param settleMs - a list tells what was answered at least so long before it was asked for */
+  constructor(settleMs: number) {
+    this.#settleMs = settleMs;
+  }
+
+  /**
+   * Waits for what the next list says.
+   *
+   * @param sinceAt - monotonic, ms: of the answer
+   * @param patience - how long
+   */
+  async wait(
+    agentId: string,
+    sessionId: string,
+    sinceAt: number,
+    patience: (signal: AbortSignal) => Promise<void>,
+  ): Promise<ListSaid> {
+    const enough = new AbortController();
+    const waiting = this.#byAgent.get(agentId) ?? new Map<string, Waiting>();
+    this.#byAgent.set(agentId, waiting);
+    const said = new Promise<ListSaid>((resolve) => waiting.set(sessionId, { sinceAt, say: resolve }));
+    try {
+      return await Promise.race([said, patience(enough.signal).then((): ListSaid => ({ kind: 'nothing' }))]);
+    } finally {
+      enough.abort();
+      waiting.delete(sessionId);
+      if (waiting.size === 0) this.#byAgent.delete(agentId);
+    }
+  }
+
+  /** @param askedAt - monotonic, ms: of the first page of a complete list @param atMs - the same by the vendor's clock */
+  listed(agentId: string, sessionIds: ReadonlySet<string>, askedAt: number, atMs: number): void {
+    for (const [sessionId, { sinceAt, say }] of this.#byAgent.get(agentId) ?? []) {
+      if (askedAt - sinceAt < this.#settleMs) continue;
+      say(sessionIds.has(sessionId) ? { kind: 'listed' } : { kind: 'unlisted', atMs });
+    }
+  }
+
+  /** Nobody waits any longer. */
+  giveUp(): void {
+    for (const waiting of this.#byAgent.values()) for (const { say } of waiting.values()) say({ kind: 'nothing' });
+  }
+}

@@ -9,7 +9,7 @@ import type {
   PolicyMode,
 } from '../core/policy/policy.js';
 import { formatDuration } from '../core/duration.js';
-import { type Problem, problemLines } from '../core/policy-file/index.js';
+import { type Problem, problemLines } from '../core/policy-file/problem.js';
 import type { Output } from './output.js';
 
 /** What a policy means, a sentence a line, for the person who checks whether it says what was meant. */

@@ -25,6 +25,7 @@ beforeAll(async () => {
   const ledger = await openLedger(join(folder, 'ledger.db'));
   await ledger.close();
   writeFileSync(join(folder, 'policy.yaml'), POLICY);
+  writeFileSync(join(folder, 'policy-2.yaml'), POLICY.replace('1h', '2h'));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -58,11 +59,19 @@ describe('a command loads what it needs, and no more', () => {
     ['pause', 100],
     ['resume', 100],
     ['bulk pause b-2345678', 100],
+    ['bulk incident-report b-2345678', 120],
     ['status', 120],
     ['history', 120],
+    ['history --job b-2345678', 120],
+    ['history --group-by agent', 120],
     ['cases', 120],
+    ['cases sess_1 --evidence', 120],
     ['explain sess_1', 120],
     ['exempt sess_1 --for 1h --reason x', 120],
+    ['exempt list', 120],
+    ['policy list', 120],
+    ['policy show', 120],
+    ['policy diff', 120],
   ])('curfew %s', (command, most) => {
     const { packages, files } = loaded(command.split(' '));
     expect(packages).toContain('commander');
@@ -74,6 +83,13 @@ describe('a command loads what it needs, and no more', () => {
     const { packages } = loaded(['policy', 'check', 'policy.yaml']);
     expect(packages.filter((name) => name !== 'yaml' && SLOW.test(name))).toEqual([]);
     expect(packages).not.toContain('libsql');
+  });
+
+  it('curfew policy rollback reads a file, and loads no vendor or Temporal', () => {
+    loaded(['policy', 'apply', 'policy.yaml', '--yes']);
+    loaded(['policy', 'apply', 'policy-2.yaml', '--yes']);
+    const { packages } = loaded(['policy', 'rollback', '--yes']);
+    expect(packages.filter((name) => SLOW.test(name))).toEqual(['yaml']);
   });
 });
 

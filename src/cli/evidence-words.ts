@@ -32,8 +32,10 @@ export const evidenceDocument = (evidence: Evidence) => ({
   sessionId: evidence.sessionId,
   now: iso(evidence.nowMs),
   mostOfEach: evidence.most,
-  orders: evidence.orders.map(({ orderId, decidedAtMs, result }) => ({
+  orders: evidence.orders.map(({ orderId, decidedAtMs, holder, result }) => ({
     ...{ orderId, ...result, decidedAt: iso(decidedAtMs) },
+    /** The worker that carries it out itself, or has done so; null: a case. */
+    holder,
     clocks: { ours: ['orderedAt', 'decidedAt'], vendor: ['endedAt'] },
   })),
   requests: evidence.requests.map(({ vendor, registeredAtMs, ...request }) => ({
@@ -72,7 +74,7 @@ export function evidenceWords(evidence: Evidence): string {
   const { sessionId, nowMs, most, orders, requests, targets, exemptions, permits, events } = evidence;
   const sections: (readonly [title: string, count: number, text: () => string])[] = [
     ['Orders', orders.length, () => orders.map((view) => orderFacts(view, nowMs)).join('\n\n')],
-    ['Requests of cases', requests.length, () => requestsTable(requests)],
+    ['Requests for orders', requests.length, () => requestsTable(requests)],
     ['Bulk jobs', targets.length, () => targets.map(targetFacts).join('\n\n')],
     ['Exemptions', exemptions.length, () => exemptionsTable(exemptions)],
     ['Permits under caps of policies', permits.length, () => permitsTable(permits)],
@@ -96,7 +98,7 @@ export function evidenceWords(evidence: Evidence): string {
 const at = (ms: number | null): string => (ms === null ? '–' : iso(ms));
 
 function orderFacts(view: OrderView, nowMs: number): string {
-  const { result, orderId, decidedAtMs } = view;
+  const { result, orderId, decidedAtMs, holder } = view;
   const rows: Fact[] = [
     ['order', orderId],
     ['by', result.requestedBy],
@@ -109,6 +111,7 @@ function orderFacts(view: OrderView, nowMs: number): string {
     ['vendor', result.endedAt === null ? null : `${result.endedAt} first seen to be over`],
     ['ours', decidedAtMs === null ? null : `${at(decidedAtMs)} outcome written`],
     ['outcome', standing(view, nowMs)],
+    ['case', holder === null ? null : `none in Temporal: carried out by worker ${holder}`],
     ['attributed', result.attribution],
     ['requests', String(result.attempts)],
     ['last error', result.lastError === null ? null : `${result.lastError.at} (ours) ${result.lastError.message}`],

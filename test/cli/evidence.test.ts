@@ -118,6 +118,25 @@ describe('curfew cases ID --evidence', () => {
     });
   });
 
+  it('says which worker carries an order out without a case', async () => {
+    const order = {
+      ...({ source: 'policy', requestedBy: 'policy p', evenIfExempt: false, turnKey: 'turn_1' } as const),
+      reason: { text: 'x', policy: 'p', policyVersion: 1, limit: null, observed: null },
+    };
+    await home.ledger.orders.create({ ...order, sessionId: 'sess_1', holder: 'host:1:\u202Eabc' });
+    await home.ledger.orders.create({ ...order, sessionId: 'sess_2' });
+    const { stdout } = await home.run('cases', 'sess_1', '--evidence');
+    expect(stdout).toMatch(/^case +none in Temporal: carried out by worker host:1:[^\u202E]*abc$/m);
+    expect(await home.json('cases', 'sess_1', '--evidence')).toMatchObject({
+      orders: [{ holder: expect.any(String) }],
+    });
+    expect((await home.run('cases', 'sess_1')).stdout).toMatch(
+      /^carried out by worker host:1:[^\u202E]*abc, without a case/m,
+    );
+    expect((await home.run('cases', 'sess_2', '--evidence')).stdout).not.toContain('carried out by worker');
+    expect(await home.json('cases', 'sess_2', '--evidence')).toMatchObject({ orders: [{ holder: null }] });
+  });
+
   it('tells a request without an answer, and one that was not sent', async () => {
     await story();
     const { db, close } = await openDatabase(home.ledgerUrl);
@@ -131,7 +150,7 @@ describe('curfew cases ID --evidence', () => {
   it('says what it does not have, and that there is nothing', async () => {
     await home.ledger.exemptions.add({ sessionId: 'sess_2', forMs: 60_000, reason: null, by: 'ana@host' });
     const { stdout } = await home.run('cases', 'sess_2', '--evidence');
-    expect(stdout).toContain('None: orders, requests of cases, bulk jobs, permits under caps of policies.');
+    expect(stdout).toContain('None: orders, requests for orders, bulk jobs, permits under caps of policies.');
     const nothing = await home.run('cases', 'sess_3', '--evidence');
     expect(nothing).toMatchObject({
       exitCode: ExitCode.failed,

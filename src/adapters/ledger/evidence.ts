@@ -1,11 +1,11 @@
 import type { Kysely, Selectable } from 'kysely';
 import type { LedgerDatabase, RequestsTable } from './schema.js';
 
-/** A cancel request of a case, as it is recorded. */
+/** A cancel request for orders, as it is recorded. */
 export interface RecordedRequest {
   readonly id: string;
   readonly turnKey: string;
-  /** Who sent it: a case, and the process that it ran in. */
+  /** Who sent it: a case, or a worker without one, and the process that it ran in. */
   readonly owner: string;
   readonly worker: string;
   readonly attempt: number;

@@ -35,6 +35,8 @@ export interface InHandDependencies extends CaseDependencies {
   readonly stopping: AbortSignal;
   /** Left out: real time. */
   readonly pause?: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Does something again and again. Left out: by real time. @returns stops it */
+  readonly every?: (work: () => void, ms: number) => () => void;
 }
 
 /** Orders of policies, as the rounds over the fleet give them: see {@link createInHand}. */
@@ -80,6 +82,7 @@ const LONGEST_WAIT_MS = 60_000;
 export function createInHand(deps: InHandDependencies): InHand {
   const { ledger, log, worker, timing, stopping } = deps;
   const pause = deps.pause ?? ((ms, signal) => sleep(ms, undefined, { signal }).catch(() => {}));
+  const every = deps.every ?? realTimer;
   const tasks = new Tasks({ counts: () => false });
   const settleMs = timing.confirmGapsMs[0] ?? 0;
   const windowMs = timing.confirmGapsMs.reduce((sum, gap) => sum + gap, 0);
@@ -88,7 +91,7 @@ export function createInHand(deps: InHandDependencies): InHand {
   const waitsForLists = 2 * deps.scanMs <= windowMs;
   /** How many orders on each session are in hand. */
   const held = new Map<string, number>();
-  let renewing: NodeJS.Timeout | null = null;
+  let stopRenewing: (() => void) | null = null;
   stopping.addEventListener('abort', () => witnesses.giveUp(), { once: true });
 
   const take = (order: OrderInHand): void => {
@@ -101,7 +104,7 @@ export function createInHand(deps: InHandDependencies): InHand {
         else held.delete(sessionId);
       });
     });
-    renewing ??= setInterval(renew, HOLD_RENEWAL_MS).unref();
+    stopRenewing ??= every(renew, HOLD_RENEWAL_MS);
   };
   return {
     get size() {
@@ -118,15 +121,15 @@ export function createInHand(deps: InHandDependencies): InHand {
     listed: (agentId, sessionIds, askedAt, atMs) => witnesses.listed(agentId, sessionIds, askedAt, atMs),
     async finished() {
       await tasks.finished();
-      if (renewing !== null) clearInterval(renewing);
-      renewing = null;
+      stopRenewing?.();
+      stopRenewing = null;
     },
   };
 
   function renew(): void {
     if (tasks.size === 0) {
-      if (renewing !== null) clearInterval(renewing);
-      renewing = null;
+      stopRenewing?.();
+      stopRenewing = null;
       return;
     }
     ledger.orders.renewHolds(worker).catch((error: unknown) => {
@@ -191,4 +194,9 @@ export function createInHand(deps: InHandDependencies): InHand {
   function letGo({ sessionId }: OrderInHand, forMs: number): Promise<boolean> {
     return ledger.orders.letGo(worker, sessionId, forMs);
   }
+}
+
+function realTimer(work: () => void, ms: number): () => void {
+  const timer = setInterval(work, ms).unref();
+  return () => clearInterval(timer);
 }

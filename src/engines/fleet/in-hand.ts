@@ -132,7 +132,8 @@ export function createInHand(deps: InHandDependencies): InHand {
       stopRenewing = null;
       return;
     }
-    ledger.orders.renewHolds(worker).catch((error: unknown) => {
+    // Not all that it holds: what was dropped on the way, for want of the ledger, is for a case.
+    ledger.orders.renewHolds(worker, [...held.keys()]).catch((error: unknown) => {
       log.warn({ err: error }, 'could not renew what this worker holds; what lapses becomes a case');
     });
   }

@@ -259,6 +259,20 @@ describe('I3: who holds an order', () => {
     expect(await harness.ledger.orders.unheld(10)).toHaveLength(1);
   });
 
+  it('I3: two policies on one turn are one request, one confirmation, and no case', async () => {
+    runs();
+    await harness.apply([rule, { ...rule, name: 'other' }]);
+    const process = harness.process({ carriesOut: true });
+    await process.run(LIMIT + 2 * MINUTE);
+    expect(harness.fleet.cancels).toHaveLength(1);
+    expect(harness.joined).toEqual([]);
+    expect(await results()).toMatchObject([
+      { outcome: 'cancelled', attribution: 'strong', attempts: 1 },
+      { outcome: 'cancelled', attribution: 'strong', attempts: 1 },
+    ]);
+    expect(process.inHand()).toBe(0);
+  });
+
   it('a worker that stops lets go at once', async () => {
     runs();
     await harness.apply([rule]);

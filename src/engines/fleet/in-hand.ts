@@ -41,7 +41,7 @@ export interface InHandDependencies extends CaseDependencies {
 
 /** Orders of policies, as the rounds over the fleet give them: see {@link createInHand}. */
 export interface InHand {
-  /** Orders that are being carried out. */
+  /** Sessions whose orders are being carried out. */
   readonly size: number;
   /** Whether an order on the session is being carried out here: its turn needs no look meanwhile. */
   holds(sessionId: string): boolean;
@@ -89,20 +89,23 @@ export function createInHand(deps: InHandDependencies): InHand {
   const witnesses = new ListWitnesses(settleMs);
   /** Lists that come more seldom would not confirm anything in time. */
   const waitsForLists = 2 * deps.scanMs <= windowMs;
-  /** How many orders on each session are in hand. */
-  const held = new Map<string, number>();
+  /** By session: what waits behind the order that is being carried out. One at a time: its pass takes all of the session along. */
+  const held = new Map<string, OrderInHand[]>();
   let stopRenewing: (() => void) | null = null;
   stopping.addEventListener('abort', () => witnesses.giveUp(), { once: true });
 
   const take = (order: OrderInHand): void => {
     const { sessionId } = order;
-    held.set(sessionId, (held.get(sessionId) ?? 0) + 1);
+    const behind = held.get(sessionId);
+    if (behind !== undefined) {
+      behind.push(order);
+      return;
+    }
+    const queue = [order];
+    held.set(sessionId, queue);
     tasks.begin(async () => {
-      await inHand(order).finally(() => {
-        const others = (held.get(sessionId) ?? 1) - 1;
-        if (others > 0) held.set(sessionId, others);
-        else held.delete(sessionId);
-      });
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) await inHand(next);
+      held.delete(sessionId);
     });
     stopRenewing ??= every(renew, HOLD_RENEWAL_MS);
   };
@@ -138,6 +141,7 @@ export function createInHand(deps: InHandDependencies): InHand {
     });
   }
 
+  /** Never throws. */
   async function inHand(order: OrderInHand): Promise<void> {
     const { sessionId, orderId } = order;
     try {
@@ -146,7 +150,7 @@ export function createInHand(deps: InHandDependencies): InHand {
       // The order is in the ledger, and gets its case when nobody renews it any more.
       if (error instanceof LedgerUnavailableError || isWorkerStopping(error)) return;
       log.error({ sessionId, orderId, err: error }, 'could not carry out an order; a case goes on with it');
-      await letGo(order, 0);
+      await letGo(order, 0).catch(() => {});
     }
   }
 

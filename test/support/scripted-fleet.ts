@@ -53,6 +53,8 @@ export const BEGINNING = Date.UTC(2026, 0, 5, 12, 0, 0);
 export const SCAN_MS = 15 * SECOND;
 /** Each call takes so long of the fake clock, ms. */
 const CALL_MS = 20;
+/** A hang limit, of real time: nobody comes to rest. */
+const HANGS_MS = 30_000;
 /** Ledger away: what Temporal waits before the next try. */
 const LEDGER_RETRY_MS = 5 * SECOND;
 
@@ -521,9 +523,10 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
     living.add(me);
     /** Until everything that is in hand waits for time to pass. */
     const quiet = async (isQuiet: () => boolean): Promise<void> => {
-      for (let turns = 0; !isQuiet(); turns += 1) {
+      const began = performance.now();
+      while (!isQuiet()) {
         if (dead) await never();
-        if (turns > 50_000) throw new Error('What is in hand does not come to rest.');
+        if (performance.now() - began > HANGS_MS) throw new Error('What is in hand does not come to rest.');
         await new Promise((resolve) => setImmediate(resolve));
       }
       if (dead) await never();

@@ -49,8 +49,9 @@ const lifeOf =
   };
 
 const ANSWERS = ['failed-to-abort', 'server-error', 'timeout', 'processing', 'completed', 'failed'] as const;
+type Happening = 'nothing' | 'kill' | 'stop' | 'pause' | 'resume' | 'exempt' | 'second';
 const slice = fc.record({
-  happens: fc.constantFrom(
+  happens: fc.constantFrom<Happening>(
     'nothing',
     'nothing',
     'nothing',
@@ -60,7 +61,7 @@ const slice = fc.record({
     'resume',
     'exempt',
     'second',
-  ) as fc.Arbitrary<'nothing' | 'kill' | 'stop' | 'pause' | 'resume' | 'exempt' | 'second'>,
+  ),
   session: fc.nat(SESSIONS - 1),
 });
 const story = fc.record({

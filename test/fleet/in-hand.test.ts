@@ -232,6 +232,28 @@ describe('I3: who holds an order', () => {
     expect(await results()).toMatchObject([{ outcome: 'cancelled', attribution: 'probable' }]);
   });
 
+  it('I3: a case that a person’s order opens while the request is under way sends none beside it', async () => {
+    runs();
+    await harness.apply([rule]);
+    const waits: (readonly string[])[] = [];
+    harness.fleet.during = async ({ operation }) => {
+      if (operation !== 'cancelSession' || waits.length > 0) return;
+      await harness.ledger.orders.create({
+        ...{ sessionId: SESSION, source: 'person', requestedBy: 'ana', evenIfExempt: false, turnKey: null },
+        reason: { text: 'now', policy: null, policyVersion: null, limit: null, observed: null },
+      });
+      waits.push([]);
+      const refused = await harness.carryOut(SESSION, () => true);
+      waits.push(refused.map(({ reason }) => reason));
+    };
+    await harness.process({ carriesOut: true }).run(LIMIT + MINUTE);
+    expect(waits).toEqual([[], ['SenderBusy']]);
+    expect(harness.fleet.cancels).toHaveLength(1);
+    await harness.carryOut(SESSION);
+    expect(await results()).toMatchObject([{ outcome: 'cancelled' }, { outcome: 'cancelled' }]);
+    expect(harness.fleet.cancels).toHaveLength(1);
+  });
+
   it('I2: an order that was dropped for want of the ledger gets its case, though its worker has others in hand', async () => {
     const DROPPED = 'session-dropped';
     const { fleet } = harness;

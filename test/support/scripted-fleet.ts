@@ -662,7 +662,7 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
       await clock.sleep(ms, new AbortController().signal);
       asleep = false;
     };
-    await playCase(sessionId, () => false, newLog() as unknown as Logger, wait).finally(() => {
+    await playCase(sessionId, () => false, newLog(), wait).finally(() => {
       living.delete(me);
       cases.delete(sessionId);
     });
@@ -676,7 +676,7 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
         joined.push({ sessionId, orderId, atMs: clock.vendor() });
         return Promise.resolve('joined' as const);
       };
-      await takeUpUnheld(ledger, { join }, newLog() as unknown as Logger, new AbortController().signal);
+      await takeUpUnheld(ledger, { join }, newLog(), new AbortController().signal);
       const opened = joined.slice(played);
       played = joined.length;
       for (const { sessionId } of opened) playAlong(sessionId).catch((error: unknown) => failures.push(error));

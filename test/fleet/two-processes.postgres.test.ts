@@ -79,6 +79,29 @@ describe.each([
   );
 
   it(
+    'I3: at once, where the turns break two policies: one request for each turn, and one outcome for each order',
+    inHarness(async (harness) => {
+      const rule = policy({ max_runtime: 10 * MINUTE });
+      await harness.apply([rule, { ...rule, name: 'other' }]);
+      const [one, other] = [harness.process({ carriesOut: true }), harness.process({ carriesOut: true })];
+      for (let seconds = 0; seconds < 4 * 60; seconds += 4) {
+        await Promise.all([one.run(4 * SECOND), other.run(4 * SECOND)]);
+        await harness.takeUp();
+      }
+      expect(harness.fleet.cancels.map(({ sessionId }) => sessionId).sort()).toEqual(
+        [...harness.fleet.lives.keys()].sort(),
+      );
+      const results = (await harness.ledger.orders.views({ limit: 100 })).map(({ result }) => result);
+      expect(results).toHaveLength(2 * SESSIONS);
+      expect(results.filter(({ outcome, attribution }) => outcome !== 'cancelled' || attribution !== 'strong')).toEqual(
+        [],
+      );
+      expect([one.inHand(), other.inHand()]).toEqual([0, 0]);
+    }),
+    120_000,
+  );
+
+  it(
     'I3: the round moves to the other one while the first still holds orders in hand',
     inHarness(async (harness) => {
       const [one, other] = [harness.process({ carriesOut: true }), harness.process({ carriesOut: true })];

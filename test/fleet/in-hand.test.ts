@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { HOLD_MS } from '../../src/adapters/ledger/leases.js';
 import { policy } from '../policy/observing.js';
+import { ledgerAway } from '../support/gate-harness.js';
 import {
   BEGINNING,
   HOUR,
@@ -229,6 +230,69 @@ describe('I3: who holds an order', () => {
     await harness.carryOut(SESSION);
     expect(harness.fleet.cancels).toHaveLength(1);
     expect(await results()).toMatchObject([{ outcome: 'cancelled', attribution: 'probable' }]);
+  });
+
+  it('I3: a case that a person’s order opens while the request is under way sends none beside it', async () => {
+    runs();
+    await harness.apply([rule]);
+    const waits: (readonly string[])[] = [];
+    harness.fleet.during = async ({ operation }) => {
+      if (operation !== 'cancelSession' || waits.length > 0) return;
+      await harness.ledger.orders.create({
+        ...{ sessionId: SESSION, source: 'person', requestedBy: 'ana', evenIfExempt: false, turnKey: null },
+        reason: { text: 'now', policy: null, policyVersion: null, limit: null, observed: null },
+      });
+      waits.push([]);
+      const refused = await harness.carryOut(SESSION, () => true);
+      waits.push(refused.map(({ reason }) => reason));
+    };
+    await harness.process({ carriesOut: true }).run(LIMIT + MINUTE);
+    expect(waits).toEqual([[], ['SenderBusy']]);
+    expect(harness.fleet.cancels).toHaveLength(1);
+    await harness.carryOut(SESSION);
+    expect(await results()).toMatchObject([{ outcome: 'cancelled' }, { outcome: 'cancelled' }]);
+    expect(harness.fleet.cancels).toHaveLength(1);
+  });
+
+  it('I2: an order that was dropped for want of the ledger gets its case, though its worker has others in hand', async () => {
+    const DROPPED = 'session-dropped';
+    const { fleet } = harness;
+    for (const id of [SESSION, DROPPED])
+      fleet.session(id, (now) => (now < BEGINS ? null : turnSince(BEGINS, 'processing', TURN)));
+    // There is always another one: each is being confirmed when the next is found.
+    for (let n = 1; n < 8; n += 1)
+      fleet.session(`later-${n}`, (now) =>
+        now < BEGINS + n * 8 * SECOND ? null : turnSince(BEGINS + n * 8 * SECOND, 'processing', TURN),
+      );
+    await harness.apply([rule]);
+    const hooks = {
+      before: (call: string): void => {
+        if (call === 'orders.beginPass' && dropped === 0) {
+          dropped = harness.clock.vendor();
+          throw ledgerAway();
+        }
+      },
+    };
+    let dropped = 0;
+    const process = harness.process({ carriesOut: true, hooks });
+    while (dropped === 0) await process.run(SECOND);
+    await process.run(HOLD_MS + 2 * SECOND);
+    expect(process.inHand()).toBeGreaterThan(0);
+    expect(await harness.ledger.orders.unheld(10)).toHaveLength(1);
+  });
+
+  it('I3: two policies on one turn are one request, one confirmation, and no case', async () => {
+    runs();
+    await harness.apply([rule, { ...rule, name: 'other' }]);
+    const process = harness.process({ carriesOut: true });
+    await process.run(LIMIT + 2 * MINUTE);
+    expect(harness.fleet.cancels).toHaveLength(1);
+    expect(harness.joined).toEqual([]);
+    expect(await results()).toMatchObject([
+      { outcome: 'cancelled', attribution: 'strong', attempts: 1 },
+      { outcome: 'cancelled', attribution: 'strong', attempts: 1 },
+    ]);
+    expect(process.inHand()).toBe(0);
   });
 
   it('a worker that stops lets go at once', async () => {

@@ -508,9 +508,10 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         const orderId = await held();
         expect(await unheldAt(HOLD_MS - 1)).toEqual([]);
         expect(await unheldAt(HOLD_MS)).toEqual([{ sessionId: SESSION, orderId }]);
-        await ordersAt(9_000).renewHolds('another worker');
+        await ordersAt(9_000).renewHolds('another worker', [SESSION]);
+        await ordersAt(9_000).renewHolds(ME, ['another session']);
         expect(await unheldAt(HOLD_MS)).toHaveLength(1);
-        await ordersAt(9_000).renewHolds(ME);
+        await ordersAt(9_000).renewHolds(ME, [SESSION]);
         expect(await unheldAt(9_000 + HOLD_MS - 1)).toEqual([]);
         expect(await unheldAt(9_000 + HOLD_MS)).toHaveLength(1);
       });
@@ -539,7 +540,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         expect(await ordersAt(1).beginPass(SESSION, ME)).toEqual([]);
         expect(await ordersAt(2).beginPass(SESSION)).toHaveLength(2);
         expect(await ordersAt(3).beginPass(SESSION, ME)).toEqual([]);
-        await ordersAt(4).renewHolds(ME);
+        await ordersAt(4).renewHolds(ME, [SESSION]);
         expect(await unheldAt(10 * MINUTE)).toEqual([]);
       });
 

@@ -21,6 +21,34 @@ async function on<T>(url: string, work: (db: Kysely<unknown>) => Promise<T>): Pr
 /** Makes the tables as an older version had them, in a database that is empty. */
 export const makeOlderLedger = (url: string): Promise<void> => on(url, (db) => migrate(db, url, NEWEST_OF_OLDER));
 
+/** The last one of before orders had holders. */
+const BEFORE_HOLDERS = '0002_bulk';
+
+/** An order that a policy has given: see `policyOrder`. */
+export interface OlderPolicyOrder {
+  readonly id: string;
+  readonly sessionId: string;
+  readonly turnKey: string;
+  readonly turnStartedAtMs: number;
+  readonly policy: string;
+  readonly limitMs: number;
+}
+
+/** Makes the tables as they were before orders had holders, with open orders in them whose cases had not come to their end. */
+export const makeLedgerBeforeHolders = (url: string, orders: readonly OlderPolicyOrder[]): Promise<void> =>
+  on(url, async (db) => {
+    await migrate(db, url, BEFORE_HOLDERS);
+    for (const { id, sessionId, turnKey, turnStartedAtMs, policy, limitMs } of orders) {
+      const limit = JSON.stringify({ name: 'max_runtime', value: limitMs, unit: 'ms' });
+      const orderedAt = Date.now() - 1_000;
+      await sql`
+        insert into orders (id, session_id, turn_key, turn_started_at, bound_at, source, requested_by, reason_text,
+          policy, policy_version, limit_json, even_if_exempt, ordered_at, open, phase)
+        values (${id}, ${sessionId}, ${turnKey}, ${turnStartedAtMs}, ${orderedAt}, 'policy', ${`policy ${policy}`},
+          'has run too long', ${policy}, 1, ${limit}, 0, ${orderedAt}, 1, 'ordered')`.execute(db);
+    }
+  });
+
 /** Names of all tables, and of the migrations that were done; both empty for a database in which nothing was made. */
 export const tablesOf = (url: string): Promise<{ tables: string[]; migrations: string[] }> =>
   on(url, async (db) => {

@@ -1,5 +1,6 @@
 import { expect, jest } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,8 +39,9 @@ import {
   type Team,
 } from '../../src/adapters/vendor/index.js';
 import type { Logger } from '../../src/platform/telemetry.js';
+import { takeUpUnheld } from '../../src/worker/keepers/cases.js';
 import { FREE_LIMITER } from './free-limiter.js';
-import { hooked, type LedgerHooks } from './gate-harness.js';
+import { hooked, Killed, type LedgerHooks } from './gate-harness.js';
 import { transcriptOf } from '../../src/core/policy/turn.js';
 import { SeenReads } from './seen-reads.js';
 
@@ -51,6 +53,8 @@ export const BEGINNING = Date.UTC(2026, 0, 5, 12, 0, 0);
 export const SCAN_MS = 15 * SECOND;
 /** Each call takes so long of the fake clock, ms. */
 const CALL_MS = 20;
+/** A hang limit, of real time: nobody comes to rest. */
+const HANGS_MS = 30_000;
 /** Ledger away: what Temporal waits before the next try. */
 const LEDGER_RETRY_MS = 5 * SECOND;
 
@@ -81,12 +85,9 @@ export class FleetClock implements Clock {
     this.#monotonic += ms;
     this.#wall += ms;
     this.#vendor += ms;
-    for (const sleeper of this.#sleepers) if (sleeper.dueAt <= this.#monotonic) sleeper.wake();
+    for (const sleeper of [...this.#sleepers]) if (sleeper.dueAt <= this.#monotonic) sleeper.wake();
   }
   readonly #sleepers = new Set<{ readonly dueAt: number; readonly wake: () => void }>();
-  get sleeping(): number {
-    return this.#sleepers.size;
-  }
   /** Monotonic, ms: when the first of those wakes. */
   get wakesAt(): number {
     return Math.min(...[...this.#sleepers].map(({ dueAt }) => dueAt));
@@ -102,6 +103,21 @@ export class FleetClock implements Clock {
       if (signal.aborted) wake();
       else signal.addEventListener('abort', wake, { once: true });
     });
+  /** As `setInterval`. @returns stops it */
+  every = (work: () => void, ms: number): (() => void) => {
+    const next = (): (() => void) => {
+      const wake = (): void => {
+        this.#sleepers.delete(sleeper);
+        work();
+        stop = next();
+      };
+      const sleeper = { dueAt: this.#monotonic + ms, wake };
+      this.#sleepers.add(sleeper);
+      return () => this.#sleepers.delete(sleeper);
+    };
+    let stop = next();
+    return () => stop();
+  };
   /** Someone sets the clock of our machine. */
   setOurs(ms: number): void {
     this.#wall += ms;
@@ -134,11 +150,18 @@ export class ScriptedFleet implements SessionsClient {
   dates: (operation: SessionsOperation) => number | null = () => 0;
   /** Whether a cancel request that answers `failed` ends the turn. */
   cancelsEnd = true;
+  /** Whether one that answers so ends the turn. */
+  cancelHasEffect = (answer: CancelAnswer['state']): boolean => answer === 'failed' && this.cancelsEnd;
   /** State that a cancel request answers, or the kind of its failure. */
   cancelAnswers: (sessionId: string, call: number) => CancelAnswer['state'] = () => 'failed';
 
   readonly calls: (Called & { readonly atMs: number })[] = [];
   readonly cancels: { readonly sessionId: string; readonly turnKey: string | null; readonly atMs: number }[] = [];
+  /** Turns that cancel requests have ended. */
+  readonly ends: { readonly sessionId: string; readonly turnKey: string | null; readonly atMs: number }[] = [];
+  /** Sessions for which two cancel requests were under way at once. */
+  readonly sideBySide: string[] = [];
+  readonly #underWay = new Map<string, number>();
   readonly brokenPromises: string[] = [];
   readonly #reads = new SeenReads();
 
@@ -214,13 +237,21 @@ export class ScriptedFleet implements SessionsClient {
     const shown = this.truth(sessionId);
     const state = this.cancelAnswers(sessionId, this.cancels.length);
     this.cancels.push({ sessionId, turnKey: shown?.messages.at(-1)?.id ?? null, atMs: this.clock.vendor() });
+    const others = this.#underWay.get(sessionId) ?? 0;
+    if (others > 0) this.sideBySide.push(sessionId);
+    this.#underWay.set(sessionId, others + 1);
     return this.#answer('cancelSession', sessionId, () => {
       const kind = state as SessionsErrorKind;
+      if (shown !== null && this.cancelHasEffect(state)) this.end(sessionId);
       if (['server-error', 'timeout', 'failed-to-abort'].includes(kind))
         throw this.#error(kind, 'cancelSession', sessionId);
-      if (state === 'failed' && shown !== null && this.cancelsEnd) this.#end(sessionId);
       return { id: sessionId, state };
-    });
+    }).finally(() => this.gaveUp(sessionId));
+  }
+
+  /** Nobody waits for the answer to a cancel request any more. */
+  gaveUp(sessionId: string): void {
+    this.#underWay.set(sessionId, Math.max(0, (this.#underWay.get(sessionId) ?? 0) - 1));
   }
 
   listQueue(sessionId: string): ReturnType<SessionsClient['listQueue']> {
@@ -231,16 +262,17 @@ export class ScriptedFleet implements SessionsClient {
     return this.#answer('listTriggers', agentId, () => ({ triggers: [], nextCursor: null }));
   }
 
-  /** The turn of now is over; later ones are not touched. */
-  #end(sessionId: string): void {
+  /** A cancel request takes effect: the turn of now is over; later ones are not touched. */
+  end(sessionId: string): void {
     const entry = this.lives.get(sessionId);
     const ended = this.truth(sessionId);
-    if (entry === undefined || ended === null) return;
+    if (entry === undefined || ended === null || !['processing', 'queued'].includes(ended.state ?? '')) return;
     const { life } = entry;
-    const key = ended.messages.at(-1)?.id;
+    const key = ended.messages.at(-1)?.id ?? null;
+    this.ends.push({ sessionId, turnKey: key, atMs: this.clock.vendor() });
     entry.life = (at) => {
       const shown = life(at);
-      return shown?.messages.at(-1)?.id === key ? { ...ended, state: 'failed' } : shown;
+      return (shown?.messages.at(-1)?.id ?? null) === key && shown !== null ? { ...ended, state: 'failed' } : shown;
     };
   }
 
@@ -284,6 +316,41 @@ export class ScriptedFleet implements SessionsClient {
   }
 }
 
+/** As a process sees what it calls: around each call it may die. Then no call comes back. */
+function mortal<T extends object>(
+  target: T,
+  life: (point: string, given: readonly unknown[]) => Promise<void>,
+  prefix = '',
+): T {
+  return new Proxy(target, {
+    get(object, property) {
+      const value: unknown = Reflect.get(object, property, object);
+      const name = `${prefix}${String(property)}`;
+      if (typeof value === 'object' && value !== null && name === String(property) && prefix === '')
+        return mortal(value, life, `${name}.`);
+      if (typeof value !== 'function') return value;
+      return async (...args: unknown[]): Promise<unknown> => {
+        await life(`before ${name}`, args);
+        try {
+          return await (Reflect.apply(value, object, args) as Promise<unknown>);
+        } finally {
+          await life(`after ${name}`, args);
+        }
+      };
+    },
+  });
+}
+
+/** What the processes on one clock do, so that time goes by only where none is in the middle of something. */
+interface Living {
+  /** In hand, and not asleep. */
+  readonly atWork: () => boolean;
+  /** It makes a round, and waits for nothing. */
+  readonly isBusy: () => boolean;
+  /** Monotonic, ms: it waits until then; null: it does not wait. */
+  readonly until: () => number | null;
+}
+
 /** A turn that is in one state from its message on. */
 export const turnSince = (atMs: number, state = 'processing', id = `m@${atMs}`): Shown => ({
   state,
@@ -313,6 +380,10 @@ interface EnforcingProcess {
   readonly log: Record<'debug' | 'info' | 'warn' | 'error', jest.Mock>;
   /** Orders that it is carrying out. */
   readonly inHand: () => number;
+  /** Settles when it has died, as its `dies` said: none of its calls comes back then, and it makes no more. */
+  readonly died: Promise<void>;
+  /** It dies now. */
+  kill(): void;
   /** It is told to stop. */
   stop(): Promise<void>;
 }
@@ -333,11 +404,19 @@ export interface FleetHarness {
     readonly random?: () => number;
     /** It carries out what it orders, as a worker does; left out: that is left to {@link FleetHarness.carryOut}. */
     readonly carriesOut?: boolean;
+    /** Whether it dies there: `before` or `after` a call of the ledger, the vendor, or Temporal, as in `after requests.register`. */
+    readonly dies?: (point: string, given: readonly unknown[]) => boolean;
     /** In the place of the one that it shows. */
     readonly log?: Logger;
   }): EnforcingProcess;
   /** Plays the case of a session, on the fake clock: until no order is open, the look for a restart included. @returns its waits */
   carryOut(sessionId: string, stop?: (wait: TryAgain) => boolean, log?: Logger): Promise<TryAgain[]>;
+  /** The reconciler looks for what nobody holds. The cases that it and the processes have opened go on as time goes by. */
+  takeUp(): Promise<void>;
+  /** Never comes back while the test goes on. */
+  forever(): Promise<never>;
+  /** Sessions whose cases go on. */
+  readonly cases: ReadonlySet<string>;
   orders(): Promise<OrderRow[]>;
   events(kind?: string): Promise<{ kind: string; sessionId: string | null; data: Record<string, unknown> }[]>;
   close(): Promise<void>;
@@ -354,6 +433,18 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
   const { db, close: closeDatabase } = await openDatabase(place);
   const joined: FleetHarness['joined'] = [];
   const limiter = FREE_LIMITER;
+  const living = new Set<Living>();
+  const burial = new AbortController();
+  setMaxListeners(0, burial.signal);
+  /** Until the test is over: then timers that wait for it must end. */
+  const never = (): Promise<never> =>
+    new Promise((_resolve, reject) => {
+      burial.signal.addEventListener('abort', () => reject(new Killed()), { once: true });
+      if (burial.signal.aborted) reject(new Killed());
+    });
+  let played = 0;
+  /** Of cases. */
+  const failures: unknown[] = [];
   const newLog = () => ({ debug: jest.fn(), info: jest.fn(), warn: jest.fn(), error: jest.fn() });
 
   const process: FleetHarness['process'] = ({
@@ -363,37 +454,47 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
     meters = NO_METERS,
     random = () => 0.5,
     carriesOut = false,
+    dies = () => false,
     log: logHere,
   } = {}) => {
     const log = newLog();
-    const here = hooks === undefined ? ledger : hooked(ledger, hooks);
+    let dead = false;
+    let renewals = 0;
+    let hasDied = (): void => {};
+    const died = new Promise<void>((resolve) => (hasDied = resolve));
+    const life = async (point: string, given: readonly unknown[]): Promise<void> => {
+      if (point === 'before orders.renewHolds') renewals += 1;
+      if (!dead && dies(point, given)) kill();
+      if (dead) await never();
+      if (point === 'after orders.renewHolds') renewals -= 1;
+    };
+    const kill = (): void => {
+      dead = true;
+      living.delete(me);
+      hasDied();
+    };
+    const here = mortal(hooks === undefined ? ledger : hooked(ledger, hooks), life);
+    const sessions = mortal<SessionsClient>(fleet, life);
     const worker = randomUUID();
     const stopping = new AbortController();
     const vendorClock = createVendorClock(clock);
     const rules = createRulesReader(here);
-    const account = createAccount(here, fleet, log, clock.monotonic);
-    const gate = createGate({ sessions: fleet, ledger: here, limiter, log, clock, vendorClock, worker });
-    const cases = {
-      join: (sessionId: string, orderId: string) => {
-        if (joinFails) return Promise.reject(new Error('Temporal is away'));
-        joined.push({ sessionId, orderId, atMs: clock.vendor() });
-        return Promise.resolve('joined' as const);
+    const account = createAccount(here, sessions, log, clock.monotonic);
+    const gate = createGate({ sessions, ledger: here, limiter, log, clock, vendorClock, worker });
+    const cases = mortal(
+      {
+        join: (sessionId: string, orderId: string) => {
+          if (joinFails) return Promise.reject(new Error('Temporal is away'));
+          joined.push({ sessionId, orderId, atMs: clock.vendor() });
+          return Promise.resolve('joined' as const);
+        },
       },
-    };
+      life,
+      'cases.',
+    );
+    let asleep = 0;
     const inHand = createInHand({
-      ...{
-        sessions: fleet,
-        gate,
-        ledger: here,
-        limiter,
-        log: logHere ?? log,
-        account,
-        meters,
-        random,
-        cases,
-        worker,
-        scanMs,
-      },
+      ...{ sessions, gate, ledger: here, limiter, log: logHere ?? log, account, meters, random, cases, worker, scanMs },
       rules: createGateRules({
         ...{ ledger: here, rules, vendorClock, scanMs },
         judgeService: (order, read) => judgeWatchOrder({ ledger: here, vendorClock }, order, read),
@@ -401,35 +502,55 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
       timing: DEFAULT_TIMING,
       monotonic: clock.monotonic,
       stopping: stopping.signal,
-      pause: clock.sleep,
+      pause: async (ms, signal) => {
+        asleep += 1;
+        await clock.sleep(ms, signal);
+        asleep -= 1;
+      },
+      every: clock.every,
     });
     const byCases: Pick<InHand, 'take'> = {
       take: ({ sessionId, orderId }) => void cases.join(sessionId, orderId).catch(() => {}),
     };
+    let running = false;
+    /** Monotonic, ms: it waits until then; null: it is in the middle of something. */
+    let waitsUntil: number | null = null;
+    const me: Living = {
+      atWork: () => renewals > 0 || asleep < inHand.size,
+      until: () => waitsUntil,
+      isBusy: () => running && (waitsUntil === null || waitsUntil <= clock.monotonic()),
+    };
+    living.add(me);
     /** Until everything that is in hand waits for time to pass. */
-    const quiet = async (): Promise<void> => {
-      for (let turns = 0; clock.sleeping < inHand.size; turns += 1) {
-        if (turns > 10_000) throw new Error('What is in hand does not come to rest.');
+    const quiet = async (isQuiet: () => boolean): Promise<void> => {
+      const began = performance.now();
+      while (!isQuiet()) {
+        if (dead) await never();
+        if (performance.now() - began > HANGS_MS) throw new Error('What is in hand does not come to rest.');
         await new Promise((resolve) => setImmediate(resolve));
       }
+      if (dead) await never();
     };
+    const allRest = (): boolean => [...living].every((one) => !one.atWork() && (one === me || !one.isBusy()));
     const pass = async (ms: number): Promise<void> => {
       const until = clock.monotonic() + ms;
-      await quiet();
-      while (clock.wakesAt < until) {
-        clock.advance(Math.max(0, clock.wakesAt - clock.monotonic()));
-        await quiet();
+      waitsUntil = until;
+      for (;;) {
+        await quiet(() => clock.monotonic() >= until || allRest());
+        if (clock.monotonic() >= until) break;
+        const next = Math.min(until, clock.wakesAt, ...[...living].map((one) => one.until() ?? Infinity));
+        clock.advance(Math.max(0, next - clock.monotonic()));
       }
-      clock.advance(Math.max(0, until - clock.monotonic()));
-      await quiet();
+      waitsUntil = null;
+      await quiet(() => !me.atWork());
     };
     const enforcement = createEnforcement({
-      ...{ sessions: fleet, ledger: here, limiter, log: logHere ?? log, scanMs, meters },
+      ...{ sessions, ledger: here, limiter, log: logHere ?? log, scanMs, meters },
       ...{ account, vendorClock, rules, gate, worker, inHand: carriesOut ? inHand : { ...inHand, ...byCases } },
       monotonic: clock.monotonic,
       random,
       pause: async (ms, signal, idle) => {
-        await (idle ? pass(ms) : quiet());
+        await (idle ? pass(ms) : quiet(() => !me.atWork()));
         // What is under way takes no time but that of its calls.
         if (idle || signal.aborted) return;
         await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
@@ -440,16 +561,21 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
     let stay = true;
     return {
       log,
+      died,
+      kill,
       inHand: () => inHand.size,
       stop: async () => {
         stopping.abort();
         await inHand.finished();
+        living.delete(me);
       },
       stays: () => stay,
       failedRounds: () => failures,
       run: async (ms) => {
         const until = clock.monotonic() + ms;
         let next: Round['next'] = 'round';
+        running = true;
+        waitsUntil = null;
         while (clock.monotonic() < until) {
           let afterMs = LEDGER_RETRY_MS;
           try {
@@ -458,7 +584,7 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
               JSON.stringify(await enforcement.round(token, new AbortController().signal)),
             ) as Round;
             next = round.next;
-            if (round.next === 'rest') return next;
+            if (round.next === 'rest') break;
             token = round.memory;
             stay = round.stay;
             afterMs = round.afterMs;
@@ -468,14 +594,22 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
           }
           await pass(Math.max(1, Math.min(afterMs, until - clock.monotonic())));
         }
+        running = false;
         return next;
       },
     };
   };
 
   const carryOut: FleetHarness['carryOut'] = (sessionId, stop = () => false, log = newLog()) =>
-    logAbout(aboutWorkflow(caseWorkflowId(sessionId)), () => playCase(sessionId, stop, log));
-  const playCase = async (sessionId: string, stop: (wait: TryAgain) => boolean, log: Logger): Promise<TryAgain[]> => {
+    logAbout(aboutWorkflow(caseWorkflowId(sessionId)), () =>
+      playCase(sessionId, stop, log, (ms) => Promise.resolve(clock.advance(ms))),
+    );
+  const playCase = async (
+    sessionId: string,
+    stop: (wait: TryAgain) => boolean,
+    log: Logger,
+    wait: (ms: number) => Promise<void>,
+  ): Promise<TryAgain[]> => {
     const vendorClock = createVendorClock(clock);
     const deps: CaseDependencies & { sessions: SessionsClient } = {
       ...{ sessions: fleet, ledger, limiter, log, timing: DEFAULT_TIMING, meters: NO_METERS, random: () => 0.5 },
@@ -498,25 +632,55 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
           if (watch.next === 'done') return waits;
           if (watch.next === 'look') {
             look = { number: look.number + 1, queued: watch.queued };
-            clock.advance(watch.afterMs);
+            await wait(watch.afterMs);
             continue;
           }
           look = { number: 0, queued: false };
           step = { next: 'attempt', afterMs: 0 };
         }
-        if (step.next !== 'done') clock.advance(step.afterMs);
+        if (step.next !== 'done') await wait(step.afterMs);
       } catch (error) {
         if (!(error instanceof TryAgain)) throw error;
         waits.push(error);
         if (stop(error)) return waits;
-        clock.advance(error.afterMs);
+        await wait(error.afterMs);
       }
     }
     throw new Error('The case does not come to rest.');
   };
 
+  const cases = new Set<string>();
+  /** As Temporal does: one case on a session at a time. */
+  const playAlong = async (sessionId: string): Promise<void> => {
+    if (cases.has(sessionId)) return;
+    cases.add(sessionId);
+    let asleep = false;
+    const me: Living = { atWork: () => !asleep, isBusy: () => false, until: () => null };
+    living.add(me);
+    const wait = async (ms: number): Promise<void> => {
+      asleep = true;
+      await clock.sleep(ms, new AbortController().signal);
+      asleep = false;
+    };
+    await playCase(sessionId, () => false, newLog(), wait).finally(() => {
+      living.delete(me);
+      cases.delete(sessionId);
+    });
+  };
+
   return {
-    ...{ clock, fleet, ledger, db, joined, process, carryOut },
+    ...{ clock, fleet, ledger, db, joined, process, carryOut, cases },
+    forever: never,
+    takeUp: async () => {
+      const join = (sessionId: string, orderId: string) => {
+        joined.push({ sessionId, orderId, atMs: clock.vendor() });
+        return Promise.resolve('joined' as const);
+      };
+      await takeUpUnheld(ledger, { join }, newLog(), new AbortController().signal);
+      const opened = joined.slice(played);
+      played = joined.length;
+      for (const { sessionId } of opened) playAlong(sessionId).catch((error: unknown) => failures.push(error));
+    },
     apply: async (policies, exempt = []) => {
       const file: PolicyFile = { version: 1, policies, cleanup: [], notify: {}, exempt };
       await ledger.policies.apply({ file, fileName: 'curfew.yaml', sourceText: JSON.stringify(file), by: 'a test' });
@@ -546,11 +710,15 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
         }));
     },
     close: async () => {
+      burial.abort();
+      await new Promise((resolve) => setImmediate(resolve));
       await ledger.close();
       await closeDatabase();
       now.mockRestore();
       rmSync(folder, { recursive: true, force: true });
       expect(fleet.brokenPromises).toEqual([]);
+      expect(fleet.sideBySide).toEqual([]);
+      expect(failures).toEqual([]);
     },
   };
 }

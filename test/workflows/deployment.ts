@@ -50,8 +50,15 @@ interface DeployedWorker {
   stop(): Promise<void>;
 }
 
-/** The SDK's runtime is the test file's to install. */
-export async function openDeployment(adjust: (config: Config) => Config = (config) => config): Promise<Deployment> {
+/**
+ * The SDK's runtime is the test file's to install.
+ *
+ * @param before - what is there before anybody opens the ledger
+ */
+export async function openDeployment(
+  adjust: (config: Config) => Config = (config) => config,
+  before: (simulator: Simulator, config: Config) => Promise<void> = () => Promise.resolve(),
+): Promise<Deployment> {
   const home = makeHome();
   const simulator = await startSimulator({ slots: 1_000 });
   const server: EmbeddedServer = await startEmbeddedServer({
@@ -82,7 +89,8 @@ export async function openDeployment(adjust: (config: Config) => Config = (confi
   );
   const target = resolveTemporal(config);
   const temporal = await connectClient(target);
-  const ledger = await openLedger(config.databaseUrl);
+  await before(simulator, config);
+  const ledger = await openLedger(config.databaseUrl, { migrate: true });
   const warnings: Said[] = [];
   const log = quietLogger(warnings);
   const workers = new Set<RunningService>();

@@ -20,6 +20,7 @@ import { createBulkJobs } from '../../src/adapters/temporal/bulk-jobs.js';
 import { createCases } from '../../src/adapters/temporal/cases.js';
 import { openDeployment, readBundle, savedBundles, type Deployment } from './deployment.js';
 import { temporalBinary, until } from '../support/embedded-server.js';
+import { makeLedgerBeforeHolders } from '../support/older-ledger.js';
 import { allOrders, orderInLedgerOnly } from '../support/standing.js';
 import { installQuietRuntime, OBTAIN_LIMIT_MS } from '../support/temporal.js';
 import { workflowBundle } from '../support/shared.js';
@@ -38,17 +39,22 @@ beforeAll(async () => {
   await temporalBinary();
 }, OBTAIN_LIMIT_MS);
 
+type Before = Parameters<typeof openDeployment>[1];
+
 const open = new Set<Deployment>();
 /** Those that tests have left open because their time was over. */
 afterAll(() => Promise.all([...open].map((deployment) => deployment.close())), 120_000);
 
 /** A test with a deployment of its own, so that several can wait side by side. */
-const story = (tell: (deployment: Deployment) => Promise<void>) => async (): Promise<void> => {
-  const deployment = await openDeployment((config) => ({
-    ...config,
-    // One that is confirming stays so while workers change, and is through soon after.
-    timing: { ...config.timing, confirmGapsMs: [2_000, 3_000, 5_000], restartGapsMs: [4_000, 4_000, 4_000, 4_000] },
-  }));
+const story = (tell: (deployment: Deployment) => Promise<void>, before?: Before) => async (): Promise<void> => {
+  const deployment = await openDeployment(
+    (config) => ({
+      ...config,
+      // One that is confirming stays so while workers change, and is through soon after.
+      timing: { ...config.timing, confirmGapsMs: [2_000, 3_000, 5_000], restartGapsMs: [4_000, 4_000, 4_000, 4_000] },
+    }),
+    before,
+  );
   open.add(deployment);
   try {
     await tell(deployment);
@@ -241,6 +247,76 @@ describe.each(savedBundles())('the workflows of %s and those of this version', (
       await finish().finally(() => expectNoStuckWorkflow(deployment));
       await expectAllWell(deployment, planId);
     }),
+    STORY_LIMIT_MS,
+  );
+});
+
+/** Policy orders in a ledger of before orders had holders. The last of them is within its limit by now. */
+const OLDER_ORDERS = ['sess_case_at_work', 'sess_case_not_begun', 'sess_case_lost', 'sess_within'];
+
+async function olderLedger({ world }: Deployment['simulator'], { databaseUrl }: Deployment['config']): Promise<void> {
+  world.addAgent({ id: 'agent_ruled', name: 'agent_ruled' });
+  const orders = OLDER_ORDERS.map((id) => {
+    const isWithin = id === 'sess_within';
+    const atWork = id === 'sess_case_at_work';
+    world.addSession({
+      ...{ agent: 'agent_ruled', id, turnAge: isWithin ? '10m' : '2h', runsFor: null },
+      faults: atWork ? [{ fault: 'failed-to-abort', times: 'forever' }] : [],
+    });
+    const [turn] = world.truth().sessions[id]?.turns ?? [];
+    if (turn === undefined) throw new Error(`No turn of ${id}.`);
+    const { turnKey, createdAt } = turn;
+    return {
+      id: `order-${id}`,
+      sessionId: id,
+      turnKey,
+      turnStartedAtMs: createdAt,
+      policy: 'ruled',
+      limitMs: 45 * 60_000,
+    };
+  });
+  await makeLedgerBeforeHolders(databaseUrl, orders);
+}
+
+describe.each(savedBundles())('a ledger of before orders had holders, and the workflows of %s', (file) => {
+  const old = readBundle(file);
+
+  it.concurrent(
+    'I2: upgrade: each open order of a policy gets its one outcome, whether its case is at work, was not begun, or is lost',
+    story(async (deployment) => {
+      const { ledger, temporal, simulator } = deployment;
+      const { world } = simulator;
+      await applyPolicy(deployment, '45m');
+      expect(await ledger.orders.unheld(10)).toEqual([]);
+
+      const cases = createCases(temporal.client, true);
+      const before = await deployment.startWorker(old);
+      await cases.join('sess_case_at_work', 'order-sess_case_at_work', 30_000);
+      await until(() => world.truth('sess_case_at_work').cancels.length > 1);
+      await before.stop();
+      await cases.join('sess_case_not_begun', 'order-sess_case_not_begun', 1_000);
+      world.clearFaults({ sessionId: 'sess_case_at_work' });
+      await deployment.startWorker(current);
+      await until(async () => (await allOrders(ledger)).every(({ result }) => result.outcome !== null), 90_000);
+
+      const results = (await allOrders(ledger)).map(({ result }) => result);
+      expect(Object.fromEntries(results.map(({ sessionId, outcome }) => [sessionId, outcome]))).toEqual({
+        sess_case_at_work: 'cancelled',
+        sess_case_not_begun: 'cancelled',
+        sess_case_lost: 'cancelled',
+        sess_within: 'no-longer-violating',
+      });
+      expect(results).toHaveLength(OLDER_ORDERS.length);
+      const { cancels, sessions } = world.truth();
+      expect(Object.values(sessions).filter(({ maxConcurrentCancels: most }) => most > 1)).toEqual([]);
+      expect(cancels.filter(({ sessionId }) => sessionId === 'sess_within')).toEqual([]);
+      for (const id of ['sess_case_not_begun', 'sess_case_lost'])
+        expect({ id, requests: cancels.filter(({ sessionId }) => sessionId === id).length }).toEqual({
+          id,
+          requests: 1,
+        });
+      await expectNoStuckWorkflow(deployment);
+    }, olderLedger),
     STORY_LIMIT_MS,
   );
 });

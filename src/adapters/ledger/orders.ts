@@ -83,6 +83,9 @@ interface PassRecord {
  */
 const LONGEST_COUNTED_GAP_MS = 3 * 60_000;
 
+/** Sessions per statement: SQLite and PostgreSQL both bound the number of parameters. */
+const RENEWED_AT_ONCE = 500;
+
 export const createOrders = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow) => ({
   async create(order: NewOrder): Promise<string> {
     return createOrder(db, order, await now(db));
@@ -202,15 +205,18 @@ export const createOrders = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow)
     });
   },
 
-  /** The worker lives, and goes on with all orders that it holds. */
-  async renewHolds(holder: string): Promise<void> {
+  /** The worker lives, and goes on with what it holds on these sessions. */
+  async renewHolds(holder: string, sessionIds: readonly string[]): Promise<void> {
     const nowMs = await now(db);
-    await db
-      .updateTable('orders')
-      .set({ held_until: nowMs + HOLD_MS })
-      .where('holder', '=', holder)
-      .where('open', '=', 1)
-      .execute();
+    for (let first = 0; first < sessionIds.length; first += RENEWED_AT_ONCE) {
+      await db
+        .updateTable('orders')
+        .set({ held_until: nowMs + HOLD_MS })
+        .where('session_id', 'in', sessionIds.slice(first, first + RENEWED_AT_ONCE))
+        .where('holder', '=', holder)
+        .where('open', '=', 1)
+        .execute();
+    }
   },
 
   /**

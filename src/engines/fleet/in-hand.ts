@@ -35,11 +35,13 @@ export interface InHandDependencies extends CaseDependencies {
   readonly stopping: AbortSignal;
   /** Left out: real time. */
   readonly pause?: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Does something again and again. Left out: by real time. @returns stops it */
+  readonly every?: (work: () => void, ms: number) => () => void;
 }
 
 /** Orders of policies, as the rounds over the fleet give them: see {@link createInHand}. */
 export interface InHand {
-  /** Orders that are being carried out. */
+  /** Sessions whose orders are being carried out. */
   readonly size: number;
   /** Whether an order on the session is being carried out here: its turn needs no look meanwhile. */
   holds(sessionId: string): boolean;
@@ -80,28 +82,32 @@ const LONGEST_WAIT_MS = 60_000;
 export function createInHand(deps: InHandDependencies): InHand {
   const { ledger, log, worker, timing, stopping } = deps;
   const pause = deps.pause ?? ((ms, signal) => sleep(ms, undefined, { signal }).catch(() => {}));
+  const every = deps.every ?? realTimer;
   const tasks = new Tasks({ counts: () => false });
   const settleMs = timing.confirmGapsMs[0] ?? 0;
   const windowMs = timing.confirmGapsMs.reduce((sum, gap) => sum + gap, 0);
   const witnesses = new ListWitnesses(settleMs);
   /** Lists that come more seldom would not confirm anything in time. */
   const waitsForLists = 2 * deps.scanMs <= windowMs;
-  /** How many orders on each session are in hand. */
-  const held = new Map<string, number>();
-  let renewing: NodeJS.Timeout | null = null;
+  /** By session: what waits behind the order that is being carried out. One at a time: its pass takes all of the session along. */
+  const held = new Map<string, OrderInHand[]>();
+  let stopRenewing: (() => void) | null = null;
   stopping.addEventListener('abort', () => witnesses.giveUp(), { once: true });
 
   const take = (order: OrderInHand): void => {
     const { sessionId } = order;
-    held.set(sessionId, (held.get(sessionId) ?? 0) + 1);
+    const behind = held.get(sessionId);
+    if (behind !== undefined) {
+      behind.push(order);
+      return;
+    }
+    const queue = [order];
+    held.set(sessionId, queue);
     tasks.begin(async () => {
-      await inHand(order).finally(() => {
-        const others = (held.get(sessionId) ?? 1) - 1;
-        if (others > 0) held.set(sessionId, others);
-        else held.delete(sessionId);
-      });
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) await inHand(next);
+      held.delete(sessionId);
     });
-    renewing ??= setInterval(renew, HOLD_RENEWAL_MS).unref();
+    stopRenewing ??= every(renew, HOLD_RENEWAL_MS);
   };
   return {
     get size() {
@@ -118,22 +124,24 @@ export function createInHand(deps: InHandDependencies): InHand {
     listed: (agentId, sessionIds, askedAt, atMs) => witnesses.listed(agentId, sessionIds, askedAt, atMs),
     async finished() {
       await tasks.finished();
-      if (renewing !== null) clearInterval(renewing);
-      renewing = null;
+      stopRenewing?.();
+      stopRenewing = null;
     },
   };
 
   function renew(): void {
     if (tasks.size === 0) {
-      if (renewing !== null) clearInterval(renewing);
-      renewing = null;
+      stopRenewing?.();
+      stopRenewing = null;
       return;
     }
-    ledger.orders.renewHolds(worker).catch((error: unknown) => {
+    // Not all that it holds: what was dropped on the way, for want of the ledger, is for a case.
+    ledger.orders.renewHolds(worker, [...held.keys()]).catch((error: unknown) => {
       log.warn({ err: error }, 'could not renew what this worker holds; what lapses becomes a case');
     });
   }
 
+  /** Never throws. */
   async function inHand(order: OrderInHand): Promise<void> {
     const { sessionId, orderId } = order;
     try {
@@ -142,7 +150,7 @@ export function createInHand(deps: InHandDependencies): InHand {
       // The order is in the ledger, and gets its case when nobody renews it any more.
       if (error instanceof LedgerUnavailableError || isWorkerStopping(error)) return;
       log.error({ sessionId, orderId, err: error }, 'could not carry out an order; a case goes on with it');
-      await letGo(order, 0);
+      await letGo(order, 0).catch(() => {});
     }
   }
 
@@ -191,4 +199,9 @@ export function createInHand(deps: InHandDependencies): InHand {
   function letGo({ sessionId }: OrderInHand, forMs: number): Promise<boolean> {
     return ledger.orders.letGo(worker, sessionId, forMs);
   }
+}
+
+function realTimer(work: () => void, ms: number): () => void {
+  const timer = setInterval(work, ms).unref();
+  return () => clearInterval(timer);
 }

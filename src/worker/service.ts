@@ -20,6 +20,7 @@ import { createRulesReader } from '../engines/fleet/rules-in-force.js';
 import { keepEnforcing } from './keepers/policies.js';
 import { askVendorTime, createVendorClock } from '../adapters/vendor/vendor-clock.js';
 import { createAccount } from '../adapters/vendor/account.js';
+import { keepHeapSmall } from '../platform/heap.js';
 import { systemClock } from '../platform/clock.js';
 import { createGate } from '../engines/cases/gate.js';
 import { createHoldTeller } from '../adapters/ledger/hold-mark.js';
@@ -98,6 +99,7 @@ export async function startService(
   log: Logger,
   options: ServiceOptions,
 ): Promise<RunningService> {
+  keepHeapSmall();
   const monitoring = await startMonitoring(config, options.sdkMetrics ?? null, log);
   try {
     return await putTogether(config, target, log, options, monitoring);

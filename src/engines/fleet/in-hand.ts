@@ -4,6 +4,7 @@ import { LedgerUnavailableError } from '../../adapters/ledger/errors.js';
 import { HOLD_RENEWAL_MS } from '../../adapters/ledger/leases.js';
 import { SessionsError, type SessionsClient } from '../../adapters/vendor/index.js';
 import { POLICY_ENFORCEMENT } from '../../core/contract.js';
+import type { LiveList } from '../../core/policy/list-witness.js';
 import { isWorkerStopping, TryAgain } from '../../core/try-again.js';
 import { Tasks } from '../../platform/tasks.js';
 import type { CaseDependencies, Step } from '../cases/case.js';
@@ -47,13 +48,8 @@ export interface InHand {
   holds(sessionId: string): boolean;
   /** Takes an order over. Returns at once, and never throws. */
   take(order: OrderInHand): void;
-  /**
-   * A complete list of an agent's live sessions was read.
-   *
-   * @param askedAt - monotonic, ms
-   * @param atMs - the same by the vendor's clock
-   */
-  listed(agentId: string, sessionIds: ReadonlySet<string>, askedAt: number, atMs: number): void;
+  /** An agent's live sessions were listed. @param atMs - when that was asked for, by the vendor's clock */
+  listed(agentId: string, list: LiveList, atMs: number): void;
   /**
    * A session was read whose turn was ended a short time ago. Where it has started again that is reported, and ended where a
    * policy says so.
@@ -121,7 +117,7 @@ export function createInHand(deps: InHandDependencies): InHand {
       for (const order of orders ?? []) take({ ...order, agentId, read });
       return orders !== null;
     },
-    listed: (agentId, sessionIds, askedAt, atMs) => witnesses.listed(agentId, sessionIds, askedAt, atMs),
+    listed: (agentId, list, atMs) => witnesses.listed(agentId, list, atMs),
     async finished() {
       await tasks.finished();
       stopRenewing?.();

@@ -1,3 +1,5 @@
+import { verdictOfList, type LiveList } from '../../core/policy/list-witness.js';
+
 /** What the lists of an agent said of a session that was asked to end. */
 export type ListSaid =
   /** A complete list that was asked for after the answer does not hold it. `atMs`: vendor's time of the list */
@@ -47,11 +49,11 @@ export class ListWitnesses {
     }
   }
 
-  /** @param askedAt - monotonic, ms: of the first page of a complete list @param atMs - the same by the vendor's clock */
-  listed(agentId: string, sessionIds: ReadonlySet<string>, askedAt: number, atMs: number): void {
+  /** @param atMs - vendor's time of the list, ms */
+  listed(agentId: string, list: LiveList, atMs: number): void {
     for (const [sessionId, { sinceAt, say }] of this.#byAgent.get(agentId) ?? []) {
-      if (askedAt - sinceAt < this.#settleMs) continue;
-      say(sessionIds.has(sessionId) ? { kind: 'listed' } : { kind: 'unlisted', atMs });
+      const verdict = verdictOfList(list, { sessionId, sinceAt }, this.#settleMs);
+      if (verdict !== 'nothing') say(verdict === 'over' ? { kind: 'unlisted', atMs } : { kind: 'listed' });
     }
   }
 

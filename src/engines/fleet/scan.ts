@@ -118,9 +118,9 @@ export async function scanAgents(
         : retryList(tracked.retry, listing.error, deps.monotonic(), settings.scanMs, deps.random());
     const findings = await takeIn(deps, fleet, tracked, listing, askedAt, settings, contextOf);
     await storeFindings(deps, findings, contextOf(settings.scanMs).rules);
-    if (listing.complete && listing.atMs !== null) {
+    if (listing.atMs !== null) {
       const ids = new Set(listing.items.map(({ session }) => session.id));
-      deps.inHand.listed(tracked.agent.id, ids, askedAt, Math.round(listing.atMs));
+      deps.inHand.listed(tracked.agent.id, { ids, complete: listing.complete, askedAt }, Math.round(listing.atMs));
     }
   };
   await pMap(

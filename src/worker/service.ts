@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createActivities, type ActivityDependencies } from '../../activities/index.js';
 import { createBulkActivities } from '../../activities/bulk-cancellation.js';
 import { createCleanupActivities } from '../../activities/cleanup.js';
@@ -63,6 +64,8 @@ const BOOT_PATIENCE_MS = 120_000;
 
 /** A host's name is part of a task queue's, which Temporal bounds as it bounds workflow ids. */
 const LONGEST_HOST_NAME = 60;
+/** What a worker has in hand when everything else of it has stopped is waited for so long, ms. */
+const IN_HAND_ENDS_WITHIN_MS = 5_000;
 /** A hold by the vendor's 429 that lasts longer is not sat out: whoever meets it says so, and comes back, ms. */
 const HOLD_PATIENCE_MS = 5_000;
 
@@ -261,7 +264,8 @@ async function putTogether(
     stopping.abort();
     try {
       await keepers;
-      await inHand.finished();
+      // Requests under way have had their time; a row without an answer is known to have been sent.
+      await Promise.race([inHand.finished(), sleep(IN_HAND_ENDS_WITHIN_MS, undefined, { ref: false })]);
       await holdTeller.close();
       sessions.close();
       await temporal.close();

@@ -64,6 +64,22 @@ describe('a violator that ends at the first request', () => {
     expect([requestsFor('retrieveSession'), requestsFor('cancelSession'), requestsFor('listQueue')]).toEqual([2, 1, 0]);
   });
 
+  it('leaves the scans after it complete, so that shares of the fleet go on to count', async () => {
+    for (let n = 0; n < 6; n += 1) {
+      const begins = BEGINS + n * 20 * SECOND;
+      harness.fleet.session(`session-${n}`, (now) => (now < begins ? null : turnSince(begins)));
+    }
+    await harness.apply([rule]);
+    const process = harness.process({ carriesOut: true });
+    for (let minute = 0; minute < 16; minute += 1) {
+      await process.run(MINUTE);
+      expect(await harness.ledger.facts.scanOf('agent-1')).toMatchObject({ problem: null });
+    }
+    expect(harness.fleet.cancels).toHaveLength(6);
+    expect(harness.fleet.count('retrieveSession')).toBe(12);
+    expect(await harness.events('coverage-lost')).toEqual([]);
+  });
+
   it('I4: is not called ended by the answer alone, nor by a list that was asked for before it', async () => {
     runs();
     await harness.apply([rule]);
@@ -306,6 +322,20 @@ describe('I3: who holds an order', () => {
     expect(await harness.ledger.orders.unheld(10)).toMatchObject([{ sessionId: SESSION }]);
   });
 
+  it('a worker that stops with a request under way does not wait for lists that nobody asks for any more', async () => {
+    runs();
+    await harness.apply([rule]);
+    const process = harness.process({ carriesOut: true });
+    let stopped: Promise<void> | null = null;
+    harness.fleet.during = ({ operation }) => {
+      if (operation === 'cancelSession') stopped ??= process.stop();
+    };
+    await untilAsked(process);
+    await stopped;
+    expect(process.inHand()).toBe(0);
+    expect(await harness.ledger.orders.unheld(10)).toMatchObject([{ sessionId: SESSION }]);
+  });
+
   it('a person’s order on the same session takes the case along, and nothing is sent twice', async () => {
     runs();
     await harness.apply([rule]);
@@ -361,6 +391,41 @@ describe('a session that starts again after its end', () => {
     const [result] = await results();
     expect(result?.events.map(({ kind }) => kind)).toEqual(['restarted']);
     expect(harness.fleet.cancels).toHaveLength(1);
+  });
+
+  it.each([
+    [9, true],
+    [12, false],
+    [20, false],
+  ])(
+    'is its own doing within ten seconds of the answer, however late the end is seen: after %d s',
+    async (s, itself) => {
+      runs();
+      restartsBy(s * SECOND);
+      await harness.apply([{ ...rule, onRestart: { action: 'cancel', max: 3 } }]);
+      await harness.process({ carriesOut: true }).run(LIMIT + 3 * MINUTE);
+      expect(harness.fleet.cancels).toHaveLength(itself ? 2 : 1);
+      expect((await results()).flatMap(({ events }) => events).map(({ kind }) => kind)).toContain('restarted');
+    },
+  );
+
+  it('is ended as often as the policy says, and not once more', async () => {
+    const { fleet, clock } = harness;
+    runs();
+    const messages = [{ id: TURN, atMs: BEGINS }];
+    fleet.cancelAnswers = () => {
+      const endedAt = clock.vendor();
+      const next = { id: `after-${fleet.cancels.length}`, atMs: endedAt + 5 * SECOND };
+      const [before, after] = [[...messages], [...messages, next]];
+      messages.push(next);
+      fleet.session(SESSION, (now): Shown =>
+        now < next.atMs ? { state: 'failed', messages: before } : { state: 'processing', messages: after },
+      );
+      return 'failed';
+    };
+    await harness.apply([{ ...rule, onRestart: { action: 'cancel', max: 3 } }]);
+    await harness.process({ carriesOut: true }).run(LIMIT + 5 * MINUTE);
+    expect(fleet.cancels.map(({ turnKey }) => turnKey)).toEqual([TURN, 'after-0', 'after-1', 'after-2']);
   });
 
   it('is ended again where the policy says so, and costs no case', async () => {

@@ -586,6 +586,11 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
           ['second', false],
         ]);
         expect(await endedAt(10 * MINUTE, MINUTE)).toEqual([]);
+        // Whether messages wait is a matter of the newest end.
+        const again = await order({ sessionId: 'first' });
+        await settle(again, 'cancelled', { sessionId: 'first' }, NOW + 5);
+        const newest = (await endedAt(MINUTE, 10 * MINUTE)).find(({ sessionId }) => sessionId === 'first');
+        expect(newest).toEqual({ sessionId: 'first', queued: false, settledAtMs: NOW + 5, agoMs: MINUTE - 5 });
       });
     });
 

@@ -6,10 +6,12 @@ import type { LedgerDatabase } from './schema.js';
 /** Outcomes of orders whose request ended the turn, or may have. */
 export const ENDED_BY_REQUEST = ['cancelled', 'ended-unattributed'] as const satisfies readonly Outcome[];
 
-/** A session whose turn was ended a short time ago. */
+/** The newest end of a turn of one session. */
 export interface EndedTurn {
   readonly sessionId: string;
-  /** How long ago the last of its orders was settled, ms. */
+  /** When its order was settled, ledger's clock, ms. */
+  readonly settledAtMs: number;
+  /** The same, ago, ms. */
   readonly agoMs: number;
   /** Messages waited in its queue then. */
   readonly queued: boolean;
@@ -27,18 +29,16 @@ export async function endedTurns(
     .leftJoin('events', (join) =>
       join.onRef('events.order_id', '=', 'outcomes.order_id').on('events.kind', '=', 'queued-messages-waiting'),
     )
-    .select(({ fn }) => [
-      'outcomes.session_id',
-      fn.max('outcomes.decided_at').as('decidedAt'),
-      fn.count('events.seq').as('queued'),
-    ])
+    .select(['outcomes.session_id', 'outcomes.decided_at', 'events.seq'])
     .where('outcomes.decided_at', '>', nowMs - withinMs)
     .where('outcomes.outcome', 'in', ENDED_BY_REQUEST)
-    .groupBy('outcomes.session_id')
+    .orderBy('outcomes.decided_at')
     .execute();
-  return rows.map(({ session_id, decidedAt, queued }) => ({
-    sessionId: session_id,
-    agoMs: nowMs - decidedAt,
-    queued: Number(queued) > 0,
-  }));
+  const newest = new Map<string, EndedTurn>();
+  for (const { session_id: sessionId, decided_at: settledAtMs, seq } of rows) {
+    const before = newest.get(sessionId);
+    const queued = seq !== null || (before?.settledAtMs === settledAtMs && before.queued);
+    newest.set(sessionId, { sessionId, settledAtMs, agoMs: nowMs - settledAtMs, queued });
+  }
+  return [...newest.values()];
 }

@@ -242,7 +242,10 @@ class LibsqlTurn implements DatabaseConnection {
   rollback(): void {
     if (this.#transaction === 'none') return;
     this.#transaction = 'none';
-    if (!this.#connection.inTransaction) return;
+    if (!this.#connection.inTransaction) {
+      this.#commits.broken(new TransactionAbortedError());
+      return;
+    }
     try {
       this.#connection.exec('rollback to turn; release turn');
     } catch (error) {

@@ -154,6 +154,7 @@ async function reading(deps: CaseDependencies, pass: Pass, read: () => Promise<R
   const { sessionId, orders, failures } = pass;
   try {
     const seen = await read();
+    pass.holder?.onRead?.(seen);
     await deps.account.works();
     return seen;
   } catch (error) {

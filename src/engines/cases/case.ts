@@ -32,6 +32,8 @@ export interface Holder {
   readonly read?: Read;
   /** Vendor's time, ms, of a complete list without the session that was asked for after the last answer; left out: there is none. */
   readonly unlistedAtMs?: number;
+  /** Told of each read that is made for its orders. Must not fail. */
+  readonly onRead?: (read: Read) => void;
 }
 
 export interface CaseDependencies {

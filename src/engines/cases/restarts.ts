@@ -84,7 +84,7 @@ async function orderRestart(
     const { policy } = result.reason;
     if (policy === null || policies.has(policy)) continue;
     policies.add(policy);
-    if (!queued && !beganWithTheEnd(result, read)) continue;
+    if (!queued && !(await beganWithTheEnd({ ledger }, result, read))) continue;
     const order = await rules.onRestart(result, read);
     if (order === null) continue;
     const orderId = await ledger.orders.create({ ...order, ...(holder === null ? {} : { holder }) });
@@ -95,10 +95,23 @@ async function orderRestart(
   return orders;
 }
 
-/** A message that waited is sent as soon as the turn ends. */
-function beganWithTheEnd({ endedAt }: OrderResult, { sighting }: Read): boolean {
-  if (endedAt === null || sighting.turnStartedAtMs === null) return false;
-  return sighting.turnStartedAtMs <= Date.parse(endedAt) + BY_ITSELF_MS;
+/**
+ * A message that waited is sent as soon as the turn ends. That is when the request was answered: its end may have been seen much later,
+ * when a list no longer had the session.
+ */
+async function beganWithTheEnd(
+  { ledger }: Pick<CaseDependencies, 'ledger'>,
+  { sessionId, turnKey, endedAt }: OrderResult,
+  { sighting }: Read,
+): Promise<boolean> {
+  if (endedAt === null || turnKey === null || sighting.turnStartedAtMs === null) return false;
+  const sent = await ledger.requests.forTurn(sessionId, turnKey, 0, null);
+  const answeredAts = sent.flatMap(({ answer, answeredAtMs }) =>
+    answer === 'refused' || answeredAtMs === null ? [] : [answeredAtMs],
+  );
+  return (
+    sighting.turnStartedAtMs <= Math.min(Date.parse(endedAt), Math.max(...answeredAts, 0) || Infinity) + BY_ITSELF_MS
+  );
 }
 
 /**
@@ -108,10 +121,15 @@ function beganWithTheEnd({ endedAt }: OrderResult, { sighting }: Read): boolean 
  * @throws SessionsError when it may tell at another try
  */
 export async function noteQueue(
-  { ledger, sessions }: Pick<CaseDependencies, 'ledger'> & { readonly sessions: Pick<SessionsClient, 'listQueue'> },
+  {
+    ledger,
+    limiter,
+    sessions,
+  }: Pick<CaseDependencies, 'ledger' | 'limiter'> & { readonly sessions: Pick<SessionsClient, 'listQueue'> },
   sessionId: string,
   ended: readonly OrderView[],
 ): Promise<boolean> {
+  await limiter.acquire('confirm');
   const messages = await messagesWaiting(sessions, sessionId);
   if (messages === 0) return false;
   const kind = 'queued-messages-waiting';

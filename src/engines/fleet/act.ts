@@ -4,6 +4,8 @@ import type { NewOrder } from '../../adapters/ledger/orders.js';
 import type { Verdict } from '../../core/policy/assess.js';
 import type { Logger } from '../../platform/telemetry.js';
 import type { Meters } from '../../adapters/meters.js';
+import { readSight } from '../../adapters/vendor/sights.js';
+import { observe } from '../../core/policy/observe.js';
 import { orderReasonOf } from '../../core/policy/order-reason.js';
 import type { Read } from '../cases/gate.js';
 import { policyOrder } from '../cases/rules.js';
@@ -29,6 +31,8 @@ export interface ActDependencies {
   /** Names this process in the ledger. */
   readonly worker: string;
   readonly vendorClock: VendorClock;
+  /** Time between two scans, ms. */
+  readonly scanMs: number;
   readonly meters: Pick<Meters, 'detected' | 'scan'>;
   readonly log: Logger;
 }
@@ -41,11 +45,12 @@ export interface ActDependencies {
  * @throws LedgerUnavailableError when nothing was written; then what this process remembers is ahead of the ledger
  */
 export async function storeFindings(
-  { ledger, log, vendorClock, meters, inHand, worker }: ActDependencies,
+  deps: ActDependencies,
   findings: Findings,
   rules: RulesInForce,
   read: Read | null = null,
 ): Promise<void> {
+  const { ledger, log, vendorClock, meters, inHand, worker } = deps;
   const { version } = rules;
   const orders: NewOrder[] = [];
   const carriedOut: Omit<OrderInHand, 'orderId'>[] = [];
@@ -61,7 +66,13 @@ export async function storeFindings(
     const { sessionId, agentId } = session;
     const reason = orderReasonOf(verdict, session.facts, version);
     orders.push({ ...policyOrder(sessionId, reason, verdict), holder: worker });
-    carriedOut.push({ sessionId, agentId, policy: verdict.policy, read });
+    carriedOut.push({
+      sessionId,
+      agentId,
+      policy: verdict.policy,
+      read,
+      onRead: (later) => takeNote(deps, session, later),
+    });
   }
   const changed = findings.sessions.filter(
     (session) => session.listed !== session.storedListed || isWorthStoring(session.stored, session.facts),
@@ -94,4 +105,10 @@ export async function storeFindings(
     log.warn(about, 'policy ordered the end of a turn');
     inHand.take({ ...order, orderId });
   }
+}
+
+/** What confirms the end of a turn says, too, that nobody has to look whether it still runs. */
+function takeNote({ vendorClock, scanMs }: ActDependencies, session: Tracked, { session: shown, ...read }: Read): void {
+  const seen = shown === null ? null : readSight(vendorClock, { ...read, value: shown }, session.agentId, null);
+  if (seen !== null) session.facts = observe(session.facts, seen, { scanMs });
 }

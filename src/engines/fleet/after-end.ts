@@ -23,6 +23,6 @@ export async function lookForEndedTurns({
   return new Map(
     ended
       .filter(({ agoMs, queued }) => agoMs < (queued ? STARTS_QUEUED_WITHIN_MS : STARTS_WITHIN_MS) + scanMs)
-      .map(({ sessionId, queued }) => [sessionId, { queued }]),
+      .map(({ sessionId, queued, settledAtMs }) => [sessionId, { queued, settledAtMs }]),
   );
 }

@@ -82,6 +82,8 @@ export function createEnforcement(deps: EnforcementDependencies): Enforcement {
         throw new TryAgain('RuleUnknown', TOO_NEW, TOO_NEW_RETRY_MS);
       }
       const known = last !== null && last.token === token && !last.memory.work.failed ? last.memory : null;
+      // What is left of it must not write what the ledger no longer has.
+      if (known === null) await last?.memory.work.finished();
       const memory = known ?? (await remember(deps));
       // What a failed round remembers may be ahead of the ledger.
       last = null;

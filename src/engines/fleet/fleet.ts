@@ -1,4 +1,5 @@
 import type { AgentScan, StoredFacts, StoredFleet } from '../../adapters/ledger/facts.js';
+import type { EndedTurn } from '../../adapters/ledger/ended-turns.js';
 import type { Facts } from '../../core/policy/facts.js';
 import type { Agent } from '../../adapters/vendor/index.js';
 import type { ListRetry } from './list-retry.js';
@@ -17,6 +18,8 @@ export interface Tracked {
   storedListed: boolean;
   /** Complete lists in a row that did not hold it. */
   missed: number;
+  /** Vendor time, ms, of the first of those; null: not known to this process, or none. */
+  missedSinceMs: number | null;
   /** Vendor time, ms, at which only a retrieve can tell more; null: the next scan will do. */
   lookAtMs: number | null;
   /** Retrieves that failed in a row. */
@@ -24,8 +27,8 @@ export interface Tracked {
   /** Vendor time, ms, before which it is not retrieved again after such a failure, whatever lists show; null: none. */
   putOffUntilMs: number | null;
   looking: boolean;
-  /** It was seen to have started again after its turn was ended, and that was noted. */
-  restarted: boolean;
+  /** The end after which it was seen to have started again, and that was noted: when its order was settled, ledger's clock, ms. */
+  restartNoted: number | null;
   /** Vendor time, ms, of the last judgement while it was exempt; left out: none by this process. */
   exemptAtMs?: number;
 }
@@ -50,7 +53,7 @@ export interface Fleet {
   readonly agents: Map<string, TrackedAgent>;
   readonly sessions: Map<string, Tracked>;
   /** Sessions whose turn was ended so short a time ago that they may start again by themselves. */
-  endedLately: ReadonlyMap<string, { readonly queued: boolean }>;
+  endedLately: ReadonlyMap<string, Pick<EndedTurn, 'queued' | 'settledAtMs'>>;
 }
 
 export function fleetOf({ facts, scans }: StoredFleet): Fleet {
@@ -71,11 +74,12 @@ const restored = (stored: StoredFacts, scan: AgentScan | null): Tracked => ({
   listed: stored.listed,
   storedListed: stored.listed,
   missed: stored.listed ? 0 : missedBy(stored, scan),
+  missedSinceMs: null,
   lookAtMs: null,
   failures: 0,
   putOffUntilMs: null,
   looking: false,
-  restarted: false,
+  restartNoted: null,
 });
 
 /** At least so many lists in a row did not hold it: more than one, when the last of them came more than two scans after its sight. */

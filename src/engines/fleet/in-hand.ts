@@ -5,9 +5,9 @@ import { HOLD_RENEWAL_MS } from '../../adapters/ledger/leases.js';
 import { SessionsError, type SessionsClient } from '../../adapters/vendor/index.js';
 import { POLICY_ENFORCEMENT } from '../../core/contract.js';
 import type { LiveList } from '../../core/policy/list-witness.js';
-import { isWorkerStopping, TryAgain } from '../../core/try-again.js';
+import { TryAgain } from '../../core/try-again.js';
 import { Tasks } from '../../platform/tasks.js';
-import type { CaseDependencies, Step } from '../cases/case.js';
+import type { CaseDependencies, Holder, Step } from '../cases/case.js';
 import { attemptCase, confirmCase } from '../cases/case-step.js';
 import type { Read } from '../cases/gate.js';
 import { openCase, type WrittenOrder } from '../cases/open-case.js';
@@ -21,6 +21,8 @@ export interface OrderInHand extends WrittenOrder {
   readonly policy: string;
   /** The read that it rests on; null: there was none just before. */
   readonly read: Read | null;
+  /** Told of each further read of the session. Must not fail. Left out: nobody is. */
+  readonly onRead?: (read: Read) => void;
 }
 
 export interface InHandDependencies extends CaseDependencies {
@@ -88,7 +90,6 @@ export function createInHand(deps: InHandDependencies): InHand {
   /** By session: what waits behind the order that is being carried out. One at a time: its pass takes all of the session along. */
   const held = new Map<string, OrderInHand[]>();
   let stopRenewing: (() => void) | null = null;
-  stopping.addEventListener('abort', () => witnesses.giveUp(), { once: true });
 
   const take = (order: OrderInHand): void => {
     const { sessionId } = order;
@@ -144,27 +145,31 @@ export function createInHand(deps: InHandDependencies): InHand {
       await handOver(order, await carryOut(order));
     } catch (error) {
       // The order is in the ledger, and gets its case when nobody renews it any more.
-      if (error instanceof LedgerUnavailableError || isWorkerStopping(error)) return;
+      if (error instanceof LedgerUnavailableError) return;
       log.error({ sessionId, orderId, err: error }, 'could not carry out an order; a case goes on with it');
       await letGo(order, 0).catch(() => {});
     }
   }
 
   /** @returns wait before a case goes on with it, ms; null: no case is needed */
-  async function carryOut({ sessionId, agentId, policy, read }: OrderInHand): Promise<number | null> {
+  async function carryOut({ sessionId, agentId, policy, read, onRead }: OrderInHand): Promise<number | null> {
     try {
-      const given = read === null ? {} : { read };
-      let step: Step = await attemptCase(deps, sessionId, POLICY_ENFORCEMENT, 0, { worker, ...given });
+      const me: Holder = { worker, ...(onRead === undefined ? {} : { onRead }) };
+      const given = read === null ? me : { ...me, read };
+      let step: Step = await attemptCase(deps, sessionId, POLICY_ENFORCEMENT, 0, given);
       if (step.next === 'look' && step.byList === true && agentId !== null && waitsForLists) {
-        const seen = await witnesses.wait(agentId, sessionId, deps.monotonic(), (signal) => pause(windowMs, signal));
+        if (stopping.aborted) return 0;
+        const seen = await witnesses.wait(agentId, sessionId, deps.monotonic(), (enough) =>
+          pause(windowMs, AbortSignal.any([enough, stopping])),
+        );
         if (stopping.aborted) return 0;
         const unlisted = seen.kind === 'unlisted' ? { unlistedAtMs: seen.atMs } : {};
-        step = await confirmCase(deps, sessionId, [], 0, 0, { worker, ...unlisted });
+        step = await confirmCase(deps, sessionId, [], 0, 0, { ...me, ...unlisted });
       }
       while (step.next === 'look') {
         await pause(step.afterMs, stopping);
         if (stopping.aborted) return 0;
-        step = await confirmCase(deps, sessionId, step.sightings, step.look, 0, { worker });
+        step = await confirmCase(deps, sessionId, step.sightings, step.look, 0, me);
       }
       if (step.next === 'attempt') return step.afterMs;
       if (await deps.rules.endsRestarts(policy)) await lookAtQueue(sessionId);

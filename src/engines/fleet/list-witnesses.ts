@@ -56,9 +56,4 @@ export class ListWitnesses {
       if (verdict !== 'nothing') say(verdict === 'over' ? { kind: 'unlisted', atMs } : { kind: 'listed' });
     }
   }
-
-  /** Nobody waits any longer. */
-  giveUp(): void {
-    for (const waiting of this.#byAgent.values()) for (const { say } of waiting.values()) say({ kind: 'nothing' });
-  }
 }

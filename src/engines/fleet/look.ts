@@ -61,8 +61,9 @@ export async function lookAtSession(
   await deps.account.works();
   await noteRead(deps, session.sessionId, 'fleet');
   const after = fleet.endedLately.get(session.sessionId);
-  if (after !== undefined && !session.restarted) {
-    session.restarted = await deps.inHand.readAfterEnd(session.sessionId, session.agentId, read, after.queued);
+  if (after !== undefined && after.settledAtMs !== session.restartNoted) {
+    const isNoted = await deps.inHand.readAfterEnd(session.sessionId, session.agentId, read, after.queued);
+    if (isNoted) session.restartNoted = after.settledAtMs;
   }
   const seen =
     read.session === null

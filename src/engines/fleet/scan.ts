@@ -228,10 +228,11 @@ async function takeIn(
     const current = session ?? firstSight(fleet, tracked, item, seen, scanMs);
     current.listed = true;
     current.missed = 0;
+    current.missedSinceMs = null;
     judge(current, session === undefined ? seen.slice(1) : seen);
     // What runs there now may have started by itself: only a read shows which turn it is.
-    if (!fleet.endedLately.has(current.sessionId)) current.restarted = false;
-    else if (!current.restarted) current.lookAtMs = contextOf(scanMs).nowMs;
+    const ended = fleet.endedLately.get(current.sessionId);
+    if (ended !== undefined && ended.settledAtMs !== current.restartNoted) current.lookAtMs = contextOf(scanMs).nowMs;
     if ((count += 1) % CHUNK === 0) await yieldToOthers();
   }
 
@@ -258,10 +259,14 @@ async function takeIn(
     const isNews = session.listed;
     session.listed = false;
     session.missed += 1;
+    if (isNews) session.missedSinceMs = listing.atMs;
     if (isNews) touched.push(session);
     else if (runOn === 0 || session.lookAtMs !== null || session.looking) continue;
     // That it is gone is what its order waits for.
-    if (inHand.holds(session.sessionId)) continue;
+    if (inHand.holds(session.sessionId)) {
+      session.lookAtMs = null;
+      continue;
+    }
     // A list says nothing about what is missing from it. Where a limit is not far, or many are missing at once, or others
     // run on that it has lost, we ask.
     const asks = (doubted || runOn > 0 || isHalfWay(session, contextOf(scanMs))) && looks < MISSING_LOOKS;
@@ -325,11 +330,12 @@ function firstSight(
     listed: true,
     storedListed: false,
     missed: 0,
+    missedSinceMs: null,
     lookAtMs: null,
     failures: 0,
     putOffUntilMs: null,
     looking: false,
-    restarted: false,
+    restartNoted: null,
   };
   track(fleet, agent, tracked);
   return tracked;
@@ -338,8 +344,11 @@ function firstSight(
 const isInFlight = ({ facts }: Tracked): boolean => flightOf(facts.timeline.state) === 'in-flight';
 
 /** Missing from more than one list, and a retrieve showed it in flight since. */
-const runsUnlisted = ({ listed, missed, facts: { timeline } }: Tracked): boolean =>
-  !listed && missed >= 2 && timeline.retrievedAtMs === timeline.seenAtMs;
+const runsUnlisted = ({ listed, missed, missedSinceMs, facts: { timeline } }: Tracked): boolean =>
+  !listed &&
+  missed >= 2 &&
+  timeline.retrievedAtMs === timeline.seenAtMs &&
+  (missedSinceMs === null || timeline.seenAtMs > missedSinceMs);
 
 /** Whether some limit would be reached if the turn went on for as long again as it has. */
 function isHalfWay({ facts }: Tracked, { rules, nowMs, scanMs }: JudgeContext): boolean {

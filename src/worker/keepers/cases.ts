@@ -93,6 +93,7 @@ async function openAll(
       } catch (error) {
         // One that can't be started must not keep the others waiting.
         log.warn({ sessionId, err: error }, 'could not start a case; trying again in a minute');
+        await opened(sessionId);
         const refusal = startRefusal(error);
         if (refusal === null) return;
         const why = `Temporal does not start its case: ${refusal}`;

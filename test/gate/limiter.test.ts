@@ -84,8 +84,24 @@ describe('the limiter', () => {
     }
   });
 
+  it('a scan of many pages gets every fifth place, where there is no room for all', async () => {
+    const limiter = createLimiter(100, playedClock);
+    await takeWhatIsFree(limiter);
+    const scan = (async () => {
+      for (let page = 0; page < 20; page += 1) await Promise.all([ask(limiter, 'list'), ask(limiter, 'list')]);
+    })();
+    for (let ms = 0; ms < 30_000; ms += 10) {
+      void ask(limiter, 'cancel');
+      await played(10);
+    }
+    await scan;
+    // One page after the other, each has to wait for half a second first, and not for ten.
+    const lists = left.filter(({ name }) => name === 'list');
+    expect(lists).toHaveLength(40);
+    expect(left.filter(({ atMs }) => atMs <= (lists.at(-1)?.atMs ?? 0)).length).toBeGreaterThanOrEqual(5 * 40);
+  });
+
   it.each([
-    ['list', 10_000],
     ['confirm', 5_000],
     ['look', 1_000],
   ] as const)(

@@ -66,7 +66,10 @@ it.concurrent(
     expect(cancelled).toMatchObject({ sessionId: 'sess_slow' });
     const { orders } = await own.curfew<Orders>('cases', 'sess_slow');
     expect(orders).toMatchObject([{ maxReadAgeMs: 10_000 }]);
-    for (const command of [['cases', 'sess_slow'], ['history']]) {
+    for (const command of [
+      ['cases', 'sess_slow'],
+      ['history', '--sessions'],
+    ]) {
       expect((await own.run(...command)).stdout).toContain('uses reads up to 10 s old');
     }
   }),

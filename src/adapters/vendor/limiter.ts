@@ -30,6 +30,9 @@ export interface Patience {
  * - No starvation: whoever comes after a request's latest start goes behind it, however urgent. So only so many can go before
  *   it, and where there is no room for all, all are late alike.
  *
+ * A scan is many lists, one page after the other, and would take minutes if each of them waited so long. So where there is no room for
+ * all, every fifth place is for a list that has waited for half a second.
+ *
  * A cancel request has the place of its read. Otherwise, where many reads are late, they would all go before the cancel requests
  * that they lead to, until each read is too old.
  */
@@ -77,6 +80,10 @@ interface Waiting {
   fail(error: Error): void;
 }
 
+/** Every so many places one is for a list that waits. */
+const LIST_SHARE = 5;
+/** Since so long, ms. */
+const LIST_WAITED_MS = 500;
 /** Not worth tidying up for. */
 const FEW = 100;
 
@@ -93,6 +100,9 @@ export function createLimiter(perSecond: number, clock: Clock, options: LimiterO
   /** All of {@link line}, and some that have left it: hardly more of them than of the others. */
   let queue = new TinyQueue<Waiting>([], byLatestStart);
   let places = 0;
+  /** In order of arrival. */
+  const lists = new Set<Waiting>();
+  let leftSinceList = 0;
   let serving = false;
   let wake = (): void => {};
   const hold = createHold(clock, () => {
@@ -112,6 +122,7 @@ export function createLimiter(perSecond: number, clock: Clock, options: LimiterO
         signal?.throwIfAborted();
         const leave = (): void => {
           line.delete(waiting);
+          lists.delete(waiting);
           signal?.removeEventListener('abort', giveUp);
           if (queue.length > 2 * line.size + FEW) queue = new TinyQueue([...line], byLatestStart);
           // The last one takes the timer along, so that nothing keeps a process that is on its way out.
@@ -135,6 +146,7 @@ export function createLimiter(perSecond: number, clock: Clock, options: LimiterO
         signal?.addEventListener('abort', giveUp);
         line.add(waiting);
         queue.push(waiting);
+        if (urgency === 'list') lists.add(waiting);
         sendAwayImpatient();
         if (!serving) void serve();
         else if (hold.state() !== null) wake();
@@ -158,6 +170,7 @@ export function createLimiter(perSecond: number, clock: Clock, options: LimiterO
           continue;
         }
         leavesAt = null;
+        leftSinceList = next.urgency === 'list' ? 0 : leftSinceList + 1;
         if (!isPastHold(next)) hold.leave();
         next.go();
       }
@@ -175,6 +188,9 @@ export function createLimiter(perSecond: number, clock: Clock, options: LimiterO
         .sort((a, b) => compareUrgency(a.urgency, b.urgency) || byLatestStart(a, b));
       return first ?? null;
     }
+    const [list] = lists;
+    const isListsTurn = leftSinceList >= LIST_SHARE - 1;
+    if (isListsTurn && list !== undefined && clock.monotonic() - list.arrivedAt >= LIST_WAITED_MS) return list;
     for (let first = queue.peek(); first !== undefined; first = queue.peek()) {
       if (line.has(first)) return first;
       queue.pop();

@@ -255,7 +255,7 @@ async function send(
     await noteAccepted(deps, pass, 'cancel');
     const afterMs = deps.timing.confirmGapsMs[0] ?? 0;
     await notePhase(deps, sessionId, 'confirming', afterMs, true, read.agentId);
-    const byList = result.answer.state === 'failed' ? { byList: true as const } : {};
+    const byList = pass.holder !== null && result.answer.state === 'failed' ? { byList: true as const } : {};
     return { next: 'look', afterMs, look: 0, sightings: [], ...byList };
   }
   // What was refused in reads was accepted a moment ago. Whether a session that was not found is gone, the next read tells.

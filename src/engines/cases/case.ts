@@ -18,7 +18,7 @@ export type Step =
       readonly afterMs: number;
       readonly look: number;
       readonly sightings: readonly Sighting[];
-      /** The vendor has just answered `failed`: a later list without the session is another witness. Cases read instead. */
+      /** The vendor has just answered `failed`: a later list without the session is another witness. For a {@link Holder} alone: cases read instead. */
       readonly byList?: true;
     }
   /** Go through the gate again after a wait. */

@@ -326,12 +326,12 @@ describe('I3: who holds an order', () => {
     runs();
     await harness.apply([rule]);
     const process = harness.process({ carriesOut: true });
-    let stopped: Promise<void> | null = null;
+    const stopped: Promise<void>[] = [];
     harness.fleet.during = ({ operation }) => {
-      if (operation === 'cancelSession') stopped ??= process.stop();
+      if (operation === 'cancelSession') stopped.push(process.stop());
     };
     await untilAsked(process);
-    await stopped;
+    await Promise.all(stopped);
     expect(process.inHand()).toBe(0);
     expect(await harness.ledger.orders.unheld(10)).toMatchObject([{ sessionId: SESSION }]);
   });

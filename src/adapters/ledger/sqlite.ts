@@ -297,19 +297,16 @@ class LibsqlTurn implements DatabaseConnection {
 
   async #read<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
     const parameters = query.parameters.map(toBindable);
-    const group = this.#commits.open;
-    if (group !== null) {
-      // It sees what is not on the disk yet.
-      this.#group = group;
-      return this.#connection.run<Row>(query.sql, parameters);
-    }
-    await this.#connection.begin(BEGIN_READ);
+    // What it sees of an open group is not on the disk yet.
+    this.#group = this.#commits.open;
+    const isAlone = this.#group === null;
+    if (isAlone) await this.#connection.begin(BEGIN_READ);
     try {
       const result = this.#connection.run<Row>(query.sql, parameters);
-      await this.#connection.commit();
+      if (isAlone) await this.#connection.commit();
       return result;
     } catch (error) {
-      this.#connection.rollback();
+      if (isAlone) this.#connection.rollback();
       throw this.#connection.translated(error);
     }
   }

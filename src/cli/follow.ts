@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { LedgerUnavailableError } from '../adapters/ledger/errors.js';
 import type { Ledger } from '../adapters/ledger/ledger.js';
 import type { OrderView } from '../adapters/ledger/results.js';
 import { onInterrupt } from './interrupt.js';
 import type { Output } from './output.js';
 import { standing } from './words.js';
+import { pauseUntil } from '../platform/pause.js';
 
 const POLL_MS = 400;
 const REFRESH_MS = 2_000;
@@ -51,7 +51,7 @@ export async function follow<T>(
       away = true;
     }
     const restMs = Math.max(everyMs, restPerLook * (performance.now() - beganMs));
-    await sleep(restMs, undefined, { signal }).catch(() => {});
+    await pauseUntil(restMs, signal);
   }
 }
 

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { formatDuration } from '../core/duration.js';
 import type { Logger } from './telemetry.js';
+import { pauseUntil } from './pause.js';
 
 /** Workers that started together must not stay in step: a wait is longer or shorter by up to this share. */
 const JITTER = 0.1;
@@ -27,8 +27,7 @@ export async function keep(
   pass: () => Promise<void>,
   { log, signal, firstAfterMs = 0 }: Keeping,
 ): Promise<void> {
-  const pause = (ms: number) =>
-    sleep(ms * (1 + JITTER * (2 * Math.random() - 1)), undefined, { signal }).catch(() => {});
+  const pause = (ms: number) => pauseUntil(ms * (1 + JITTER * (2 * Math.random() - 1)), signal);
   let failing = false;
   if (firstAfterMs > 0) await pause(firstAfterMs);
   while (!signal.aborted) {

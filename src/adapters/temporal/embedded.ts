@@ -24,6 +24,7 @@ import {
   type ServerPorts,
   type ServerProcess,
 } from './server-process.js';
+import { pauseUntil } from '../../platform/pause.js';
 
 /** Why the server went away, and whether it is being started again. */
 export interface ServerExit {
@@ -326,9 +327,7 @@ class Supervisor implements EmbeddedServer {
           await this.#letGo(false);
           return this.#tell({ reason, willRestart: false });
         }
-        await sleep(doubled(FIRST_RESTART_WAIT_MS, failures++, MAX_RESTART_WAIT_MS), undefined, { signal }).catch(
-          () => {},
-        );
+        await pauseUntil(doubled(FIRST_RESTART_WAIT_MS, failures++, MAX_RESTART_WAIT_MS), signal);
         if (signal.aborted) return;
         try {
           this.#process = await this.#launch(known(this.#ports));

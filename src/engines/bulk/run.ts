@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { BulkJob, BulkTarget } from '../../adapters/ledger/bulk-plans.js';
 import { type RunKey } from '../../adapters/ledger/bulk-run.js';
 import { RUN_LEASE_MS } from '../../adapters/ledger/leases.js';
@@ -8,6 +7,7 @@ import { createBrake } from '../../core/bulk/brake.js';
 import { canaryOf } from './canary.js';
 import { Carrying } from './carrying.js';
 import type { BulkDependencies, RunContext, Unconfirmed } from './dependencies.js';
+import { pauseUntil } from '../../platform/pause.js';
 
 /** What the workflow does next. Plain data: it travels through Temporal. */
 export type BulkStep =
@@ -67,7 +67,7 @@ export async function runBulk(deps: BulkDependencies, planId: string, options: R
         // Requests may still be under way, and the lease has to last as long as they do.
         if (error instanceof TakenOver) return;
       }
-      await sleep(LOOK_MS, undefined, { signal: over.signal }).catch(() => {});
+      await pauseUntil(LOOK_MS, over.signal);
     }
   })();
   let leftOpen = false;

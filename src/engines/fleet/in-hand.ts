@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cases } from '../../adapters/temporal/cases.js';
 import { LedgerUnavailableError } from '../../adapters/ledger/errors.js';
 import { HOLD_RENEWAL_MS } from '../../adapters/ledger/leases.js';
@@ -13,6 +12,7 @@ import type { Read } from '../cases/gate.js';
 import { openCase, type WrittenOrder } from '../cases/open-case.js';
 import { endedLately, noteQueue, noteRestart } from '../cases/restarts.js';
 import { ListWitnesses } from './list-witnesses.js';
+import { pauseUntil } from '../../platform/pause.js';
 
 /** An order that this worker has given, and carries out itself. */
 export interface OrderInHand extends WrittenOrder {
@@ -79,7 +79,7 @@ const LONGEST_WAIT_MS = 60_000;
  */
 export function createInHand(deps: InHandDependencies): InHand {
   const { ledger, log, worker, timing, stopping } = deps;
-  const pause = deps.pause ?? ((ms, signal) => sleep(ms, undefined, { signal }).catch(() => {}));
+  const pause = deps.pause ?? pauseUntil;
   const every = deps.every ?? realTimer;
   const tasks = new Tasks({ counts: () => false });
   const settleMs = timing.confirmGapsMs[0] ?? 0;

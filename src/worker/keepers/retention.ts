@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ledger } from '../../adapters/ledger/ledger.js';
 import { RETENTION_BATCH, type Removed } from '../../adapters/ledger/retention.js';
 import { keep } from '../../platform/keep.js';
 import type { Logger } from '../../platform/telemetry.js';
 import { distance } from '../../core/text/distance.js';
 import { iso } from '../../core/times.js';
+import { pauseUntil } from '../../platform/pause.js';
 
 const EVERY_MS = 60 * 60_000;
 /** Workers have more urgent work when they start, ms. */
@@ -99,7 +99,7 @@ export async function removeAllExpired(
   do {
     removed = await ledger.removeExpired(retentionMs, latestMs);
     for (const [kind, count] of Object.entries<number>({ ...removed })) total[kind] = (total[kind] ?? 0) + count;
-    if (isFull(removed)) await sleep(BETWEEN_BATCHES_MS, undefined, { signal }).catch(() => {});
+    if (isFull(removed)) await pauseUntil(BETWEEN_BATCHES_MS, signal);
   } while (isFull(removed) && !signal.aborted);
   if (Object.values(total).some((count) => count > 0)) log.info(total, 'removed what is older than the retention');
 }

@@ -41,3 +41,10 @@ export const DEFAULT_TIMING: CaseTiming = {
 
 /** Time between two scans of an agent, ms, where no scan has said another. */
 export const DEFAULT_SCAN_MS = 15_000;
+
+/** What is seen so long after an answer counts, ms: reads and lists may lag behind it. */
+export const settleMs = ({ confirmGapsMs }: Pick<CaseTiming, 'confirmGapsMs'>): number => confirmGapsMs[0] ?? 0;
+
+/** From an accepted request to the last confirming read, ms. */
+export const confirmWindowMs = ({ confirmGapsMs }: Pick<CaseTiming, 'confirmGapsMs'>): number =>
+  confirmGapsMs.reduce((sum, gap) => sum + gap, 0);

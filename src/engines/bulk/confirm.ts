@@ -7,6 +7,7 @@ import type { OrderedTurn, Sighting } from '../../core/policy/sighting.js';
 import type { SessionsError } from '../../adapters/vendor/index.js';
 import { plannedTurn } from './attempt.js';
 import type { RunContext, Unconfirmed } from './dependencies.js';
+import { settleMs } from '../../core/policy/timing.js';
 
 /** What confirming found out. */
 export type Confirmed =
@@ -49,9 +50,9 @@ export async function confirmByList(
     return { pages, confirmed: [], listed: [], unsettled: [], problem };
   }
   const live: LiveList = { ids: new Set(listing.items.map(({ session }) => session.id)), complete: true, askedAt };
-  const settleMs = settleMsOf(run);
+  const settledAfterMs = settleMs(run.timing);
   const verdictOf = ({ target, sinceAt }: Unconfirmed): ListVerdict =>
-    verdictOfList(live, { sessionId: target.sessionId, sinceAt }, settleMs);
+    verdictOfList(live, { sessionId: target.sessionId, sinceAt }, settledAfterMs);
   const said = { over: [], live: [], nothing: [] } as Record<ListVerdict, Unconfirmed[]>;
   for (const item of items) said[verdictOf(item)].push(item);
 
@@ -63,9 +64,6 @@ export async function confirmByList(
   }));
   return { pages, confirmed, listed: said.live, unsettled: said.nothing, problem: null };
 }
-
-/** A list confirms what was answered at least so long before it was asked for, ms. */
-export const settleMsOf = ({ timing }: Pick<RunContext, 'timing'>): number => timing.confirmGapsMs[0] ?? 0;
 
 /** What showed it at rest. */
 function restOf({ sightings, target }: Unconfirmed): Sighting {

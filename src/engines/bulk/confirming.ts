@@ -2,11 +2,12 @@ import { honouredMs, retryAfterMs } from '../../core/policy/backoff.js';
 import { meaningOf } from '../../core/policy/meaning.js';
 import { SessionsError } from '../../adapters/vendor/index.js';
 import type { Conditions } from './conditions.js';
-import { confirmByList, confirmByRead, settleMsOf } from './confirm.js';
+import { confirmByList, confirmByRead } from './confirm.js';
 import type { RunContext, Unconfirmed } from './dependencies.js';
 import type { Endings } from './endings.js';
 import type { Tasks } from '../../platform/tasks.js';
 import { planList, type AgentGroup } from './waiting-room.js';
+import { settleMs } from '../../core/policy/timing.js';
 
 const LISTS_AT_ONCE = 4;
 const READS_AT_ONCE = 16;
@@ -48,9 +49,9 @@ export class Confirming {
   await(item: Unconfirmed): void {
     const { agentId } = item;
     if (item.byList === null || agentId === null) {
-      const { confirmGapsMs, missingGapMs } = this.#run.timing;
+      const { timing } = this.#run;
       const isMissing = item.sightings.at(-1)?.missing === true;
-      this.#lookLater(item, isMissing ? missingGapMs : (confirmGapsMs[0] ?? 0), 0);
+      this.#lookLater(item, isMissing ? timing.missingGapMs : settleMs(timing), 0);
       return;
     }
     const group = this.#groups.get(agentId);
@@ -77,10 +78,10 @@ export class Confirming {
   }
 
   #beginLists(nowMs: number, agentAtWork: string | null): void {
-    const settleMs = settleMsOf(this.#run);
+    const settledAfterMs = settleMs(this.#run.timing);
     for (const group of this.#groups.values()) {
       if (this.#listing >= LISTS_AT_ONCE) return;
-      const plan = planList(group, nowMs, settleMs, group.agentId === agentAtWork);
+      const plan = planList(group, nowMs, settledAfterMs, group.agentId === agentAtWork);
       if (plan.kind === 'wait') continue;
       // The plan takes the oldest ones.
       group.items = group.items.slice(plan.items.length);

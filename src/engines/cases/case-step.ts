@@ -15,6 +15,7 @@ import { gather } from './gather.js';
 import { meetFailure } from './refusal.js';
 import { noteRead, noteUnjudged, noteUnread, TOO_SLOW } from './unjudged.js';
 import { notePhase, noteWaits, tryAgain } from './waits.js';
+import { settleMs } from '../../core/policy/timing.js';
 
 /*
  * A pass of a case: read the session, gather what else is known, decide once on all orders, write what was decided, and only
@@ -253,7 +254,7 @@ async function send(
     }
     await deps.account.works();
     await noteAccepted(deps, pass, 'cancel');
-    const afterMs = deps.timing.confirmGapsMs[0] ?? 0;
+    const afterMs = settleMs(deps.timing);
     await notePhase(deps, sessionId, 'confirming', afterMs, true, read.agentId);
     const byList = pass.holder !== null && result.answer.state === 'failed' ? { byList: true as const } : {};
     return { next: 'look', afterMs, look: 0, sightings: [], ...byList };

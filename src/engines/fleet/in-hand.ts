@@ -13,6 +13,7 @@ import { openCase, type WrittenOrder } from '../cases/open-case.js';
 import { endedLately, noteQueue, noteRestart } from '../cases/restarts.js';
 import { ListWitnesses } from './list-witnesses.js';
 import { pauseUntil } from '../../platform/pause.js';
+import { confirmWindowMs, settleMs } from '../../core/policy/timing.js';
 
 /** An order that this worker has given, and carries out itself. */
 export interface OrderInHand extends WrittenOrder {
@@ -82,9 +83,8 @@ export function createInHand(deps: InHandDependencies): InHand {
   const pause = deps.pause ?? pauseUntil;
   const every = deps.every ?? realTimer;
   const tasks = new Tasks({ counts: () => false });
-  const settleMs = timing.confirmGapsMs[0] ?? 0;
-  const windowMs = timing.confirmGapsMs.reduce((sum, gap) => sum + gap, 0);
-  const witnesses = new ListWitnesses(settleMs);
+  const windowMs = confirmWindowMs(timing);
+  const witnesses = new ListWitnesses(settleMs(timing));
   /** Lists that come more seldom would not confirm anything in time. */
   const waitsForLists = 2 * deps.scanMs <= windowMs;
   /** By session: what waits behind the order that is being carried out. One at a time: its pass takes all of the session along. */
@@ -121,17 +121,17 @@ export function createInHand(deps: InHandDependencies): InHand {
     listed: (agentId, list, atMs) => witnesses.listed(agentId, list, atMs),
     async finished() {
       await tasks.finished();
-      stopRenewing?.();
-      stopRenewing = null;
+      rest();
     },
   };
 
+  function rest(): void {
+    stopRenewing?.();
+    stopRenewing = null;
+  }
+
   function renew(): void {
-    if (tasks.size === 0) {
-      stopRenewing?.();
-      stopRenewing = null;
-      return;
-    }
+    if (tasks.size === 0) return rest();
     // Not all that it holds: what was dropped on the way, for want of the ledger, is for a case.
     ledger.orders.renewHolds(worker, [...held.keys()]).catch((error: unknown) => {
       log.warn({ err: error }, 'could not renew what this worker holds; what lapses becomes a case');

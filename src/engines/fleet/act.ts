@@ -4,7 +4,7 @@ import type { NewOrder } from '../../adapters/ledger/orders.js';
 import type { Verdict } from '../../core/policy/assess.js';
 import type { Logger } from '../../platform/telemetry.js';
 import type { Meters } from '../../adapters/meters.js';
-import { readSight } from '../../adapters/vendor/sights.js';
+import { observationOf } from '../cases/read-observation.js';
 import { observe } from '../../core/policy/observe.js';
 import { orderReasonOf } from '../../core/policy/order-reason.js';
 import type { Read } from '../cases/gate.js';
@@ -108,7 +108,7 @@ export async function storeFindings(
 }
 
 /** What confirms the end of a turn says, too, that nobody has to look whether it still runs. */
-function takeNote({ vendorClock, scanMs }: ActDependencies, session: Tracked, { session: shown, ...read }: Read): void {
-  const seen = shown === null ? null : readSight(vendorClock, { ...read, value: shown }, session.agentId, null);
+function takeNote({ vendorClock, scanMs }: ActDependencies, session: Tracked, read: Read): void {
+  const seen = observationOf(vendorClock, read, session.agentId, null);
   if (seen !== null) session.facts = observe(session.facts, seen, { scanMs });
 }

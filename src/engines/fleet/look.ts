@@ -9,7 +9,7 @@ import { storeFindings } from './act.js';
 import type { Fleet, Tracked } from './fleet.js';
 import { judgeSession, type JudgeContext } from './judge-session.js';
 import type { ScanDependencies } from './scan.js';
-import { readSight } from '../../adapters/vendor/sights.js';
+import { observationOf } from '../cases/read-observation.js';
 
 /** Longest wait before a look that failed is tried again, ms. */
 const RETRY_CAP_MS = 60_000;
@@ -65,10 +65,7 @@ export async function lookAtSession(
     const isNoted = await deps.inHand.readAfterEnd(session.sessionId, session.agentId, read, after.queued);
     if (isNoted) session.restartNoted = after.settledAtMs;
   }
-  const seen =
-    read.session === null
-      ? null
-      : readSight(deps.vendorClock, { ...read, value: read.session }, session.agentId, agent?.agent ?? null);
+  const seen = observationOf(deps.vendorClock, read, session.agentId, agent?.agent ?? null);
   if (seen === null) {
     session.lookAtMs = null;
     return;

@@ -17,7 +17,7 @@ import { durationText } from '../../core/policy/reason.js';
 import { remember } from '../../core/policy/remember.js';
 import { flightOf } from '../../core/policy/state.js';
 import { SessionsError } from '../../adapters/vendor/index.js';
-import { readSight } from '../../adapters/vendor/sights.js';
+import { observationOf } from '../cases/read-observation.js';
 import type { WatchDependencies } from './dependencies.js';
 import { policyOf } from './limits.js';
 import { deadlineOf, nextLookIn, scanMsOf } from './spacing.js';
@@ -84,14 +84,9 @@ async function readSession(deps: WatchDependencies, sessionId: string, failures:
   }
 }
 
-async function judge(
-  deps: WatchDependencies,
-  watch: Watch,
-  last: OrderView | null,
-  { session, sentAt, receivedAt }: Read,
-): Promise<WatchNote> {
-  if (session === null) return missing(deps, watch);
-  const sight = readSight(deps.vendorClock, { value: session, sentAt, receivedAt }, null, null);
+async function judge(deps: WatchDependencies, watch: Watch, last: OrderView | null, read: Read): Promise<WatchNote> {
+  if (read.session === null) return missing(deps, watch);
+  const sight = observationOf(deps.vendorClock, read, null, null);
   if (sight === null) {
     const note = 'The vendor’s answers carry no usable Date header, so nothing can be timed. Nothing is ended.';
     return look('held', note, watch.facts, UNTIMED_LOOK_MS);

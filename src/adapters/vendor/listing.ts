@@ -1,4 +1,5 @@
 import { VENDOR_BOUNDS } from '../../core/bounds.js';
+import type { LiveList } from '../../core/policy/list-witness.js';
 import type { Limiter } from './limiter.js';
 import { SessionsError } from './errors.js';
 import type { Agent, Answer, Session, SessionsClient, Team } from './index.js';
@@ -111,6 +112,12 @@ export async function listLive(deps: ListingDependencies, agentId: string): Prom
   }
   return { items: [...seen.values()], atMs: firstAtMs, complete: problem === null, problem, error: null };
 }
+
+/** What a listing says of sessions that are asked about. @param askedAt - monotonic, ms: taken before its first page was asked for */
+export const liveListOf = ({ items, complete }: LiveListing, askedAt: number): LiveList => ({
+  ids: new Set(items.map(({ session }) => session.id)),
+  ...{ complete, askedAt },
+});
 
 /** Too many requests are no refusal: they concern the account, too, but pass. */
 export const refusesAccount = ({ kind, accountWide }: SessionsError): boolean => accountWide && kind !== 'rate-limited';

@@ -1,8 +1,8 @@
-import { listLive, PAGE_SIZE } from '../../adapters/vendor/listing.js';
+import { listLive, liveListOf, PAGE_SIZE } from '../../adapters/vendor/listing.js';
 import { requestsFor } from '../cases/gather.js';
 import { conclude } from '../../core/policy/conclusion.js';
 import { endingByList, endingOf, type Ending } from '../../core/policy/ending.js';
-import { verdictOfList, type LiveList, type ListVerdict } from '../../core/policy/list-witness.js';
+import { verdictOfList, type ListVerdict } from '../../core/policy/list-witness.js';
 import type { OrderedTurn, Sighting } from '../../core/policy/sighting.js';
 import type { SessionsError } from '../../adapters/vendor/index.js';
 import { plannedTurn } from './attempt.js';
@@ -49,7 +49,7 @@ export async function confirmByList(
     const problem = listing.error ?? listing.problem ?? 'the list is incomplete';
     return { pages, confirmed: [], listed: [], unsettled: [], problem };
   }
-  const live: LiveList = { ids: new Set(listing.items.map(({ session }) => session.id)), complete: true, askedAt };
+  const live = liveListOf(listing, askedAt);
   const settledAfterMs = settleMs(run.timing);
   const verdictOf = ({ target, sinceAt }: Unconfirmed): ListVerdict =>
     verdictOfList(live, { sessionId: target.sessionId, sinceAt }, settledAfterMs);

@@ -17,6 +17,7 @@ import { addAgent, track, type Fleet, type Tracked, type TrackedAgent } from './
 import { judgeSession, type JudgeContext } from './judge-session.js';
 import {
   listLive,
+  liveListOf,
   refusesAccount,
   type ListedSession,
   type ListingDependencies,
@@ -118,10 +119,8 @@ export async function scanAgents(
         : retryList(tracked.retry, listing.error, deps.monotonic(), settings.scanMs, deps.random());
     const findings = await takeIn(deps, fleet, tracked, listing, askedAt, settings, contextOf);
     await storeFindings(deps, findings, contextOf(settings.scanMs).rules);
-    if (listing.atMs !== null) {
-      const ids = new Set(listing.items.map(({ session }) => session.id));
-      deps.inHand.listed(tracked.agent.id, { ids, complete: listing.complete, askedAt }, Math.round(listing.atMs));
-    }
+    if (listing.atMs !== null)
+      deps.inHand.listed(tracked.agent.id, liveListOf(listing, askedAt), Math.round(listing.atMs));
   };
   await pMap(
     due,

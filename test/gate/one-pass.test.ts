@@ -39,7 +39,6 @@ describe('a pass through the gate', () => {
       },
       judgeService: () => Promise.resolve(null),
       onRestart: () => Promise.resolve(null),
-      endsRestarts: () => Promise.resolve(false),
     };
     const hooks = { before: (call: string) => void called.push(call) };
     const { deps } = harness.worker({ rules, hooks });
@@ -74,7 +73,6 @@ describe('a pass through the gate', () => {
       judge: (order: OpenOrder) => Promise.resolve(verdictOf('send', order)),
       judgeService: () => Promise.resolve(null),
       onRestart: () => Promise.resolve(null),
-      endsRestarts: () => Promise.resolve(false),
     };
     const { deps } = harness.worker({ rules });
     await attemptCase(deps, SESSION, `cancel/${SESSION}`, 0);

@@ -29,7 +29,6 @@ const saying = (...words: RuleWord[]) => {
     },
     judgeService: () => Promise.resolve(null),
     onRestart: () => Promise.resolve(null),
-    endsRestarts: () => Promise.resolve(false),
   };
 };
 

@@ -55,7 +55,6 @@ const rules: PolicyRules = {
   judge: (order) => Promise.resolve(verdictOf((order.policy ?? 'unknown') as RuleWord, order)),
   judgeService: () => Promise.resolve(null),
   onRestart: () => Promise.resolve(null),
-  endsRestarts: () => Promise.resolve(false),
 };
 
 interface Course {

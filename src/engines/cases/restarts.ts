@@ -15,11 +15,6 @@ const BY_ITSELF_MS = 10_000;
 /** An end longer ago than this is no reason to watch, ms. */
 const RECENT_MS = 15 * 60_000;
 
-/** An order to end what a session has started again. */
-export interface RestartOrder extends WrittenOrder {
-  readonly policy: string;
-}
-
 type RestartDependencies = Pick<CaseDependencies, 'ledger' | 'log' | 'rules'>;
 
 /** Orders that ended a turn of the session a short time ago, newest first. @throws LedgerUnavailableError */
@@ -49,7 +44,7 @@ export async function noteRestart(
   read: Read,
   queued: boolean,
   holder: string | null = null,
-): Promise<RestartOrder[] | null> {
+): Promise<WrittenOrder[] | null> {
   const { sighting } = read;
   // An ended turn in flight again is the vendor's stale read, not a restart.
   const anotherTurn = ended.every(({ result }) => result.turnKey !== sighting.turnKey);
@@ -77,9 +72,9 @@ async function orderRestart(
   read: Read,
   queued: boolean,
   holder: string | null,
-): Promise<RestartOrder[]> {
+): Promise<WrittenOrder[]> {
   const policies = new Set<string>();
-  const orders: RestartOrder[] = [];
+  const orders: WrittenOrder[] = [];
   for (const { result } of ended) {
     const { policy } = result.reason;
     if (policy === null || policies.has(policy)) continue;
@@ -90,7 +85,7 @@ async function orderRestart(
     const orderId = await ledger.orders.create({ ...order, ...(holder === null ? {} : { holder }) });
     const { sessionId, turnKey, reason } = order;
     log.warn({ sessionId, turnKey, orderId, policy, reason: reason.text }, 'policy ordered the end of a turn');
-    orders.push({ orderId, sessionId, policy });
+    orders.push({ orderId, sessionId });
   }
   return orders;
 }

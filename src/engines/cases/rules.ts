@@ -23,8 +23,6 @@ export interface PolicyRules {
   judgeService(order: OpenOrder, read: Read): Promise<RuleVerdict | null>;
   /** A session whose turn was ended shows another one in flight. @returns the order to end that one too; null: it lives */
   onRestart(ended: OrderResult, read: Read): Promise<NewOrder | null>;
-  /** Whether the policy of this name ends what a session starts again by itself. */
-  endsRestarts(policy: string): Promise<boolean>;
 }
 
 /** For a worker that has no policy in force: it holds policy orders, because it can't judge them again. */
@@ -36,7 +34,6 @@ export const noPoliciesInForce: PolicyRules = {
     }),
   judgeService: () => Promise.resolve(null),
   onRestart: () => Promise.resolve(null),
-  endsRestarts: () => Promise.resolve(false),
 };
 
 /** The order that a policy gives. @param reason - names it */

@@ -11,7 +11,7 @@ import type { Read } from '../cases/gate.js';
 import { policyOrder } from '../cases/rules.js';
 import { detectionLagMs } from './detection-lag.js';
 import type { Tracked } from './fleet.js';
-import type { InHand, OrderInHand } from './in-hand.js';
+import type { InHand } from './in-hand.js';
 import { mayOrder } from '../../core/policy/order-again.js';
 import type { RulesInForce } from './rules-in-force.js';
 import type { VendorClock } from '../../adapters/vendor/vendor-clock.js';
@@ -52,8 +52,7 @@ export async function storeFindings(
 ): Promise<void> {
   const { ledger, log, vendorClock, meters, inHand, worker } = deps;
   const { version } = rules;
-  const orders: NewOrder[] = [];
-  const carriedOut: Omit<OrderInHand, 'orderId'>[] = [];
+  const orders: { readonly order: NewOrder; readonly session: Tracked }[] = [];
   const detected: Findings['cancels'][number][] = [];
   for (const { session, verdict } of findings.cancels) {
     if (verdict.turnKey === null) continue;
@@ -63,16 +62,8 @@ export async function storeFindings(
     const readAgoMs = retrievedAtMs === null || vendorMs === null ? null : Math.max(0, vendorMs - retrievedAtMs);
     if (!mayOrder(verdict.policy, earlier, { nowMs: await ledger.now(), readAgoMs })) continue;
     if (verdict.isNew && earlier.length === 0) detected.push({ session, verdict });
-    const { sessionId, agentId } = session;
     const reason = orderReasonOf(verdict, session.facts, version);
-    orders.push({ ...policyOrder(sessionId, reason, verdict), holder: worker });
-    carriedOut.push({
-      sessionId,
-      agentId,
-      policy: verdict.policy,
-      read,
-      onRead: (later) => takeNote(deps, session, later),
-    });
+    orders.push({ order: { ...policyOrder(session.sessionId, reason, verdict), holder: worker }, session });
   }
   const changed = findings.sessions.filter(
     (session) => session.listed !== session.storedListed || isWorthStoring(session.stored, session.facts),
@@ -83,7 +74,12 @@ export async function storeFindings(
     const { sessionId, agentId, listed, facts } = session;
     return { sessionId, agentId, listed, facts };
   });
-  const ids = await ledger.facts.store({ facts: rows, scans: findings.scans, events: findings.events, orders });
+  const ids = await ledger.facts.store({
+    facts: rows,
+    scans: findings.scans,
+    events: findings.events,
+    orders: orders.map(({ order }) => order),
+  });
   for (const [index, session] of changed.entries()) {
     const row = rows[index];
     if (row === undefined) continue;
@@ -96,14 +92,18 @@ export async function storeFindings(
   }
   for (const { kind, sessionId, data } of findings.events) log.warn({ sessionId, ...data }, kind);
 
-  for (const [index, order] of carriedOut.entries()) {
+  for (const [index, { order, session }] of orders.entries()) {
     const orderId = ids[index];
     if (orderId === undefined) continue;
-    const { sessionId, policy } = order;
-    const { turnKey, reason } = orders[index] ?? {};
-    const about = { sessionId, turnKey, orderId, policy, version, reason: reason?.text };
+    const { sessionId, turnKey, reason } = order;
+    const about = { sessionId, turnKey, orderId, policy: reason.policy, version, reason: reason.text };
     log.warn(about, 'policy ordered the end of a turn');
-    inHand.take({ ...order, orderId });
+    const policy = rules.policies.find(({ name }) => name === reason.policy);
+    inHand.take({
+      ...{ orderId, sessionId, agentId: session.agentId, read },
+      endsRestarts: policy?.onRestart.action === 'cancel',
+      onRead: (later) => takeNote(deps, session, later),
+    });
   }
 }
 

@@ -84,11 +84,6 @@ export function createGateRules({
 
     judgeService,
 
-    async endsRestarts(name) {
-      const now = await policyNow(name);
-      return typeof now !== 'string' && now.policy?.onRestart.action === 'cancel';
-    },
-
     async onRestart(ended, read) {
       const { policy: name } = ended.reason;
       const turnKey = read.sighting.turnKey;

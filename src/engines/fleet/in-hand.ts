@@ -18,8 +18,8 @@ import { confirmWindowMs, settleMs } from '../../core/policy/timing.js';
 /** An order that this worker has given, and carries out itself. */
 export interface OrderInHand extends WrittenOrder {
   readonly agentId: string | null;
-  /** That gave it. */
-  readonly policy: string;
+  /** The policy that gave it ends what the session starts again by itself. */
+  readonly endsRestarts: boolean;
   /** The read that it rests on; null: there was none just before. */
   readonly read: Read | null;
   /** Told of each further read of the session. Must not fail. Left out: nobody is. */
@@ -115,7 +115,7 @@ export function createInHand(deps: InHandDependencies): InHand {
     async readAfterEnd(sessionId, agentId, read, queued) {
       const ended = await endedLately(deps, sessionId);
       const orders = ended.length === 0 ? null : await noteRestart(deps, ended, read, queued, worker);
-      for (const order of orders ?? []) take({ ...order, agentId, read });
+      for (const order of orders ?? []) take({ ...order, agentId, endsRestarts: true, read });
       return orders !== null;
     },
     listed: (agentId, list, atMs) => witnesses.listed(agentId, list, atMs),
@@ -152,7 +152,7 @@ export function createInHand(deps: InHandDependencies): InHand {
   }
 
   /** @returns wait before a case goes on with it, ms; null: no case is needed */
-  async function carryOut({ sessionId, agentId, policy, read, onRead }: OrderInHand): Promise<number | null> {
+  async function carryOut({ sessionId, agentId, endsRestarts, read, onRead }: OrderInHand): Promise<number | null> {
     try {
       const me: Holder = { worker, ...(onRead === undefined ? {} : { onRead }) };
       const given = read === null ? me : { ...me, read };
@@ -172,7 +172,7 @@ export function createInHand(deps: InHandDependencies): InHand {
         step = await confirmCase(deps, sessionId, step.sightings, step.look, 0, me);
       }
       if (step.next === 'attempt') return step.afterMs;
-      if (await deps.rules.endsRestarts(policy)) await lookAtQueue(sessionId);
+      if (endsRestarts) await lookAtQueue(sessionId);
       return null;
     } catch (error) {
       if (error instanceof TryAgain) return error.afterMs;

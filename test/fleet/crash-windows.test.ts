@@ -47,8 +47,8 @@ const WINDOWS: readonly Window[] = [
   { name: 'after the confirming read', dies: onceAsked('after retrieveSession') },
   { name: 'confirmed, before that is stored', dies: at('before orders.settle') },
   { name: 'settled', dies: at('after orders.settle') },
-  { name: 'before it lets go', dies: at('before orders.letGo') },
-  { name: 'let go, before the case is opened', dies: at('after orders.letGo') },
+  { name: 'before it lets go', dies: at('before holds.letGo') },
+  { name: 'let go, before the case is opened', dies: at('after holds.letGo') },
   { name: 'the case is about to be opened', dies: at('before cases.join') },
   { name: 'the case is opened', dies: at('after cases.join') },
 ];
@@ -139,7 +139,7 @@ async function dieAndGoOn(
     if (harness.joined.length > opened || fleet.cancels.length > cancelsBefore) goesOnAfterMs ??= opensAt - diedAt;
     if (await isSettled()) goesOnAfterMs ??= clock.vendor() - diedAt;
   }
-  expect(await ledger.orders.unheld(10)).toEqual([]);
+  expect(await ledger.holds.unheld(10)).toEqual([]);
   expect([...harness.cases]).toEqual([]);
   return { died, goesOnAfterMs };
 }

@@ -339,9 +339,9 @@ describe('the ledger', () => {
     expect(harness.joined).toEqual([]);
     const [order] = await harness.orders();
     expect(order).toMatchObject({ sessionId: SESSION, open: true });
-    expect(await harness.ledger.orders.unheld(10)).toEqual([]);
+    expect(await harness.ledger.holds.unheld(10)).toEqual([]);
     harness.clock.advance(HOLD_MS);
-    expect(await harness.ledger.orders.unheld(10)).toEqual([{ sessionId: SESSION, orderId: order?.id }]);
+    expect(await harness.ledger.holds.unheld(10)).toEqual([{ sessionId: SESSION, orderId: order?.id }]);
     await harness.process().run(10 * MINUTE);
     expect(await harness.orders()).toHaveLength(1);
   });

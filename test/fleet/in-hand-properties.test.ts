@@ -158,7 +158,7 @@ async function happen(harness: FleetHarness, told: Story): Promise<Happened> {
 
 /** Open orders that no worker holds, that are not found, and that have no case. */
 async function forlornOrders({ db, ledger, cases }: FleetHarness): Promise<string[]> {
-  const found = new Set((await ledger.orders.unheld(100)).map(({ sessionId }) => sessionId));
+  const found = new Set((await ledger.holds.unheld(100)).map(({ sessionId }) => sessionId));
   const nowMs = await ledger.now();
   const open = await db.selectFrom('orders').selectAll().where('open', '=', 1).execute();
   return open

@@ -240,9 +240,9 @@ describe('I3: who holds an order', () => {
     });
     void dying.run(LIMIT + MINUTE).catch(() => {});
     while (harness.fleet.cancels.length === 0) await new Promise((resolve) => setImmediate(resolve));
-    expect(await harness.ledger.orders.unheld(10)).toEqual([]);
+    expect(await harness.ledger.holds.unheld(10)).toEqual([]);
     harness.clock.advance(HOLD_MS);
-    expect(await harness.ledger.orders.unheld(10)).toMatchObject([{ sessionId: SESSION }]);
+    expect(await harness.ledger.holds.unheld(10)).toMatchObject([{ sessionId: SESSION }]);
     await harness.carryOut(SESSION);
     expect(harness.fleet.cancels).toHaveLength(1);
     expect(await results()).toMatchObject([{ outcome: 'cancelled', attribution: 'probable' }]);
@@ -294,7 +294,7 @@ describe('I3: who holds an order', () => {
     while (dropped === 0) await process.run(SECOND);
     await process.run(HOLD_MS + 2 * SECOND);
     expect(process.inHand()).toBeGreaterThan(0);
-    expect(await harness.ledger.orders.unheld(10)).toHaveLength(1);
+    expect(await harness.ledger.holds.unheld(10)).toHaveLength(1);
   });
 
   it('I3: two policies on one turn are one request, one confirmation, and no case', async () => {
@@ -319,7 +319,7 @@ describe('I3: who holds an order', () => {
     expect(process.inHand()).toBe(1);
     await process.stop();
     expect(process.inHand()).toBe(0);
-    expect(await harness.ledger.orders.unheld(10)).toMatchObject([{ sessionId: SESSION }]);
+    expect(await harness.ledger.holds.unheld(10)).toMatchObject([{ sessionId: SESSION }]);
   });
 
   it('a worker that stops with a request under way does not wait for lists that nobody asks for any more', async () => {
@@ -333,7 +333,7 @@ describe('I3: who holds an order', () => {
     await untilAsked(process);
     await Promise.all(stopped);
     expect(process.inHand()).toBe(0);
-    expect(await harness.ledger.orders.unheld(10)).toMatchObject([{ sessionId: SESSION }]);
+    expect(await harness.ledger.holds.unheld(10)).toMatchObject([{ sessionId: SESSION }]);
   });
 
   it('a person’s order on the same session takes the case along, and nothing is sent twice', async () => {
@@ -350,7 +350,7 @@ describe('I3: who holds an order', () => {
     expect(harness.fleet.cancels).toHaveLength(1);
     expect(process.inHand()).toBe(0);
     expect(await results()).toMatchObject([{ outcome: expect.any(String) }, { outcome: 'cancelled' }]);
-    expect(await harness.ledger.orders.unheld(10)).toEqual([]);
+    expect(await harness.ledger.holds.unheld(10)).toEqual([]);
   });
 });
 

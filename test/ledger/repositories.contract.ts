@@ -17,6 +17,7 @@ import type { RequestAnswer } from '../../src/adapters/ledger/request-row.js';
 import { LEASE_MS } from '../../src/adapters/ledger/leases.js';
 import { orderViews } from '../../src/adapters/ledger/results.js';
 import { countUnjudged, createUnjudged, type FailedJudgement } from '../../src/adapters/ledger/unjudged.js';
+import { createHolds } from '../../src/adapters/ledger/holds.js';
 import { HOLD_MS } from '../../src/adapters/ledger/leases.js';
 import { clockAt } from './rows.js';
 
@@ -502,16 +503,17 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
       const ME = 'host:1:abc';
       const held = (given: Partial<NewOrder> = {}) => order({ holder: ME, ...given });
       const ordersAt = (ms: number) => createOrders(db, clockAt(NOW + ms));
-      const unheldAt = (ms: number) => ordersAt(ms).unheld(100);
+      const holdsAt = (ms: number) => createHolds(db, clockAt(NOW + ms));
+      const unheldAt = (ms: number) => holdsAt(ms).unheld(100);
 
       it('I2: are found when their worker has said nothing for ten seconds, and not before', async () => {
         const orderId = await held();
         expect(await unheldAt(HOLD_MS - 1)).toEqual([]);
         expect(await unheldAt(HOLD_MS)).toEqual([{ sessionId: SESSION, orderId }]);
-        await ordersAt(9_000).renewHolds('another worker', [SESSION]);
-        await ordersAt(9_000).renewHolds(ME, ['another session']);
+        await holdsAt(9_000).renew('another worker', [SESSION]);
+        await holdsAt(9_000).renew(ME, ['another session']);
         expect(await unheldAt(HOLD_MS)).toHaveLength(1);
-        await ordersAt(9_000).renewHolds(ME, [SESSION]);
+        await holdsAt(9_000).renew(ME, [SESSION]);
         expect(await unheldAt(9_000 + HOLD_MS - 1)).toEqual([]);
         expect(await unheldAt(9_000 + HOLD_MS)).toHaveLength(1);
       });
@@ -540,18 +542,18 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
         expect(await ordersAt(1).beginPass(SESSION, ME)).toEqual([]);
         expect(await ordersAt(2).beginPass(SESSION)).toHaveLength(2);
         expect(await ordersAt(3).beginPass(SESSION, ME)).toEqual([]);
-        await ordersAt(4).renewHolds(ME, [SESSION]);
+        await holdsAt(4).renew(ME, [SESSION]);
         expect(await unheldAt(10 * MINUTE)).toEqual([]);
       });
 
       it('I2: that were let go of are found at once, or when no case has taken them over in time', async () => {
         await held();
-        expect(await ordersAt(1).letGo('another worker', SESSION, 0)).toBe(false);
-        expect(await ordersAt(1).letGo(ME, SESSION, 5_000)).toBe(true);
-        expect(await ordersAt(1).letGo(ME, SESSION, 5_000)).toBe(false);
+        expect(await holdsAt(1).letGo('another worker', SESSION, 0)).toBe(false);
+        expect(await holdsAt(1).letGo(ME, SESSION, 5_000)).toBe(true);
+        expect(await holdsAt(1).letGo(ME, SESSION, 5_000)).toBe(false);
         expect(await unheldAt(5_000)).toEqual([]);
         expect(await unheldAt(5_001)).toHaveLength(1);
-        await ordersAt(5_001).entrust(SESSION, MINUTE);
+        await holdsAt(5_001).entrust(SESSION, MINUTE);
         expect(await unheldAt(5_000 + MINUTE)).toEqual([]);
         expect(await unheldAt(5_001 + MINUTE)).toHaveLength(1);
         await ordersAt(6_000).beginPass(SESSION);
@@ -561,7 +563,7 @@ export function describeRepositories(name: string, freshUrl: () => Promise<strin
       it('are over with their outcome', async () => {
         await settle(await held(), 'cancelled');
         expect(await unheldAt(10 * MINUTE)).toEqual([]);
-        expect(await ordersAt(1).letGo(ME, SESSION, 0)).toBe(false);
+        expect(await holdsAt(1).letGo(ME, SESSION, 0)).toBe(false);
       });
     });
 

@@ -463,10 +463,10 @@ export async function openFleetHarness(url?: string): Promise<FleetHarness> {
     let hasDied = (): void => {};
     const died = new Promise<void>((resolve) => (hasDied = resolve));
     const life = async (point: string, given: readonly unknown[]): Promise<void> => {
-      if (point === 'before orders.renewHolds') renewals += 1;
+      if (point === 'before holds.renew') renewals += 1;
       if (!dead && dies(point, given)) kill();
       if (dead) await never();
-      if (point === 'after orders.renewHolds') renewals -= 1;
+      if (point === 'after holds.renew') renewals -= 1;
     };
     const kill = (): void => {
       dead = true;

@@ -287,7 +287,7 @@ describe.each(savedBundles())('a ledger of before orders had holders, and the wo
       const { ledger, temporal, simulator } = deployment;
       const { world } = simulator;
       await applyPolicy(deployment, '45m');
-      expect(await ledger.orders.unheld(10)).toEqual([]);
+      expect(await ledger.holds.unheld(10)).toEqual([]);
 
       const cases = createCases(temporal.client, true);
       const before = await deployment.startWorker(old);

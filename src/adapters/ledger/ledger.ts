@@ -10,6 +10,7 @@ import { recordEvents, stamped, type EventToRecord } from './events.js';
 import { createExemptions } from './exemptions.js';
 import { createFacts } from './facts.js';
 import { forbiddenSessions, readGauges, type LedgerGauges } from './gauges.js';
+import { createHolds } from './holds.js';
 import { createHistory } from './history.js';
 import { ledgerNow } from './locks.js';
 import { createMeta } from './meta.js';
@@ -58,6 +59,8 @@ const ledgerOn = ({ db, describe, close }: OpenedDatabase) => ({
   /** The ledger's clock, ms since the Unix epoch: the database's where several machines share it. */
   now: (): Promise<number> => ledgerNow(db),
   orders: createOrders(db),
+  /** Which workers carry out orders themselves. */
+  holds: createHolds(db),
   requests: createRequests(db),
   pauseSwitch: createPauseSwitch(db),
   exemptions: createExemptions(db),

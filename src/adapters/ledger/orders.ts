@@ -83,9 +83,6 @@ interface PassRecord {
  */
 const LONGEST_COUNTED_GAP_MS = 3 * 60_000;
 
-/** Sessions per statement: SQLite and PostgreSQL both bound the number of parameters. */
-const RENEWED_AT_ONCE = 500;
-
 export const createOrders = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow) => ({
   async create(order: NewOrder): Promise<string> {
     return createOrder(db, order, await now(db));
@@ -203,64 +200,6 @@ export const createOrders = (db: Kysely<LedgerDatabase>, now: Clock = ledgerNow)
       await recordEvents(trx, [{ kind: 'not-ending', at, sessionId, orderId, data: { why } }]);
       return true;
     });
-  },
-
-  /** The worker lives, and goes on with what it holds on these sessions. */
-  async renewHolds(holder: string, sessionIds: readonly string[]): Promise<void> {
-    const nowMs = await now(db);
-    for (let first = 0; first < sessionIds.length; first += RENEWED_AT_ONCE) {
-      await db
-        .updateTable('orders')
-        .set({ held_until: nowMs + HOLD_MS })
-        .where('session_id', 'in', sessionIds.slice(first, first + RENEWED_AT_ONCE))
-        .where('holder', '=', holder)
-        .where('open', '=', 1)
-        .execute();
-    }
-  },
-
-  /**
-   * The worker does not go on with what it held.
-   *
-   * @param forMs - within so long a case takes them over; 0: whoever finds them opens one
-   * @returns whether any was still open
-   */
-  async letGo(holder: string, sessionId: string, forMs: number): Promise<boolean> {
-    const nowMs = await now(db);
-    const { numUpdatedRows } = await db
-      .updateTable('orders')
-      .set({ holder: null, held_until: nowMs + forMs })
-      .where('holder', '=', holder)
-      .where('session_id', '=', sessionId)
-      .where('open', '=', 1)
-      .executeTakeFirst();
-    return numUpdatedRows > 0n;
-  },
-
-  /** A case was opened for orders whose holder is gone: so long it counts as at work without a word, ms. */
-  async entrust(sessionId: string, forMs: number): Promise<void> {
-    const nowMs = await now(db);
-    await db
-      .updateTable('orders')
-      .set({ holder: null, held_until: nowMs + forMs })
-      .where('session_id', '=', sessionId)
-      .where('open', '=', 1)
-      .where('held_until', '<=', nowMs)
-      .execute();
-  },
-
-  /** Sessions with open orders whose holder is gone, and which no case has taken over, longest first. */
-  async unheld(limit: number): Promise<{ sessionId: string; orderId: string }[]> {
-    const rows = await db
-      .selectFrom('orders')
-      .select(({ fn }) => ['session_id', fn.min('id').as('orderId')])
-      .where('open', '=', 1)
-      .where('held_until', '<=', await now(db))
-      .groupBy('session_id')
-      .orderBy(({ fn }) => fn.min('held_until'))
-      .limit(limit)
-      .execute();
-    return rows.map((row) => ({ sessionId: row.session_id, orderId: row.orderId }));
   },
 
   /** Sessions with open orders that nobody holds, and nobody has looked at since the given time, oldest order first. */

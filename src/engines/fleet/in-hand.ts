@@ -133,7 +133,7 @@ export function createInHand(deps: InHandDependencies): InHand {
   function renew(): void {
     if (tasks.size === 0) return rest();
     // Not all that it holds: what was dropped on the way, for want of the ledger, is for a case.
-    ledger.orders.renewHolds(worker, [...held.keys()]).catch((error: unknown) => {
+    ledger.holds.renew(worker, [...held.keys()]).catch((error: unknown) => {
       log.warn({ err: error }, 'could not renew what this worker holds; what lapses becomes a case');
     });
   }
@@ -198,7 +198,7 @@ export function createInHand(deps: InHandDependencies): InHand {
   }
 
   function letGo({ sessionId }: OrderInHand, forMs: number): Promise<boolean> {
-    return ledger.orders.letGo(worker, sessionId, forMs);
+    return ledger.holds.letGo(worker, sessionId, forMs);
   }
 }
 

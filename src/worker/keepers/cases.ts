@@ -29,7 +29,7 @@ const TELL_AFTER_MS = 60_000;
  * Runs until the signal: at once, then every minute.
  */
 export function reconcile(
-  ledger: Pick<Ledger, 'orders' | 'now'>,
+  ledger: Pick<Ledger, 'orders' | 'holds' | 'now'>,
   cases: Pick<Cases, 'join'>,
   log: Logger,
   signal: AbortSignal,
@@ -50,15 +50,15 @@ export function reconcile(
 
 /** Opens cases for what a worker held that is gone, or has let go of it. Fails only where the ledger does. */
 export async function takeUpUnheld(
-  ledger: Pick<Ledger, 'orders'>,
+  ledger: Pick<Ledger, 'orders' | 'holds'>,
   cases: Pick<Cases, 'join'>,
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
-  const unheld = await ledger.orders.unheld(BATCH);
+  const unheld = await ledger.holds.unheld(BATCH);
   if (unheld.length > 0) log.info({ sessions: unheld.length }, 'taking up orders whose worker is gone');
   await openAll(ledger, cases, log, signal, unheld, (sessionId) =>
-    ledger.orders.entrust(sessionId, TAKES_OVER_WITHIN_MS),
+    ledger.holds.entrust(sessionId, TAKES_OVER_WITHIN_MS),
   );
 }
 

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { Command } from 'commander';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { Command } from 'commander';
 import { startSimulator, type Simulator } from '../../simulator/index.js';
 import { planWords, plannedWords } from '../../src/cli/bulk-plan-words.js';
 import { registerBulkPlan } from '../../src/cli/commands/bulk-plan.js';
@@ -12,8 +12,11 @@ import type { BulkStatus } from '../../src/core/contract.js';
 import { openDatabase } from '../../src/adapters/ledger/open.js';
 import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
 import type { Policy, PolicyFile } from '../../src/core/policy/policy.js';
+import { runHere, type Said } from '../support/in-process.js';
 
 const HOUR = 3_600_000;
+
+const registerBulk = (program: Command): void => registerBulkPlan(program.command('bulk'));
 
 let folder: string;
 let simulator: Simulator;
@@ -53,38 +56,11 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Said {
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly exitCode: number;
-}
-
-/** Runs a command within this process. */
+/** @throws what the command throws */
 async function curfew(...args: string[]): Promise<Said> {
-  const program = new Command('curfew').option('--json').exitOverride();
-  registerCancel(program);
-  const bulk = program.command('bulk');
-  registerBulkPlan(bulk);
-  for (const command of [...program.commands, ...bulk.commands]) command.exitOverride().option('--json');
-  let [stdout, stderr] = ['', ''];
-  const spies = [
-    jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
-      stdout += String(text);
-      return true;
-    }),
-    jest.spyOn(process.stderr, 'write').mockImplementation((text) => {
-      stderr += String(text);
-      return true;
-    }),
-  ];
-  process.exitCode = undefined;
-  try {
-    await program.parseAsync(args, { from: 'user' });
-  } finally {
-    for (const spy of spies) spy.mockRestore();
-  }
-  const plain = stripVTControlCharacters;
-  return { stdout: plain(stdout), stderr: plain(stderr), exitCode: Number(process.exitCode ?? 0) };
+  const { error, ...said } = await runHere([registerCancel, registerBulk], args);
+  if (error !== null) throw error;
+  return said;
 }
 const planned = async (...args: string[]): Promise<BulkStatus> => {
   const { stdout, exitCode } = await curfew('bulk', 'plan', ...args, '--json');

@@ -8,7 +8,7 @@ import { UserError } from '../../src/core/errors.js';
 import { openLedger, type Ledger } from '../../src/adapters/ledger/ledger.js';
 
 /** How a command ended, and what it wrote; colours are taken out. */
-interface Said {
+export interface Said {
   readonly stdout: string;
   readonly stderr: string;
   readonly exitCode: number;
@@ -27,6 +27,42 @@ export interface CommandHome {
 }
 
 /**
+ * Runs a command within this process, with the settings of this process.
+ *
+ * @param register - what the program has
+ * @returns `error`: what the command threw; null: nothing
+ */
+export async function runHere(
+  register: readonly ((program: Command) => void)[],
+  args: readonly string[],
+): Promise<Said & { readonly error: Error | null }> {
+  let [stdout, stderr] = ['', ''];
+  let error: Error | null = null;
+  const spies = [
+    jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
+      stdout += String(text);
+      return true;
+    }),
+    jest.spyOn(process.stderr, 'write').mockImplementation((text) => {
+      stderr += String(text);
+      return true;
+    }),
+  ];
+  process.exitCode = undefined;
+  try {
+    await programOf(register).parseAsync(args, { from: 'user' });
+  } catch (thrown) {
+    if (!(thrown instanceof Error)) throw thrown;
+    error = thrown;
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
+  const exitCode = Number(process.exitCode ?? 0);
+  process.exitCode = undefined;
+  return { stdout: stripVTControlCharacters(stdout), stderr: stripVTControlCharacters(stderr), exitCode, error };
+}
+
+/**
  * @param register - what the program has
  * @param more - settings besides those of home and ledger
  */
@@ -42,30 +78,11 @@ export async function openCommandHome(
   Object.assign(process.env, settings);
   const ledger = await openLedger(ledgerUrl);
   const run = async (...args: string[]): Promise<Said> => {
-    let [stdout, stderr] = ['', ''];
-    const spies = [
-      jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
-        stdout += String(text);
-        return true;
-      }),
-      jest.spyOn(process.stderr, 'write').mockImplementation((text) => {
-        stderr += String(text);
-        return true;
-      }),
-    ];
-    process.exitCode = undefined;
-    try {
-      await programOf(register).parseAsync(args, { from: 'user' });
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      stderr += `${error.message}\n  next: ${error.next}\n`;
-      process.exitCode = error.exitCode;
-    } finally {
-      for (const spy of spies) spy.mockRestore();
-    }
-    const exitCode = Number(process.exitCode ?? 0);
-    process.exitCode = undefined;
-    return { stdout: stripVTControlCharacters(stdout), stderr: stripVTControlCharacters(stderr), exitCode };
+    const { error, ...said } = await runHere(register, args);
+    if (error === null) return said;
+    if (!(error instanceof UserError)) throw error;
+    const { message, next, exitCode } = error;
+    return { ...said, stderr: `${said.stderr}${message}\n  next: ${next}\n`, exitCode };
   };
   return {
     ...{ folder, ledgerUrl, ledger, run },

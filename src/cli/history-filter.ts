@@ -77,9 +77,9 @@ async function refuseUnknownPolicy(
   const names = [...(await policies.modesSoFar()).keys()];
   if (names.includes(policy) || (await history.knowsPolicy(policy))) return;
   const meant = closest(policy, names);
-  const known = names.length === 0 ? 'No policies were ever in force.' : `There are: ${names.join(', ')}.`;
+  const known = names.length === 0 ? 'No policy file has been put in force yet.' : `There are: ${names.join(', ')}.`;
   throw new UserError(
-    `No policy ${JSON.stringify(policy.slice(0, 80))} was ever in force, and nothing in the ledger names it.`,
+    `No policy ${JSON.stringify(policy.slice(0, 80))} has ever been in force, and nothing in the ledger names it.`,
     meant === null ? known : `Did you mean ${meant}? ${known}`,
     ExitCode.usage,
   );

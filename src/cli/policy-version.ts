@@ -15,7 +15,7 @@ export async function versionInForce({ policies }: Pick<Ledger, 'policies'>): Pr
   const inForce = await policies.version();
   if (inForce !== null) return inForce;
   throw new UserError(
-    'No policies were ever in force, so there is no version to show.',
+    'No policy file has been put in force yet.',
     'Put a policy file in force: curfew policy apply FILE',
     ExitCode.usage,
   );
@@ -27,7 +27,7 @@ export async function findVersion(ledger: Pick<Ledger, 'policies'>, version: num
   const found = await ledger.policies.get(version);
   if (found !== null) return found;
   throw new UserError(
-    `There is no version ${version} of the policies. Nothing was changed.`,
+    `Policy version ${version} does not exist. Nothing was changed.`,
     last === 1 ? 'There is only version 1.' : `There are versions 1 to ${last}: curfew policy list`,
     ExitCode.usage,
   );

@@ -33,7 +33,7 @@ const documentOf = ({ version, appliedAtMs, appliedBy, fileName, policies, clean
 
 function listWords(versions: readonly ListedVersion[]): string {
   const [newest] = versions;
-  if (newest === undefined) return 'No policies were ever in force. Put a file in force: curfew policy apply FILE';
+  if (newest === undefined) return 'No policy file has been put in force yet. To do so: curfew policy apply FILE';
   const rows = versions.map((one) => [
     String(one.version),
     wholeSeconds(iso(one.appliedAtMs)),

@@ -24,7 +24,7 @@ Examples:
   $ curfew policy rollback 3
   $ curfew policy rollback 3 --yes     in scripts
 
-Exit codes: 0 in force (also when it was so already), 2 no such version, or its file is no longer valid, 3 not confirmed,
+Exit codes: 0 in force (also when it was so already), 2 the version does not exist, or its file is no longer valid, 3 not confirmed,
 4 the ledger can't be reached.`,
     )
     .action(async (version: number | undefined, options: { yes?: boolean }, command: Command) => {

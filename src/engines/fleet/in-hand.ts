@@ -16,7 +16,7 @@ import { pauseUntil } from '../../platform/pause.js';
 import { confirmWindowMs, settleMs } from '../../core/policy/timing.js';
 
 /** An order that this worker has given, and carries out itself. */
-export interface OrderInHand extends WrittenOrder {
+interface OrderInHand extends WrittenOrder {
   readonly agentId: string | null;
   /** The policy that gave it ends what the session starts again by itself. */
   readonly endsRestarts: boolean;
